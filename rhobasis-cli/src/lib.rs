@@ -1,0 +1,1 @@
+//! The `rhobasis` command line.

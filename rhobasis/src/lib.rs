@@ -1,0 +1,6 @@
+//! rhobasis
+pub mod error;
+pub mod structure;
+
+pub use error::{Error, Place, Result};
+pub use structure::Structure;
