@@ -1,5 +1,8 @@
 //! rhobasis
+pub mod density;
 pub mod error;
+pub mod linalg;
+pub mod special;
 pub mod structure;
 
 pub use error::{Error, Place, Result};
