@@ -1,6 +1,30 @@
-//! rhobasis
+//! The most compact radial basis for atom densities (Goscinski et al., J. Chem. Phys. 155, 104106 (2021)), from a file of
+//! structures to density coefficients.
+//!
+//! | equation | meaning | item |
+//! |---|---|---|
+//! | (2) | neighbour density, cutoff, scaling | [`Density`](density::Density), [`Density::weight`](density::Density::weight) |
+//! | (3) | coefficients on R_nl Y_lm | [`Equivariants`](density::Equivariants), [`SolidHarmonics`](density::SolidHarmonics), [`RadialIntegrals::functions`](density::RadialIntegrals::functions) |
+//! | (4) | coefficients as a sum over neighbours | [`SphericalExpansion::forward`](density::SphericalExpansion::forward) |
+//! | (5) | radial integrals | [`RadialIntegrals::integrals`](density::RadialIntegrals::integrals) |
+//! | (6), (11) | covariance, per species and combined | [`Covariance`](optimal::Covariance) |
+//! | (7), (12) | contraction coefficients U | [`Contraction`](optimal::Contraction) |
+//! | (8), (13) | contracted coefficients, directly | [`OptimalBasis::transform`](optimal::OptimalBasis::transform) |
+//! | (9) | contracted radial integrals, tabulated | [`RadialIntegrals::contract`](density::RadialIntegrals::contract), [`RadialTable`](density::RadialTable) |
+//! | (10) | real-space functions | [`OptimalBasis::radial_functions`](optimal::OptimalBasis::radial_functions) |
+//! | (21) | weight of an environment | [`Covariance::add`](optimal::Covariance::add) |
+//! | (22) | residual variance | [`OptimalBasis::residual_variance`](optimal::OptimalBasis::residual_variance) |
+//!
+//! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`.
+#![warn(missing_docs)]
+
+pub mod density;
 pub mod error;
+pub mod files;
+pub mod linalg;
 pub mod neighbors;
+pub mod optimal;
+pub mod special;
 pub mod structure;
 
 pub use error::{Error, Place, Result};

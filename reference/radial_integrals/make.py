@@ -1,0 +1,49 @@
+"""Converts golden reference values (.npz) to the .safetensors files that the Rust tests read.
+
+    python make.py /path/to/golden [--private DIR]
+
+Arrays keep their names and shapes, become float64, and `settings` (JSON text) becomes the file's metadata.
+How the values were computed is told in the README of the golden folder: `radial_integrals` by mpmath at 50 to 80 digits, the
+expansions by a brute-force sum over images in extended precision. Files with structures of other licences are written to
+`--private` (default `target/golden`), which is not under version control.
+"""
+
+import argparse
+import pathlib
+
+import numpy as np
+from safetensors.numpy import save_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPIED = [
+    "radial_integrals",
+    "gto_expansion_molecule",
+    "gto_expansion_periodic",
+    "gto_expansion_scaled",
+    "degenerate_pairs",
+]
+PRIVATE = ["librascal_contracted", "covariance_spectrum", "gap_model"]
+
+
+def convert(source: pathlib.Path, target: pathlib.Path) -> None:
+    arrays = dict(np.load(source))
+    metadata = {"settings": str(arrays.pop("settings"))}
+    tensors = {name: np.ascontiguousarray(a, dtype=np.float64) for name, a in arrays.items()}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, target, metadata)
+    print(f"{target}: {target.stat().st_size // 1000} kB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("golden", type=pathlib.Path, help="folder of the .npz files")
+    parser.add_argument("--private", type=pathlib.Path, default=ROOT / "target" / "golden")
+    arguments = parser.parse_args()
+    for name in COPIED:
+        convert(arguments.golden / f"{name}.npz", ROOT / "reference" / name / "values.safetensors")
+    for name in PRIVATE:
+        convert(arguments.golden / f"{name}.npz", arguments.private / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main()

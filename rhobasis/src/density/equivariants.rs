@@ -1,0 +1,53 @@
+//! Coefficients of many environments, and the two plain tables that say what their rows and columns are.
+
+use ndarray::Array3;
+
+/// A centre: which atom of which structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Center {
+    /// Index of the structure in the input.
+    pub structure: usize,
+    /// Index of the atom in its structure.
+    pub atom: usize,
+    /// Atomic number.
+    pub species: u8,
+}
+
+/// A channel: the radial function n of neighbour species a, or the combined function q of all species.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channel {
+    /// Atomic number of the neighbours, 0 if combined.
+    pub species: u8,
+    /// Index of the function: n, or q after contraction; from 0.
+    pub n: usize,
+}
+
+/// ⟨anlm|ρ_i⟩ for all centres: one block `[center, m, channel]` for each l.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Equivariants {
+    /// Block l has shape (centers, 2l + 1, channels of l).
+    pub blocks: Vec<Array3<f64>>,
+    /// The centres, in file order.
+    pub centers: Vec<Center>,
+    /// The channels of each l: species ascending, n fastest.
+    pub channels: Vec<Vec<Channel>>,
+}
+
+impl Equivariants {
+    /// Zeros of the shape that `centers` and `channels` ask for.
+    pub fn zeros(centers: Vec<Center>, channels: Vec<Vec<Channel>>) -> Self {
+        let blocks =
+            channels.iter().enumerate().map(|(l, c)| Array3::zeros((centers.len(), 2 * l + 1, c.len()))).collect();
+        Equivariants { blocks, centers, channels }
+    }
+
+    /// Largest angular momentum.
+    pub fn l_max(&self) -> usize {
+        self.blocks.len().saturating_sub(1)
+    }
+
+    /// Sum of the squares of all coefficients.
+    pub fn squared_norm(&self) -> f64 {
+        self.blocks.iter().flatten().map(|c| c * c).sum()
+    }
+}

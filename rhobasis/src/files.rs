@@ -1,0 +1,141 @@
+//! Numbers in files: safetensors with text metadata, and writing that never leaves half a file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{Error, Result};
+
+/// Named float64 arrays and text metadata, as stored in `.rho` and `.cov` files (both are safetensors).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Archive {
+    /// Text by key: `kind`, `format_version`, `settings` (JSON), …
+    pub metadata: BTreeMap<String, String>,
+    /// Arrays by name.
+    pub tensors: BTreeMap<String, ArrayD<f64>>,
+}
+
+impl Archive {
+    /// Adds an array.
+    pub fn insert<'a>(&mut self, name: impl Into<String>, array: impl Into<ArrayViewD<'a, f64>>) {
+        self.tensors.insert(name.into(), array.into().to_owned());
+    }
+
+    /// Writes the archive to a temporary name beside `path` and renames it. The same content gives the same bytes.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut header = serde_json::Map::new();
+        header.insert("__metadata__".into(), serde_json::json!(self.metadata));
+        let mut offset = 0;
+        for (name, array) in &self.tensors {
+            let end = offset + 8 * array.len();
+            header.insert(
+                name.clone(),
+                serde_json::json!({"dtype": "F64", "shape": array.shape(), "data_offsets": [offset, end]}),
+            );
+            offset = end;
+        }
+        let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        write_atomically(path, |file| {
+            file.write_all(&(header.len() as u64).to_le_bytes())?;
+            file.write_all(&header)?;
+            for array in self.tensors.values() {
+                for value in array {
+                    file.write_all(&value.to_le_bytes())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads an archive and checks that it is of this `kind` and not newer than `format_version`.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, of another kind, or from a newer version.
+    pub fn read(path: &Path, kind: &str, format_version: u32) -> Result<Self> {
+        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        let damaged = |problem: String| Error::file(path, problem, format!("give a rhobasis {kind} file"));
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("not a safetensors file ({e})")))?;
+        let metadata: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let found = metadata.get("kind").map_or("unknown", String::as_str);
+        if found != kind {
+            return Err(damaged(format!("the file is of kind '{found}', not '{kind}'")));
+        }
+        let version = metadata.get("format_version").and_then(|v| v.parse::<u32>().ok()).unwrap_or(0);
+        if version == 0 || version > format_version {
+            return Err(Error::file(
+                path,
+                format!(
+                    "format version {}, but this rhobasis reads up to {format_version}",
+                    metadata.get("format_version").map_or("missing", String::as_str)
+                ),
+                "install a newer rhobasis",
+            ));
+        }
+        let views = SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("damaged ({e})")))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in views.tensors() {
+            if view.dtype() != Dtype::F64 {
+                return Err(damaged(format!("array '{name}' is {:?}, not F64", view.dtype())));
+            }
+            let values = view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes")));
+            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values.collect());
+            tensors.insert(name.clone(), array.map_err(|e| damaged(format!("array '{name}': {e}")))?);
+        }
+        Ok(Archive { metadata, tensors })
+    }
+
+    /// Array by name, of dimension `D`.
+    ///
+    /// # Errors
+    /// If it is absent or has another number of axes.
+    pub fn array<D: ndarray::Dimension>(&self, path: &Path, name: &str) -> Result<ndarray::Array<f64, D>> {
+        self.tensors.get(name).and_then(|a| a.clone().into_dimensionality::<D>().ok()).ok_or_else(|| {
+            Error::file(path, format!("array '{name}' is missing or has the wrong shape"), "the file is damaged")
+        })
+    }
+
+    /// Metadata parsed from JSON.
+    ///
+    /// # Errors
+    /// If the key is absent or does not parse.
+    pub fn json<T: serde::de::DeserializeOwned>(&self, path: &Path, key: &str) -> Result<T> {
+        let text = self.metadata.get(key).map_or("", String::as_str);
+        serde_json::from_str(text)
+            .map_err(|e| Error::file(path, format!("metadata '{key}' does not parse ({e})"), "the file is damaged"))
+    }
+}
+
+/// Writes a file through a temporary name in the same folder, renamed when complete.
+///
+/// # Errors
+/// If the file system refuses; nothing is left behind.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut std::io::BufWriter<fs::File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let temporary = temporary_name(path);
+    let attempt = || {
+        let mut file = std::io::BufWriter::new(fs::File::create(&temporary)?);
+        write(&mut file)?;
+        file.flush()?;
+        fs::rename(&temporary, path)
+    };
+    attempt().map_err(|e| {
+        let _ = fs::remove_file(&temporary); // it may never have been made
+        Error::io(path, e)
+    })
+}
+
+fn temporary_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
+}

@@ -1,0 +1,103 @@
+//! Dense linear algebra: the few factorisations the physics needs, all on one thread so that results are reproducible.
+//!
+//! Every function here gives the same bits whatever the number of threads; callers parallelise over structures instead.
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::{evd, svd};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use ndarray::{Array2, ArrayView2};
+
+/// Eigenvalues and eigenvectors of a symmetric matrix, `a = Σ_q λ_q v_q v_qᵀ`.
+///
+/// Eigenvalues are descending; the eigenvector of eigenvalue `q` is **row** `q` of the array, its sign as it comes.
+/// Only the lower triangle of `a` is read.
+///
+/// # Panics
+/// If `a` is not square or not finite.
+pub fn eigh(a: ArrayView2<f64>) -> (Vec<f64>, Array2<f64>) {
+    let n = a.nrows();
+    assert_eq!(n, a.ncols(), "a symmetric matrix is square");
+    let matrix = to_faer(a);
+    let mut vectors = Mat::zeros(n, n);
+    let mut values = faer::diag::Diag::zeros(n);
+    let scratch = evd::self_adjoint_evd_scratch::<f64>(n, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    evd::self_adjoint_evd(
+        matrix.as_ref(),
+        values.as_mut(),
+        Some(vectors.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    )
+    .expect("a finite symmetric matrix has eigenvectors");
+    let descending = (0..n).map(|q| values[n - 1 - q]).collect();
+    (descending, Array2::from_shape_fn((n, n), |(q, i)| vectors[(i, n - 1 - q)]))
+}
+
+/// Orthogonal factor of the polar decomposition, `U Vᵀ` of the thin singular value decomposition `a = U Σ Vᵀ`:
+/// the matrix with orthonormal columns (rows, if `a` is wide) closest to `a`.
+///
+/// # Panics
+/// If `a` is not finite.
+pub fn svd_polar(a: ArrayView2<f64>) -> Array2<f64> {
+    let (rows, cols) = a.dim();
+    let rank = rows.min(cols);
+    let matrix = to_faer(a);
+    let (mut u, mut v, mut s) = (Mat::zeros(rows, rank), Mat::zeros(cols, rank), faer::diag::Diag::zeros(rank));
+    let vectors = svd::ComputeSvdVectors::Thin;
+    let scratch = svd::svd_scratch::<f64>(rows, cols, vectors, vectors, Par::Seq, Default::default());
+    svd::svd(
+        matrix.as_ref(),
+        s.as_mut(),
+        Some(u.as_mut()),
+        Some(v.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    )
+    .expect("a finite matrix has singular values");
+    let mut polar = Array2::zeros((rows, cols));
+    product(&mut polar, u.as_ref(), v.transpose());
+    polar
+}
+
+/// Matrix product `a b`.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn matmul(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
+    assert_eq!(a.ncols(), b.nrows(), "columns of a against rows of b");
+    let mut c = Array2::zeros((a.nrows(), b.ncols()));
+    product(&mut c, to_faer(a).as_ref(), to_faer(b).as_ref());
+    c
+}
+
+/// Adds a Gram matrix, `c += XᵀX`, **to the lower triangle of `c` only** (`c[i, j]` with `i >= j`; the rest is untouched).
+///
+/// `x` holds `rows` rows of `cols` numbers, each row `row_stride` after the last; `c` is `cols × cols`, row-major.
+///
+/// # Panics
+/// If a slice is too short for its shape.
+pub fn add_gram(x: &[f64], rows: usize, cols: usize, row_stride: usize, c: &mut [f64]) {
+    if rows == 0 || cols == 0 {
+        return;
+    }
+    // Row-major X is column-major Xᵀ, and the lower triangle of c is the upper one of its transpose.
+    let xt = MatRef::from_column_major_slice_with_stride(x, cols, rows, row_stride);
+    let c = MatMut::from_column_major_slice_mut(&mut c[..cols * cols], cols, cols);
+    let full = BlockStructure::Rectangular;
+    let half = BlockStructure::TriangularUpper;
+    triangular::matmul(c, half, Accum::Add, xt, full, xt.transpose(), full, 1.0, Par::Seq);
+}
+
+fn product(c: &mut Array2<f64>, a: MatRef<f64>, b: MatRef<f64>) {
+    let (rows, cols) = c.dim();
+    let c = c.as_slice_mut().expect("a new array is contiguous");
+    let c = MatMut::from_row_major_slice_mut(c, rows, cols);
+    faer::linalg::matmul::matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
+}
+
+fn to_faer(a: ArrayView2<f64>) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[[i, j]])
+}

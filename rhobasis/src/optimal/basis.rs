@@ -1,0 +1,348 @@
+//! The optimal basis: contraction coefficients, what they keep, and their direct evaluation, Eqs. (7)-(10), (12), (13), (22).
+
+use ndarray::{Array2, s};
+use serde::{Deserialize, Serialize};
+
+use super::contraction::{Contraction, Truncation};
+use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
+use crate::density::{
+    Equivariants, ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, SphericalExpansion,
+};
+use crate::structure::{Structure, symbol};
+use crate::{Error, Result};
+
+/// What an optimal basis was made from and how: enough to make it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BasisSettings {
+    /// The density, its primitive basis, and the accuracy of the splines.
+    pub expansion: ExpansionSettings,
+    /// Whether neighbour species are contracted together.
+    pub mixing: Mixing,
+    /// Whether each species of centre has a basis of its own.
+    pub center_specific: bool,
+    /// How many channels were asked for.
+    pub truncation: Truncation,
+}
+
+/// Where the covariance came from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of this library.
+    pub rhobasis: String,
+    /// Structures in the covariance.
+    pub n_structures: usize,
+    /// Files they were read from.
+    pub files: Vec<SourceFile>,
+}
+
+/// One input file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Path as given, slice included.
+    pub path: String,
+    /// Frames used.
+    pub frames: usize,
+    /// Of the bytes of the file.
+    pub sha256: String,
+}
+
+/// The contraction of one (neighbour species, l), or of all species together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContractionBlock {
+    /// Neighbour species; `None` when combined.
+    pub species: Option<u8>,
+    /// Angular momentum.
+    pub l: usize,
+    /// All eigenvalues, and the rows of U that are kept.
+    pub contraction: Contraction,
+}
+
+/// The basis around one kind of centre.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KindOfBasis {
+    /// Species of the centre; `None` for all.
+    pub center: Option<u8>,
+    /// Centres in its covariance.
+    pub n_centers: usize,
+    /// Species slowest, then l.
+    pub blocks: Vec<ContractionBlock>,
+}
+
+/// The basis that describes the atom density of a data set in the fewest numbers.
+///
+/// ```
+/// use rhobasis::density::{ExpansionSettings, Primitive};
+/// use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+/// use rhobasis::Structure;
+///
+/// let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 8 }, l_max: 2, ..Default::default() };
+/// let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+/// let dimer = |d: f64| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]]);
+/// let mut covariance = Covariance::new(&settings)?;
+/// covariance.add(&[dimer(2.0), dimer(2.3), dimer(2.6)], None)?;
+/// let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(2))?;
+/// assert!(basis.residual_variance(None)[2] < 0.01); // two functions keep 99 % of the density
+/// let c = basis.transform(&[dimer(2.4)])?;
+/// assert_eq!(c.blocks[1].dim(), (2, 3, 2)); // centers, m, channels
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct OptimalBasis {
+    pub(super) settings: BasisSettings,
+    pub(super) species: Vec<u8>,
+    pub(super) kinds: Vec<KindOfBasis>,
+    pub(super) expansion: SphericalExpansion,
+    pub(super) provenance: Provenance,
+    pub(super) warnings: Vec<String>,
+}
+
+impl OptimalBasis {
+    /// Diagonalises a covariance, keeps the channels asked for, and tabulates their radial integrals.
+    ///
+    /// # Errors
+    /// If nothing was accumulated, or more channels are asked for than there are primitive functions.
+    pub fn from_covariance(covariance: &Covariance, truncation: Truncation) -> Result<Self> {
+        let CovarianceSettings { expansion, mixing, center_specific } = covariance.settings().clone();
+        let species = covariance.species();
+        if species.is_empty() {
+            return Err(Error::setting(
+                "structures",
+                0,
+                "a basis needs at least one structure with at least one atom",
+                "give some structures first",
+            ));
+        }
+        let n_max = (0..=expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
+        match mixing {
+            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
+            Mixing::Combined => truncation.validate(n_max * species.len(), "of all species together")?,
+        }
+        let mut warnings = Vec::new();
+        let mut kinds = Vec::new();
+        for kind in covariance.kinds() {
+            let mut blocks = diagonalise(covariance, mixing, kind, &species);
+            let counts = truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
+            for (block, count) in blocks.iter_mut().zip(counts) {
+                if let Truncation::QMax(q) = truncation {
+                    let possible = q.min(block.contraction.u.nrows());
+                    if count < possible {
+                        warnings.push(noise_warning(kind, block, count, possible));
+                    }
+                }
+                block.contraction.truncate(count);
+            }
+            kinds.push(KindOfBasis { center: kind, n_centers: covariance.n_centers(kind), blocks });
+        }
+        let settings = BasisSettings { expansion, mixing, center_specific, truncation };
+        let expansion = contracted_expansion(&settings, &species, &kinds)?;
+        let provenance = Provenance {
+            rhobasis: env!("CARGO_PKG_VERSION").into(),
+            n_structures: covariance.n_structures(),
+            files: Vec::new(),
+        };
+        Ok(OptimalBasis { settings, species, kinds, expansion, provenance, warnings })
+    }
+
+    /// Notes the files that the structures came from.
+    #[must_use]
+    pub fn with_files(mut self, files: Vec<SourceFile>) -> Self {
+        self.provenance.files = files;
+        self
+    }
+
+    /// How the basis was made.
+    pub fn settings(&self) -> &BasisSettings {
+        &self.settings
+    }
+
+    /// Where its covariance came from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// Neighbour species, ascending.
+    pub fn species(&self) -> &[u8] {
+        &self.species
+    }
+
+    /// One entry, or one for each species of centre.
+    pub fn kinds(&self) -> &[KindOfBasis] {
+        &self.kinds
+    }
+
+    /// What the user should know: channels that were asked for but are noise.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The evaluator of Eqs. (8) and (13): `forward`, `backward`.
+    pub fn expansion(&self) -> &SphericalExpansion {
+        &self.expansion
+    }
+
+    /// Coefficients in this basis, summed over neighbours directly, Eqs. (8), (13).
+    ///
+    /// # Errors
+    /// As [`SphericalExpansion::forward`].
+    pub fn transform(&self, structures: &[Structure]) -> Result<Equivariants> {
+        self.expansion.forward(structures)
+    }
+
+    /// The basis around this kind of centre (`None` unless centre-specific).
+    ///
+    /// # Errors
+    /// If there is none, naming those there are.
+    pub fn kind(&self, center: Option<u8>) -> Result<&KindOfBasis> {
+        self.kinds.iter().find(|k| k.center == center).ok_or_else(|| {
+            let known: Vec<u8> = self.kinds.iter().filter_map(|k| k.center).collect();
+            let remedy = if known.is_empty() {
+                "this basis is the same for all centres: name none".to_string()
+            } else {
+                format!("name one of {}", symbols(&known))
+            };
+            Error::setting("center", center.map_or("none", symbol), "there is no basis for such centres", remedy)
+        })
+    }
+
+    /// Residual variance, Eq. (22), when q channels are kept of each (a, l), or of each l when combined: entry q of the
+    /// result, q = 0 … n.
+    ///
+    /// ```text
+    /// RV(q) = 1 − Σ_{a,l} Σ_{q′ ≤ q} λ_q′ / Σ_{a,l} Σ_q′ λ_q′
+    /// ```
+    ///
+    /// Centre-specific bases: `center` names one kind, or `None` averages over all centres.
+    pub fn residual_variance(&self, center: Option<u8>) -> Vec<f64> {
+        let kinds = self.kinds.iter().filter(|k| center.is_none() || k.center == center);
+        let mut by_q: Vec<f64> = Vec::new();
+        for kind in kinds {
+            for block in &kind.blocks {
+                let eigenvalues = &block.contraction.eigenvalues;
+                by_q.resize(by_q.len().max(eigenvalues.len()), 0.0);
+                by_q.iter_mut().zip(eigenvalues).for_each(|(sum, e)| *sum += e * kind.n_centers as f64);
+            }
+        }
+        // Summed from the smallest up: what is left is not the difference of two large numbers.
+        let mut left = vec![0.0; by_q.len() + 1];
+        for q in (0..by_q.len()).rev() {
+            left[q] = left[q + 1] + by_q[q];
+        }
+        let total = if left[0] > 0.0 { left[0] } else { 1.0 };
+        left.iter().map(|rest| rest / total).collect()
+    }
+
+    /// Fraction of the variance that the channels of this basis leave out, over all centres.
+    pub fn discarded_variance(&self) -> f64 {
+        let (mut left, mut total) = (0.0, 0.0);
+        for kind in &self.kinds {
+            for ContractionBlock { contraction, .. } in &kind.blocks {
+                let n = kind.n_centers as f64;
+                total += n * contraction.eigenvalues.iter().sum::<f64>();
+                left += n * contraction.eigenvalues[contraction.u.nrows()..].iter().sum::<f64>();
+            }
+        }
+        if total > 0.0 { left / total } else { 0.0 }
+    }
+
+    /// Radial functions and integrals of neighbours of `species` around this kind of centre, Eqs. (9), (10).
+    ///
+    /// # Errors
+    /// If there is no such centre or neighbour species.
+    pub fn radial_integrals(&self, center: Option<u8>, species: u8) -> Result<RadialIntegrals> {
+        let kind = self.kind(center)?;
+        contracted_integrals(&self.settings, &self.species, kind, species)
+    }
+
+    /// Radial functions ⟨x|aql; opt⟩ of one neighbour species and l, Eq. (10): `[x, q]`, in Å^(−3/2).
+    ///
+    /// # Errors
+    /// As [`OptimalBasis::radial_integrals`].
+    pub fn radial_functions(&self, center: Option<u8>, species: u8, l: usize, x: &[f64]) -> Result<Array2<f64>> {
+        let integrals = self.radial_integrals(center, species)?;
+        let rows: Vec<f64> = x.iter().flat_map(|&x| integrals.functions(l, x)).collect();
+        Ok(Array2::from_shape_vec((x.len(), integrals.n_functions(l)), rows).expect("one row for each x"))
+    }
+}
+
+fn diagonalise(covariance: &Covariance, mixing: Mixing, kind: Option<u8>, species: &[u8]) -> Vec<ContractionBlock> {
+    let l_max = covariance.settings().expansion.l_max;
+    match mixing {
+        Mixing::Combined => (0..=l_max)
+            .map(|l| ContractionBlock {
+                species: None,
+                l,
+                contraction: Contraction::of(&covariance.matrix(kind, l, species)),
+            })
+            .collect(),
+        Mixing::PerSpecies => species
+            .iter()
+            .flat_map(|&z| {
+                (0..=l_max).map(move |l| ContractionBlock {
+                    species: Some(z),
+                    l,
+                    contraction: Contraction::of(&covariance.matrix(kind, l, &[z])),
+                })
+            })
+            .collect(),
+    }
+}
+
+/// The direct evaluation of Eqs. (8), (13) for these contractions.
+pub(super) fn contracted_expansion(
+    settings: &BasisSettings,
+    species: &[u8],
+    kinds: &[KindOfBasis],
+) -> Result<SphericalExpansion> {
+    let kinds = kinds
+        .iter()
+        .map(|kind| {
+            let radials = species
+                .iter()
+                .map(|&z| Ok((z, RadialSource::Integrals(contracted_integrals(settings, species, kind, z)?))))
+                .collect::<Result<_>>()?;
+            Ok(KindOfCenter { center: kind.center, radials })
+        })
+        .collect::<Result<_>>()?;
+    let ExpansionSettings { density, l_max, spline_accuracy, .. } = &settings.expansion;
+    let combined = settings.mixing == Mixing::Combined;
+    SphericalExpansion::contracted(density.clone(), *l_max, *spline_accuracy, combined, kinds)
+}
+
+/// Eq. (9) for neighbours of species z: Σ_n U_{q;zn} ⟨nl|r; g⟩.
+fn contracted_integrals(
+    settings: &BasisSettings,
+    species: &[u8],
+    kind: &KindOfBasis,
+    z: u8,
+) -> Result<RadialIntegrals> {
+    let place = species.iter().position(|&a| a == z).ok_or_else(|| {
+        let problem = format!("not among the species of this basis ({})", symbols(species));
+        Error::setting("species", symbol(z), problem, "name one of these")
+    })?;
+    let ExpansionSettings { density, primitive, l_max, .. } = &settings.expansion;
+    let integrals = RadialIntegrals::new(primitive, density.r_cut, density.sigma.of(z)?, *l_max)?;
+    let u: Vec<Array2<f64>> = (0..=*l_max)
+        .map(|l| {
+            let block = kind
+                .blocks
+                .iter()
+                .find(|b| b.l == l && (b.species.is_none() || b.species == Some(z)))
+                .expect("a block for each species and l");
+            let n = integrals.n_functions(l);
+            match block.species {
+                Some(_) => block.contraction.u.clone(),
+                None => block.contraction.u.slice(s![.., place * n..(place + 1) * n]).to_owned(),
+            }
+        })
+        .collect();
+    Ok(integrals.contract(&u))
+}
+
+fn noise_warning(kind: Option<u8>, block: &ContractionBlock, count: usize, asked: usize) -> String {
+    let around = kind.map_or(String::new(), |z| format!(" around {}", symbol(z)));
+    let of = block.species.map_or(String::new(), |z| format!(" of {} neighbours", symbol(z)));
+    format!(
+        "l = {}{of}{around}: {count} of {asked} channels kept, the other eigenvalues are noise (below 1e-14 of the largest)",
+        block.l
+    )
+}

@@ -1,0 +1,146 @@
+//! From a covariance to contraction coefficients: diagonalisation, sign, and how many channels to keep.
+
+use ndarray::Array2;
+
+use crate::linalg::eigh;
+use crate::{Error, Result};
+
+/// Eigenvalues below this fraction of their block's largest are noise.
+const NOISE: f64 = 1e-14;
+
+/// How many channels to keep.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Truncation {
+    /// The same number for each (a, l), or for each l when combined.
+    #[serde(rename = "q_max")]
+    QMax(usize),
+    /// The fewest channels over all (a, l) that keep this fraction of the variance: the largest eigenvalues of all blocks
+    /// together, down to one common level.
+    #[serde(rename = "retain")]
+    Retain(f64),
+}
+
+/// One diagonalised covariance, C = UᵀΛU with eigenvectors in the rows of U.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contraction {
+    /// All eigenvalues Λ_q, descending; what rounding made negative is zero.
+    pub eigenvalues: Vec<f64>,
+    /// U: `[q, n]`, or `[q, (a, n)]` when combined; the component of largest magnitude of each row is positive.
+    pub u: Array2<f64>,
+}
+
+impl Contraction {
+    /// Diagonalises a covariance.
+    pub fn of(covariance: &Array2<f64>) -> Self {
+        let (mut eigenvalues, mut u) = eigh(covariance.view());
+        eigenvalues.iter_mut().for_each(|e| *e = e.max(0.0));
+        for mut row in u.rows_mut() {
+            let largest = row.iter().copied().fold(0.0_f64, |a, b| if b.abs() > a.abs() { b } else { a });
+            if largest < 0.0 {
+                row.mapv_inplace(|x| -x);
+            }
+        }
+        Contraction { eigenvalues, u }
+    }
+
+    /// Eigenvalues above the noise.
+    pub fn n_significant(&self) -> usize {
+        let floor = NOISE * self.eigenvalues.first().copied().unwrap_or(0.0);
+        self.eigenvalues.iter().filter(|&&e| e > floor).count()
+    }
+
+    /// Drops all but the first `q` rows of U; the eigenvalues stay.
+    pub fn truncate(&mut self, q: usize) {
+        self.u = self.u.slice(ndarray::s![..q, ..]).to_owned();
+    }
+}
+
+impl Truncation {
+    /// Refuses counts and fractions that make no sense; `n_max` is the size of the largest block.
+    pub(crate) fn validate(self, n_max: usize, what: &str) -> Result<()> {
+        match self {
+            Truncation::QMax(q) if q == 0 || q > n_max => Err(Error::setting(
+                "q_max",
+                q,
+                format!("a basis contracted from {n_max} primitive functions {what} has 1 to {n_max} channels"),
+                format!("use at most {n_max}, or a larger n_max"),
+            )),
+            Truncation::Retain(fraction) if !(fraction > 0.0 && fraction <= 1.0) => Err(Error::setting(
+                "retain",
+                fraction,
+                "the retained fraction of the variance lies above 0 and at most at 1",
+                "0.9999 is a good start",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Channels to keep of each block; the eigenvalues of all blocks add up to the total variance.
+    pub(crate) fn counts(self, blocks: &[&Contraction]) -> Vec<usize> {
+        match self {
+            Truncation::QMax(q) => blocks.iter().map(|b| q.min(b.n_significant())).collect(),
+            Truncation::Retain(fraction) => water_filling(blocks, fraction),
+        }
+    }
+}
+
+fn water_filling(blocks: &[&Contraction], fraction: f64) -> Vec<usize> {
+    let mut all: Vec<(f64, usize)> = Vec::new();
+    for (block, contraction) in blocks.iter().enumerate() {
+        all.extend(contraction.eigenvalues[..contraction.n_significant()].iter().map(|&e| (e, block)));
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let total: f64 = blocks.iter().flat_map(|b| &b.eigenvalues).sum();
+    let mut counts = vec![0; blocks.len()];
+    let mut kept = 0.0;
+    for (eigenvalue, block) in all {
+        if kept >= fraction * total {
+            break;
+        }
+        kept += eigenvalue;
+        counts[block] += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn with_eigenvalues(eigenvalues: &[f64]) -> Contraction {
+        Contraction { eigenvalues: eigenvalues.to_vec(), u: Array2::eye(eigenvalues.len()) }
+    }
+
+    #[test]
+    fn eigenvectors_diagonalise_and_their_largest_component_is_positive() {
+        let c = array![[2.0, -1.0, 0.3], [-1.0, 1.5, 0.1], [0.3, 0.1, 0.4]];
+        let found = Contraction::of(&c);
+        let rotated = found.u.dot(&c).dot(&found.u.t());
+        for q in 0..3 {
+            for k in 0..3 {
+                let expected = if q == k { found.eigenvalues[q] } else { 0.0 };
+                assert!((rotated[[q, k]] - expected).abs() < 1e-14);
+            }
+            let row = found.u.row(q);
+            let largest = row.iter().fold(0.0_f64, |a, &b| if b.abs() > a.abs() { b } else { a });
+            assert!(largest > 0.0);
+        }
+        assert!(found.eigenvalues.windows(2).all(|w| w[0] >= w[1]));
+    }
+
+    #[test]
+    fn water_filling_keeps_the_largest_eigenvalues_of_all_blocks() {
+        let (a, b) = (with_eigenvalues(&[5.0, 1.0, 0.1]), with_eigenvalues(&[2.0, 1.5, 0.4]));
+        assert_eq!(Truncation::Retain(0.80).counts(&[&a, &b]), [1, 2]); // 8.5 of 10
+        assert_eq!(Truncation::Retain(0.95).counts(&[&a, &b]), [2, 2]); // 9.5 of 10
+        assert_eq!(Truncation::Retain(1.0).counts(&[&a, &b]), [3, 3]);
+    }
+
+    #[test]
+    fn channels_that_are_noise_are_not_kept() {
+        let a = with_eigenvalues(&[1.0, 1e-3, 1e-16]);
+        assert_eq!(Truncation::QMax(3).counts(&[&a]), [2]);
+        assert_eq!(Truncation::QMax(3).counts(&[&with_eigenvalues(&[0.0, 0.0])]), [0]);
+    }
+}

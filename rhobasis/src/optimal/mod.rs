@@ -1,0 +1,10 @@
+//! The optimal basis, Eqs. (6)-(14), (22).
+
+mod basis;
+mod basis_file;
+mod contraction;
+mod covariance;
+
+pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, Provenance, SourceFile};
+pub use contraction::{Contraction, Truncation};
+pub use covariance::{Covariance, CovarianceSettings, Mixing};

@@ -1,0 +1,6 @@
+//! Special functions and quadrature, each without overflow over the whole range of its argument.
+
+/// Modified spherical Bessel functions i_l, scaled, and spherical Bessel functions j_l with their zeros.
+pub mod bessel;
+/// Gauss-Legendre quadrature and interpolation on its nodes.
+pub mod gauss_legendre;
