@@ -1,5 +1,6 @@
 //! rhobasis
 pub mod error;
+pub mod extxyz;
 pub mod structure;
 
 pub use error::{Error, Place, Result};
