@@ -212,7 +212,7 @@ impl SphericalExpansion {
     }
 
     /// The table through which neighbours of `species` feed centres of kind `center`; `None` without splines.
-    pub(crate) fn table(&self, center: Option<u8>, species: u8) -> Option<&RadialTable> {
+    pub fn table(&self, center: Option<u8>, species: u8) -> Option<&RadialTable> {
         let kind = self.kind_of[center.unwrap_or(0) as usize]?;
         let (radial, _) = self.kinds[kind].of_species[species as usize]?;
         match &self.shared.radials[radial] {
