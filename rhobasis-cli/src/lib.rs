@@ -1,11 +1,9 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod failure;
-
 mod fit;
-
+mod info;
 mod input;
-
 mod output;
 mod plot;
 mod settings;
@@ -42,6 +40,7 @@ Example:
 
 #[derive(Subcommand)]
 enum Verb {
+    Info(info::Info),
     Fit(fit::Fit),
     Show(show::Show),
 }
@@ -73,6 +72,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
 fn dispatch(verb: Verb) -> Outcome {
     let mut out = std::io::BufWriter::new(std::io::stdout());
     match verb {
+        Verb::Info(info) => info.run(&mut out)?,
         Verb::Fit(fit) => fit.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
     }

@@ -20,6 +20,8 @@ const COLORS: [RGBColor; 7] = [
 ];
 
 const PANEL: (u32, u32) = (430, 320);
+/// The crate rounds to whole pixels: everything is drawn this much larger and shown smaller, so that curves are smooth.
+const FINER: u32 = 8;
 
 /// One curve.
 pub struct Series {
@@ -79,13 +81,16 @@ pub fn write(path: &Path, panels: &[Panel], columns: usize) -> Result<()> {
     let mut svg = String::new();
     draw(&mut svg, panels, rows, columns)
         .map_err(|e| Error::file(path, format!("the picture cannot be drawn ({e})"), "use --csv for the numbers"))?;
-    output::write_text(path, &svg)
+    let (width, height) = (PANEL.0 * columns as u32, PANEL.1 * rows as u32);
+    let large = format!("<svg width=\"{}\" height=\"{}\"", width * FINER, height * FINER);
+    output::write_text(path, &svg.replacen(&large, &format!("<svg width=\"{width}\" height=\"{height}\""), 1))
 }
 
 type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 
 fn draw(svg: &mut String, panels: &[Panel], rows: usize, columns: usize) -> Drawn {
-    let root = SVGBackend::with_string(svg, (PANEL.0 * columns as u32, PANEL.1 * rows as u32)).into_drawing_area();
+    let root = SVGBackend::with_string(svg, (FINER * PANEL.0 * columns as u32, FINER * PANEL.1 * rows as u32))
+        .into_drawing_area();
     root.fill(&WHITE)?;
     for (area, panel) in root.split_evenly((rows, columns)).iter().zip(panels) {
         draw_panel(area, panel)?;
@@ -108,20 +113,22 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
     }
     let decades = (ys.end - ys.start) as usize;
     let mut chart = ChartBuilder::on(area)
-        .caption(&panel.title, ("sans-serif", 16))
-        .margin(10)
-        .x_label_area_size(38)
-        .y_label_area_size(58)
+        .caption(&panel.title, ("sans-serif", 16 * FINER))
+        .margin(10 * FINER)
+        .x_label_area_size(38 * FINER)
+        .y_label_area_size(58 * FINER)
         .build_cartesian_2d(xs.clone(), ys.clone())?;
     let power = |y: &f64| if (y - y.round()).abs() < 1e-6 { power_of_ten(y.round() as i32) } else { String::new() };
-    let plain = |y: &f64| format!("{}", (y * 1e6).round() / 1e6);
+    let plain = |y: &f64| format!("{}", (y * 1e6).round() / 1e6 + 0.0); // + 0.0: no "-0"
     let label: &dyn Fn(&f64) -> String = if panel.log_y { &power } else { &plain };
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.08))
-        .axis_desc_style(("sans-serif", 14))
-        .label_style(("sans-serif", 12))
+        .bold_line_style(BLACK.mix(0.08).stroke_width(FINER))
+        .axis_style(BLACK.stroke_width(FINER))
+        .set_all_tick_mark_size(4 * FINER)
+        .axis_desc_style(("sans-serif", 14 * FINER))
+        .label_style(("sans-serif", 12 * FINER))
         .x_desc(&panel.x)
         .y_desc(&panel.y)
         .x_labels(8)
@@ -130,31 +137,36 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
         .y_label_formatter(&label)
         .draw()?;
     if let Some((x, name)) = &panel.vertical {
-        let dashes = DashedLineSeries::new([(*x, ys.start), (*x, ys.end)], 4, 3, BLACK.mix(0.5).stroke_width(1));
+        let dashes = DashedLineSeries::new(
+            [(*x, ys.start), (*x, ys.end)],
+            4 * FINER,
+            3 * FINER,
+            BLACK.mix(0.5).stroke_width(1 * FINER),
+        );
         chart.draw_series(dashes)?;
-        let at = (*x, ys.end - 0.02 * (ys.end - ys.start));
-        chart.draw_series([Text::new(format!(" {name}"), at, ("sans-serif", 12))])?;
+        let at = (*x, ys.start + 0.07 * (ys.end - ys.start));
+        chart.draw_series([Text::new(format!(" {name}"), at, ("sans-serif", 12 * FINER))])?;
     }
     for (k, (series, points)) in panel.series.iter().zip(&curves).enumerate() {
         let color = COLORS[k % COLORS.len()];
-        let style = color.stroke_width(2);
+        let style = color.stroke_width(2 * FINER);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), style))?
             .label(&series.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16 * FINER as i32, y)], style));
         if series.marked {
-            chart.draw_series(points.iter().map(|&p| Circle::new(p, 3, color.filled())))?;
+            chart.draw_series(points.iter().map(|&p| Circle::new(p, 3 * FINER, color.filled())))?;
         }
     }
     if panel.series.len() > 1 {
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperRight)
-            .margin(6)
-            .legend_area_size(20)
-            .label_font(("sans-serif", 12))
+            .margin(6 * FINER)
+            .legend_area_size(20 * FINER)
+            .label_font(("sans-serif", 12 * FINER))
             .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.15))
+            .border_style(BLACK.mix(0.15).stroke_width(FINER))
             .draw()?;
     }
     Ok(())
