@@ -1,6 +1,6 @@
 //! The axes of the neighbour search: a compact cell, and its way back to the cell as given.
 
-use super::{Center, MAX_NEIGHBORS};
+use super::{Center, MAX_NEIGHBORS, TOO_CLOSE};
 use crate::structure::{Vec3, cross, dot, norm};
 use crate::{Error, Result, Structure};
 
@@ -31,6 +31,13 @@ impl Frame {
         for k in (0..3).filter(|&k| periodic[k]) {
             if !norm(vectors[k]).is_normal() {
                 return Err(flat());
+            }
+            if norm(vectors[k]) < TOO_CLOSE {
+                return Err(Error::structure(
+                    None,
+                    format!("every atom is only {:.3e} Å from its own image (shift {:?})", norm(vectors[k]), turn[k]),
+                    "check the length unit of the cell",
+                ));
             }
         }
         for k in (0..3).filter(|&k| !periodic[k]) {
