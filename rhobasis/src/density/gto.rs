@@ -11,6 +11,7 @@ use super::radial::Nodes;
 use crate::error::{Error, Result};
 use crate::special::double_double::{self, DoubleDouble};
 use crate::special::gauss_legendre::GaussLegendre;
+use crate::special::hyp1f1;
 
 /// The most functions that 32 digits keep apart, for any r_cut, since the φ_n scale with it. The smallest singular value of A
 /// is 9e-17 there and falls by 0.4 with each further function.
@@ -52,4 +53,24 @@ fn normalised(mut column: Vec<DoubleDouble>) -> Vec<DoubleDouble> {
     let inverse = squared.sqrt().recip();
     column.iter_mut().for_each(|value| *value = *value * inverse);
     column
+}
+
+/// Closed form of Eq. (5) for one primitive x^n e^{-βx²}, not normalised, and its derivative to r; for σ > 0, with α = 1/2σ²,
+///
+///     I_nl(r) = (2σ²)^{-3/2} (α+β)^{-A} (αr)^l e^{-αβr²/(α+β)} H_nl(z),   z = α²r²/(α+β),   A = (n + l + 3)/2
+///
+/// where H is [`hyp1f1::scaled`]. It judges the quadrature of [`RadialIntegrals`](super::RadialIntegrals), which has none of the
+/// cancellation that S^{-1/2} brings to sums of these.
+pub fn primitive_integral(n: usize, l: usize, beta: f64, sigma: f64, r: f64) -> (f64, f64) {
+    let (n, l) = (n as i32, l as i32);
+    let alpha = 0.5 / (sigma * sigma);
+    let total = alpha + beta;
+    let z = alpha * alpha * r * r / total;
+    let scale = (alpha / total).powf(1.5) * total.powf(-0.5 * f64::from(n + l)) * (-alpha * beta * r * r / total).exp();
+    let (power, power_slope) =
+        ((alpha * r).powi(l), if l == 0 { 0.0 } else { f64::from(l) * alpha * (alpha * r).powi(l - 1) });
+    let h = hyp1f1::scaled(n, l, z);
+    let h_slope = 0.5 * f64::from(n - l) * hyp1f1::scaled(n - 1, l + 1, z);
+    let slope = power_slope * h + power * 2.0 * r * alpha / total * (alpha * h_slope - beta * h);
+    (scale * power * h, scale * slope)
 }

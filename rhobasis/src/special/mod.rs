@@ -6,3 +6,5 @@ pub mod bessel;
 pub mod double_double;
 /// Gauss-Legendre quadrature and interpolation on its nodes.
 pub mod gauss_legendre;
+/// The confluent hypergeometric function.
+pub mod hyp1f1;
