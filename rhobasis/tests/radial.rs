@@ -309,8 +309,8 @@ fn a_narrow_gaussian_tends_to_the_delta_density() {
 #[test]
 fn dvr_quadrature_uses_one_node_for_each_function_and_converges_to_the_projection() {
     // I_nl = √w_n x_n K_l(x_n, r): with peak-1 Gaussians, the numbers of an independent NumPy calculation.
-    let (r_cut, sigma, r) = (3.0, 0.3, 1.7);
-    let constant = (2.0 * PI * sigma * sigma as f64).powf(-1.5);
+    let (r_cut, sigma, r): (f64, f64, f64) = (3.0, 0.3, 1.7);
+    let constant = (2.0 * PI * sigma * sigma).powf(-1.5);
     for (quadrature, expected) in [(false, [-0.0118, 0.2041, 0.0773]), (true, [0.0007, 0.2456, 0.0185])] {
         let radial = RadialIntegrals::new(&Primitive::Dvr { n_max: 6, quadrature }, r_cut, sigma, 0).unwrap();
         let found: Vec<f64> = integrals(&radial, r).0.iter().map(|value| value / constant).collect();
@@ -364,4 +364,16 @@ fn settings_out_of_range_are_refused_with_a_remedy() {
     }
     assert!(message(GTO(6), 5.0, 0.5, 21).contains("l_max"));
     assert!(message(LAPLACIAN(2), 5.0, 0.5, 6).contains("use l_max <= 2"), "{}", message(LAPLACIAN(2), 5.0, 0.5, 6));
+}
+
+#[test]
+fn a_primitive_is_written_with_its_kind() {
+    for (primitive, text) in [
+        (GTO(8), r#"{"kind":"gto","n_max":8}"#),
+        (DVR(8), r#"{"kind":"dvr","n_max":8,"quadrature":false}"#),
+        (LAPLACIAN(8), r#"{"kind":"laplacian","n_max":8}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&primitive).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Primitive>(text).unwrap(), primitive);
+    }
 }

@@ -1,6 +1,8 @@
 //! Gaussian-type orbitals, orthonormalised symmetrically (Löwdin):
 //!
-//!     φ_n(x) = N_n x^n e^{-b_n x²},   b_n = 1/(2σ_n²),   σ_n = r_cut max(√n, 1)/n_max,   R_n = Σ_k (S^{-1/2})_nk φ_k
+//! ```text
+//! φ_n(x) = N_n x^n e^{-b_n x²},   b_n = 1/(2σ_n²),   σ_n = r_cut max(√n, 1)/n_max,   R_n = Σ_k (S^{-1/2})_nk φ_k
+//! ```
 //!
 //! S^{-1/2} cannot be formed in doubles beyond 12 functions. On Gauss-Legendre nodes, A_kn = √w_k x_k φ_n(x_k) has
 //! AᵀA = S, so that A S^{-1/2}, which holds √w_k x_k R_n(x_k), is the orthogonal factor of the polar decomposition of A:
@@ -57,7 +59,9 @@ fn normalised(mut column: Vec<DoubleDouble>) -> Vec<DoubleDouble> {
 
 /// Closed form of Eq. (5) for one primitive x^n e^{-βx²}, not normalised, and its derivative to r; for σ > 0, with α = 1/2σ²,
 ///
-///     I_nl(r) = (2σ²)^{-3/2} (α+β)^{-A} (αr)^l e^{-αβr²/(α+β)} H_nl(z),   z = α²r²/(α+β),   A = (n + l + 3)/2
+/// ```text
+/// I_nl(r) = (2σ²)^{-3/2} (α+β)^{-A} (αr)^l e^{-αβr²/(α+β)} H_nl(z),   z = α²r²/(α+β),   A = (n + l + 3)/2
+/// ```
 ///
 /// where H is [`hyp1f1::scaled`]. It judges the quadrature of [`RadialIntegrals`](super::RadialIntegrals), which has none of the
 /// cancellation that S^{-1/2} brings to sums of these.

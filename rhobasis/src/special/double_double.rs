@@ -98,20 +98,22 @@ impl Mul for DoubleDouble {
 /// Orthogonal factor U Vᵀ of the polar decomposition of the matrix with columns `a[n]`, as `[k, n]`: each entry is correct to
 /// the digits of a double as long as the smallest singular value is above 1e-16 of the largest.
 ///
-/// A = QR by Gram-Schmidt; then Newton's iteration X ← (γX + X^{-T}/γ)/2 takes R to its own orthogonal factor.
+/// A = QR by Gram-Schmidt; then Newton's iteration X ← (γX + X^{-T}/γ)/2 takes Rᵀ to its own orthogonal factor.
 pub fn polar(mut a: Vec<Vec<DoubleDouble>>) -> Array2<f64> {
     let n_cols = a.len();
-    let mut x = vec![vec![DoubleDouble::ZERO; n_cols]; n_cols];
+    let mut x = Vec::with_capacity(n_cols); // Rᵀ
     for j in 0..n_cols {
         let (done, rest) = a.split_at_mut(j);
         let column = &mut rest[0];
-        for (i, q) in done.iter().enumerate() {
+        let mut row = vec![DoubleDouble::ZERO; n_cols];
+        for (entry, q) in row.iter_mut().zip(&*done) {
             let overlap = dot(q, column);
-            x[i][j] = overlap;
+            *entry = overlap;
             column.iter_mut().zip(q).for_each(|(c, &q)| *c = *c - overlap * q);
         }
         let norm = dot(column, column).sqrt();
-        x[j][j] = norm;
+        row[j] = norm;
+        x.push(row);
         let inverse = norm.recip();
         column.iter_mut().for_each(|c| *c = *c * inverse);
     }
@@ -133,7 +135,7 @@ pub fn polar(mut a: Vec<Vec<DoubleDouble>>) -> Array2<f64> {
     }
     let n_rows = a.first().map_or(0, Vec::len);
     Array2::from_shape_fn((n_rows, n_cols), |(k, n)| {
-        (0..n_cols).fold(DoubleDouble::ZERO, |sum, j| sum + a[j][k] * x[j][n]).to_f64()
+        (0..n_cols).fold(DoubleDouble::ZERO, |sum, j| sum + a[j][k] * x[n][j]).to_f64()
     })
 }
 
