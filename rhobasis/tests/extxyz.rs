@@ -309,7 +309,7 @@ fn packed_files_are_known_by_content_and_their_parts_joined() {
         let file = TestFile::new("no_ending", &bytes);
         let mut reader = Reader::open(&file.path, &Options::default()).unwrap();
         let mut n = 0;
-        while let Some(frame) = reader.next() {
+        for frame in reader.by_ref() {
             assert_eq!(indices(&[frame.unwrap()]), [n], "{name}");
             n += 1;
         }

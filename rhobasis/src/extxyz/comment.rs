@@ -63,13 +63,12 @@ fn word(line: &str, pos: &mut usize, is_key: bool) -> Result<String> {
                 *pos += 2;
                 continue;
             }
-            (_, Some((close, _))) => {
-                if b == close {
-                    text.push_str(&line[run..*pos]);
-                    run = *pos + 1;
-                    quote = None;
-                }
+            (_, Some((close, _))) if b == close => {
+                text.push_str(&line[run..*pos]);
+                run = *pos + 1;
+                quote = None;
             }
+            (_, Some(_)) => {}
             (b'"' | b'\'' | b'{' | b'[', None) => {
                 text.push_str(&line[run..*pos]);
                 run = *pos + 1;
