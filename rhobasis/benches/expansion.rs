@@ -132,10 +132,7 @@ fn main() {
     let gradient = eight.forward(&frames).unwrap();
     let mut list = NeighborList::default();
     let mut jobs: Vec<(String, Box<dyn FnMut()>)> = vec![
-        (
-            "neighbour list".into(),
-            Box::new(|| frames.iter().for_each(|f| list.update(black_box(f), R_CUT).unwrap())),
-        ),
+        ("neighbour list".into(), Box::new(|| frames.iter().for_each(|f| list.update(black_box(f), R_CUT).unwrap()))),
         ("primitive n = 8".into(), values(&eight, &frames, &lists)),
         ("contracted q = 8 from 20".into(), values(q8.expansion(), &frames, &lists)),
         ("contracted q = 4 from 20".into(), values(q4.expansion(), &frames, &lists)),
