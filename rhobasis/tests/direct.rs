@@ -13,11 +13,11 @@ use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Tr
 use rhobasis::{Error, Structure};
 
 fn crystals() -> Vec<Structure> {
-    (0..3).map(naive::rattled_diamond).collect()
+    (0..1).map(naive::rattled_diamond).collect()
 }
 
 fn molecules() -> Vec<Structure> {
-    let mut all: Vec<Structure> = (0..4).map(|k| naive::random_molecule(&[6, 1, 8, 1, 6, 1, 7], k)).collect();
+    let mut all: Vec<Structure> = (0..2).map(|k| naive::random_molecule(&[6, 1, 8, 1, 7], k)).collect();
     all.push(naive::random_molecule(&[1, 7], 9));
     all.push(Structure::molecule(vec![8], vec![[1.0, 2.0, 3.0]]));
     all
@@ -182,20 +182,14 @@ fn damaged_basis_files_are_refused_and_none_panics() {
         ("\\\"r_cut\\\":3.5", "\\\"r_cut\\\":-3.5"),
         ("\\\"r_cut\\\":3.5", "\\\"r_cut\\\":5.0"),
         ("\\\"n_max\\\":4", "\\\"n_max\\\":5"),
+        ("\\\"n_max\\\":4", "\\\"n_max\\\":9"),
+        ("\\\"n_max\\\":4", "\\\"n_max\\\":900000000"),
+        ("\"species\":\"[1,6,7,8]\"", "\"species\":\"[]\""),
         ("\\\"mixing\\\":\\\"combined\\\"", "\\\"mixing\\\":\\\"per-species\\\""),
         ("\\\"center_specific\\\":false", "\\\"center_specific\\\":true"),
     ];
     for (from, to) in edits {
-        let content = with_header(&bytes, from, to);
-        std::fs::write(&path, &content).unwrap();
-        match std::panic::catch_unwind(|| OptimalBasis::load(&path)) {
-            Ok(Ok(b)) => println!(
-                "ACCEPTED {to}: radial {:?}",
-                std::panic::catch_unwind(|| b.radial_functions(None, 1, 1, &[1.0]).is_ok()).is_ok()
-            ),
-            Ok(Err(e)) => println!("ok {to}: {e}"),
-            Err(_) => println!("PANIC {to}"),
-        }
+        refused(&with_header(&bytes, from, to), to);
     }
     // Any one byte of the header changed: an error or another valid file, but no panic.
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
