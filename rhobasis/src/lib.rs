@@ -20,6 +20,7 @@
 
 pub mod density;
 pub mod error;
+pub mod extxyz;
 pub mod files;
 pub mod linalg;
 pub mod neighbors;

@@ -1,0 +1,271 @@
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use super::frame::{self, Extent, Layout};
+use super::slice::{self, Selection, Slice};
+use super::source::Source;
+use crate::{Error, Result, Structure};
+
+/// Under which names a file keeps its labels, and whether frames are checked on reading.
+///
+/// An empty name means that the label is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Key of the total energy of the frame, in eV.
+    pub energy_key: String,
+    /// Column of the forces, in eV/Å; with the default `forces`, `force` is taken too.
+    pub force_key: String,
+    /// Key of the stress, in eV/Å³, positive under tension.
+    pub stress_key: String,
+    /// Key of the virial, −volume × stress, in eV.
+    pub virial_key: String,
+    /// Whether each frame is checked by [`Structure::validate`].
+    pub validate: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            energy_key: "energy".to_string(),
+            force_key: "forces".to_string(),
+            stress_key: "stress".to_string(),
+            virial_key: "virial".to_string(),
+            validate: true,
+        }
+    }
+}
+
+/// Frames of one file or of several, in order, one in memory at a time.
+///
+/// An error names file, frame (counted from 0 in the file, whatever the slice) and atom, and ends the iteration.
+///
+/// ```
+/// # fn main() -> rhobasis::Result<()> {
+/// use rhobasis::{Structure, extxyz};
+/// let file = std::env::temp_dir().join(format!("rhobasis-doc-{}.xyz", std::process::id()));
+/// let water = Structure::molecule(vec![8, 1, 1], vec![[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]);
+/// extxyz::write(&file, &[water.clone(), water.clone()])?;
+///
+/// let last = format!("{}@-1", file.display());
+/// for frame in extxyz::Reader::open(&last, &extxyz::Options::default())? {
+///     assert_eq!(frame?, water);
+/// }
+/// # std::fs::remove_file(file).ok();
+/// # Ok(())
+/// # }
+/// ```
+pub struct Reader {
+    validate: bool,
+    queue: VecDeque<(PathBuf, Slice)>,
+    current: Option<Frames>,
+    /// File and index of the frame read last.
+    last: Option<(PathBuf, usize)>,
+    layout: Option<Layout>,
+    bytes_closed: u64,
+    bytes_total: u64,
+}
+
+/// An open file: `next` is the index of the frame that begins at the source's position.
+struct Frames {
+    path: PathBuf,
+    source: Source,
+    selection: Selection,
+    next: usize,
+    bytes: u64,
+}
+
+impl Reader {
+    /// Opens `file`, or the frames `file@start:stop:step` of it. A missing file or a malformed slice is an error.
+    pub fn open(spec: impl AsRef<Path>, options: &Options) -> Result<Reader> {
+        Reader::open_all([spec], options)
+    }
+
+    /// Opens several files, each with its own slice, to be read one after the other.
+    pub fn open_all<S: AsRef<Path>>(specs: impl IntoIterator<Item = S>, options: &Options) -> Result<Reader> {
+        let mut queue = VecDeque::new();
+        let mut bytes_total = 0;
+        for spec in specs {
+            let (path, slice) = slice::split(spec.as_ref())?;
+            bytes_total += file_size(&path)?;
+            queue.push_back((path, slice));
+        }
+        Ok(Reader {
+            validate: options.validate,
+            queue,
+            current: None,
+            last: None,
+            layout: None,
+            bytes_closed: 0,
+            bytes_total,
+        })
+    }
+
+    /// Index in its file, from 0, of the frame read last.
+    pub fn frame_index(&self) -> Option<usize> {
+        self.last.as_ref().map(|(_, index)| *index)
+    }
+
+    /// File of the frame read last.
+    pub fn path(&self) -> Option<&Path> {
+        self.last.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Bytes read so far and bytes in all, as stored (packed, where a file is packed), over all files.
+    pub fn bytes(&self) -> (u64, u64) {
+        let open = self.current.as_ref().map_or(0, |f| f.source.consumed());
+        ((self.bytes_closed + open).min(self.bytes_total), self.bytes_total)
+    }
+
+    /// Fraction of the work done, from 0 to 1: by bytes, or by frames where a slice ends before its file does.
+    pub fn progress(&self) -> f64 {
+        let (done, total) = self.bytes();
+        let by_bytes = if total == 0 { 1.0 } else { done as f64 / total as f64 };
+        match &self.current {
+            Some(Frames { next, bytes, selection: Selection { stop: Some(stop), .. }, .. })
+                if *stop > 0 && total > 0 =>
+            {
+                let by_frames = (*next as f64 / *stop as f64).min(1.0);
+                by_bytes.max((self.bytes_closed as f64 + by_frames * *bytes as f64) / total as f64)
+            }
+            None if self.queue.is_empty() => 1.0,
+            _ => by_bytes,
+        }
+    }
+
+    /// The next `n` frames; fewer at the end, none after it.
+    pub fn read_chunk(&mut self, n: usize) -> Result<Vec<Structure>> {
+        self.by_ref().take(n).collect()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Structure>> {
+        loop {
+            let frames = match &mut self.current {
+                Some(frames) => frames,
+                None => match self.queue.pop_front() {
+                    Some((path, slice)) => self.current.insert(Frames::open(path, &slice)?),
+                    None => return Ok(None),
+                },
+            };
+            match frames.step(&mut self.layout, self.validate)? {
+                Step::Frame(structure) => {
+                    let index = frames.next - 1;
+                    match &mut self.last {
+                        Some((path, last)) if *path == frames.path => *last = index,
+                        last => *last = Some((frames.path.clone(), index)),
+                    }
+                    return Ok(Some(structure));
+                }
+                Step::Skipped => {}
+                Step::End => {
+                    self.bytes_closed += frames.bytes;
+                    self.current = None;
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Structure>;
+
+    fn next(&mut self) -> Option<Result<Structure>> {
+        let item = self.next_frame().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.queue.clear();
+            self.current = None;
+        }
+        item
+    }
+}
+
+enum Step {
+    Frame(Structure),
+    Skipped,
+    End,
+}
+
+impl Frames {
+    fn open(path: PathBuf, slice: &Slice) -> Result<Frames> {
+        let n_frames = if slice.counts_from_the_end() { count(&path)? } else { 0 };
+        let selection = slice.resolve(n_frames, &path)?;
+        let (source, bytes) = (Source::open(&path)?, file_size(&path)?);
+        Ok(Frames { path, source, selection, next: 0, bytes })
+    }
+
+    fn step(&mut self, layout: &mut Option<Layout>, validate: bool) -> Result<Step> {
+        let index = self.next;
+        if self.selection.ends_before(index) {
+            return Ok(Step::End);
+        }
+        let bytes = self.source.frame_bytes()?;
+        let place = |e: Error| e.at_frame(index).in_file(&self.path);
+        let (step, consumed) = if self.selection.contains(index) {
+            let Some((structure, consumed)) = frame::parse(bytes, index, layout).map_err(place)? else {
+                return self.end();
+            };
+            if validate {
+                structure.validate().map_err(place)?;
+            }
+            (Step::Frame(structure), consumed)
+        } else {
+            match frame::extent(bytes, true).map_err(place)? {
+                Extent::Frame(consumed) => (Step::Skipped, consumed),
+                Extent::Cut { atoms, of } => return Err(place(frame::cut_short(atoms, of, index))),
+                Extent::Blank => return self.end(),
+            }
+        };
+        self.source.advance(consumed);
+        self.next += 1;
+        Ok(step)
+    }
+
+    /// The end of the file has come: were there frames, and the one asked for?
+    fn end(&self) -> Result<Step> {
+        if self.next == 0 {
+            return Err(no_frames(&self.path));
+        }
+        match self.selection.single {
+            Some(index) => Err(slice::out_of_range(&self.path, i64::try_from(index).unwrap_or(i64::MAX), self.next)),
+            None => Ok(Step::End),
+        }
+    }
+}
+
+/// Number of frames of a file, by its lines alone.
+fn count(path: &Path) -> Result<usize> {
+    let mut source = Source::open(path)?;
+    let mut n = 0;
+    loop {
+        let place = |e: Error| e.at_frame(n).in_file(path);
+        let consumed = match frame::extent(source.frame_bytes()?, true).map_err(place)? {
+            Extent::Frame(consumed) => consumed,
+            Extent::Cut { atoms, of } => return Err(place(frame::cut_short(atoms, of, n))),
+            Extent::Blank if n == 0 => return Err(no_frames(path)),
+            Extent::Blank => return Ok(n),
+        };
+        source.advance(consumed);
+        n += 1;
+    }
+}
+
+fn no_frames(path: &Path) -> Error {
+    Error::file(path, "the file holds no frame", "give an extended XYZ file with at least one structure")
+}
+
+fn file_size(path: &Path) -> Result<u64> {
+    match std::fs::metadata(path) {
+        Ok(data) if data.is_dir() => Err(Error::file(path, "is a directory", "name a file in it")),
+        Ok(data) => Ok(data.len()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::file(
+            path,
+            "no such file",
+            "check the path; a slice of frames follows an '@', as in data.xyz@:1000",
+        )),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+/// All frames of `file` or `file@start:stop:step`.
+pub fn read(spec: impl AsRef<Path>, options: &Options) -> Result<Vec<Structure>> {
+    Reader::open(spec, options)?.collect()
+}
