@@ -1,11 +1,11 @@
 """Converts golden reference values (.npz) to the .safetensors files that the Rust tests read.
 
-    python make.py /path/to/golden [--private DIR]
+    python make.py /path/to/golden
 
 Arrays keep their names and shapes, become float64, and `settings` (JSON text) becomes the file's metadata.
 How the values were computed is told in the README of the golden folder: `radial_integrals` by mpmath at 50 to 80 digits, the
-expansions by a brute-force sum over images in extended precision. Files with structures of other licences are written to
-`--private` (default `target/golden`), which is not under version control.
+expansions by a brute-force sum over images in extended precision. Files with structures of other licences are not copied; the
+tests read them where they lie.
 """
 
 import argparse
@@ -22,7 +22,6 @@ COPIED = [
     "gto_expansion_scaled",
     "degenerate_pairs",
 ]
-PRIVATE = ["librascal_contracted", "covariance_spectrum", "gap_model"]
 
 
 def convert(source: pathlib.Path, target: pathlib.Path) -> None:
@@ -37,12 +36,9 @@ def convert(source: pathlib.Path, target: pathlib.Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("golden", type=pathlib.Path, help="folder of the .npz files")
-    parser.add_argument("--private", type=pathlib.Path, default=ROOT / "target" / "golden")
     arguments = parser.parse_args()
     for name in COPIED:
         convert(arguments.golden / f"{name}.npz", ROOT / "reference" / name / "values.safetensors")
-    for name in PRIVATE:
-        convert(arguments.golden / f"{name}.npz", arguments.private / f"{name}.safetensors")
 
 
 if __name__ == "__main__":

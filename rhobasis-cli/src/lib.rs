@@ -1,1 +1,81 @@
-//! The `rhobasis` command line.
+//! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
+
+mod failure;
+mod fit;
+mod info;
+mod input;
+mod output;
+mod plot;
+mod settings;
+mod show;
+mod text;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Failure, Outcome};
+
+/// Finds the most compact radial basis for the atom densities of a data set, and computes with it.
+///
+/// DATA is an extended XYZ file, plain or packed with gzip, Zstandard or xz; `file@start:stop:step` takes some of its
+/// frames, as in ASE.
+#[derive(Parser)]
+#[command(name = "rhobasis", version, arg_required_else_help = true, after_help = EXAMPLE)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Threads to use; all cores if not given. Results do not depend on it.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  rhobasis info silicon.xyz
+  rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5
+  rhobasis show silicon.rho --plot silicon.svg
+  rhobasis features silicon.xyz --basis silicon.rho --kind density -o silicon.npz";
+
+#[derive(Subcommand)]
+enum Verb {
+    Info(info::Info),
+    Fit(fit::Fit),
+    Show(show::Show),
+}
+
+/// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
+/// is on standard error), 2 wrong usage.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print(); // nothing is left to be done if the terminal is gone
+            return e.exit_code();
+        }
+    };
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(n) = cli.threads {
+        pool = pool.num_threads(n.into());
+    }
+    let outcome = match pool.build() {
+        Ok(pool) => pool.install(|| dispatch(cli.verb)),
+        Err(e) => Err(Failure::usage(format!("the threads cannot be started: {e}"))),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(verb: Verb) -> Outcome {
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    match verb {
+        Verb::Info(info) => info.run(&mut out)?,
+        Verb::Fit(fit) => fit.run(&mut out)?,
+        Verb::Show(show) => show.run(&mut out)?,
+    }
+    out.flush()?;
+    Ok(())
+}

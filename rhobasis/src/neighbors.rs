@@ -11,8 +11,11 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use crate::structure::{Vec3, cross, dot, norm};
+use crate::structure::{Vec3, dot, norm};
 use crate::{Error, Result, Structure};
+use frame::{Frame, combine};
+
+mod frame;
 
 /// Two atoms nearer than this, in Å, are taken for a mistake in the input.
 const TOO_CLOSE: f64 = 1e-3;
@@ -177,6 +180,8 @@ struct Center {
 struct Boxes {
     n: [usize; 3],
     thickness: Vec3,
+    /// 1 / thickness
+    per_length: Vec3,
     /// λ ≥ Σ_k h_k² / |x|² for the heights h_k of any x above the three faces; 1 in an orthogonal cell.
     skew: f64,
     /// Cutoff with room for the rounding of box coordinates, in Å.
@@ -201,6 +206,7 @@ struct Work {
     filter: [Vec<f32>; 3],
     /// Per-centre scratch: sites that passed the filter, then the pairs.
     hits: Vec<u32>,
+    distances: Vec<f32>,
     atoms: Vec<u32>,
     vectors: Vec<Vec3>,
     shifts: Vec<[i32; 3]>,
@@ -211,15 +217,19 @@ struct Work {
 /// Goes through the centres: filter the rows of boxes within reach in single precision, decide in double.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]
 fn sweep(list: &mut NeighborList, r_cut: f64) -> Result<()> {
-    let Work { boxes, centers, sites, box_start, filter, hits, atoms, vectors, shifts, .. } = &mut list.work;
+    let Work { boxes, centers, sites, box_start, filter, hits, distances, atoms, vectors, shifts, .. } = &mut list.work;
     hits.resize(sites.len() + LANES, 0);
+    distances.resize(sites.len() + LANES, 0.0);
+    let (sites, box_start, filter) = (&sites[..], &box_start[..], [&filter[0][..], &filter[1][..], &filter[2][..]]);
+    let (boxes, hits, distances) = (*boxes, &mut hits[..], &mut distances[..]);
     for (i, center) in centers.iter().enumerate() {
-        let n_hits = candidates(boxes, center, box_start, filter, hits);
+        let n_hits = candidates(&boxes, center, box_start, filter, hits, distances);
         if atoms.len() < n_hits {
             atoms.resize(n_hits, 0);
             vectors.resize(n_hits, [0.0; 3]);
             shifts.resize(n_hits, [0; 3]);
         }
+        let (atoms, vectors, shifts) = (&mut atoms[..n_hits], &mut vectors[..n_hits], &mut shifts[..n_hits]);
         let (mut n, mut n_close) = (0, 0);
         for &hit in &hits[..n_hits] {
             let site = &sites[hit as usize];
@@ -258,14 +268,21 @@ fn pair_shift(site: &Site, center: &Center) -> [i32; 3] {
     std::array::from_fn(|k| site.shift[k] - center.shift[k])
 }
 
-/// Sites that may be within r_cut of the centre, written to `hits`; returns their number.
+/// Sites that may be within r_cut of the centre, written to the front of `hits`; returns their number.
 #[inline(always)]
-fn candidates(boxes: &Boxes, center: &Center, box_start: &[u32], filter: &[Vec<f32>; 3], hits: &mut [u32]) -> usize {
+fn candidates(
+    boxes: &Boxes,
+    center: &Center,
+    box_start: &[u32],
+    filter: [&[f32]; 3],
+    hits: &mut [u32],
+    distances: &mut [f32],
+) -> usize {
     let [n0, n1, n2] = boxes.n;
     let u = center.boxes;
     // Boxes within `height` of the centre along axis k, and the distance of the centre from the layer b of boxes.
     let range = |k: usize, height: f64| {
-        let width = height / boxes.thickness[k];
+        let width = height * boxes.per_length[k];
         ((u[k] - width).max(0.0) as u32, ((u[k] + width) as u32).min(boxes.n[k] as u32 - 1))
     };
     let gap = |k: usize, b: u32| (f64::from(b) - u[k]).max(u[k] - f64::from(b + 1)).max(0.0) * boxes.thickness[k];
@@ -284,36 +301,41 @@ fn candidates(boxes: &Boxes, center: &Center, box_start: &[u32], filter: &[Vec<f
             let (first0, last0) = range(0, left1.sqrt().min(boxes.reach));
             let row = (b2 as usize * n1 + b1 as usize) * n0;
             let (first, last) = (box_start[row + first0 as usize], box_start[row + last0 as usize + 1]);
-            n = filter_row(boxes.filter, center.filter, filter, first as usize..last as usize, hits, n);
+            n = measure_row(center.filter, filter, first as usize..last as usize, (hits, distances), n);
         }
     }
-    n
+    let mut n_hits = 0;
+    let (hits, distances) = (&mut hits[..n], &distances[..n]);
+    for (k, &r2) in distances.iter().enumerate() {
+        hits[n_hits] = hits[k];
+        n_hits += usize::from(r2 < boxes.filter);
+    }
+    n_hits
 }
 
-/// Appends to `hits[..n]` the sites of a row that pass the single-precision test; returns the new n.
+/// Appends a row of sites and their squared filter distances to `near[..n]`; returns the new n.
 #[inline(always)]
-fn filter_row(
-    limit: f32,
+fn measure_row(
     c: [f32; 3],
-    xyz: &[Vec<f32>; 3],
+    xyz: [&[f32]; 3],
     row: Range<usize>,
-    hits: &mut [u32],
+    near: (&mut [u32], &mut [f32]),
     mut n: usize,
 ) -> usize {
     for first in row.clone().step_by(LANES) {
         let lanes = |k: usize| xyz[k].get(first..).and_then(<[f32]>::first_chunk::<LANES>);
         let (Some(x), Some(y), Some(z)) = (lanes(0), lanes(1), lanes(2)) else { break };
-        let left = (row.end - first) as u32;
-        let mut inside = [0u32; LANES];
+        let index = near.0.get_mut(n..).and_then(<[u32]>::first_chunk_mut::<LANES>);
+        let r2 = near.1.get_mut(n..).and_then(<[f32]>::first_chunk_mut::<LANES>);
+        let (Some(index), Some(r2)) = (index, r2) else { break };
+        let (mut lane_r2, mut lane_index) = ([0f32; LANES], [0u32; LANES]);
         for k in 0..LANES {
             let d = [x[k] - c[0], y[k] - c[1], z[k] - c[2]];
-            let r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-            inside[k] = u32::from((r2 < limit) & ((k as u32) < left));
+            lane_r2[k] = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+            lane_index[k] = first as u32 + k as u32;
         }
-        for (k, &yes) in inside.iter().enumerate() {
-            hits[n] = (first + k) as u32;
-            n += yes as usize;
-        }
+        (*r2, *index) = (lane_r2, lane_index);
+        n += LANES.min(row.end - first); // what lies beyond the row is overwritten by the next one
     }
     n
 }
@@ -356,10 +378,10 @@ impl Work {
 
         // Boxes: half a cutoff thick, thinner along the rows, and not more of them than sites.
         let n_sites = (0..3).fold(positions.len() as f64, |n, k| n * (1.0 + 2.0 * padding[k]));
-        let mut edge = [0.25 * r_cut, 0.5 * r_cut, 0.5 * r_cut];
+        let mut edge = [0.34 * r_cut, 0.5 * r_cut, 0.5 * r_cut];
         let n = loop {
             let n: Vec3 = std::array::from_fn(|k| ((high[k] - low[k]) * frame.width[k] / edge[k]).floor().max(1.0));
-            if n[0] * n[1] * n[2] <= 8.0 * n_sites + 64.0 {
+            if n[0] * n[1] * n[2] <= 2.0 * n_sites + 8.0 {
                 break n;
             }
             edge = edge.map(|e| 1.25 * e);
@@ -368,6 +390,7 @@ impl Work {
         self.boxes = Boxes {
             n: n.map(|x| x as usize),
             thickness: std::array::from_fn(|k| frame.width[k] / scale[k]),
+            per_length: std::array::from_fn(|k| scale[k] / frame.width[k]),
             skew: frame.skew(),
             reach,
             filter: 0.0,
@@ -408,7 +431,7 @@ impl Work {
             }
             center.boxes = std::array::from_fn(|k| (f[k] - low[k]) * scale[k]);
         }
-        if !(extent < 1e12) {
+        if extent.is_nan() || extent > 1e12 {
             return Err(Error::structure(
                 None,
                 format!("the cell is {extent:.1e} times as wide as r_cut = {r_cut} Å"),
@@ -464,174 +487,6 @@ fn close_gaps(centers: &mut [Center], k: usize, longest: f64) -> (f64, f64) {
     (0.0, height)
 }
 
-/// The axes along which atoms are wrapped and sorted: a compact choice of the periodic lattice vectors, completed by
-/// unit vectors at right angles to them.
-struct Frame {
-    periodic: [bool; 3],
-    vectors: [Vec3; 3],
-    /// Row k gives the coordinate of r along vector k: f_k = r · dual_k.
-    dual: [Vec3; 3],
-    /// Distance of the two faces that vector k connects, in Å.
-    width: Vec3,
-    /// The compact vectors in terms of the lattice vectors as given: vectors = turn · H.
-    turn: [[i64; 3]; 3],
-}
-
-/// Shifts beyond this are refused, so that differences of two fit in 32 bits.
-const MAX_SHIFT: i64 = 1 << 29;
-
-impl Frame {
-    fn new(structure: &Structure) -> Result<Self> {
-        let periodic = structure.pbc;
-        let flat = || {
-            let problem = format!("the cell {:?} has no volume along its periodic directions", structure.cell);
-            Error::structure(None, problem, "give independent lattice vectors, or pbc=\"F F F\" for a molecule")
-        };
-        let (mut vectors, turn) = reduce(&structure.cell, periodic).ok_or_else(flat)?;
-        for k in (0..3).filter(|&k| periodic[k]) {
-            if !norm(vectors[k]).is_normal() {
-                return Err(flat());
-            }
-        }
-        for k in (0..3).filter(|&k| !periodic[k]) {
-            vectors[k] = [0.0; 3];
-        }
-        // Each open direction: at right angles to two known vectors, or to one and the axis that is farthest from it.
-        for k in (0..3).filter(|&k| !periodic[k]) {
-            let (a, b) = (vectors[(k + 1) % 3], vectors[(k + 2) % 3]);
-            let known = if norm(a) > 0.0 { a } else { b };
-            let axis = (0..3).min_by(|&p, &q| known[p].abs().total_cmp(&known[q].abs())).unwrap_or(0);
-            let unit: Vec3 = std::array::from_fn(|m| f64::from(u8::from(m == axis)));
-            vectors[k] = match (norm(a) > 0.0, norm(b) > 0.0) {
-                (true, true) => normalized(cross(normalized(a), normalized(b))),
-                (false, false) => std::array::from_fn(|m| f64::from(u8::from(m == k))),
-                _ => normalized(cross(normalized(known), unit)),
-            };
-        }
-        let unit = vectors.map(normalized);
-        let volume = dot(unit[0], cross(unit[1], unit[2]));
-        if !(volume.abs() > 1e-12) {
-            return Err(flat());
-        }
-        let dual: [Vec3; 3] = std::array::from_fn(|k| {
-            let normal = cross(unit[(k + 1) % 3], unit[(k + 2) % 3]);
-            normal.map(|x| x / (volume * norm(vectors[k])))
-        });
-        Ok(Frame { periodic, vectors, dual, width: dual.map(|d| 1.0 / norm(d)), turn })
-    }
-
-    /// Upper bound of Σ_k h_k² / |x|², h_k = x · n_k: the largest eigenvalue of (n_k · n_m), by row sums.
-    fn skew(&self) -> f64 {
-        let normal = self.dual.map(normalized);
-        let row = |k: usize| (0..3).map(|m| dot(normal[k], normal[m]).abs()).sum::<f64>();
-        row(0).max(row(1)).max(row(2)) + 1e-12
-    }
-
-    /// How far images must reach beyond the cell, in units of the vectors (0 along open directions).
-    fn padding(&self, n_atoms: usize, reach: f64) -> Result<Vec3> {
-        let padding: Vec3 = std::array::from_fn(|k| if self.periodic[k] { reach / self.width[k] } else { 0.0 });
-        let images = padding.iter().fold(1.0, |n, p| n * (2.0 * p).max(1.0));
-        // The ball fills π/6 of its bounding box.
-        if images > 1.0 && images * n_atoms as f64 * 0.52 > MAX_NEIGHBORS {
-            return Err(Error::structure(
-                None,
-                format!("about {:.1e} neighbours per atom in the cell {:?}", images * n_atoms as f64, self.vectors),
-                format!("use a smaller r_cut than {reach:.3} Å, or check the length unit of the cell"),
-            ));
-        }
-        let n_sites = padding.iter().fold(n_atoms as f64, |n, p| n * (1.0 + 2.0 * p));
-        let largest = self.original_bound(padding);
-        if !(n_sites < 5e8 && largest < MAX_SHIFT as f64) {
-            return Err(Error::structure(
-                None,
-                format!("{n_sites:.1e} atoms and images, cell shifts up to {largest:.1e}"),
-                "use a smaller r_cut, a smaller structure or a less skewed cell",
-            ));
-        }
-        Ok(padding)
-    }
-
-    fn original_bound(&self, padding: Vec3) -> f64 {
-        (0..9).map(|m| (padding[m / 3] + 2.0) * self.turn[m / 3][m % 3].abs() as f64).fold(0.0, |a, b| a + b)
-    }
-
-    /// A shift in terms of the lattice vectors as given.
-    fn original(&self, g: [i64; 3]) -> [i64; 3] {
-        std::array::from_fn(|m| (0..3).map(|k| g[k] * self.turn[k][m]).sum())
-    }
-
-    /// Moves atom i into the compact cell; `boxes` gets its coordinates f. Also a bound on the numbers that went in.
-    fn wrap(&self, i: usize, r: Vec3) -> Result<(Center, f64)> {
-        let f = self.dual.map(|d| dot(r, d));
-        let turns: Vec3 = std::array::from_fn(|k| if self.periodic[k] { -f[k].floor() } else { 0.0 });
-        let finite = r.iter().chain(&f).all(|x| x.is_finite());
-        let shift = self.original(turns.map(|t| t as i64).map(|t| t.clamp(-MAX_SHIFT, MAX_SHIFT)));
-        if !finite || turns.iter().any(|t| t.abs() >= MAX_SHIFT as f64) || shift.iter().any(|s| s.abs() >= MAX_SHIFT) {
-            return Err(Error::structure(
-                Some(i),
-                format!("position {r:?} is not finite or too many cells away from the cell"),
-                "wrap the atoms into the cell, or repair the coordinates",
-            ));
-        }
-        let (mut wrapped, mut shift32) = (r, [0; 3]);
-        if turns != [0.0; 3] {
-            let moved = combine(turns, &self.vectors);
-            wrapped = std::array::from_fn(|k| r[k] + moved[k]);
-            shift32 = shift.map(|s| s as i32);
-        }
-        let boxes = std::array::from_fn(|k| f[k] + turns[k]);
-        let far = r.iter().map(|x| x.abs()).sum();
-        Ok((Center { wrapped, shift: shift32, boxes, filter: [0.0; 3] }, far))
-    }
-}
-
-/// Shortest equivalents of the periodic lattice vectors, and the integers that make them; `None` if those get too large.
-fn reduce(cell: &[Vec3; 3], periodic: [bool; 3]) -> Option<([Vec3; 3], [[i64; 3]; 3])> {
-    let mut turn = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
-    let build = |t: [i64; 3]| combine(t.map(|x| x as f64), cell);
-    let mut vectors: [Vec3; 3] = *cell;
-    for _ in 0..200 {
-        let before = turn;
-        for k in (0..3).filter(|&k| periodic[k]) {
-            let (p, q) = ((k + 1) % 3, (k + 2) % 3);
-            let steps = |m: usize| match periodic[m] {
-                true => (dot(vectors[k], vectors[m]) / dot(vectors[m], vectors[m])).round(),
-                false => 0.0,
-            };
-            let signs = |m: usize| if periodic[m] { [-1, 1] } else { [0, 0] };
-            let mut trials = vec![(-steps(p) as i64, 0), (0, -steps(q) as i64)];
-            trials.extend(signs(p).iter().flat_map(|&s| signs(q).map(|t| (s, t))));
-            for (s, t) in trials {
-                if s.abs().max(t.abs()) >= MAX_SHIFT {
-                    return None;
-                }
-                let trial: [i64; 3] = std::array::from_fn(|m| turn[k][m] + s * turn[p][m] + t * turn[q][m]);
-                if trial.iter().any(|x| x.abs() >= MAX_SHIFT) {
-                    return None;
-                }
-                let vector = build(trial);
-                if dot(vector, vector) < (1.0 - 1e-9) * dot(vectors[k], vectors[k]) {
-                    (turn[k], vectors[k]) = (trial, vector);
-                }
-            }
-        }
-        if turn == before {
-            break;
-        }
-    }
-    Some((vectors, turn))
-}
-
 fn sub(a: Vec3, b: Vec3) -> Vec3 {
     std::array::from_fn(|k| a[k] - b[k])
-}
-
-fn normalized(a: Vec3) -> Vec3 {
-    let length = norm(a);
-    a.map(|x| x / length)
-}
-
-/// c_0 v_0 + c_1 v_1 + c_2 v_2; exactly odd in c.
-fn combine(c: Vec3, vectors: &[Vec3; 3]) -> Vec3 {
-    std::array::from_fn(|k| c[0] * vectors[0][k] + c[1] * vectors[1][k] + c[2] * vectors[2][k])
 }

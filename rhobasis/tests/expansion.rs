@@ -239,7 +239,8 @@ fn an_atom_alone_has_the_density_of_its_own_gaussian() {
     let atom = Structure::molecule(vec![6], vec![[3.0, 4.0, 5.0]]);
     let c = expansion.forward(&[atom]).unwrap();
     let expected = 4.0 * (4.0 * std::f64::consts::PI * 0.25).powf(-1.5);
-    assert!((c.squared_norm() / expected - 1.0).abs() < 1e-6);
+    let ratio = c.squared_norm() / expected;
+    assert!(ratio < 1.0 + 1e-12 && ratio > 1.0 - 1e-5, "{ratio}"); // twenty GTOs miss 6e-6 of it
     assert!(c.blocks[1..].iter().flatten().all(|c| *c == 0.0));
 }
 
@@ -293,7 +294,7 @@ fn refusals_name_the_place_the_value_and_the_remedy() {
     says(&message(nan), &["frame 1, atom 1", "NaN", "not finite"]);
     says(&message(Structure { pbc: [true; 3], ..good.clone() }), &["frame 1", "no volume"]);
     let close = Structure { positions: vec![[0.0; 3], [0.0, 0.0, 1e-4]], ..good.clone() };
-    says(&message(close), &["frame 1", "atom", "0.0001"]);
+    says(&message(close), &["frame 1, atom 0", "atoms 0 and 1", "1.000e-4 Å", "duplicate"]);
 
     let refused = |settings: ExpansionSettings| SphericalExpansion::new(&settings, &[1]).unwrap_err().to_string();
     let with = |density: Density| ExpansionSettings { density, ..settings.clone() };

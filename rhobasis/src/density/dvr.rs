@@ -1,6 +1,8 @@
 //! Discrete variable representation on the N Gauss-Legendre nodes x_n, weights w_n of [0, r_cut + 3σ]:
 //!
-//!     x R_n(x) = ℓ_n(x) / √w_n,   ℓ_n the polynomial of degree N − 1 that is 1 at x_n and 0 at the other nodes
+//! ```text
+//! x R_n(x) = ℓ_n(x) / √w_n,   ℓ_n the polynomial of degree N − 1 that is 1 at x_n and 0 at the other nodes
+//! ```
 //!
 //! These are orthonormal because the N-point rule integrates ℓ_n ℓ_n' exactly. R_n ~ 1/x at the origin.
 

@@ -4,20 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayViewMut3, Axis};
-use rayon::prelude::*;
 
-use super::equivariants::{Center, Channel, Equivariants};
-use super::harmonics::{LANES, Lanes, SolidHarmonics, gradient_terms};
+use super::equivariants::{Channel, Equivariants};
+use super::feeds::{Feeds, Shared};
+use super::harmonics::{LANES, Lanes};
 use super::kernel::{self, Block, CenterGradient, PAIRS, Radial};
-use super::radial::RadialIntegrals;
-use super::settings::{Density, ExpansionSettings};
-use super::spline::{RadialTable, Rows, SplineError, tabulate};
+use super::settings::Density;
+use super::spline::{RadialTable, Rows, SplineError};
 use crate::neighbors::NeighborList;
 use crate::structure::{Structure, Vec3, symbol};
 use crate::{Error, Result};
-
-/// Structures larger than this are split over threads by centre.
-const SPLIT_ATOMS: usize = 256;
 
 /// Y_00.
 const Y00: f64 = 0.282_094_791_773_878_14;
@@ -44,148 +40,17 @@ const Y00: f64 = 0.282_094_791_773_878_14;
 /// ```
 #[derive(Debug, Clone)]
 pub struct SphericalExpansion {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Neighbour species, ascending.
-    species: Vec<u8>,
+    pub(super) species: Vec<u8>,
     /// One, or one for each centre species.
-    kinds: Vec<Feeds>,
+    pub(super) kinds: Vec<Feeds>,
     /// Atomic number of the centre to index in `kinds`.
-    kind_of: Vec<Option<usize>>,
-    channels: Vec<Vec<Channel>>,
-}
-
-/// What does not depend on the set of species.
-#[derive(Debug)]
-struct Shared {
-    density: Density,
-    l_max: usize,
-    harmonics: SolidHarmonics,
-    radials: Vec<Radial>,
-    /// I_q0(0) of each entry of `radials`.
-    at_origin: Vec<Vec<f64>>,
-    /// Terms of ∇(r^l Y_lm), for each l: (direction, index of m, index of m′, coefficient).
-    ladder: Vec<Vec<(usize, usize, usize, f64)>>,
-    spline_error: Option<SplineError>,
-}
-
-/// Which neighbour species feeds which channels through which radial integrals.
-#[derive(Debug, Clone)]
-struct Feeds {
-    /// (index of the radial integrals, slot) by atomic number.
-    of_species: Vec<Option<(usize, usize)>>,
-    /// First channel of each slot, for each l: `[l][slot]`.
-    starts: Vec<Vec<usize>>,
-    /// Radial integrals that stand for the layout of each slot.
-    representative: Vec<usize>,
-}
-
-/// Radial functions of one kind of centre: (neighbour species, integrals), and whether all feed the same channels.
-pub(crate) struct KindOfCenter {
-    pub center: Option<u8>,
-    pub radials: Vec<(u8, RadialSource)>,
-}
-
-/// Radial integrals to be tabulated (or not), or a table read from a file.
-pub(crate) enum RadialSource {
-    Integrals(RadialIntegrals),
-    Table(RadialTable),
+    pub(super) kind_of: Vec<Option<usize>>,
+    pub(super) channels: Vec<Vec<Channel>>,
 }
 
 impl SphericalExpansion {
-    /// The primitive expansion for these neighbour species.
-    ///
-    /// # Errors
-    /// For settings outside their range, or a species without a `sigma`.
-    pub fn new(settings: &ExpansionSettings, species: &[u8]) -> Result<Self> {
-        settings.validate()?;
-        let mut widths: Vec<f64> = Vec::new();
-        let mut radial_of = Vec::new();
-        for &z in species {
-            let sigma = settings.density.sigma.of(z)?;
-            let index = widths.iter().position(|&w| w == sigma).unwrap_or(widths.len());
-            if index == widths.len() {
-                widths.push(sigma);
-            }
-            radial_of.push((z, index));
-        }
-        let integrals = widths
-            .iter()
-            .map(|&sigma| RadialIntegrals::new(&settings.primitive, settings.density.r_cut, sigma, settings.l_max))
-            .collect::<Result<Vec<_>>>()?;
-        let (radials, error) = prepare(integrals, &settings.density, settings.spline_accuracy)?;
-        let shared = Arc::new(Shared::new(settings.density.clone(), settings.l_max, radials, error));
-        Ok(Self::primitive(shared, &radial_of))
-    }
-
-    /// The same primitive expansion for other species, all of which have the width of a species given to
-    /// [`SphericalExpansion::new`].
-    pub(crate) fn for_species(&self, species: &[u8]) -> Option<Self> {
-        let feeds = &self.kinds[0];
-        let radial_of: Option<Vec<(u8, usize)>> =
-            species.iter().map(|&z| feeds.of_species[z as usize].map(|(radial, _)| (z, radial))).collect();
-        Some(Self::primitive(self.shared.clone(), &radial_of?))
-    }
-
-    fn primitive(shared: Arc<Shared>, radial_of: &[(u8, usize)]) -> Self {
-        let mut radial_of = radial_of.to_vec();
-        radial_of.sort_unstable();
-        radial_of.dedup();
-        let kind = Feeds::separate(&shared, &radial_of);
-        let channels = separate_channels(&shared, &radial_of);
-        let species = radial_of.iter().map(|&(z, _)| z).collect();
-        SphericalExpansion { shared, species, kinds: vec![kind], kind_of: vec![Some(0); 256], channels }
-    }
-
-    /// A contracted expansion. Kinds of centre may keep different numbers of functions: channels are the union, and
-    /// those that a kind does not have stay zero.
-    pub(crate) fn contracted(
-        density: Density,
-        l_max: usize,
-        spline_accuracy: Option<f64>,
-        combined: bool,
-        kinds: Vec<KindOfCenter>,
-    ) -> Result<Self> {
-        // All radial functions of all kinds go into one list, tabulated on common knots.
-        let (mut integrals, mut tables, mut entries) = (Vec::new(), Vec::new(), Vec::new());
-        for kind in kinds {
-            let mut radial_of = Vec::new();
-            for (z, source) in kind.radials {
-                radial_of.push((z, integrals.len() + tables.len()));
-                match source {
-                    RadialSource::Integrals(i) => integrals.push(i),
-                    RadialSource::Table(t) => tables.push(Radial::Splined(t)),
-                }
-            }
-            entries.push((kind.center, radial_of));
-        }
-        assert!(integrals.is_empty() || tables.is_empty(), "either all tables come from a file or none");
-        let (radials, error) =
-            if integrals.is_empty() { (tables, None) } else { prepare(integrals, &density, spline_accuracy)? };
-        let shared = Arc::new(Shared::new(density, l_max, radials, error));
-        let mut species: Vec<u8> = entries.iter().flat_map(|(_, r)| r.iter().map(|&(z, _)| z)).collect();
-        species.sort_unstable();
-        species.dedup();
-        let channels = if combined {
-            combined_channels(&shared, &entries)
-        } else {
-            union_of_channels(&shared, &species, &entries)
-        };
-        let mut kind_of = vec![None; 256];
-        let mut feeds = Vec::new();
-        for (center, radial_of) in &entries {
-            match center {
-                None => kind_of = vec![Some(feeds.len()); 256],
-                Some(z) => kind_of[*z as usize] = Some(feeds.len()),
-            }
-            feeds.push(if combined {
-                Feeds::combined(l_max, radial_of)
-            } else {
-                Feeds::into_channels(&channels, radial_of)
-            });
-        }
-        Ok(SphericalExpansion { shared, species, kinds: feeds, kind_of, channels })
-    }
-
     /// The density that is expanded.
     pub fn density(&self) -> &Density {
         &self.shared.density
@@ -212,26 +77,13 @@ impl SphericalExpansion {
     }
 
     /// The table through which neighbours of `species` feed centres of kind `center`; `None` without splines.
-    pub(crate) fn table(&self, center: Option<u8>, species: u8) -> Option<&RadialTable> {
+    pub fn table(&self, center: Option<u8>, species: u8) -> Option<&RadialTable> {
         let kind = self.kind_of[center.unwrap_or(0) as usize]?;
         let (radial, _) = self.kinds[kind].of_species[species as usize]?;
         match &self.shared.radials[radial] {
             Radial::Splined(table) => Some(table),
             Radial::Exact(..) => None,
         }
-    }
-
-    /// Coefficients of all centres of all structures, in file order.
-    ///
-    /// # Errors
-    /// [`Error::Structure`] naming frame and atom: not finite, no volume, atoms that coincide, unknown species.
-    pub fn forward(&self, structures: &[Structure]) -> Result<Equivariants> {
-        let mut out = Equivariants::zeros(centers_of(structures), self.channels.clone());
-        let lists = self.lists_of_large(structures)?;
-        self.forward_tasks(structures, &lists, &mut out)
-            .into_par_iter()
-            .try_for_each_init(|| Workspace::new(self), |work, task| self.run_task(structures, &lists, task, work))?;
-        Ok(out)
     }
 
     /// Coefficients of the centres of one structure, given its neighbours; overwrites `out`.
@@ -253,7 +105,7 @@ impl SphericalExpansion {
         self.forward_centers(structure, neighbors, 0..structure.len(), &mut slices, work)
     }
 
-    fn forward_centers(
+    pub(super) fn forward_centers(
         &self,
         structure: &Structure,
         neighbors: &NeighborList,
@@ -317,58 +169,8 @@ impl SphericalExpansion {
         }
     }
 
-    /// Forces −dE/dr and virial −dE/dε of each structure, given dE/dc: the adjoint of [`SphericalExpansion::forward`].
-    ///
-    /// `gradient` has the shape that `forward` gives for the same structures.
-    ///
-    /// # Errors
-    /// As for `forward`, and if the shapes differ.
-    pub fn backward(&self, structures: &[Structure], gradient: &Equivariants) -> Result<Vec<Adjoint>> {
-        self.check_shape(structures, gradient)?;
-        let starts: Vec<usize> = offsets(structures);
-        structures
-            .par_iter()
-            .enumerate()
-            .map_init(
-                || Workspace::new(self),
-                |work, (s, structure)| {
-                    let mut neighbors = std::mem::take(&mut work.neighbors);
-                    prepare_neighbors(structure, &mut neighbors, self.density().r_cut).map_err(|e| e.at_frame(s))?;
-                    let result = self.backward_one(structure, &neighbors, gradient, starts[s]);
-                    work.neighbors = neighbors;
-                    result.map_err(|e| e.at_frame(s))
-                },
-            )
-            .collect()
-    }
-
-    /// [`SphericalExpansion::backward`] for one structure whose first centre is row `first` of `gradient`.
-    fn backward_one(
-        &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        gradient: &Equivariants,
-        first: usize,
-    ) -> Result<Adjoint> {
-        let mut pair_gradients = vec![[0.0; 3]; neighbors.len()];
-        let mut tasks = Vec::new();
-        let mut rest = &mut pair_gradients[..];
-        for start in (0..structure.len()).step_by(SPLIT_ATOMS / 4) {
-            let centers = start..structure.len().min(start + SPLIT_ATOMS / 4);
-            let n = neighbors.start[centers.end] - neighbors.start[centers.start];
-            let (mine, others) = rest.split_at_mut(n);
-            rest = others;
-            tasks.push((centers, mine));
-        }
-        tasks.into_par_iter().try_for_each_init(
-            || Workspace::new(self),
-            |work, (centers, out)| self.backward_centers(structure, neighbors, centers, gradient, first, out, work),
-        )?;
-        Ok(Adjoint::from_pairs(structure, neighbors, &pair_gradients))
-    }
-
     #[allow(clippy::too_many_arguments)]
-    fn backward_centers(
+    pub(super) fn backward_centers(
         &self,
         structure: &Structure,
         neighbors: &NeighborList,
@@ -533,122 +335,6 @@ impl SphericalExpansion {
             "fit the basis on a set that contains it, or leave the frame out",
         )
     }
-
-    fn check_shape(&self, structures: &[Structure], gradient: &Equivariants) -> Result<()> {
-        let n_centers: usize = structures.iter().map(Structure::len).sum();
-        for (l, channels) in self.channels.iter().enumerate() {
-            let expected = (n_centers, 2 * l + 1, channels.len());
-            let found = gradient.blocks.get(l).map(|b| b.dim());
-            if found != Some(expected) {
-                return Err(Error::setting(
-                    "gradient",
-                    format!("{found:?}"),
-                    format!("block l = {l} must have the shape (centers, m, channels) = {expected:?}"),
-                    "give dE/dc in the layout of the coefficients",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Neighbours of the structures that several threads share.
-    fn lists_of_large(&self, structures: &[Structure]) -> Result<Vec<Option<NeighborList>>> {
-        structures
-            .par_iter()
-            .enumerate()
-            .map(|(s, structure)| {
-                if structure.len() <= SPLIT_ATOMS {
-                    return Ok(None);
-                }
-                let mut list = NeighborList::default();
-                prepare_neighbors(structure, &mut list, self.density().r_cut).map_err(|e| e.at_frame(s))?;
-                Ok(Some(list))
-            })
-            .collect()
-    }
-
-    /// Cuts the work into runs of whole small structures, or runs of centres of a large one, with the rows they write.
-    fn forward_tasks<'a>(
-        &self,
-        structures: &[Structure],
-        lists: &[Option<NeighborList>],
-        out: &'a mut Equivariants,
-    ) -> Vec<Task<'a>> {
-        let mut rest: Vec<&'a mut [f64]> =
-            out.blocks.iter_mut().map(|b| b.as_slice_mut().expect("blocks are contiguous")).collect();
-        let widths: Vec<usize> = self.channels.iter().enumerate().map(|(l, c)| (2 * l + 1) * c.len()).collect();
-        let mut cut = |n_centers: usize| -> Vec<&'a mut [f64]> {
-            rest.iter_mut()
-                .zip(&widths)
-                .map(|(rest, width)| {
-                    let (mine, others) = std::mem::take(rest).split_at_mut(n_centers * width);
-                    *rest = others;
-                    mine
-                })
-                .collect()
-        };
-        let mut tasks = Vec::new();
-        let mut s = 0;
-        while s < structures.len() {
-            if lists[s].is_some() {
-                let n = structures[s].len();
-                for first in (0..n).step_by(SPLIT_ATOMS / 4) {
-                    let centers = first..n.min(first + SPLIT_ATOMS / 4);
-                    tasks.push(Task { structures: s..s + 1, out: cut(centers.len()), centers: Some(centers) });
-                }
-                s += 1;
-                continue;
-            }
-            let (first, mut n) = (s, 0);
-            while s < structures.len() && lists[s].is_none() && n < SPLIT_ATOMS / 4 {
-                n += structures[s].len();
-                s += 1;
-            }
-            tasks.push(Task { structures: first..s, centers: None, out: cut(n) });
-        }
-        tasks
-    }
-
-    fn run_task(
-        &self,
-        structures: &[Structure],
-        lists: &[Option<NeighborList>],
-        mut task: Task,
-        work: &mut Workspace,
-    ) -> Result<()> {
-        if let Some(centers) = task.centers {
-            let s = task.structures.start;
-            let list = lists[s].as_ref().expect("large structures have their list");
-            return self.forward_centers(&structures[s], list, centers, &mut task.out, work).map_err(|e| e.at_frame(s));
-        }
-        for s in task.structures {
-            let structure = &structures[s];
-            let mut neighbors = std::mem::take(&mut work.neighbors);
-            let result = prepare_neighbors(structure, &mut neighbors, self.density().r_cut)
-                .and_then(|()| self.forward_centers(structure, &neighbors, 0..structure.len(), &mut task.out, work));
-            work.neighbors = neighbors;
-            result.map_err(|e| e.at_frame(s))?;
-            for (out, (l, channels)) in task.out.iter_mut().zip(self.channels.iter().enumerate()) {
-                let done = structure.len() * (2 * l + 1) * channels.len();
-                *out = &mut std::mem::take(out)[done..];
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Validates a structure and finds its neighbours.
-pub(crate) fn prepare_neighbors(structure: &Structure, neighbors: &mut NeighborList, r_cut: f64) -> Result<()> {
-    structure.validate()?;
-    neighbors.update(structure, r_cut)
-}
-
-/// Work for one thread: whole structures, or the given centres of one.
-struct Task<'a> {
-    structures: Range<usize>,
-    centers: Option<Range<usize>>,
-    /// For each l, the rows of these centres.
-    out: Vec<&'a mut [f64]>,
 }
 
 /// Buffers that one thread reuses from centre to centre.
@@ -695,150 +381,6 @@ impl Order {
     }
 }
 
-impl Shared {
-    fn new(density: Density, l_max: usize, radials: Vec<Radial>, spline_error: Option<SplineError>) -> Self {
-        let ladder = (0..=l_max)
-            .map(|l| {
-                let mut terms = Vec::new();
-                gradient_terms(l, |direction, m, below, coefficient| {
-                    let (m, below) = ((m + l as i64) as usize, (below + l as i64 - 1) as usize);
-                    terms.push((direction, m, below, coefficient));
-                });
-                terms
-            })
-            .collect();
-        let at_origin = radials.iter().map(Radial::at_origin).collect();
-        Shared { density, l_max, harmonics: SolidHarmonics::new(l_max), radials, at_origin, ladder, spline_error }
-    }
-}
-
-impl Feeds {
-    /// Each species has channels of its own, one after the other.
-    fn separate(shared: &Shared, radial_of: &[(u8, usize)]) -> Self {
-        let mut of_species = vec![None; 256];
-        let mut starts = vec![Vec::new(); shared.l_max + 1];
-        let mut representative = Vec::new();
-        let mut next = vec![0; shared.l_max + 1];
-        for (slot, &(z, radial)) in radial_of.iter().enumerate() {
-            of_species[z as usize] = Some((radial, slot));
-            representative.push(radial);
-            for l in 0..=shared.l_max {
-                starts[l].push(next[l]);
-                next[l] += shared.radials[radial].rows().counts[l];
-            }
-        }
-        Feeds { of_species, starts, representative }
-    }
-
-    /// Every species feeds all channels, each through its own radial integrals, Eq. (13).
-    fn combined(l_max: usize, radial_of: &[(u8, usize)]) -> Self {
-        let mut of_species = vec![None; 256];
-        for &(z, radial) in radial_of {
-            of_species[z as usize] = Some((radial, 0));
-        }
-        let representative = radial_of.first().map(|&(_, radial)| radial).into_iter().collect();
-        Feeds { of_species, starts: vec![vec![0]; l_max + 1], representative }
-    }
-
-    /// As [`Feeds::separate`], into channels that also hold what other kinds of centre keep.
-    fn into_channels(channels: &[Vec<Channel>], radial_of: &[(u8, usize)]) -> Self {
-        let mut of_species = vec![None; 256];
-        let mut starts = vec![Vec::new(); channels.len()];
-        let mut representative = Vec::new();
-        for (slot, &(z, radial)) in radial_of.iter().enumerate() {
-            of_species[z as usize] = Some((radial, slot));
-            representative.push(radial);
-            for (starts, channels) in starts.iter_mut().zip(channels) {
-                starts.push(channels.partition_point(|c| c.species < z));
-            }
-        }
-        Feeds { of_species, starts, representative }
-    }
-}
-
-fn separate_channels(shared: &Shared, radial_of: &[(u8, usize)]) -> Vec<Vec<Channel>> {
-    (0..=shared.l_max)
-        .map(|l| {
-            let of = |&(species, radial): &(u8, usize)| {
-                (0..shared.radials[radial].rows().counts[l]).map(move |n| Channel { species, n })
-            };
-            radial_of.iter().flat_map(of).collect()
-        })
-        .collect()
-}
-
-type Entries = [(Option<u8>, Vec<(u8, usize)>)];
-
-fn combined_channels(shared: &Shared, entries: &Entries) -> Vec<Vec<Channel>> {
-    (0..=shared.l_max)
-        .map(|l| {
-            let radials = entries.iter().flat_map(|(_, radial_of)| radial_of);
-            let count = radials.map(|&(_, radial)| shared.radials[radial].rows().counts[l]).max().unwrap_or(0);
-            (0..count).map(|n| Channel { species: 0, n }).collect()
-        })
-        .collect()
-}
-
-fn union_of_channels(shared: &Shared, species: &[u8], entries: &Entries) -> Vec<Vec<Channel>> {
-    (0..=shared.l_max)
-        .map(|l| {
-            let mut channels = Vec::new();
-            for &z in species {
-                let radials = entries.iter().flat_map(|(_, radial_of)| radial_of).filter(|(a, _)| *a == z);
-                let count = radials.map(|&(_, radial)| shared.radials[radial].rows().counts[l]).max().unwrap_or(0);
-                channels.extend((0..count).map(|n| Channel { species: z, n }));
-            }
-            channels
-        })
-        .collect()
-}
-
-fn prepare(
-    integrals: Vec<RadialIntegrals>,
-    density: &Density,
-    spline_accuracy: Option<f64>,
-) -> Result<(Vec<Radial>, Option<SplineError>)> {
-    match spline_accuracy {
-        Some(accuracy) => {
-            let (tables, error) = tabulate(&integrals, density.r_cut, accuracy)?;
-            Ok((tables.into_iter().map(Radial::Splined).collect(), Some(error)))
-        }
-        None => {
-            let exact = |i: RadialIntegrals| {
-                let rows = Rows::of(&i);
-                Radial::Exact(i, rows)
-            };
-            Ok((integrals.into_iter().map(exact).collect(), None))
-        }
-    }
-}
-
-fn offsets(structures: &[Structure]) -> Vec<usize> {
-    structures
-        .iter()
-        .scan(0, |next, s| {
-            let start = *next;
-            *next += s.len();
-            Some(start)
-        })
-        .collect()
-}
-
-/// The centres of structures in file order.
-pub fn centers_of(structures: &[Structure]) -> Vec<Center> {
-    let atoms = |(structure, s): (usize, &Structure)| {
-        s.species.clone().into_iter().enumerate().map(move |(atom, species)| Center { structure, atom, species })
-    };
-    structures.iter().enumerate().flat_map(atoms).collect()
-}
-
-/// The species that occur in structures, ascending.
-pub fn species_of(structures: &[Structure]) -> Vec<u8> {
-    let mut seen = [false; 256];
-    structures.iter().flat_map(|s| &s.species).for_each(|&z| seen[z as usize] = true);
-    (0..=255).filter(|&z| seen[z as usize]).collect()
-}
-
 /// What a gradient with respect to coefficients means for the atoms of one structure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adjoint {
@@ -849,7 +391,7 @@ pub struct Adjoint {
 }
 
 impl Adjoint {
-    fn from_pairs(structure: &Structure, neighbors: &NeighborList, pair_gradients: &[Vec3]) -> Self {
+    pub(super) fn from_pairs(structure: &Structure, neighbors: &NeighborList, pair_gradients: &[Vec3]) -> Self {
         let mut forces = vec![[0.0; 3]; structure.len()];
         let mut virial = Array2::zeros((3, 3));
         for i in 0..structure.len() {

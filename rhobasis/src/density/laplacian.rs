@@ -1,6 +1,8 @@
 //! Eigenstates of the Laplacian in the sphere of radius r_cut:
 //!
-//!     R_nl(x) = N_nl j_l(z_ln x / r_cut) for x < r_cut, else 0,   j_l(z_ln) = 0,   N_nl² = 2 / (r_cut³ j_{l+1}(z_ln)²)
+//! ```text
+//! R_nl(x) = N_nl j_l(z_ln x / r_cut) for x < r_cut, else 0,   j_l(z_ln) = 0,   N_nl² = 2 / (r_cut³ j_{l+1}(z_ln)²)
+//! ```
 //!
 //! kept while z_ln ≤ z_{0, n_max−1} = π n_max, which leaves fewer functions for larger l.
 

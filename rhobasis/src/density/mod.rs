@@ -1,9 +1,11 @@
 //! The atom density around a centre and its expansion, Eqs. (2)-(5), (8), (13).
 
+mod batch;
 mod cutoff;
 mod dvr;
 mod equivariants;
 mod expansion;
+mod feeds;
 pub mod gto;
 mod harmonics;
 mod kernel;
@@ -13,10 +15,12 @@ mod radial;
 mod settings;
 mod spline;
 
+pub(crate) use batch::prepare_neighbors;
+pub use batch::{centers_of, species_of};
 pub use cutoff::RadialScaling;
 pub use equivariants::{Center, Channel, Equivariants};
-pub use expansion::{Adjoint, SphericalExpansion, Workspace, centers_of, species_of};
-pub(crate) use expansion::{KindOfCenter, RadialSource, prepare_neighbors};
+pub use expansion::{Adjoint, SphericalExpansion, Workspace};
+pub(crate) use feeds::{KindOfCenter, RadialSource};
 pub use harmonics::SolidHarmonics;
 pub use primitive::Primitive;
 pub use radial::RadialIntegrals;

@@ -1,6 +1,8 @@
 //! Radial functions and their integrals with the Gaussian of a neighbour at distance r, Eq. (5):
 //!
-//!     <nl|r;g> = 4π (2πσ²)^{-3/2} e^{-r²/2σ²} ∫_0^∞ x² R_nl(x) e^{-x²/2σ²} i_l(xr/σ²) dx
+//! ```text
+//! <nl|r;g> = 4π (2πσ²)^{-3/2} e^{-r²/2σ²} ∫_0^∞ x² R_nl(x) e^{-x²/2σ²} i_l(xr/σ²) dx
+//! ```
 //!
 //! Every basis is a matrix √w_k x_k R_nl(x_k) with orthonormal columns on one set of quadrature nodes, so that the integral
 //! is a matrix-vector product and the contraction of Eqs. (9) and (10) a product with U.
@@ -253,7 +255,9 @@ impl RadialIntegrals {
 
     /// Sum over the nodes of √w x R (√w x κ_l), with the kernel κ_l = K_l/r^l and z = xr/σ²:
     ///
-    ///     κ_l = 4π (2πσ²)^{-3/2} e^{-(x-r)²/2σ²} (x/σ²)^l e^{-z} i_l(z)/z^l,   dκ_l/dr = (r/σ²) (x κ_{l+1} − κ_l)
+    /// ```text
+    /// κ_l = 4π (2πσ²)^{-3/2} e^{-(x-r)²/2σ²} (x/σ²)^l e^{-z} i_l(z)/z^l,   dκ_l/dr = (r/σ²) (x κ_{l+1} − κ_l)
+    /// ```
     fn gaussian_integrals(&self, r: f64, values: &mut [f64], derivatives: &mut [f64]) {
         let l_max = self.l_max();
         let inverse = 1.0 / (self.sigma * self.sigma);
@@ -262,8 +266,8 @@ impl RadialIntegrals {
         let rule = &self.nodes.rule;
         for (k, (&x, &w)) in rule.nodes.iter().zip(&rule.weights).enumerate() {
             let exponent = 0.5 * inverse * (x - r).powi(2);
-            if exponent > 150.0 {
-                continue; // below 1e-30 of the largest, also after (x/σ²)^l with l = 20
+            if exponent > 100.0 {
+                continue; // below 1e-25 of the largest, also after (x/σ²)^l with l = 20
             }
             bessel::scaled_i_over_power(x * r * inverse, l_max + 1, &mut kappa);
             let mut power = prefactor * (-exponent).exp() * w.sqrt() * x;

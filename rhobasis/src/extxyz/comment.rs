@@ -63,13 +63,12 @@ fn word(line: &str, pos: &mut usize, is_key: bool) -> Result<String> {
                 *pos += 2;
                 continue;
             }
-            (_, Some((close, _))) => {
-                if b == close {
-                    text.push_str(&line[run..*pos]);
-                    run = *pos + 1;
-                    quote = None;
-                }
+            (_, Some((close, _))) if b == close => {
+                text.push_str(&line[run..*pos]);
+                run = *pos + 1;
+                quote = None;
             }
+            (_, Some(_)) => {}
             (b'"' | b'\'' | b'{' | b'[', None) => {
                 text.push_str(&line[run..*pos]);
                 run = *pos + 1;
@@ -110,7 +109,7 @@ pub(super) fn excerpt(text: &str) -> String {
 
 /// The value that ASE would read: integers, reals or logicals if all words are, JSON after `_JSON`, else text.
 pub(super) fn value(key: &str, text: String) -> Value {
-    if key.eq_ignore_ascii_case("uid") {
+    if is_plain_text(key) {
         return Value::Text(text);
     }
     let value = recognised(&text).unwrap_or(Value::Text(text));
@@ -122,6 +121,11 @@ pub(super) fn value(key: &str, text: String) -> Value {
         };
     }
     value
+}
+
+/// ASE takes this one key as it is, were it a number.
+fn is_plain_text(key: &str) -> bool {
+    key.eq_ignore_ascii_case("uid")
 }
 
 /// Transpose of a 3×3 matrix.
@@ -284,7 +288,11 @@ pub(super) fn pair_text(key: &str, value: &Value) -> Result<String> {
             "rename it: Lattice, Properties and pbc come from the structure, and a key is one line of text",
         ));
     }
-    let text = if MATRIX_KEYS.contains(&key) { matrix_text(key, value)? } else { value_text(value) };
+    let text = match value {
+        Value::Text(text) if is_plain_text(key) && !text.contains(char::is_control) => text.clone(),
+        value if MATRIX_KEYS.contains(&key) => matrix_text(key, value)?,
+        value => value_text(value),
+    };
     Ok(format!("{}={}", quoted(key), quoted(&text)))
 }
 

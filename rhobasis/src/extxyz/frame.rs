@@ -113,7 +113,7 @@ impl Layout {
             )
         };
         let parts: Vec<&str> = properties.split(':').collect();
-        if parts.len() % 3 != 0 {
+        if !parts.len().is_multiple_of(3) {
             return Err(malformed(format!("{} parts do not make triplets", parts.len())));
         }
         let mut fields: Vec<Field> = Vec::with_capacity(parts.len() / 3);
@@ -408,11 +408,12 @@ impl<'a> Rows<'a> {
     #[inline]
     fn real(&mut self, field: usize) -> std::result::Result<f64, RowError> {
         self.skip_blanks();
-        if let Ok((x, n)) = fast_float2::parse_partial::<f64, _>(&self.bytes[self.pos..]) {
-            if self.bytes.get(self.pos + n).is_none_or(|&b| b <= b' ') {
-                self.pos += n;
-                return Ok(x);
-            }
+        let rest = &self.bytes[self.pos..];
+        if let Some((x, n)) = decimal(rest).or_else(|| fast_float2::parse_partial(rest).ok())
+            && rest.get(n).is_none_or(|&b| b <= b' ')
+        {
+            self.pos += n;
+            return Ok(x);
         }
         let word = std::str::from_utf8(self.word()?).ok();
         word.and_then(comment::real).ok_or(RowError::Value(field))
@@ -481,6 +482,32 @@ enum RowError {
     Symbol,
     Value(usize),
     Utf8(usize),
+}
+
+/// The common case of a number, digits with a point and no exponent, with its length in bytes. Digits below 2^53 over a
+/// power of ten up to 10^22 are both exact, so their quotient is correctly rounded.
+#[inline]
+fn decimal(bytes: &[u8]) -> Option<(f64, usize)> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let negative = bytes.first() == Some(&b'-');
+    let start = usize::from(negative);
+    let (mut digits, mut n, mut point) = (0u64, start, None);
+    while let Some(&b) = bytes.get(n) {
+        match b {
+            b'0'..=b'9' => digits = 10 * digits + u64::from(b - b'0'),
+            b'.' if point.is_none() => point = Some(n),
+            _ if b <= b' ' => break,
+            _ => return None,
+        }
+        n += 1;
+        // Fifteen digits and a point: within 2^53.
+        if n - start > 16 {
+            return None;
+        }
+    }
+    let point = point.filter(|_| n - start > 1)?;
+    let x = digits as f64 / POWERS[n - point - 1];
+    Some((if negative { -x } else { x }, n))
 }
 
 /// Atomic numbers by first letter and second (0: none), as `27 * first + second`.

@@ -56,8 +56,11 @@ impl Contraction {
 }
 
 impl Truncation {
-    /// Refuses counts and fractions that make no sense; `n_max` is the size of the largest block.
-    pub(crate) fn validate(self, n_max: usize, what: &str) -> Result<()> {
+    /// Refuses counts and fractions that make no sense; `n_max` is the size of the largest block, `what` says of what.
+    ///
+    /// # Errors
+    /// Unless 1 ≤ q_max ≤ n_max, or 0 < retain ≤ 1.
+    pub fn validate(self, n_max: usize, what: &str) -> Result<()> {
         match self {
             Truncation::QMax(q) if q == 0 || q > n_max => Err(Error::setting(
                 "q_max",

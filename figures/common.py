@@ -1,0 +1,70 @@
+"""What the figure scripts share: arguments, data, and the claims each figure makes."""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def arguments(description: str, presets: dict[str, dict]) -> argparse.Namespace:
+    """Parses --data, --preset, --out; the settings of the preset become attributes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", help="extended XYZ file; default: the data of the preset")
+    parser.add_argument("--preset", choices=sorted(presets), default="quick")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "figures", help="folder of plot, CSV and claims")
+    arguments = parser.parse_args()
+    for name, value in presets[arguments.preset].items():
+        setattr(arguments, name, value)
+    arguments.data = arguments.data or find_data(arguments.default_data)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if notice := getattr(arguments, "notice", None):
+        print(notice)
+    return arguments
+
+
+def find_data(name: str) -> str:
+    """A bundled file, or one of $RHOBASIS_DATA (else ../shared/data); a slice may follow the name."""
+    file = name.split("@")[0]
+    folders = [ROOT / "examples/data", Path(os.environ.get("RHOBASIS_DATA", ROOT / "../shared/data"))]
+    for folder in folders:
+        if (folder / file).exists():
+            return str(folder / name)
+    raise SystemExit(f"{file} is in neither of {', '.join(map(str, folders))}: set RHOBASIS_DATA, or give --data")
+
+
+class Claims:
+    """Statements of the paper about one figure, with the number found and whether each holds."""
+
+    def __init__(self, figure: str, arguments: argparse.Namespace, **settings) -> None:
+        self.start = time.time()
+        self.path = arguments.out / f"{figure}.claims.json"
+        data = os.path.relpath(arguments.data, ROOT) if Path(arguments.data).is_absolute() else arguments.data
+        self.content = {"figure": figure, "preset": arguments.preset, "data": Path(data).name, "settings": settings}
+        self.content["claims"] = []
+
+    def add(self, statement: str, found, holds: bool) -> None:
+        self.content["claims"].append({"statement": statement, "found": found, "holds": bool(holds)})
+        print(f"  [{'holds' if holds else 'FAILS'}] {statement}: {found}")
+
+    def table(self, title: str, header: list[str], rows: list[list]) -> None:
+        self.content.setdefault("tables", []).append({"title": title, "header": header, "rows": rows})
+
+    def write(self) -> None:
+        self.content["seconds"] = round(time.time() - self.start, 1)
+        self.path.write_text(json.dumps(self.content, indent=1) + "\n")
+        print(f"wrote {self.path}")
+
+
+def save(figure, arguments: argparse.Namespace, name: str) -> None:
+    """Writes a plot as PNG and SVG."""
+    for suffix in ("png", "svg"):
+        figure.savefig(arguments.out / f"{name}.{suffix}", dpi=200, bbox_inches="tight")
+    plt.close(figure)

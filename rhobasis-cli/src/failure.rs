@@ -1,0 +1,54 @@
+//! How a command ends when it does not succeed.
+
+use std::io;
+
+/// Result of a command.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a command failed, hence its exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments do not fit together: exit code 2.
+    Usage(String),
+    /// The library refused the input: exit code 1.
+    Input(rhobasis::Error),
+    /// Standard output is gone: nothing to say to nobody, if it was a closed pipe.
+    Output(io::Error),
+}
+
+impl Failure {
+    pub fn usage(message: impl Into<String>) -> Self {
+        Failure::Usage(message.into())
+    }
+
+    /// Prints the message and returns the exit code.
+    pub fn report(&self) -> i32 {
+        match self {
+            Failure::Usage(message) => {
+                eprintln!("error: {message}\n\nFor more information, try '--help'.");
+                2
+            }
+            Failure::Input(e) => {
+                eprintln!("error: {e}");
+                1
+            }
+            Failure::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => 0,
+            Failure::Output(e) => {
+                eprintln!("error: standard output: {e}");
+                1
+            }
+        }
+    }
+}
+
+impl From<rhobasis::Error> for Failure {
+    fn from(e: rhobasis::Error) -> Self {
+        Failure::Input(e)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        Failure::Output(e)
+    }
+}

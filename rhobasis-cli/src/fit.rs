@@ -1,0 +1,121 @@
+//! `rhobasis fit`: from structures to a basis file, Eqs. (6)-(13), (22).
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, SourceFile};
+use rhobasis::{Result, Structure};
+
+use crate::failure::{Failure, Outcome};
+use crate::input::Input;
+use crate::settings::{ContractionFlags, TruncationFlags};
+use crate::text::{count, plural};
+use crate::{output, show};
+
+/// Find the optimal radial basis of a data set and write it to a file
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Fit {
+    /// Extended XYZ files, plain or packed, each with an optional slice: data.xyz@:1000
+    #[arg(required = true)]
+    data: Vec<String>,
+    /// Basis file to write, *.rho; or *.cov, which keeps the accumulated covariance instead
+    #[arg(short, long)]
+    output: PathBuf,
+    #[command(flatten)]
+    contraction: ContractionFlags,
+    #[command(flatten)]
+    truncation: TruncationFlags,
+}
+
+const EXAMPLE: &str = "\
+Example: molecules, all species contracted together, 8 functions for each l
+  rhobasis fit qm9.xyz.xz -o qm9.rho --r-cut 3.5 --sigma 0.2 --scaling 1,2,7 --l-max 5 --mixing combined --q-max 8";
+
+impl Fit {
+    pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        output::check(&self.output, &["rho", "cov"])?;
+        let only_covariance = self.output.extension().is_some_and(|e| e == "cov");
+        if only_covariance && self.truncation.given() {
+            return Err(Failure::usage("--q-max and --retain do not change a covariance file (.cov): leave them out"));
+        }
+        let settings = self.contraction.settings();
+        let truncation = self.truncation.truncation();
+        let mut covariance = Covariance::new(&settings)?;
+        let n_max = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
+        match settings.mixing {
+            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
+            // The species are known at the end only: here, what no set of species allows.
+            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together")?,
+        }
+        let files = accumulate(&mut covariance, &self.data)?;
+        if only_covariance {
+            covariance.save(&self.output)?;
+            writeln!(out, "{} centres of {}", count(n_centers(&covariance)), frames(&files))?;
+            writeln!(out, "wrote {}", self.output.display())?;
+            return Ok(());
+        }
+        let basis = OptimalBasis::from_covariance(&covariance, truncation)?.with_files(files);
+        basis.save(&self.output)?;
+        show::summary(&basis, out)?;
+        for warning in basis.warnings() {
+            eprintln!("warning: {warning}");
+        }
+        writeln!(out)?;
+        writeln!(out, "wrote {}", self.output.display())?;
+        self.next_command(out)?;
+        Ok(())
+    }
+
+    fn next_command(&self, out: &mut dyn Write) -> io::Result<()> {
+        let rho = self.output.display();
+        let svg = self.output.with_extension("svg");
+        writeln!(out, "next: rhobasis show {rho} --plot {}", svg.display())
+    }
+}
+
+/// Adds all frames of all files to a covariance.
+pub fn accumulate(covariance: &mut Covariance, data: &[String]) -> Result<Vec<SourceFile>> {
+    let input = Input::open(data, &rhobasis::extxyz::Options::default())?;
+    let mut announced = false;
+    input.for_each_chunk("accumulating", |chunk| {
+        if !announced {
+            announced = true;
+            announce_memory(covariance.settings(), &chunk.structures);
+        }
+        covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, chunk.first))
+    })
+}
+
+/// Estimated from the first chunk: sums over pairs of species (of the chunk, of its blocks of 64 frames, of each species of
+/// centre), the coefficients of the largest frame on each thread, and the frames that are read ahead.
+fn announce_memory(settings: &CovarianceSettings, structures: &[Structure]) {
+    let species: BTreeSet<u8> = structures.iter().flat_map(|s| &s.species).copied().collect();
+    let (n_species, n) = (species.len() as f64, settings.expansion.primitive.n_max() as f64);
+    let (l_max, threads) = (settings.expansion.l_max as f64, rayon::current_num_threads() as f64);
+    let pairs = if settings.mixing == Mixing::Combined { n_species * (n_species + 1.0) / 2.0 } else { n_species };
+    let kinds = if settings.center_specific { n_species } else { 1.0 };
+    let blocks = 4.0 + (structures.len() as f64 / 64.0).ceil();
+    let sums = 8.0 * blocks * kinds * pairs * (l_max + 1.0) * n * n;
+    let most_atoms = structures.iter().map(Structure::len).max().unwrap_or(0) as f64;
+    let coefficients = 8.0 * threads * most_atoms * (l_max + 1.0).powi(2) * n * n_species;
+    let atoms: usize = structures.iter().map(Structure::len).sum();
+    let read_ahead = 3.0 * (200.0 * atoms as f64 + 1000.0 * structures.len() as f64);
+    let diagonalisation =
+        8.0 * 5.0 * kinds * (l_max + 1.0) * if pairs > n_species { (n * n_species).powi(2) } else { n * n };
+    output::announce_memory(
+        3e7 + sums + coefficients + read_ahead + diagonalisation,
+        &format!("for {}, however many frames", format_args!("{} species", species.len())),
+    );
+}
+
+fn n_centers(covariance: &Covariance) -> usize {
+    covariance.kinds().into_iter().map(|kind| covariance.n_centers(kind)).sum()
+}
+
+fn frames(files: &[SourceFile]) -> String {
+    let n = files.iter().map(|f| f.frames).sum();
+    format!("{} in {}", plural(n, "frame"), plural(files.len(), "file"))
+}

@@ -1,0 +1,170 @@
+//! Frames of the files a user names, in chunks, with a progress bar and the place of each frame.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rhobasis::extxyz::{Options, Reader};
+use rhobasis::optimal::SourceFile;
+use rhobasis::{Error, Result, Structure};
+use sha2::{Digest, Sha256};
+
+/// Frames and atoms after which a chunk is full.
+const CHUNK_FRAMES: usize = 512;
+const CHUNK_ATOMS: usize = 65_536;
+
+/// Under which keys DATA keeps its labels.
+#[derive(clap::Args, Debug)]
+pub struct Keys {
+    /// Key of the energy of a frame, in eV
+    #[arg(long, value_name = "KEY", default_value_t = Options::default().energy_key)]
+    pub energy_key: String,
+    /// Column of the forces, in eV/Å
+    #[arg(long, value_name = "KEY", default_value_t = Options::default().force_key)]
+    pub force_key: String,
+    /// Key of the stress, in eV/Å³, positive under tension
+    #[arg(long, value_name = "KEY", default_value_t = Options::default().stress_key)]
+    pub stress_key: String,
+    /// Key of the virial, −volume × stress, in eV
+    #[arg(long, value_name = "KEY", default_value_t = Options::default().virial_key)]
+    pub virial_key: String,
+}
+
+impl Keys {
+    pub fn options(&self, validate: bool) -> Options {
+        Options {
+            energy_key: self.energy_key.clone(),
+            force_key: self.force_key.clone(),
+            stress_key: self.stress_key.clone(),
+            virial_key: self.virial_key.clone(),
+            validate,
+        }
+    }
+}
+
+/// Some consecutive frames.
+pub struct Chunk {
+    pub structures: Vec<Structure>,
+    /// Index of the first frame over all files.
+    pub first: usize,
+    places: Vec<(PathBuf, usize)>,
+}
+
+impl Chunk {
+    /// File of a frame of this chunk, and its index there.
+    pub fn place(&self, k: usize) -> (&PathBuf, usize) {
+        let (path, frame) = &self.places[k];
+        (path, *frame)
+    }
+
+    /// Replaces a frame number counted from `first` by file and frame as the user knows them.
+    pub fn locate(&self, mut e: Error, first: usize) -> Error {
+        if let Error::Structure { place, .. } = &mut e {
+            if let Some((path, frame)) = place.frame.and_then(|f| self.places.get(f.checked_sub(first)?)) {
+                place.frame = Some(*frame);
+                place.file = Some(path.clone());
+            }
+        }
+        e
+    }
+}
+
+/// Opened files, not yet read.
+pub struct Input {
+    readers: Vec<(String, Reader)>,
+}
+
+impl Input {
+    /// Opens all files, so that a wrong name is found before the work starts.
+    pub fn open(specs: &[String], options: &Options) -> Result<Self> {
+        let open = |spec: &String| Ok((spec.clone(), Reader::open(spec, options)?));
+        Ok(Input { readers: specs.iter().map(open).collect::<Result<_>>()? })
+    }
+
+    /// Calls `work` with one chunk after the other while the next ones are being read, and returns what was read.
+    pub fn for_each_chunk(self, doing: &str, mut work: impl FnMut(Chunk) -> Result<()>) -> Result<Vec<SourceFile>> {
+        let total = self.readers.iter().map(|(_, r)| r.bytes().1).sum();
+        let bar = progress_bar(total, doing);
+        let result = std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<(Chunk, u64)>(1);
+            let reading = scope.spawn(move || self.read(&sender));
+            for (chunk, bytes) in &receiver {
+                bar.set_position(bytes);
+                work(chunk)?; // an error drops the receiver, which ends the reading
+            }
+            drop(receiver);
+            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        bar.finish_and_clear();
+        result
+    }
+
+    fn read(self, sender: &mpsc::SyncSender<(Chunk, u64)>) -> Result<Vec<SourceFile>> {
+        let mut files = Vec::new();
+        let (mut next, mut bytes_before) = (0, 0);
+        let mut chunk = Chunk { structures: Vec::new(), first: 0, places: Vec::new() };
+        let mut atoms = 0;
+        for (spec, mut reader) in self.readers {
+            let mut frames = 0;
+            while let Some(structure) = reader.next() {
+                let structure = structure?;
+                let path = reader.path().map(PathBuf::from).unwrap_or_default();
+                chunk.places.push((path, reader.frame_index().unwrap_or(0)));
+                atoms += structure.len();
+                chunk.structures.push(structure);
+                frames += 1;
+                next += 1;
+                if chunk.structures.len() >= CHUNK_FRAMES || atoms >= CHUNK_ATOMS {
+                    let full = std::mem::replace(
+                        &mut chunk,
+                        Chunk { structures: Vec::new(), first: next, places: Vec::new() },
+                    );
+                    atoms = 0;
+                    let bytes = bytes_before + (reader.progress() * reader.bytes().1 as f64) as u64;
+                    if sender.send((full, bytes)).is_err() {
+                        return Ok(files); // the receiver has given up, for a reason of its own
+                    }
+                }
+            }
+            let Some(path) = reader.path() else {
+                return Err(Error::file(spec, "no frame is selected", "change the slice after the '@'"));
+            };
+            files.push(SourceFile { sha256: sha256(path)?, path: spec, frames });
+            bytes_before += reader.bytes().1;
+        }
+        if !chunk.structures.is_empty() {
+            let _ = sender.send((chunk, bytes_before)); // as above
+        }
+        Ok(files)
+    }
+}
+
+/// SHA-256 of the bytes of a file, in hexadecimal.
+pub fn sha256(path: &std::path::Path) -> Result<String> {
+    let io = |e| Error::io(path, e);
+    let mut file = File::open(path).map_err(io)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let n = file.read(&mut buffer).map_err(io)?;
+        if n == 0 {
+            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hash.update(&buffer[..n]);
+    }
+}
+
+/// A bar over bytes with the time that is left; nothing is drawn unless standard error is a terminal.
+fn progress_bar(total: u64, doing: &str) -> ProgressBar {
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(total), target).with_message(doing.to_string());
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

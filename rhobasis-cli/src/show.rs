@@ -1,0 +1,380 @@
+//! `rhobasis show`: what is in a basis file.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use rhobasis::density::Primitive;
+use rhobasis::optimal::{ContractionBlock, KindOfBasis, Mixing, OptimalBasis, Truncation};
+use rhobasis::structure::{atomic_number, symbol};
+use rhobasis::{Error, Result};
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::plot::{self, Panel, Series};
+use crate::settings::sigma_text;
+use crate::text::{Table, count, field, plural};
+
+/// Show a basis: settings, spectrum, residual variance, radial functions
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Show {
+    /// Basis file, *.rho
+    basis: PathBuf,
+    /// Draw spectrum, residual variance and radial functions into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Print functions R(x = R), Eq. (10), and integrals I(r = R), Eq. (9), at this distance in Å
+    #[arg(long, value_name = "R")]
+    at: Option<f64>,
+    /// Write the numbers to PREFIX-eigenvalues.csv, PREFIX-residual-variance.csv and PREFIX-functions.csv
+    #[arg(long, value_name = "PREFIX")]
+    csv: Option<PathBuf>,
+    /// Species of centre whose basis is shown; needed for --plot, --at and --csv of a centre-specific basis
+    #[arg(long, value_name = "SYMBOL")]
+    center: Option<String>,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  rhobasis show silicon.rho --plot silicon.svg --at 2.35";
+
+impl Show {
+    pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        let center = match &self.center {
+            None => None,
+            Some(name) => Some(
+                atomic_number(name)
+                    .ok_or_else(|| Failure::usage(format!("--center {name}: '{name}' is no element")))?,
+            ),
+        };
+        if let Some(at) = self.at.filter(|r| !(r.is_finite() && *r >= 0.0)) {
+            return Err(Failure::usage(format!("--at {at}: a distance is zero or a positive number, in Å")));
+        }
+        if let Some(path) = &self.plot {
+            output::check(path, &["svg"])?;
+        }
+        if let Some(prefix) = &self.csv {
+            output::check_folder(output::folder_of(prefix))?;
+        }
+        let basis = OptimalBasis::load(&self.basis)?;
+        let needs_one = self.plot.is_some() || self.at.is_some() || self.csv.is_some();
+        if center.is_some() || needs_one {
+            basis.kind(center)?;
+        }
+        summary(&basis, out)?;
+        for kind in basis.kinds().iter().filter(|k| center.is_none() || k.center == center) {
+            spectrum(kind, out)?;
+        }
+        let discarded = basis.discarded_variance();
+        writeln!(out, "\nThe channels of this basis leave out {discarded:.2e} of the variance.")?;
+        for warning in basis.warnings() {
+            writeln!(out, "warning: {warning}")?;
+        }
+        if let Some(r) = self.at {
+            at_distance(&basis, center, r, out)?;
+        }
+        if let Some(path) = &self.plot {
+            draw(&basis, center, path)?;
+            writeln!(out, "wrote {}", path.display())?;
+        }
+        if let Some(prefix) = &self.csv {
+            write_csv(&basis, center, prefix, out)?;
+        }
+        if !needs_one {
+            let rho = self.basis.display();
+            let svg = self.basis.with_extension("svg");
+            let center = basis.kinds()[0].center.map_or(String::new(), |z| format!(" --center {}", symbol(z)));
+            writeln!(out, "next: rhobasis show {rho} --plot {}{center}", svg.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Settings, where the data came from, channels kept, residual variance against q, accuracy of the splines.
+pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
+    let settings = basis.settings();
+    let (expansion, density) = (&settings.expansion, &settings.expansion.density);
+    let scaling = density
+        .scaling
+        .as_ref()
+        .map_or("none".into(), |s| format!("{0}/({0} + (r/{1} Å)^{2})", s.rate, s.scale, s.exponent));
+    let species: Vec<&str> = basis.species().iter().map(|&z| symbol(z)).collect();
+    let provenance = basis.provenance();
+    field(
+        out,
+        "density",
+        format!(
+            "r_cut {} Å, sigma {} Å, cutoff width {} Å",
+            density.r_cut,
+            sigma_text(&density.sigma),
+            density.cutoff_width
+        ),
+    )?;
+    field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
+    field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))?;
+    field(out, "contraction", contraction_text(basis))?;
+    field(out, "species", species.join(" "))?;
+    field(out, "structures", count(provenance.n_structures))?;
+    for kind in basis.kinds() {
+        let variance: f64 = kind.blocks.iter().flat_map(|b| &b.contraction.eigenvalues).sum();
+        let around = kind.center.map_or(String::new(), |z| format!("around {}: ", symbol(z)));
+        field(out, "centres", format!("{around}{}, total variance {variance:.6e} per centre", count(kind.n_centers)))?;
+    }
+    for file in &provenance.files {
+        field(
+            out,
+            "from",
+            format!(
+                "{} ({}, sha256 {}…)",
+                file.path,
+                plural(file.frames, "frame"),
+                file.sha256.get(..16).unwrap_or("")
+            ),
+        )?;
+    }
+    field(out, "made by", format!("rhobasis {}", provenance.rhobasis))?;
+    splines(basis, out)?;
+    kept(basis, out)?;
+    residual_variance(basis, out)
+}
+
+fn contraction_text(basis: &OptimalBasis) -> String {
+    let mixing = match basis.settings().mixing {
+        Mixing::PerSpecies => "each neighbour species apart",
+        Mixing::Combined => "neighbour species combined",
+    };
+    let kinds = if basis.settings().center_specific { ", for each species of centre" } else { "" };
+    let asked = match basis.settings().truncation {
+        Truncation::QMax(q) => format!("q_max {q}"),
+        Truncation::Retain(fraction) => format!("{fraction} of the variance retained"),
+    };
+    format!("{mixing}{kinds}, {asked}")
+}
+
+fn primitive_text(primitive: &Primitive) -> String {
+    let n_max = primitive.n_max();
+    match primitive {
+        Primitive::Gto { .. } => format!("GTO, n_max {n_max}"),
+        Primitive::Dvr { quadrature: false, .. } => format!("DVR, n_max {n_max}"),
+        Primitive::Dvr { quadrature: true, .. } => format!("DVR by quadrature, n_max {n_max}"),
+        Primitive::LaplacianEigenstates { .. } => format!("Laplacian eigenstates, n_max {n_max} at l = 0"),
+    }
+}
+
+fn splines(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
+    let knots = basis
+        .kinds()
+        .iter()
+        .flat_map(|kind| basis.species().iter().filter_map(|&z| basis.expansion().table(kind.center, z)))
+        .map(|table| table.knots().len())
+        .max();
+    let (Some(knots), Some(asked)) = (knots, basis.settings().expansion.spline_accuracy) else {
+        return field(out, "splines", "none: exact integrals");
+    };
+    let error = match basis.expansion().spline_error() {
+        Some(e) => format!("largest error {:.1e} (slope {:.1e}) of the largest value", e.value, e.derivative),
+        None => format!("largest error below {asked:e} of the largest value"),
+    };
+    field(out, "splines", format!("{} knots, {error}", count(knots)))
+}
+
+/// Channels of each (centre species, neighbour species, l).
+fn kept(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
+    let l_max = basis.settings().expansion.l_max;
+    writeln!(out, "\nChannels kept")?;
+    let mut header = vec![String::new()];
+    header.extend((0..=l_max).map(|l| format!("l = {l}")));
+    header.push("all".into());
+    let mut table = Table::new(header);
+    for kind in basis.kinds() {
+        for blocks in kind.blocks.chunks(l_max + 1) {
+            let counts: Vec<usize> = blocks.iter().map(|b| b.contraction.u.nrows()).collect();
+            let total: usize = counts.iter().sum();
+            let mut row = vec![block_title(kind, &blocks[0])];
+            row.extend(counts.iter().chain([&total]).map(usize::to_string));
+            table.row(row);
+        }
+    }
+    table.write(out)
+}
+
+fn block_title(kind: &KindOfBasis, block: &ContractionBlock) -> String {
+    let neighbors = block.species.map_or("all species".into(), |z| format!("{} neighbours", symbol(z)));
+    kind.center.map_or(neighbors.clone(), |z| format!("{neighbors} of {}", symbol(z)))
+}
+
+/// Eq. (22) for the same q everywhere.
+fn residual_variance(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\nResidual variance when q channels are kept of each block above")?;
+    let l_max = basis.settings().expansion.l_max;
+    let kinds = basis.kinds();
+    let mut header = vec!["q".to_string(), "channels".into(), "all centres".into()];
+    let separate: Vec<u8> = kinds.iter().filter_map(|k| k.center).collect();
+    header.extend(separate.iter().map(|&z| format!("{} centres", symbol(z))));
+    let all = basis.residual_variance(None);
+    let each: Vec<Vec<f64>> = separate.iter().map(|&z| basis.residual_variance(Some(z))).collect();
+    let n_blocks = match basis.settings().mixing {
+        Mixing::PerSpecies => (l_max + 1) * basis.species().len(),
+        Mixing::Combined => l_max + 1,
+    };
+    let mut table = Table::new(header);
+    for q in round_counts(all.len() - 1) {
+        let values = [&all].into_iter().chain(&each).map(|rv| rv.get(q).copied().unwrap_or(0.0));
+        let mut row = vec![q.to_string(), count(q * n_blocks)];
+        row.extend(values.map(|v| format!("{v:.2e}")));
+        table.row(row);
+        if all[q] < 1e-9 {
+            break;
+        }
+    }
+    table.write(out)
+}
+
+/// 1, 2, … 10, 12, 14, … 20, 25, … 50, 60, … 100, then all hundreds' fifths, up to n.
+fn round_counts(n: usize) -> impl Iterator<Item = usize> {
+    (1..=n).filter(move |&q| match q {
+        _ if q == n => true,
+        0..=10 => true,
+        11..=20 => q % 2 == 0,
+        21..=50 => q % 5 == 0,
+        51..=100 => q % 10 == 0,
+        _ => q % 50 == 0,
+    })
+}
+
+/// Eigenvalues per (a, l); those of dropped channels in brackets.
+fn spectrum(kind: &KindOfBasis, out: &mut dyn Write) -> io::Result<()> {
+    let l_max = kind.blocks.iter().map(|b| b.l).max().unwrap_or(0);
+    for blocks in kind.blocks.chunks(l_max + 1) {
+        writeln!(out, "\nEigenvalues, {} (in brackets: not kept)", block_title(kind, &blocks[0]))?;
+        let mut header = vec!["q".to_string()];
+        header.extend((0..=l_max).map(|l| format!("l = {l}")));
+        let mut table = Table::new(header);
+        let most = blocks.iter().map(|b| b.contraction.u.nrows()).max().unwrap_or(0);
+        let longest = blocks.iter().map(|b| b.contraction.eigenvalues.len()).max().unwrap_or(0);
+        for q in 0..longest.min(most + 2) {
+            let mut row = vec![(q + 1).to_string()];
+            row.extend(blocks.iter().map(|b| match b.contraction.eigenvalues.get(q) {
+                None => String::new(),
+                Some(e) if q < b.contraction.u.nrows() => format!("{e:.3e} "),
+                Some(e) => format!("({e:.3e})"),
+            }));
+            table.row(row);
+        }
+        table.write(out)?;
+    }
+    Ok(())
+}
+
+/// R_q(x) and I_q(r) of each neighbour species and l.
+fn at_distance(basis: &OptimalBasis, center: Option<u8>, r: f64, out: &mut dyn Write) -> Outcome {
+    for &z in basis.species() {
+        let integrals = basis.radial_integrals(center, z)?;
+        let l_max = integrals.l_max();
+        let n = integrals.offset(l_max + 1);
+        let (mut values, mut slopes) = (vec![0.0; n], vec![0.0; n]);
+        integrals.integrals(r, &mut values, &mut slopes);
+        writeln!(
+            out,
+            "\n{} neighbours at {r} Å: function R(x), in Å^(-3/2), and integral I(r), without cutoff and scaling",
+            symbol(z)
+        )?;
+        let mut table = Table::new(["l", "q", "R", "I"]);
+        for l in 0..=l_max {
+            let power = if integrals.divided_by_r_to_the_l() { r.powi(l as i32) } else { 1.0 };
+            for (q, function) in integrals.functions(l, r).iter().enumerate() {
+                let integral = values[integrals.offset(l) + q] * power;
+                table.row([l.to_string(), (q + 1).to_string(), format!("{function:.9}"), format!("{integral:.9e}")]);
+            }
+        }
+        table.write(out)?;
+    }
+    Ok(())
+}
+
+/// Points of a curve over [0, r_cut + a margin], where the functions of Eq. (10) have died.
+fn grid(basis: &OptimalBasis, n: usize) -> Vec<f64> {
+    let end = 1.15 * basis.settings().expansion.density.r_cut;
+    (0..=n).map(|k| end * (k as f64).max(1e-3) / n as f64).collect()
+}
+
+/// Draws spectrum, residual variance and radial functions into one picture.
+pub fn draw(basis: &OptimalBasis, center: Option<u8>, path: &Path) -> Result<()> {
+    let kind = basis.kind(center)?;
+    let l_max = basis.settings().expansion.l_max;
+    let mut panels = Vec::new();
+    for blocks in kind.blocks.chunks(l_max + 1) {
+        let mut panel = Panel::new(format!("Spectrum, {}", block_title(kind, &blocks[0])), "q", "eigenvalue").log_y();
+        let largest = blocks.iter().flat_map(|b| b.contraction.eigenvalues.first()).copied().fold(0.0, f64::max);
+        for block in blocks {
+            let eigenvalues = block.contraction.eigenvalues.iter().enumerate();
+            let points = eigenvalues.filter(|(_, e)| **e > 1e-12 * largest).map(|(q, &e)| ((q + 1) as f64, e));
+            panel = panel.series(Series::marked(format!("l = {}", block.l), points.take(40).collect()));
+        }
+        panels.push(panel);
+    }
+    let rv = basis.residual_variance(center);
+    let points = rv.iter().enumerate().filter(|(_, v)| **v > 1e-12).map(|(q, &v)| (q as f64, v)).take(41).collect();
+    let what = match basis.settings().mixing {
+        Mixing::PerSpecies => "channels q kept per species and l",
+        Mixing::Combined => "channels q kept per l",
+    };
+    panels.push(
+        Panel::new("Variance left out", what, "residual variance").log_y().series(Series::marked("optimal", points)),
+    );
+    let x = grid(basis, 300);
+    let r_cut = basis.settings().expansion.density.r_cut;
+    for &z in basis.species().iter().take(MOST_SPECIES_DRAWN) {
+        for l in 0..=l_max.min(2) {
+            let values = basis.radial_functions(center, z, l, &x)?;
+            let title = format!("{} neighbours, l = {l}", symbol(z));
+            let mut panel = Panel::new(title, "x / Å", "R(x) / Å^(-3/2)").vertical(r_cut, "r_cut");
+            for q in 0..values.ncols().min(4) {
+                let points = x.iter().copied().zip(values.column(q).iter().copied()).collect();
+                panel = panel.series(Series::line(format!("q = {}", q + 1), points));
+            }
+            panels.push(panel);
+        }
+    }
+    plot::write(path, &panels, 3)
+}
+
+/// Species whose functions are drawn, lest the picture outgrow a screen.
+const MOST_SPECIES_DRAWN: usize = 6;
+
+fn write_csv(basis: &OptimalBasis, center: Option<u8>, prefix: &Path, out: &mut dyn Write) -> Outcome {
+    let mut eigenvalues = String::from("neighbour,l,q,eigenvalue,kept\n");
+    for ContractionBlock { species, l, contraction } in &basis.kind(center)?.blocks {
+        let name = species.map_or("all", symbol);
+        for (q, e) in contraction.eigenvalues.iter().enumerate() {
+            line(&mut eigenvalues, format_args!("{name},{l},{},{e:e},{}", q + 1, q < contraction.u.nrows()));
+        }
+    }
+    let mut residual = String::from("q,residual_variance\n");
+    for (q, v) in basis.residual_variance(center).iter().enumerate() {
+        line(&mut residual, format_args!("{q},{v:e}"));
+    }
+    let x = grid(basis, 200);
+    let mut functions = String::from("neighbour,l,q,x_angstrom,function_per_angstrom_3_2\n");
+    for &z in basis.species() {
+        for l in 0..=basis.settings().expansion.l_max {
+            for ((k, q), v) in basis.radial_functions(center, z, l, &x)?.indexed_iter() {
+                line(&mut functions, format_args!("{},{l},{},{},{v:e}", symbol(z), q + 1, x[k]));
+            }
+        }
+    }
+    for (what, text) in [("eigenvalues", eigenvalues), ("residual-variance", residual), ("functions", functions)] {
+        let name =
+            prefix.file_name().ok_or_else(|| Error::file(prefix, "names no file", "give a prefix, as in out/si"))?;
+        let path = prefix.with_file_name(format!("{}-{what}.csv", name.to_string_lossy()));
+        output::write_text(&path, &text)?;
+        writeln!(out, "wrote {}", path.display())?;
+    }
+    Ok(())
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments) {
+    writeln!(text, "{arguments}").expect("writing to a string succeeds");
+}

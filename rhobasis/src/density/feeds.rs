@@ -1,0 +1,263 @@
+//! Which neighbour species feeds which channels through which radial integrals: how an expansion is put together.
+
+use std::sync::Arc;
+
+use super::equivariants::Channel;
+use super::expansion::SphericalExpansion;
+use super::harmonics::{SolidHarmonics, gradient_terms};
+use super::kernel::Radial;
+use super::radial::RadialIntegrals;
+use super::settings::{Density, ExpansionSettings};
+use super::spline::{RadialTable, Rows, SplineError, tabulate};
+use crate::Result;
+
+/// What does not depend on the set of species.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub density: Density,
+    pub l_max: usize,
+    pub harmonics: SolidHarmonics,
+    pub radials: Vec<Radial>,
+    /// I_q0(0) of each entry of `radials`.
+    pub at_origin: Vec<Vec<f64>>,
+    /// Terms of ∇(r^l Y_lm), for each l: (direction, index of m, index of m′, coefficient).
+    pub ladder: Vec<Vec<(usize, usize, usize, f64)>>,
+    pub spline_error: Option<SplineError>,
+}
+
+/// Which neighbour species feeds which channels through which radial integrals.
+#[derive(Debug, Clone)]
+pub(super) struct Feeds {
+    /// (index of the radial integrals, slot) by atomic number.
+    pub of_species: Vec<Option<(usize, usize)>>,
+    /// First channel of each slot, for each l: `[l][slot]`.
+    pub starts: Vec<Vec<usize>>,
+    /// Radial integrals that stand for the layout of each slot.
+    pub representative: Vec<usize>,
+}
+
+/// Radial functions of one kind of centre: (neighbour species, integrals), and whether all feed the same channels.
+pub(crate) struct KindOfCenter {
+    pub center: Option<u8>,
+    pub radials: Vec<(u8, RadialSource)>,
+}
+
+/// Radial integrals to be tabulated (or not), or a table read from a file.
+pub(crate) enum RadialSource {
+    Integrals(RadialIntegrals),
+    Table(RadialTable),
+}
+
+impl SphericalExpansion {
+    /// The primitive expansion for these neighbour species.
+    ///
+    /// # Errors
+    /// For settings outside their range, or a species without a `sigma`.
+    pub fn new(settings: &ExpansionSettings, species: &[u8]) -> Result<Self> {
+        settings.validate()?;
+        let mut widths: Vec<f64> = Vec::new();
+        let mut radial_of = Vec::new();
+        for &z in species {
+            let sigma = settings.density.sigma.of(z)?;
+            let index = widths.iter().position(|&w| w == sigma).unwrap_or(widths.len());
+            if index == widths.len() {
+                widths.push(sigma);
+            }
+            radial_of.push((z, index));
+        }
+        let integrals = widths
+            .iter()
+            .map(|&sigma| RadialIntegrals::new(&settings.primitive, settings.density.r_cut, sigma, settings.l_max))
+            .collect::<Result<Vec<_>>>()?;
+        let (radials, error) = prepare(integrals, &settings.density, settings.spline_accuracy)?;
+        let shared = Arc::new(Shared::new(settings.density.clone(), settings.l_max, radials, error));
+        Ok(Self::primitive(shared, &radial_of))
+    }
+
+    /// The same primitive expansion for other species, all of which have the width of a species given to
+    /// [`SphericalExpansion::new`].
+    pub(crate) fn for_species(&self, species: &[u8]) -> Option<Self> {
+        let feeds = &self.kinds[0];
+        let radial_of: Option<Vec<(u8, usize)>> =
+            species.iter().map(|&z| feeds.of_species[z as usize].map(|(radial, _)| (z, radial))).collect();
+        Some(Self::primitive(self.shared.clone(), &radial_of?))
+    }
+
+    fn primitive(shared: Arc<Shared>, radial_of: &[(u8, usize)]) -> Self {
+        let mut radial_of = radial_of.to_vec();
+        radial_of.sort_unstable();
+        radial_of.dedup();
+        let kind = Feeds::separate(&shared, &radial_of);
+        let channels = separate_channels(&shared, &radial_of);
+        let species = radial_of.iter().map(|&(z, _)| z).collect();
+        SphericalExpansion { shared, species, kinds: vec![kind], kind_of: vec![Some(0); 256], channels }
+    }
+
+    /// A contracted expansion. Kinds of centre may keep different numbers of functions: channels are the union, and
+    /// those that a kind does not have stay zero.
+    pub(crate) fn contracted(
+        density: Density,
+        l_max: usize,
+        spline_accuracy: Option<f64>,
+        combined: bool,
+        kinds: Vec<KindOfCenter>,
+    ) -> Result<Self> {
+        // All radial functions of all kinds go into one list, tabulated on common knots.
+        let (mut integrals, mut tables, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        for kind in kinds {
+            let mut radial_of = Vec::new();
+            for (z, source) in kind.radials {
+                radial_of.push((z, integrals.len() + tables.len()));
+                match source {
+                    RadialSource::Integrals(i) => integrals.push(i),
+                    RadialSource::Table(t) => tables.push(Radial::Splined(t)),
+                }
+            }
+            entries.push((kind.center, radial_of));
+        }
+        assert!(integrals.is_empty() || tables.is_empty(), "either all tables come from a file or none");
+        let (radials, error) =
+            if integrals.is_empty() { (tables, None) } else { prepare(integrals, &density, spline_accuracy)? };
+        let shared = Arc::new(Shared::new(density, l_max, radials, error));
+        let mut species: Vec<u8> = entries.iter().flat_map(|(_, r)| r.iter().map(|&(z, _)| z)).collect();
+        species.sort_unstable();
+        species.dedup();
+        let channels = if combined {
+            combined_channels(&shared, &entries)
+        } else {
+            union_of_channels(&shared, &species, &entries)
+        };
+        let mut kind_of = vec![None; 256];
+        let mut feeds = Vec::new();
+        for (center, radial_of) in &entries {
+            match center {
+                None => kind_of = vec![Some(feeds.len()); 256],
+                Some(z) => kind_of[*z as usize] = Some(feeds.len()),
+            }
+            feeds.push(if combined {
+                Feeds::combined(l_max, radial_of)
+            } else {
+                Feeds::into_channels(&channels, radial_of)
+            });
+        }
+        Ok(SphericalExpansion { shared, species, kinds: feeds, kind_of, channels })
+    }
+}
+
+impl Shared {
+    fn new(density: Density, l_max: usize, radials: Vec<Radial>, spline_error: Option<SplineError>) -> Self {
+        let ladder = (0..=l_max)
+            .map(|l| {
+                let mut terms = Vec::new();
+                gradient_terms(l, |direction, m, below, coefficient| {
+                    let (m, below) = ((m + l as i64) as usize, (below + l as i64 - 1) as usize);
+                    terms.push((direction, m, below, coefficient));
+                });
+                terms
+            })
+            .collect();
+        let at_origin = radials.iter().map(Radial::at_origin).collect();
+        Shared { density, l_max, harmonics: SolidHarmonics::new(l_max), radials, at_origin, ladder, spline_error }
+    }
+}
+
+impl Feeds {
+    /// Each species has channels of its own, one after the other.
+    fn separate(shared: &Shared, radial_of: &[(u8, usize)]) -> Self {
+        let mut of_species = vec![None; 256];
+        let mut starts = vec![Vec::new(); shared.l_max + 1];
+        let mut representative = Vec::new();
+        let mut next = vec![0; shared.l_max + 1];
+        for (slot, &(z, radial)) in radial_of.iter().enumerate() {
+            of_species[z as usize] = Some((radial, slot));
+            representative.push(radial);
+            for l in 0..=shared.l_max {
+                starts[l].push(next[l]);
+                next[l] += shared.radials[radial].rows().counts[l];
+            }
+        }
+        Feeds { of_species, starts, representative }
+    }
+
+    /// Every species feeds all channels, each through its own radial integrals, Eq. (13).
+    fn combined(l_max: usize, radial_of: &[(u8, usize)]) -> Self {
+        let mut of_species = vec![None; 256];
+        for &(z, radial) in radial_of {
+            of_species[z as usize] = Some((radial, 0));
+        }
+        let representative = radial_of.first().map(|&(_, radial)| radial).into_iter().collect();
+        Feeds { of_species, starts: vec![vec![0]; l_max + 1], representative }
+    }
+
+    /// As [`Feeds::separate`], into channels that also hold what other kinds of centre keep.
+    fn into_channels(channels: &[Vec<Channel>], radial_of: &[(u8, usize)]) -> Self {
+        let mut of_species = vec![None; 256];
+        let mut starts = vec![Vec::new(); channels.len()];
+        let mut representative = Vec::new();
+        for (slot, &(z, radial)) in radial_of.iter().enumerate() {
+            of_species[z as usize] = Some((radial, slot));
+            representative.push(radial);
+            for (starts, channels) in starts.iter_mut().zip(channels) {
+                starts.push(channels.partition_point(|c| c.species < z));
+            }
+        }
+        Feeds { of_species, starts, representative }
+    }
+}
+
+fn separate_channels(shared: &Shared, radial_of: &[(u8, usize)]) -> Vec<Vec<Channel>> {
+    (0..=shared.l_max)
+        .map(|l| {
+            let of = |&(species, radial): &(u8, usize)| {
+                (0..shared.radials[radial].rows().counts[l]).map(move |n| Channel { species, n })
+            };
+            radial_of.iter().flat_map(of).collect()
+        })
+        .collect()
+}
+
+type Entries = [(Option<u8>, Vec<(u8, usize)>)];
+
+fn combined_channels(shared: &Shared, entries: &Entries) -> Vec<Vec<Channel>> {
+    (0..=shared.l_max)
+        .map(|l| {
+            let radials = entries.iter().flat_map(|(_, radial_of)| radial_of);
+            let count = radials.map(|&(_, radial)| shared.radials[radial].rows().counts[l]).max().unwrap_or(0);
+            (0..count).map(|n| Channel { species: 0, n }).collect()
+        })
+        .collect()
+}
+
+fn union_of_channels(shared: &Shared, species: &[u8], entries: &Entries) -> Vec<Vec<Channel>> {
+    (0..=shared.l_max)
+        .map(|l| {
+            let mut channels = Vec::new();
+            for &z in species {
+                let radials = entries.iter().flat_map(|(_, radial_of)| radial_of).filter(|(a, _)| *a == z);
+                let count = radials.map(|&(_, radial)| shared.radials[radial].rows().counts[l]).max().unwrap_or(0);
+                channels.extend((0..count).map(|n| Channel { species: z, n }));
+            }
+            channels
+        })
+        .collect()
+}
+
+fn prepare(
+    integrals: Vec<RadialIntegrals>,
+    density: &Density,
+    spline_accuracy: Option<f64>,
+) -> Result<(Vec<Radial>, Option<SplineError>)> {
+    match spline_accuracy {
+        Some(accuracy) => {
+            let (tables, error) = tabulate(&integrals, density.r_cut, accuracy)?;
+            Ok((tables.into_iter().map(Radial::Splined).collect(), Some(error)))
+        }
+        None => {
+            let exact = |i: RadialIntegrals| {
+                let rows = Rows::of(&i);
+                Radial::Exact(i, rows)
+            };
+            Ok((integrals.into_iter().map(exact).collect(), None))
+        }
+    }
+}
