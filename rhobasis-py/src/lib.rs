@@ -1,1 +1,37 @@
-//! Python bindings.
+//! Python bindings: structures and settings come in as Python values, blocks of numbers go out as NumPy arrays.
+//!
+//! The public face is `python/rhobasis/*.py`; this module holds what it calls.
+
+mod expansion;
+mod optimal;
+mod settings;
+mod structure;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    rhobasis,
+    RhobasisError,
+    PyValueError,
+    "Input that cannot be used: the message names the place, the value found, and the remedy."
+);
+
+/// The words of the library, unchanged.
+pub(crate) fn refuse(error: rhobasis::Error) -> PyErr {
+    RhobasisError::new_err(error.to_string())
+}
+
+#[pymodule(gil_used = false)]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("RhobasisError", m.py().get_type::<RhobasisError>())?;
+    m.add("DEFAULTS", settings::defaults(m.py())?)?;
+    m.add("SYMBOLS", rhobasis::structure::SYMBOLS.to_vec())?;
+    m.add_class::<structure::Frames>()?;
+    m.add_class::<structure::Reader>()?;
+    m.add_class::<expansion::Expansion>()?;
+    m.add_class::<optimal::Covariance>()?;
+    m.add_class::<optimal::Basis>()?;
+    Ok(())
+}

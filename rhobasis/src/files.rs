@@ -30,6 +30,14 @@ impl Archive {
     /// # Errors
     /// If the file system refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
+        write_atomically(path, |file| self.encode(file))
+    }
+
+    /// Writes the bytes of the file that [`Archive::write`] makes.
+    ///
+    /// # Errors
+    /// If `sink` refuses.
+    pub fn encode(&self, sink: &mut impl Write) -> std::io::Result<()> {
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".into(), serde_json::json!(self.metadata));
         let mut offset = 0;
@@ -43,16 +51,12 @@ impl Archive {
         }
         let mut header = serde_json::Value::Object(header).to_string().into_bytes();
         header.resize(header.len().next_multiple_of(8), b' ');
-        write_atomically(path, |file| {
-            file.write_all(&(header.len() as u64).to_le_bytes())?;
-            file.write_all(&header)?;
-            for array in self.tensors.values() {
-                for value in array {
-                    file.write_all(&value.to_le_bytes())?;
-                }
-            }
-            Ok(())
-        })
+        sink.write_all(&(header.len() as u64).to_le_bytes())?;
+        sink.write_all(&header)?;
+        for value in self.tensors.values().flatten() {
+            sink.write_all(&value.to_le_bytes())?;
+        }
+        Ok(())
     }
 
     /// Reads an archive and checks that it is of this `kind` and not newer than `format_version`.
@@ -60,10 +64,17 @@ impl Archive {
     /// # Errors
     /// If the file is missing, damaged, of another kind, or from a newer version.
     pub fn read(path: &Path, kind: &str, format_version: u32) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        Self::decode(&fs::read(path).map_err(|e| Error::io(path, e))?, path, kind, format_version)
+    }
+
+    /// [`Archive::read`] from bytes at hand; `path` names their origin in errors.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, of another kind, or from a newer version.
+    pub fn decode(bytes: &[u8], path: &Path, kind: &str, format_version: u32) -> Result<Self> {
         let damaged = |problem: String| Error::file(path, problem, format!("give a rhobasis {kind} file"));
         let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("not a safetensors file ({e})")))?;
+            SafeTensors::read_metadata(bytes).map_err(|e| damaged(format!("not a safetensors file ({e})")))?;
         let metadata: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
         let found = metadata.get("kind").map_or("unknown", String::as_str);
         if found != kind {
@@ -80,7 +91,7 @@ impl Archive {
                 "install a newer rhobasis",
             ));
         }
-        let views = SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("damaged ({e})")))?;
+        let views = SafeTensors::deserialize(bytes).map_err(|e| damaged(format!("damaged ({e})")))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in views.tensors() {
             if view.dtype() != Dtype::F64 {

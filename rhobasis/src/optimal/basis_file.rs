@@ -20,15 +20,29 @@ use crate::{Error, Result};
 /// Version of the `.rho` format that this library writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
 
+/// `kind` of these files.
+const KIND: &str = "basis";
+
 impl OptimalBasis {
     /// Writes the basis file; the same basis gives the same bytes.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
+        self.archive().write(path)
+    }
+
+    /// The bytes of the basis file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.archive().encode(&mut bytes).expect("memory takes what is written to it");
+        bytes
+    }
+
+    fn archive(&self) -> Archive {
         let mut archive = Archive::default();
         let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
-        note("kind", "basis".into());
+        note("kind", KIND.into());
         note("format_version", FORMAT.to_string());
         note("settings", to_json(&self.settings));
         note("provenance", to_json(&self.provenance));
@@ -55,7 +69,7 @@ impl OptimalBasis {
             }
         }
         archive.metadata.insert("table_power".into(), to_json(&powers));
-        archive.write(path)
+        archive
     }
 
     /// Reads a basis file. Evaluation uses the tables stored in it.
@@ -63,7 +77,19 @@ impl OptimalBasis {
     /// # Errors
     /// If the file is missing, damaged, of another kind, or from a newer format.
     pub fn load(path: &Path) -> Result<Self> {
-        let archive = Archive::read(path, "basis", FORMAT)?;
+        Self::from_archive(&Archive::read(path, KIND, FORMAT)?, path)
+    }
+
+    /// Reads the bytes of a basis file, as [`OptimalBasis::to_bytes`] gives them.
+    ///
+    /// # Errors
+    /// As [`OptimalBasis::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new("basis file in memory");
+        Self::from_archive(&Archive::decode(bytes, path, KIND, FORMAT)?, path)
+    }
+
+    fn from_archive(archive: &Archive, path: &Path) -> Result<Self> {
         let settings: BasisSettings = archive.json(path, "settings")?;
         let species: Vec<u8> = archive.json(path, "species")?;
         let n_centers: BTreeMap<u8, usize> = archive.json(path, "n_centers")?;
@@ -103,7 +129,7 @@ impl OptimalBasis {
             kinds.push(KindOfBasis { center, n_centers, blocks });
         }
         let expansion = if settings.expansion.spline_accuracy.is_some() {
-            stored_expansion(path, &archive, &settings, &species, &kinds, &powers)?
+            stored_expansion(path, archive, &settings, &species, &kinds, &powers)?
         } else {
             contracted_expansion(&settings, &species, &kinds)?
         };

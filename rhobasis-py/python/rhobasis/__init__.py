@@ -1,0 +1,35 @@
+"""rhobasis: the most compact radial basis for atom densities, from structures to density coefficients.
+
+>>> import rhobasis as rb
+>>> from ase.build import bulk
+>>> frames = [bulk("Si", a=a) for a in (5.3, 5.4, 5.5)]  # or rb.read("silicon.xyz.xz")
+>>> density = rb.Density(r_cut=5.0, sigma=0.5, cutoff_width=1.0)
+>>> basis = rb.OptimalBasis(density, rb.Gto(n_max=8), l_max=3, q_max=3, mixing="combined").fit(frames)
+>>> basis.transform(frames)
+Equivariants(6 centers, l_max=3, channels per l: 3)
+"""
+
+from ._errors import NotFittedError, RhobasisError
+from ._native import __version__
+from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
+from .extxyz import read, write
+from .optimal import OptimalBasis, load
+from .structure import Frames
+
+__all__ = [
+    "Density",
+    "Dvr",
+    "Equivariants",
+    "Frames",
+    "Gto",
+    "LaplacianEigenstates",
+    "NotFittedError",
+    "OptimalBasis",
+    "RadialScaling",
+    "RhobasisError",
+    "SphericalExpansion",
+    "__version__",
+    "load",
+    "read",
+    "write",
+]

@@ -1,0 +1,29 @@
+"""A progress line with the time left, on request."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Progress:
+    """Writes ``fit  42 %, 0:13 left`` to standard error, at most five times a second."""
+
+    def __init__(self, what: str, shown: bool) -> None:
+        self.what, self.shown = what, shown
+        self.start = self.last = time.monotonic()
+
+    def update(self, fraction: float) -> None:
+        """Shows the fraction of the work done, 0 to 1."""
+        now = time.monotonic()
+        if not self.shown or now - self.last < 0.2 or fraction <= 0:
+            return
+        self.last = now
+        left = round((now - self.start) * (1 - fraction) / fraction)
+        print(f"\r{self.what}  {100 * fraction:3.0f} %, {left // 60}:{left % 60:02d} left ", end="", file=sys.stderr)
+
+    def done(self) -> None:
+        """Ends the line."""
+        if self.shown:
+            seconds = time.monotonic() - self.start
+            print(f"\r{self.what}  100 % in {seconds:.1f} s        ", file=sys.stderr)

@@ -1,0 +1,241 @@
+"""The atom density and its expansion, Eqs. (2)-(5), (8), (13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _native
+from ._base import Parameters, Settings
+from ._progress import Progress
+from .structure import Frames, _symbols, as_native
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .structure import FramesLike
+
+_DEFAULT = _native.DEFAULTS
+_CHUNK = 64
+
+
+class RadialScaling(Settings):
+    """Weight u(r) = rate / (rate + (r/scale)^exponent) of a neighbour; `scale` in Å.
+
+    >>> RadialScaling(rate=1.0, scale=2.0, exponent=7.0)
+    RadialScaling(rate=1.0, scale=2.0, exponent=7.0)
+    """
+
+    def __init__(self, rate: float, scale: float, exponent: float) -> None:
+        self.rate = rate
+        self.scale = scale
+        self.exponent = exponent
+
+
+class Density(Settings):
+    """The atom density around a centre, Eq. (2).
+
+    Parameters
+    ----------
+    r_cut : cutoff radius, in Å: atoms at r < r_cut are neighbours.
+    sigma : standard deviation of the Gaussian on each neighbour, in Å, or a dict from species to that; 0 is the δ density.
+    cutoff_width : width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
+    scaling : `RadialScaling` of each neighbour's contribution, or None.
+    center_weight : weight of the centre atom in its own density.
+
+    >>> Density(r_cut=4.0, sigma={"H": 0.2, 6: 0.3}).get_params()["sigma"]
+    {'H': 0.2, 6: 0.3}
+    """
+
+    def __init__(
+        self,
+        r_cut: float = _DEFAULT["r_cut"],
+        sigma: float | Mapping[str | int, float] = _DEFAULT["sigma"],
+        cutoff_width: float = _DEFAULT["cutoff_width"],
+        scaling: RadialScaling | None = None,
+        center_weight: float = _DEFAULT["center_weight"],
+    ) -> None:
+        self.r_cut = r_cut
+        self.sigma = sigma
+        self.cutoff_width = cutoff_width
+        self.scaling = scaling
+        self.center_weight = center_weight
+
+
+class Gto(Settings):
+    """Gaussian-type orbitals, orthonormal; `n_max` functions, the same for every l."""
+
+    _kind = "gto"
+
+    def __init__(self, n_max: int) -> None:
+        self.n_max = n_max
+
+
+class Dvr(Settings):
+    """Discrete variable representation: `n_max` functions, each peaked at one Gauss-Legendre node.
+
+    `quadrature` takes the integrals by the rule of the nodes themselves instead of exact projection.
+    """
+
+    _kind = "dvr"
+
+    def __init__(self, n_max: int, quadrature: bool = False) -> None:
+        self.n_max = n_max
+        self.quadrature = quadrature
+
+
+class LaplacianEigenstates(Settings):
+    """Eigenstates of the Laplacian in the sphere of radius r_cut: `n_max` for l = 0, fewer for larger l."""
+
+    _kind = "laplacian"
+
+    def __init__(self, n_max: int) -> None:
+        self.n_max = n_max
+
+
+Primitive = Union[Gto, Dvr, LaplacianEigenstates]
+
+
+class Equivariants:
+    """⟨anlm|ρ_i⟩ for many centres.
+
+    Attributes
+    ----------
+    blocks : for each l an array [center, m, channel], m = −l … l.
+    centers : structured array with fields ``structure``, ``atom``, ``species``: what the rows are.
+    channels : for each l an array [channel, 2] of (neighbour species, n); species 0 is all species combined.
+    """
+
+    def __init__(self, blocks: list[np.ndarray], centers: np.ndarray, channels: list[np.ndarray]) -> None:
+        self.blocks = blocks
+        self.centers = centers
+        self.channels = channels
+
+    @property
+    def l_max(self) -> int:
+        """Largest angular momentum."""
+        return len(self.blocks) - 1
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def to_matrix(self) -> np.ndarray:
+        """All coefficients in one matrix, a row for each centre: l slowest, then m, then channel."""
+        return np.hstack([block.reshape(len(block), -1) for block in self.blocks])
+
+    def __repr__(self) -> str:
+        channels = [block.shape[2] for block in self.blocks]
+        shown = str(channels[0]) if len(set(channels)) == 1 else str(channels)
+        return f"Equivariants({len(self)} centers, l_max={self.l_max}, channels per l: {shown})"
+
+
+_CENTERS = np.dtype([("structure", np.int64), ("atom", np.int64), ("species", np.int64)])
+
+
+class Evaluator(Parameters):
+    """What the primitive and the optimal basis share: coefficients of frames, and forces from their gradient."""
+
+    def _evaluator(self, frames: _native.Frames) -> _native.Expansion | _native.Basis:
+        raise NotImplementedError
+
+    def transform(self, frames: FramesLike, progress: bool = False) -> Equivariants:
+        """Density coefficients of all atoms of `frames`, in order."""
+        native = as_native(frames)
+        evaluator = self._evaluator(native)
+        if not progress:
+            blocks, centers, channels = evaluator.forward(native)
+            return Equivariants(blocks, centers.view(_CENTERS)[:, 0], channels)
+        bar, parts = Progress("transform", progress), []
+        channels = []
+        for start in range(0, max(len(native), 1), _CHUNK):
+            n = min(_CHUNK, len(native) - start)
+            blocks, centers, channels = evaluator.forward(native.slice(start, 1, n))
+            centers[:, 0] += start
+            parts.append((blocks, centers))
+            bar.update((start + n) / max(len(native), 1))
+        bar.done()
+        blocks = [np.concatenate([part[0][l] for part in parts]) for l in range(len(parts[0][0]))]
+        return Equivariants(blocks, np.concatenate([part[1] for part in parts]).view(_CENTERS)[:, 0], channels)
+
+    def backward(
+        self, frames: FramesLike, gradient: Equivariants | Sequence[ArrayLike]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Forces −dE/dr ([atoms, 3] for each frame) and virials −dE/dε ([frames, 3, 3]), given dE/dc in blocks.
+
+        The adjoint of `transform`: its cost does not depend on how many features were made of the coefficients.
+        """
+        native = as_native(frames)
+        blocks = gradient.blocks if isinstance(gradient, Equivariants) else list(gradient)
+        return self._evaluator(native).backward(native, blocks)
+
+
+class SphericalExpansion(Evaluator):
+    """Density coefficients in a primitive basis, Eqs. (3), (4).
+
+    Parameters
+    ----------
+    density : the `Density`.
+    primitive : `Gto`, `Dvr` or `LaplacianEigenstates`.
+    l_max : largest angular momentum, included.
+    species : neighbour species (numbers or symbols) that get channels; by default those of `fit`, or of the frames.
+    spline_accuracy : largest relative error of the splined radial integrals; None evaluates them exactly, and slowly.
+
+    >>> from ase.build import molecule
+    >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
+    >>> c = expansion.transform([molecule("H2O"), molecule("CH4")])
+    >>> c
+    Equivariants(8 centers, l_max=2, channels per l: 12)
+    >>> c.blocks[2].shape  # centers, m, channels (species, n)
+    (8, 5, 12)
+    >>> c.channels[2][:5].tolist()
+    [[1, 0], [1, 1], [1, 2], [1, 3], [6, 0]]
+    """
+
+    species_: list[int]
+
+    def __init__(
+        self,
+        density: Density,
+        primitive: Primitive,
+        l_max: int = _DEFAULT["l_max"],
+        species: Sequence[int | str] | None = None,
+        spline_accuracy: float | None = _DEFAULT["spline_accuracy"],
+    ) -> None:
+        self.density = density
+        self.primitive = primitive
+        self.l_max = l_max
+        self.species = species
+        self.spline_accuracy = spline_accuracy
+
+    def fit(self, frames: FramesLike, y: Any = None) -> Self:
+        """Notes the species of `frames`, so that `transform` gives the same channels for any frames."""
+        self.species_ = as_native(frames).species()
+        return self
+
+    def fit_transform(self, frames: FramesLike, y: Any = None) -> Equivariants:
+        """`fit` and `transform`."""
+        frames = Frames(as_native(frames))
+        return self.fit(frames).transform(frames)
+
+    def _evaluator(self, frames: _native.Frames) -> _native.Expansion:
+        species = self.species
+        if species is None:
+            species = self.__dict__.get("species_") or frames.species()
+        # The tables take longer than a small structure: kept until a parameter changes.
+        key = repr((self.get_params(), list(species)))
+        cached = self.__dict__.get("_cached")
+        if cached is None or cached[0] != key:
+            cached = (key, _native.Expansion(self, list(species)))
+            self._cached = cached
+        return cached[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_cached"}
+
+
+def symbols(species: Sequence[int]) -> str:
+    """``"H C O"`` for [1, 6, 8]."""
+    return " ".join(_symbols(species))

@@ -1,0 +1,316 @@
+"""The optimal basis, Eqs. (6)-(14), (22)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _native
+from ._errors import NotFittedError, RhobasisError
+from ._progress import Progress
+from .density import (
+    _DEFAULT,
+    Density,
+    Dvr,
+    Equivariants,
+    Evaluator,
+    Gto,
+    LaplacianEigenstates,
+    Primitive,
+    RadialScaling,
+    symbols,
+)
+from .structure import Frames, as_native, file_names
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .structure import FramesLike, PathLike
+
+_CHUNK = 1024
+
+
+class OptimalBasis(Evaluator):
+    """The radial basis that describes the atom density of a data set in the fewest numbers.
+
+    Parameters
+    ----------
+    density, primitive, l_max, spline_accuracy : as in `SphericalExpansion`.
+    q_max : channels to keep for each (species, l), or for each l when combined.
+    retain : keep instead the fewest channels that hold this fraction of the variance. With neither, all are kept.
+    mixing : ``"per-species"`` contracts n for each neighbour species, ``"combined"`` (species, n) together.
+    center_specific : whether each species of centre has a basis of its own.
+
+    Attributes
+    ----------
+    eigenvalues_ : by (species, l), or by l when combined: all eigenvalues, descending. Centre-specific: a dict of these
+        by centre species.
+    contraction_ : with the same keys, U [q, n] (or [q, (species, n)]).
+    species_ : neighbour species, ascending.
+
+    >>> from ase import Atoms
+    >>> import rhobasis as rb
+    >>> dimers = [Atoms("Si2", positions=[[0, 0, 0], [0, 0, d]]) for d in (2.0, 2.3, 2.6)]
+    >>> basis = rb.OptimalBasis(rb.Density(r_cut=5.0), rb.Gto(n_max=8), l_max=2, q_max=2).fit(dimers)
+    >>> bool(basis.residual_variance()[2] < 0.01)  # two functions keep 99 % of the density
+    True
+    >>> basis.transform(dimers).blocks[1].shape
+    (6, 3, 2)
+    """
+
+    def __init__(
+        self,
+        density: Density,
+        primitive: Primitive,
+        l_max: int = _DEFAULT["l_max"],
+        q_max: int | None = None,
+        retain: float | None = None,
+        mixing: Literal["per-species", "combined"] = "per-species",
+        center_specific: bool = False,
+        spline_accuracy: float | None = _DEFAULT["spline_accuracy"],
+    ) -> None:
+        self.density = density
+        self.primitive = primitive
+        self.l_max = l_max
+        self.q_max = q_max
+        self.retain = retain
+        self.mixing = mixing
+        self.center_specific = center_specific
+        self.spline_accuracy = spline_accuracy
+
+    def fit(
+        self,
+        frames: FramesLike,
+        y: Any = None,
+        weights: ArrayLike | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Accumulates the covariance of `frames`, diagonalises, tabulates. Files are streamed.
+
+        `weights` holds a non-negative number for each centre (Eq. 21); `y` is ignored.
+        """
+        self._forget()
+        self._accumulate(frames, weights, progress)
+        self._finish()
+        return self
+
+    def partial_fit(self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None) -> Self:
+        """Adds frames to the covariance; the basis is made when it is first asked for.
+
+        The result has the same bits however the frames were cut into calls.
+        """
+        if "_covariance" not in self.__dict__ and "_basis" in self.__dict__:
+            raise RhobasisError(
+                "partial_fit: this basis was loaded, and a basis file does not hold the covariance; "
+                "call fit with all frames"
+            )
+        self._accumulate(frames, weights, progress=False)
+        self.__dict__.pop("_basis", None)
+        return self
+
+    def _accumulate(self, frames: FramesLike, weights: ArrayLike | None, progress: bool) -> None:
+        if "_covariance" not in self.__dict__:
+            self._covariance, self._files = _native.Covariance(self), []
+        bar = Progress("fit", progress)
+        all_weights = None if weights is None else np.asarray(weights, dtype=float)
+        used = 0
+        for chunk, fraction in self._chunks(frames):
+            part = None
+            if all_weights is not None:
+                n_centers = sum(chunk.n_atoms())
+                part = all_weights[used : used + n_centers]
+                used += n_centers
+            self._covariance.add(chunk, part)
+            bar.update(fraction)
+        bar.done()
+        if all_weights is not None and used != len(all_weights):
+            raise RhobasisError(
+                f"weights = {len(all_weights)}: one weight per centre is needed, and there are {used} centres; "
+                "give them in file order"
+            )
+
+    def _chunks(self, frames: FramesLike) -> Iterator[tuple[_native.Frames, float]]:
+        names = file_names(frames)
+        if names is None:
+            native = as_native(frames)
+            for start in range(0, len(native), _CHUNK):
+                n = min(_CHUNK, len(native) - start)
+                yield native.slice(start, 1, n), (start + n) / len(native)
+            return
+        for k, name in enumerate(names):
+            reader = _native.Reader(name, None, None, None, None)
+            n_frames = 0
+            while len(chunk := reader.chunk(_CHUNK)):
+                n_frames += len(chunk)
+                yield chunk, (k + reader.progress()) / len(names)
+            self._files.append((name, n_frames, _sha256(name)))
+
+    def _finish(self) -> _native.Basis:
+        basis = self.__dict__.get("_basis")
+        if basis is None:
+            if "_covariance" not in self.__dict__:
+                raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
+            basis = self._basis = self._covariance.basis(self.q_max, self.retain, self._files)
+            for text in basis.warnings():
+                warnings.warn(text, UserWarning, stacklevel=3)
+        return basis
+
+    def _forget(self) -> None:
+        for name in ("_covariance", "_basis", "_files"):
+            self.__dict__.pop(name, None)
+
+    def _evaluator(self, frames: _native.Frames) -> _native.Basis:
+        return self._finish()
+
+    @property
+    def species_(self) -> list[int]:
+        """Neighbour species, ascending."""
+        return self._finish().species()
+
+    @property
+    def eigenvalues_(self) -> dict[Any, Any]:
+        """All eigenvalues, descending; see the class for the keys."""
+        return self._by_key(2)
+
+    @property
+    def contraction_(self) -> dict[Any, Any]:
+        """U of the channels that are kept; see the class for the keys."""
+        return self._by_key(3)
+
+    @property
+    def n_centers_(self) -> int | dict[int, int]:
+        """Centres in the covariance, by species of centre if centre-specific."""
+        counts = {center: n for center, n, _ in self._finish().kinds()}
+        return counts[None] if None in counts else counts  # pyright: ignore[reportReturnType]
+
+    @property
+    def discarded_variance_(self) -> float:
+        """Fraction of the variance that the kept channels leave out."""
+        return self._finish().discarded_variance()
+
+    def _by_key(self, field: Literal[2, 3]) -> dict[Any, Any]:
+        kinds = {
+            center: {block[1] if block[0] is None else (block[0], block[1]): block[field] for block in blocks}
+            for center, _, blocks in self._finish().kinds()
+        }
+        return kinds[None] if None in kinds else kinds
+
+    def residual_variance(self, center: int | str | None = None) -> np.ndarray:
+        """Fraction of the variance that q channels of each block leave out, Eq. (22), for q = 0 … n.
+
+        `center` names one kind of centre of a centre-specific basis; None averages over all centres.
+        """
+        return self._finish().residual_variance(center)
+
+    def radial_functions(
+        self,
+        r: ArrayLike,
+        species: int | str | None = None,
+        l: int | None = None,
+        center: int | str | None = None,
+    ) -> np.ndarray | list[np.ndarray]:
+        """Radial functions, Eq. (10), in Å^(−3/2): [r, q] for this `l`, or a list over l.
+
+        `species` is that of the neighbours, and may be left out where there is only one.
+        """
+        return self._of_l(self._finish().radial_functions(r, self._one_species(species), center), l)
+
+    def radial_integrals(
+        self,
+        r: ArrayLike,
+        species: int | str | None = None,
+        l: int | None = None,
+        center: int | str | None = None,
+        derivative: bool = False,
+    ) -> np.ndarray | list[np.ndarray]:
+        """Contracted radial integrals, Eq. (9), without spline: [r, q] for this `l`, or a list over l.
+
+        `derivative` gives d/dr instead.
+        """
+        pairs = self._finish().radial_integrals(r, self._one_species(species), center)
+        return self._of_l([pair[int(derivative)] for pair in pairs], l)
+
+    def _one_species(self, species: int | str | None) -> int | str:
+        if species is not None:
+            return species
+        known = self.species_
+        if len(known) != 1:
+            raise RhobasisError(f"species = none: this basis has neighbours {symbols(known)}; name one of these")
+        return known[0]
+
+    def _of_l(self, tables: list[np.ndarray], l: int | None) -> np.ndarray | list[np.ndarray]:
+        if l is None:
+            return tables
+        if not 0 <= l < len(tables):
+            raise RhobasisError(f"l = {l}: this basis has l_max = {len(tables) - 1}; name an l from 0 to that")
+        return tables[l]
+
+    def save(self, path: PathLike) -> None:
+        """Writes the basis file (``*.rho``); `rhobasis.load` reads it, and so do ten lines of numpy."""
+        self._finish().save(path)
+
+    def fit_transform(self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None) -> Equivariants:
+        """`fit` and `transform`."""
+        frames = Frames(as_native(frames))
+        return self.fit(frames, weights=weights).transform(frames)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.get_params(deep=False)
+        if "_basis" in self.__dict__ or "_covariance" in self.__dict__:
+            state["_basis"] = self._finish().to_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_basis" in state:
+            self._basis = _native.Basis.from_bytes(state["_basis"])
+
+
+def load(path: PathLike) -> OptimalBasis:
+    """Reads a basis file. Evaluation uses the tables stored in it.
+
+    >>> import rhobasis as rb
+    >>> from ase.build import molecule
+    >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1, q_max=2).fit(molecule("H2O"))
+    >>> basis.save("water.rho")
+    >>> rb.load("water.rho")
+    OptimalBasis(density=Density(r_cut=4.0), primitive=Gto(n_max=6), l_max=1, q_max=2)
+    """
+    native = _native.Basis.load(path)
+    settings = json.loads(native.settings())
+    expansion = settings["expansion"]
+    density = dict(expansion["density"])
+    if isinstance(density["sigma"], dict):
+        density["sigma"] = {int(z): sigma for z, sigma in density["sigma"].items()}
+    if density["scaling"] is not None:
+        density["scaling"] = RadialScaling(**density["scaling"])
+    primitive = dict(expansion["primitive"])
+    classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
+    truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
+    basis = OptimalBasis(
+        Density(**density),
+        classes[primitive.pop("kind")](**primitive),
+        l_max=expansion["l_max"],
+        mixing=settings["mixing"],
+        center_specific=settings["center_specific"],
+        spline_accuracy=expansion["spline_accuracy"],
+        **truncation,
+    )
+    basis._basis = native
+    return basis
+
+
+def _sha256(spec: str) -> str:
+    path = spec if os.path.exists(spec) else spec.rpartition("@")[0]
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""Structures: frames from files, from `ase.Atoms`, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, overload
+
+import numpy as np
+
+from . import _native
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    PathLike: TypeAlias = Union[str, os.PathLike[str]]
+    FramesLike: TypeAlias = Union["Frames", Atoms, Sequence[Atoms], PathLike, Sequence[PathLike]]
+
+
+class Frames(Sequence["Atoms"]):
+    """Structures that stay in compact memory; each becomes an `ase.Atoms` when it is asked for.
+
+    ``frames[3]`` is an `ase.Atoms` with `info` and `arrays` as in the file (energies and forces included, no calculator),
+    ``frames[10:20]`` is `Frames` again and shares memory.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, frames: FramesLike | _native.Frames = ()) -> None:
+        self._native = frames if isinstance(frames, _native.Frames) else as_native(frames, everything=True)
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+    @overload
+    def __getitem__(self, index: int) -> Atoms: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Frames: ...
+
+    def __getitem__(self, index: int | slice) -> Atoms | Frames:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            n = len(range(start, stop, step))
+            return Frames(self._native.slice(start if n else 0, step, n))
+        i = range(len(self))[index]
+        return _atoms(*self._native.parts(i))
+
+    def __iter__(self) -> Iterator[Atoms]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def species(self) -> list[int]:
+        """Atomic numbers that occur, ascending."""
+        return self._native.species()
+
+    @property
+    def n_atoms(self) -> list[int]:
+        """Number of atoms of each frame."""
+        return self._native.n_atoms()
+
+    def __repr__(self) -> str:
+        symbols = " ".join(_symbols(self.species))
+        return f"Frames({len(self)} structures, {sum(self.n_atoms)} atoms: {symbols})"
+
+
+def as_native(frames: Any, everything: bool = False) -> _native.Frames:
+    """`Frames`, an `ase.Atoms`, a list of them, or file name(s), as structures for the library."""
+    if isinstance(frames, Frames):
+        return frames._native
+    files = file_names(frames)
+    if files is not None:
+        from .extxyz import read
+
+        return read(files)._native
+    if hasattr(frames, "arrays"):
+        frames = [frames]
+    if not isinstance(frames, Iterable) or isinstance(frames, (dict, bytes, np.ndarray)):
+        raise TypeError(
+            "frames must be rhobasis.Frames, an ase.Atoms, a list of them, or file names, "
+            f"not {frames!r} ({type(frames).__name__})"
+        )
+    return _native.Frames.from_atoms(frames if isinstance(frames, (list, tuple)) else list(frames), everything)
+
+
+def file_names(frames: Any) -> list[str] | None:
+    """File names, if that is what `frames` holds."""
+    if isinstance(frames, (str, os.PathLike)):
+        return [os.fspath(frames)]
+    if isinstance(frames, (list, tuple)) and frames and all(isinstance(f, (str, os.PathLike)) for f in frames):
+        return [os.fspath(f) for f in frames]
+    return None
+
+
+def _atoms(
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    cell: np.ndarray,
+    pbc: Sequence[bool],
+    info: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+) -> Atoms:
+    try:
+        from ase import Atoms
+    except ImportError as error:
+        raise ImportError("ASE is needed to make ase.Atoms of a frame; pip install 'rhobasis[ase]'") from error
+    atoms = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=list(pbc), info=info)
+    atoms.arrays.update(arrays)
+    return atoms
+
+
+def _symbols(species: Iterable[int]) -> list[str]:
+    return [_native.SYMBOLS[z] for z in species]

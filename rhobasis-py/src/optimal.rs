@@ -1,0 +1,242 @@
+//! The covariance and the basis made from it.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{Array1, Array2};
+use numpy::{IntoPyArray, PyArray1, PyArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rhobasis::Error;
+use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, SourceFile, Truncation};
+
+use crate::expansion::{Adjoints, Coefficients, backward, forward};
+use crate::settings::{self, count, number};
+use crate::structure::{Frames, reals};
+use crate::{refuse, structure};
+
+/// Accumulates the covariance of the density coefficients.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Covariance {
+    inner: Mutex<optimal::Covariance>,
+}
+
+#[pymethods]
+impl Covariance {
+    /// From an object with density, primitive, l_max, spline_accuracy, mixing and center_specific.
+    #[new]
+    fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = settings.py();
+        let settings = CovarianceSettings {
+            expansion: settings::expansion(settings)?,
+            mixing: settings::mixing(&settings.getattr("mixing")?)?,
+            center_specific: settings.getattr("center_specific")?.is_truthy()?,
+        };
+        let inner = py.detach(|| optimal::Covariance::new(&settings)).map_err(refuse)?;
+        Ok(Covariance { inner: Mutex::new(inner) })
+    }
+
+    /// Adds frames, with a weight per centre or none.
+    fn add(&self, py: Python<'_>, frames: &Frames, weights: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let weights: Option<Array1<f64>> =
+            weights.map(|w| structure::reals("weights", "one number for each centre", w)).transpose()?;
+        let weights = weights.as_ref().and_then(|w| w.as_slice());
+        py.detach(|| {
+            let mut covariance = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = covariance.n_structures();
+            covariance.add(frames.structures(), weights).map_err(|e| (e, first))
+        })
+        .map_err(|(e, first)| frames.refuse(e, first))
+    }
+
+    /// Diagonalises; `files` are (path, frames, sha256).
+    fn basis(
+        &self,
+        py: Python<'_>,
+        q_max: &Bound<'_, PyAny>,
+        retain: &Bound<'_, PyAny>,
+        files: Vec<(String, usize, String)>,
+    ) -> PyResult<Basis> {
+        let truncation = match (q_max.is_none(), retain.is_none()) {
+            (false, true) => Truncation::QMax(count("q_max", q_max)?),
+            (true, false) => Truncation::Retain(number("retain", retain)?),
+            (true, true) => Truncation::Retain(1.0),
+            (false, false) => {
+                let problem = "q_max and retain both say how many channels to keep";
+                return Err(refuse(Error::setting("retain", retain.repr()?, problem, "give one of the two")));
+            }
+        };
+        let files = files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect();
+        py.detach(|| {
+            let covariance = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            OptimalBasis::from_covariance(&covariance, truncation)
+        })
+        .map(|basis| Basis { inner: basis.with_files(files) })
+        .map_err(refuse)
+    }
+}
+
+/// An optimal basis.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Basis {
+    inner: OptimalBasis,
+}
+
+/// Species and l of one contraction, its eigenvalues, and U.
+type Block<'py> = (Option<u16>, usize, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>);
+
+#[pymethods]
+impl Basis {
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        py.detach(|| OptimalBasis::load(&path)).map(|inner| Basis { inner }).map_err(refuse)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.inner.save(&path)).map_err(refuse)
+    }
+
+    #[staticmethod]
+    fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
+        OptimalBasis::from_bytes(bytes).map(|inner| Basis { inner }).map_err(refuse)
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.inner.to_bytes()))
+    }
+
+    /// The settings as in the basis file (JSON).
+    fn settings(&self) -> PyResult<String> {
+        to_json(self.inner.settings())
+    }
+
+    /// The provenance as in the basis file (JSON).
+    fn provenance(&self) -> PyResult<String> {
+        to_json(self.inner.provenance())
+    }
+
+    fn species(&self) -> Vec<u16> {
+        self.inner.species().iter().map(|&z| z.into()).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings().to_vec()
+    }
+
+    /// Largest errors of the splines, of value and derivative; none for tables from a file or exact integrals.
+    fn spline_error(&self) -> Option<(f64, f64)> {
+        self.inner.expansion().spline_error().map(|e| (e.value, e.derivative))
+    }
+
+    /// (centre, number of centres, blocks) of each kind of centre.
+    fn kinds<'py>(&self, py: Python<'py>) -> Vec<(Option<u16>, usize, Vec<Block<'py>>)> {
+        let block = |b: &optimal::ContractionBlock| {
+            let eigenvalues = b.contraction.eigenvalues.clone().into_pyarray(py);
+            (b.species.map(u16::from), b.l, eigenvalues, b.contraction.u.clone().into_pyarray(py))
+        };
+        let kinds = self.inner.kinds().iter();
+        kinds.map(|k| (k.center.map(u16::from), k.n_centers, k.blocks.iter().map(block).collect())).collect()
+    }
+
+    fn residual_variance<'py>(
+        &self,
+        py: Python<'py>,
+        center: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let center = center.map(|z| settings::species("center", z)).transpose()?;
+        if center.is_some() {
+            self.inner.kind(center).map_err(refuse)?;
+        }
+        Ok(self.inner.residual_variance(center).into_pyarray(py))
+    }
+
+    fn discarded_variance(&self) -> f64 {
+        self.inner.discarded_variance()
+    }
+
+    /// Functions (`[x, q]` for each l) of neighbours of `species` around `center`.
+    fn radial_functions<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        species: &Bound<'py, PyAny>,
+        center: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<Bound<'py, PyArray2<f64>>>> {
+        let x: Array1<f64> = reals("r", "distances in a one-dimensional array", x)?;
+        let radial = self.radial(species, center)?;
+        let tables: Vec<Array2<f64>> = py.detach(|| {
+            let table = |l| {
+                let mut table = Array2::zeros((x.len(), radial.n_functions(l)));
+                for (mut row, &x) in table.rows_mut().into_iter().zip(&x) {
+                    row.assign(&Array1::from_vec(radial.functions(l, x)));
+                }
+                table
+            };
+            (0..=radial.l_max()).map(table).collect()
+        });
+        Ok(tables.into_iter().map(|t| t.into_pyarray(py)).collect())
+    }
+
+    /// Integrals ⟨aql|r; g⟩ and their derivatives (`[r, q]` each, for each l).
+    #[allow(clippy::type_complexity)]
+    fn radial_integrals<'py>(
+        &self,
+        py: Python<'py>,
+        r: &Bound<'py, PyAny>,
+        species: &Bound<'py, PyAny>,
+        center: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)>> {
+        let r: Array1<f64> = reals("r", "distances in a one-dimensional array", r)?;
+        let radial = self.radial(species, center)?;
+        let tables = py.detach(|| {
+            let n = radial.offset(radial.l_max() + 1);
+            let (mut values, mut derivatives) = (Array2::zeros((r.len(), n)), Array2::zeros((r.len(), n)));
+            let (mut i_over_power, mut slope) = (vec![0.0; n], vec![0.0; n]);
+            for (k, &r) in r.iter().enumerate() {
+                radial.integrals(r, &mut i_over_power, &mut slope);
+                for l in 0..=radial.l_max() {
+                    // I = r^l (I/r^l), where the integrals come divided.
+                    let p = if radial.divided_by_r_to_the_l() { l as i32 } else { 0 };
+                    let (power, slope_of_power) = (r.powi(p), if p == 0 { 0.0 } else { f64::from(p) * r.powi(p - 1) });
+                    for q in radial.offset(l)..radial.offset(l + 1) {
+                        values[[k, q]] = power * i_over_power[q];
+                        derivatives[[k, q]] = power * slope[q] + slope_of_power * i_over_power[q];
+                    }
+                }
+            }
+            (values, derivatives)
+        });
+        let of_l = |table: &Array2<f64>, l: usize| {
+            table.slice(ndarray::s![.., radial.offset(l)..radial.offset(l + 1)]).to_owned().into_pyarray(py)
+        };
+        Ok((0..=radial.l_max()).map(|l| (of_l(&tables.0, l), of_l(&tables.1, l))).collect())
+    }
+
+    fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {
+        forward(py, self.inner.expansion(), frames)
+    }
+
+    fn backward<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        gradient: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Adjoints<'py>> {
+        backward(py, self.inner.expansion(), frames, &gradient)
+    }
+}
+
+impl Basis {
+    fn radial(
+        &self,
+        species: &Bound<'_, PyAny>,
+        center: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<rhobasis::density::RadialIntegrals> {
+        let center = center.map(|z| settings::species("center", z)).transpose()?;
+        self.inner.radial_integrals(center, settings::species("species", species)?).map_err(refuse)
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
+    serde_json::to_string(value).map_err(|e| crate::RhobasisError::new_err(e.to_string()))
+}
