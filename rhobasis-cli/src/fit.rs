@@ -85,7 +85,7 @@ pub fn accumulate(covariance: &mut Covariance, data: &[String]) -> Result<Vec<So
             announced = true;
             announce_memory(covariance.settings(), &chunk.structures);
         }
-        covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, chunk.first))
+        covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - chunk.first))
     })
 }
 

@@ -1,9 +1,11 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod failure;
+mod features;
 mod fit;
 mod info;
 mod input;
+mod npy;
 mod output;
 mod plot;
 mod settings;
@@ -43,6 +45,7 @@ enum Verb {
     Info(info::Info),
     Fit(fit::Fit),
     Show(show::Show),
+    Features(features::Features),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -75,6 +78,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Info(info) => info.run(&mut out)?,
         Verb::Fit(fit) => fit.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
+        Verb::Features(features) => features.run(&mut out)?,
     }
     out.flush()?;
     Ok(())

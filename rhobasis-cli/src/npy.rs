@@ -1,0 +1,194 @@
+//! NumPy's array files: `.npy`, and `.npz`, which is a zip archive of them (stored, not packed).
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crc32fast::Hasher;
+
+/// Bytes before the data: fixed, so that the shape can be filled in when the number of rows is known.
+const HEADER: usize = 192;
+
+/// The first [`HEADER`] bytes of an array file in C order; `dtype` as NumPy writes it: `<f8`, `<i8`, `<U12`.
+pub fn header(dtype: &str, shape: &[usize]) -> Vec<u8> {
+    let axes: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let mut header = b"\x93NUMPY\x01\x00".to_vec();
+    header.extend(((HEADER - 10) as u16).to_le_bytes());
+    header.extend(format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({axes})}}").bytes());
+    header.resize(HEADER - 1, b' ');
+    header.push(b'\n');
+    header
+}
+
+/// An array file in memory.
+pub struct Array {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    /// Integers `[rows, width]`, or `[rows]` if `width` is `None`.
+    pub fn integers(name: impl Into<String>, width: Option<usize>, values: &[i64]) -> Self {
+        let mut shape = vec![values.len() / width.unwrap_or(1).max(1)];
+        shape.extend(width);
+        let mut bytes = header("<i8", &shape);
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        Array { name: name.into(), bytes }
+    }
+
+    /// A text, as an array without axes.
+    pub fn text(name: impl Into<String>, text: &str) -> Self {
+        let mut bytes = header(&format!("<U{}", text.chars().count().max(1)), &[]);
+        bytes.extend(text.chars().flat_map(|c| u32::from(c).to_le_bytes()));
+        bytes.resize(bytes.len().max(HEADER + 4), 0);
+        Array { name: name.into(), bytes }
+    }
+}
+
+/// Float64 rows that are collected in a file of their own until their number is known; removed when dropped.
+pub struct Spool {
+    name: String,
+    /// Shape of a row.
+    row: Vec<usize>,
+    rows: usize,
+    path: PathBuf,
+    file: BufWriter<File>,
+    checksum: Hasher,
+}
+
+impl Spool {
+    /// An empty array of rows of this shape, kept in a file beside `output`.
+    pub fn new(output: &Path, name: impl Into<String>, row: Vec<usize>) -> rhobasis::Result<Self> {
+        let name = name.into();
+        let file_name = output.file_name().unwrap_or_default().to_string_lossy();
+        let path = output.with_file_name(format!(".{file_name}.{}.{name}.part", std::process::id()));
+        let open = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let file = BufWriter::new(open.map_err(|e| rhobasis::Error::io(&path, e))?);
+        Ok(Spool { name, row, rows: 0, path, file, checksum: Hasher::new() })
+    }
+
+    /// Adds rows.
+    pub fn write(&mut self, rows: usize, values: &[f64]) -> rhobasis::Result<()> {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.checksum.update(&bytes);
+        self.rows += rows;
+        self.file.write_all(&bytes).map_err(|e| rhobasis::Error::io(&self.path, e))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // nothing is left to be done if it is gone already
+    }
+}
+
+/// Writes a `.npz`: the collected arrays, then those in memory.
+pub fn write_npz(out: &mut (impl Write + Seek), spools: &mut [Spool], arrays: &[Array]) -> io::Result<()> {
+    let mut zip = Zip { entries: Vec::new() };
+    for spool in spools {
+        let shape: Vec<usize> = [spool.rows].into_iter().chain(spool.row.iter().copied()).collect();
+        let header = header("<f8", &shape);
+        let mut checksum = Hasher::new();
+        checksum.update(&header);
+        checksum.combine(&spool.checksum);
+        let size = (HEADER + 8 * shape.iter().product::<usize>()) as u64;
+        zip.begin(out, &spool.name, checksum.finalize(), size)?;
+        out.write_all(&header)?;
+        let file = spool.file.by_ref();
+        file.seek(SeekFrom::Start(0))?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let n = file.get_mut().read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            out.write_all(&buffer[..n])?;
+        }
+    }
+    for array in arrays {
+        zip.begin(out, &array.name, crc32fast::hash(&array.bytes), array.bytes.len() as u64)?;
+        out.write_all(&array.bytes)?;
+    }
+    zip.end(out)
+}
+
+/// A zip archive of stored members, always with 64-bit sizes.
+struct Zip {
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    name: String,
+    checksum: u32,
+    size: u64,
+    offset: u64,
+}
+
+/// The version of zip that knows 64-bit sizes.
+const VERSION: u16 = 45;
+/// Stands for "see the 64-bit field".
+const SEE_64: u32 = u32::MAX;
+/// 1 January 1980 00:00, the first date of zip: the same content gives the same bytes.
+const TIME_AND_DATE: [u8; 4] = [0, 0, 0x21, 0];
+
+impl Zip {
+    fn begin(&mut self, out: &mut (impl Write + Seek), name: &str, checksum: u32, size: u64) -> io::Result<()> {
+        let entry = Entry { name: format!("{name}.npy"), checksum, size, offset: out.stream_position()? };
+        let mut bytes = b"PK\x03\x04".to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend([0; 4]); // flags, method: stored
+        entry.common(&mut bytes);
+        bytes.extend(20_u16.to_le_bytes());
+        bytes.extend(entry.name.bytes());
+        bytes.extend([1, 0, 16, 0]);
+        bytes.extend(size.to_le_bytes());
+        bytes.extend(size.to_le_bytes());
+        self.entries.push(entry);
+        out.write_all(&bytes)
+    }
+
+    fn end(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
+        let start = out.stream_position()?;
+        let mut bytes = Vec::new();
+        for entry in &self.entries {
+            bytes.extend(b"PK\x01\x02");
+            bytes.extend(VERSION.to_le_bytes());
+            bytes.extend(VERSION.to_le_bytes());
+            bytes.extend([0; 4]);
+            entry.common(&mut bytes);
+            bytes.extend(28_u16.to_le_bytes());
+            bytes.extend([0; 10]); // comment, disk, attributes
+            bytes.extend(SEE_64.to_le_bytes());
+            bytes.extend(entry.name.bytes());
+            bytes.extend([1, 0, 24, 0]);
+            bytes.extend([entry.size, entry.size, entry.offset].iter().flat_map(|v| v.to_le_bytes()));
+        }
+        let (length, n) = (bytes.len() as u64, self.entries.len() as u64);
+        bytes.extend(b"PK\x06\x06");
+        bytes.extend(44_u64.to_le_bytes());
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend([0; 8]); // disks
+        bytes.extend([n, n, length, start].iter().flat_map(|v| v.to_le_bytes()));
+        bytes.extend(b"PK\x06\x07");
+        bytes.extend([0; 4]);
+        bytes.extend((start + length).to_le_bytes());
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(b"PK\x05\x06");
+        bytes.extend([0; 4]);
+        bytes.extend([0xff; 12]); // counts, length and start: see above
+        bytes.extend([0; 2]);
+        out.write_all(&bytes)
+    }
+}
+
+impl Entry {
+    /// Date, checksum, sizes and length of the name, which both headers of a member hold.
+    fn common(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(TIME_AND_DATE);
+        bytes.extend(self.checksum.to_le_bytes());
+        bytes.extend(SEE_64.to_le_bytes());
+        bytes.extend(SEE_64.to_le_bytes());
+        bytes.extend((self.name.len() as u16).to_le_bytes());
+    }
+}
