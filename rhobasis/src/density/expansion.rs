@@ -268,8 +268,8 @@ impl SphericalExpansion {
         for (j, &pair) in pairs.iter().enumerate() {
             let r = neighbors.vector[pair];
             let distance = crate::structure::norm(r);
-            for d in 0..3 {
-                block.vector[d][j / LANES][j % LANES] = r[d];
+            for (axis, x) in block.vector.iter_mut().zip(r) {
+                axis[j / LANES][j % LANES] = x;
             }
             block.distance[j] = distance;
             block.weight[j] = self.density().weight(distance);
@@ -277,8 +277,8 @@ impl SphericalExpansion {
             block.radial[j] = feeds.of_species[species as usize].expect("checked with the pairs").0;
         }
         for j in pairs.len()..pairs.len().next_multiple_of(LANES) {
-            for d in 0..3 {
-                block.vector[d][j / LANES][j % LANES] = 0.0;
+            for axis in &mut block.vector {
+                axis[j / LANES][j % LANES] = 0.0;
             }
         }
     }
