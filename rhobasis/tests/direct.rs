@@ -123,6 +123,19 @@ fn a_file_keeps_every_bit_of_the_coefficients() {
     }
 }
 
+#[test]
+fn the_last_knot_is_not_lost_beyond_the_sphere_of_laplacian_eigenstates() {
+    // Of these numbers of knots some round step · (n − 1) to just above r_cut, where the functions are over.
+    let structures = [naive::random_molecule(&[6, 1, 1], 3)];
+    for accuracy in [1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7] {
+        let mut settings = settings(Primitive::LaplacianEigenstates { n_max: 6 }, 2, Some(accuracy));
+        settings.density.sigma = Sigma::Same(0.0);
+        let expansion = SphericalExpansion::new(&settings, &[1, 6]).unwrap();
+        assert!(expansion.spline_error().unwrap().value <= accuracy);
+        assert!(fitted(&structures, &settings, Mixing::PerSpecies, false, Truncation::Retain(0.9999)).is_ok());
+    }
+}
+
 /// The same file with its metadata text changed; safetensors begins with the length of its JSON header.
 fn with_header(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -242,7 +255,7 @@ fn a_species_that_the_basis_does_not_know_is_refused_with_its_place() {
 
 #[test]
 fn l_of_20_a_delta_density_and_the_rule_of_the_nodes_are_evaluated_directly_too() {
-    let mut structures = molecules();
+    let mut structures = vec![naive::random_molecule(&[6, 1, 8], 3), Structure::molecule(vec![8], vec![[1.0; 3]])];
     structures.push(Structure::molecule(vec![6, 1, 1], vec![[0.0; 3], [0.0, 0.0, 1.09], [0.0, 0.0, -1.09]]));
     let cases = [
         (Primitive::Gto { n_max: 8 }, 0.4, 20),
