@@ -1,9 +1,9 @@
 //! The sum over neighbours and its adjoint.
 
-use ndarray::{Array2, Array3};
+use ndarray::{Array1, Array2, Array3};
 use numpy::{IntoPyArray, PyArray2, PyArray3};
 use pyo3::prelude::*;
-use rhobasis::density::{Equivariants, SphericalExpansion, centers_of};
+use rhobasis::density::{Equivariants, ExpansionSettings, RadialIntegrals, SphericalExpansion, centers_of};
 
 use crate::refuse;
 use crate::settings;
@@ -20,7 +20,11 @@ pub(crate) type Adjoints<'py> = (Vec<Bound<'py, PyArray2<f64>>>, Bound<'py, PyAr
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Expansion {
     inner: SphericalExpansion,
+    settings: ExpansionSettings,
 }
+
+/// Tables `[r, n]` for each l: of a function, or of a function and its derivative.
+pub(crate) type Tables<'py> = Vec<Bound<'py, PyArray2<f64>>>;
 
 #[pymethods]
 impl Expansion {
@@ -31,7 +35,7 @@ impl Expansion {
         let settings = settings::expansion(settings)?;
         let species = species.iter().map(|z| settings::species("species", z)).collect::<PyResult<Vec<_>>>()?;
         let inner = py.detach(|| SphericalExpansion::new(&settings, &species)).map_err(refuse)?;
-        Ok(Expansion { inner })
+        Ok(Expansion { inner, settings })
     }
 
     fn species(&self) -> Vec<u16> {
@@ -50,6 +54,86 @@ impl Expansion {
     ) -> PyResult<Adjoints<'py>> {
         backward(py, &self.inner, frames, &gradient)
     }
+
+    /// Primitive functions R_nl(x).
+    fn radial_functions<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        species: &Bound<'py, PyAny>,
+    ) -> PyResult<Tables<'py>> {
+        radial_functions(py, &self.radial(species)?, x)
+    }
+
+    /// Primitive integrals and their derivatives.
+    fn radial_integrals<'py>(
+        &self,
+        py: Python<'py>,
+        r: &Bound<'py, PyAny>,
+        species: &Bound<'py, PyAny>,
+    ) -> PyResult<(Tables<'py>, Tables<'py>)> {
+        radial_integrals(py, &self.radial(species)?, r)
+    }
+}
+
+impl Expansion {
+    fn radial(&self, species: &Bound<'_, PyAny>) -> PyResult<RadialIntegrals> {
+        let ExpansionSettings { density, primitive, l_max, .. } = &self.settings;
+        let sigma = density.sigma.of(settings::species("species", species)?).map_err(refuse)?;
+        RadialIntegrals::new(primitive, density.r_cut, sigma, *l_max).map_err(refuse)
+    }
+}
+
+/// R_q(x) for each l: `[x, q]`.
+pub(crate) fn radial_functions<'py>(
+    py: Python<'py>,
+    radial: &RadialIntegrals,
+    x: &Bound<'py, PyAny>,
+) -> PyResult<Tables<'py>> {
+    let x: Array1<f64> = reals("r", "distances in a one-dimensional array", x)?;
+    let tables: Vec<Array2<f64>> = py.detach(|| {
+        let table = |l| {
+            let mut table = Array2::zeros((x.len(), radial.n_functions(l)));
+            for (mut row, &x) in table.rows_mut().into_iter().zip(&x) {
+                row.assign(&Array1::from_vec(radial.functions(l, x)));
+            }
+            table
+        };
+        (0..=radial.l_max()).map(table).collect()
+    });
+    Ok(tables.into_iter().map(|t| t.into_pyarray(py)).collect())
+}
+
+/// I_q(r) and dI_q/dr for each l: `[r, q]`.
+pub(crate) fn radial_integrals<'py>(
+    py: Python<'py>,
+    radial: &RadialIntegrals,
+    r: &Bound<'py, PyAny>,
+) -> PyResult<(Tables<'py>, Tables<'py>)> {
+    let r: Array1<f64> = reals("r", "distances in a one-dimensional array", r)?;
+    let (values, derivatives) = py.detach(|| {
+        let n = radial.offset(radial.l_max() + 1);
+        let (mut values, mut derivatives) = (Array2::zeros((r.len(), n)), Array2::zeros((r.len(), n)));
+        let (mut i_over_power, mut slope) = (vec![0.0; n], vec![0.0; n]);
+        for (k, &r) in r.iter().enumerate() {
+            radial.integrals(r, &mut i_over_power, &mut slope);
+            for l in 0..=radial.l_max() {
+                // I = r^l (I/r^l), where the integrals come divided.
+                let p = if radial.divided_by_r_to_the_l() { l as i32 } else { 0 };
+                let (power, slope_of_power) = (r.powi(p), if p == 0 { 0.0 } else { f64::from(p) * r.powi(p - 1) });
+                for q in radial.offset(l)..radial.offset(l + 1) {
+                    values[[k, q]] = power * i_over_power[q];
+                    derivatives[[k, q]] = power * slope[q] + slope_of_power * i_over_power[q];
+                }
+            }
+        }
+        (values, derivatives)
+    });
+    let split = |table: &Array2<f64>| {
+        let of_l = |l| table.slice(ndarray::s![.., radial.offset(l)..radial.offset(l + 1)]).to_owned();
+        (0..=radial.l_max()).map(|l| of_l(l).into_pyarray(py)).collect()
+    };
+    Ok((split(&values), split(&derivatives)))
 }
 
 pub(crate) fn forward<'py>(

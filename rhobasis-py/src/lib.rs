@@ -22,12 +22,19 @@ pub(crate) fn refuse(error: rhobasis::Error) -> PyErr {
     RhobasisError::new_err(error.to_string())
 }
 
+/// The `rhobasis` command with these arguments, the first being its name; the exit code.
+#[pyfunction]
+fn main(py: Python<'_>, argv: Vec<std::ffi::OsString>) -> i32 {
+    py.detach(|| rhobasis_cli::run(argv))
+}
+
 #[pymodule(gil_used = false)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("RhobasisError", m.py().get_type::<RhobasisError>())?;
     m.add("DEFAULTS", settings::defaults(m.py())?)?;
     m.add("SYMBOLS", rhobasis::structure::SYMBOLS.to_vec())?;
+    m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_class::<structure::Frames>()?;
     m.add_class::<structure::Reader>()?;
     m.add_class::<expansion::Expansion>()?;

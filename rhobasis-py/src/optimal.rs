@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rhobasis::Error;
 use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, SourceFile, Truncation};
 
-use crate::expansion::{Adjoints, Coefficients, backward, forward};
+use crate::expansion::{Adjoints, Coefficients, Tables, backward, forward, radial_functions, radial_integrals};
+use crate::refuse;
 use crate::settings::{self, count, number};
 use crate::structure::{Frames, reals};
-use crate::{refuse, structure};
 
 /// Accumulates the covariance of the density coefficients.
 #[pyclass(frozen, module = "rhobasis._native")]
@@ -39,7 +39,7 @@ impl Covariance {
     /// Adds frames, with a weight per centre or none.
     fn add(&self, py: Python<'_>, frames: &Frames, weights: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let weights: Option<Array1<f64>> =
-            weights.map(|w| structure::reals("weights", "one number for each centre", w)).transpose()?;
+            weights.map(|w| reals("weights", "one number for each centre", w)).transpose()?;
         let weights = weights.as_ref().and_then(|w| w.as_slice());
         py.detach(|| {
             let mut covariance = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,55 +161,19 @@ impl Basis {
         x: &Bound<'py, PyAny>,
         species: &Bound<'py, PyAny>,
         center: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<Bound<'py, PyArray2<f64>>>> {
-        let x: Array1<f64> = reals("r", "distances in a one-dimensional array", x)?;
-        let radial = self.radial(species, center)?;
-        let tables: Vec<Array2<f64>> = py.detach(|| {
-            let table = |l| {
-                let mut table = Array2::zeros((x.len(), radial.n_functions(l)));
-                for (mut row, &x) in table.rows_mut().into_iter().zip(&x) {
-                    row.assign(&Array1::from_vec(radial.functions(l, x)));
-                }
-                table
-            };
-            (0..=radial.l_max()).map(table).collect()
-        });
-        Ok(tables.into_iter().map(|t| t.into_pyarray(py)).collect())
+    ) -> PyResult<Tables<'py>> {
+        radial_functions(py, &self.radial(species, center)?, x)
     }
 
-    /// Integrals ⟨aql|r; g⟩ and their derivatives (`[r, q]` each, for each l).
-    #[allow(clippy::type_complexity)]
+    /// Integrals ⟨aql|r; g⟩ and their derivatives (`[r, q]` for each l).
     fn radial_integrals<'py>(
         &self,
         py: Python<'py>,
         r: &Bound<'py, PyAny>,
         species: &Bound<'py, PyAny>,
         center: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)>> {
-        let r: Array1<f64> = reals("r", "distances in a one-dimensional array", r)?;
-        let radial = self.radial(species, center)?;
-        let tables = py.detach(|| {
-            let n = radial.offset(radial.l_max() + 1);
-            let (mut values, mut derivatives) = (Array2::zeros((r.len(), n)), Array2::zeros((r.len(), n)));
-            let (mut i_over_power, mut slope) = (vec![0.0; n], vec![0.0; n]);
-            for (k, &r) in r.iter().enumerate() {
-                radial.integrals(r, &mut i_over_power, &mut slope);
-                for l in 0..=radial.l_max() {
-                    // I = r^l (I/r^l), where the integrals come divided.
-                    let p = if radial.divided_by_r_to_the_l() { l as i32 } else { 0 };
-                    let (power, slope_of_power) = (r.powi(p), if p == 0 { 0.0 } else { f64::from(p) * r.powi(p - 1) });
-                    for q in radial.offset(l)..radial.offset(l + 1) {
-                        values[[k, q]] = power * i_over_power[q];
-                        derivatives[[k, q]] = power * slope[q] + slope_of_power * i_over_power[q];
-                    }
-                }
-            }
-            (values, derivatives)
-        });
-        let of_l = |table: &Array2<f64>, l: usize| {
-            table.slice(ndarray::s![.., radial.offset(l)..radial.offset(l + 1)]).to_owned().into_pyarray(py)
-        };
-        Ok((0..=radial.l_max()).map(|l| (of_l(&tables.0, l), of_l(&tables.1, l))).collect())
+    ) -> PyResult<(Tables<'py>, Tables<'py>)> {
+        radial_integrals(py, &self.radial(species, center)?, r)
     }
 
     fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {

@@ -1,4 +1,4 @@
-"""scikit-learn's habits without scikit-learn: constructors store parameters, which can be read, set, compared, cloned."""
+"""scikit-learn's habits without scikit-learn: constructors store parameters, to be read, set, compared, cloned."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ._native import RhobasisError
 
+__all__ = ["NotFittedError", "RhobasisError"]
+
 
 class NotFittedError(RhobasisError, AttributeError):
     """A fitted value was asked of an estimator that has none yet."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
 from ._base import Parameters, Settings
+from ._errors import NotFittedError, RhobasisError
 from ._progress import Progress
 from .structure import Frames, _symbols, as_native
 
@@ -41,7 +42,7 @@ class Density(Settings):
     Parameters
     ----------
     r_cut : cutoff radius, in Å: atoms at r < r_cut are neighbours.
-    sigma : standard deviation of the Gaussian on each neighbour, in Å, or a dict from species to that; 0 is the δ density.
+    sigma : standard deviation of the Gaussian on each neighbour, in Å, or a dict by species; 0 is the δ density.
     cutoff_width : width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
     scaling : `RadialScaling` of each neighbour's contribution, or None.
     center_weight : weight of the centre atom in its own density.
@@ -96,7 +97,7 @@ class LaplacianEigenstates(Settings):
         self.n_max = n_max
 
 
-Primitive = Union[Gto, Dvr, LaplacianEigenstates]
+Primitive: TypeAlias = Gto | Dvr | LaplacianEigenstates
 
 
 class Equivariants:
@@ -220,10 +221,32 @@ class SphericalExpansion(Evaluator):
         frames = Frames(as_native(frames))
         return self.fit(frames).transform(frames)
 
-    def _evaluator(self, frames: _native.Frames) -> _native.Expansion:
-        species = self.species
+    def radial_functions(
+        self, r: ArrayLike, species: int | str | None = None, l: int | None = None
+    ) -> np.ndarray | list[np.ndarray]:
+        """Primitive radial functions R_nl(r), in Å^(−3/2): [r, n] for this `l`, or a list over l."""
+        native = self._expansion(self._known_species())
+        return of_l(native.radial_functions(r, only_species(native.species()) if species is None else species), l)
+
+    def radial_integrals(
+        self, r: ArrayLike, species: int | str | None = None, l: int | None = None, derivative: bool = False
+    ) -> np.ndarray | list[np.ndarray]:
+        """Radial integrals, Eq. (5), without spline: [r, n] for this `l`, or a list over l; `derivative` gives d/dr."""
+        native = self._expansion(self._known_species())
+        tables = native.radial_integrals(r, only_species(native.species()) if species is None else species)
+        return of_l(tables[int(derivative)], l)
+
+    def _known_species(self) -> Sequence[int | str]:
+        species = self.species if self.species is not None else self.__dict__.get("species_")
         if species is None:
-            species = self.__dict__.get("species_") or frames.species()
+            raise NotFittedError("this SphericalExpansion knows no species yet; give species=..., or call fit(frames)")
+        return species
+
+    def _evaluator(self, frames: _native.Frames) -> _native.Expansion:
+        known = self.species is not None or "species_" in self.__dict__
+        return self._expansion(self._known_species() if known else frames.species())
+
+    def _expansion(self, species: Sequence[int | str]) -> _native.Expansion:
         # The tables take longer than a small structure: kept until a parameter changes.
         key = repr((self.get_params(), list(species)))
         cached = self.__dict__.get("_cached")
@@ -236,6 +259,18 @@ class SphericalExpansion(Evaluator):
         return {key: value for key, value in self.__dict__.items() if key != "_cached"}
 
 
-def symbols(species: Sequence[int]) -> str:
-    """``"H C O"`` for [1, 6, 8]."""
-    return " ".join(_symbols(species))
+def only_species(species: Sequence[int]) -> int:
+    """The species of the neighbours, where it need not be named."""
+    if len(species) == 1:
+        return species[0]
+    known = " ".join(_symbols(species)) or "none"
+    raise RhobasisError(f"species = none: the neighbours here are of species {known}; name one of these")
+
+
+def of_l(tables: list[np.ndarray], l: int | None) -> np.ndarray | list[np.ndarray]:
+    """The table of this l, or all."""
+    if l is None:
+        return tables
+    if not 0 <= l < len(tables):
+        raise RhobasisError(f"l = {l}: l_max is {len(tables) - 1} here; name an l from 0 to that")
+    return tables[l]

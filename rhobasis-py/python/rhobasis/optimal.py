@@ -25,7 +25,8 @@ from .density import (
     LaplacianEigenstates,
     Primitive,
     RadialScaling,
-    symbols,
+    of_l,
+    only_species,
 )
 from .structure import Frames, as_native, file_names
 
@@ -97,8 +98,12 @@ class OptimalBasis(Evaluator):
         `weights` holds a non-negative number for each centre (Eq. 21); `y` is ignored.
         """
         self._forget()
-        self._accumulate(frames, weights, progress)
-        self._finish()
+        try:
+            self._accumulate(frames, weights, progress)
+            self._finish()
+        except BaseException:
+            self._forget()  # no basis of half the frames
+            raise
         return self
 
     def partial_fit(self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None) -> Self:
@@ -121,7 +126,7 @@ class OptimalBasis(Evaluator):
         bar = Progress("fit", progress)
         all_weights = None if weights is None else np.asarray(weights, dtype=float)
         used = 0
-        for chunk, fraction in self._chunks(frames):
+        for chunk, fraction in self._chunks(frames, in_parts=progress):
             part = None
             if all_weights is not None:
                 n_centers = sum(chunk.n_atoms())
@@ -136,12 +141,13 @@ class OptimalBasis(Evaluator):
                 "give them in file order"
             )
 
-    def _chunks(self, frames: FramesLike) -> Iterator[tuple[_native.Frames, float]]:
+    def _chunks(self, frames: FramesLike, in_parts: bool) -> Iterator[tuple[_native.Frames, float]]:
         names = file_names(frames)
         if names is None:
             native = as_native(frames)
-            for start in range(0, len(native), _CHUNK):
-                n = min(_CHUNK, len(native) - start)
+            step = _CHUNK if in_parts else max(len(native), 1)
+            for start in range(0, len(native), step):
+                n = min(step, len(native) - start)
                 yield native.slice(start, 1, n), (start + n) / len(native)
             return
         for k, name in enumerate(names):
@@ -188,7 +194,7 @@ class OptimalBasis(Evaluator):
     def n_centers_(self) -> int | dict[int, int]:
         """Centres in the covariance, by species of centre if centre-specific."""
         counts = {center: n for center, n, _ in self._finish().kinds()}
-        return counts[None] if None in counts else counts  # pyright: ignore[reportReturnType]
+        return counts.get(None, counts)  # pyright: ignore[reportReturnType]
 
     @property
     def discarded_variance_(self) -> float:
@@ -200,7 +206,7 @@ class OptimalBasis(Evaluator):
             center: {block[1] if block[0] is None else (block[0], block[1]): block[field] for block in blocks}
             for center, _, blocks in self._finish().kinds()
         }
-        return kinds[None] if None in kinds else kinds
+        return kinds.get(None, kinds)
 
     def residual_variance(self, center: int | str | None = None) -> np.ndarray:
         """Fraction of the variance that q channels of each block leave out, Eq. (22), for q = 0 … n.
@@ -220,7 +226,7 @@ class OptimalBasis(Evaluator):
 
         `species` is that of the neighbours, and may be left out where there is only one.
         """
-        return self._of_l(self._finish().radial_functions(r, self._one_species(species), center), l)
+        return of_l(self._finish().radial_functions(r, self._one_species(species), center), l)
 
     def radial_integrals(
         self,
@@ -234,23 +240,11 @@ class OptimalBasis(Evaluator):
 
         `derivative` gives d/dr instead.
         """
-        pairs = self._finish().radial_integrals(r, self._one_species(species), center)
-        return self._of_l([pair[int(derivative)] for pair in pairs], l)
+        tables = self._finish().radial_integrals(r, self._one_species(species), center)
+        return of_l(tables[int(derivative)], l)
 
     def _one_species(self, species: int | str | None) -> int | str:
-        if species is not None:
-            return species
-        known = self.species_
-        if len(known) != 1:
-            raise RhobasisError(f"species = none: this basis has neighbours {symbols(known)}; name one of these")
-        return known[0]
-
-    def _of_l(self, tables: list[np.ndarray], l: int | None) -> np.ndarray | list[np.ndarray]:
-        if l is None:
-            return tables
-        if not 0 <= l < len(tables):
-            raise RhobasisError(f"l = {l}: this basis has l_max = {len(tables) - 1}; name an l from 0 to that")
-        return tables[l]
+        return only_species(self.species_) if species is None else species
 
     def save(self, path: PathLike) -> None:
         """Writes the basis file (``*.rho``); `rhobasis.load` reads it, and so do ten lines of numpy."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
@@ -13,15 +13,15 @@ from . import _native
 if TYPE_CHECKING:
     from ase import Atoms
 
-    PathLike: TypeAlias = Union[str, os.PathLike[str]]
-    FramesLike: TypeAlias = Union["Frames", Atoms, Sequence[Atoms], PathLike, Sequence[PathLike]]
+    PathLike: TypeAlias = str | os.PathLike[str]
+    FramesLike: TypeAlias = "Frames | Atoms | Sequence[Atoms] | PathLike | Sequence[PathLike]"
 
 
 class Frames(Sequence["Atoms"]):
     """Structures that stay in compact memory; each becomes an `ase.Atoms` when it is asked for.
 
-    ``frames[3]`` is an `ase.Atoms` with `info` and `arrays` as in the file (energies and forces included, no calculator),
-    ``frames[10:20]`` is `Frames` again and shares memory.
+    ``frames[3]`` is an `ase.Atoms` with `info` and `arrays` as in the file (energies and forces included,
+    no calculator), ``frames[10:20]`` is `Frames` again and shares memory.
     """
 
     __slots__ = ("_native",)
