@@ -86,8 +86,12 @@ impl Archive {
             if view.dtype() != Dtype::F64 {
                 return Err(damaged(format!("array '{name}' is {:?}, not F64", view.dtype())));
             }
-            let values = view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes")));
-            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values.collect());
+            let values: Vec<f64> =
+                view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
+            if let Some(value) = values.iter().find(|x| !x.is_finite()) {
+                return Err(damaged(format!("array '{name}' holds {value}")));
+            }
+            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values);
             tensors.insert(name.clone(), array.map_err(|e| damaged(format!("array '{name}': {e}")))?);
         }
         Ok(Archive { metadata, tensors })

@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2, Array3};
 use super::basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
 use super::covariance::{Mixing, to_json};
-use crate::density::{KindOfCenter, RadialSource, RadialTable, SphericalExpansion};
+use crate::density::{ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion};
 use crate::files::Archive;
 use crate::{Error, Result};
 
@@ -68,10 +68,15 @@ impl OptimalBasis {
         let species: Vec<u8> = archive.json(path, "species")?;
         let n_centers: BTreeMap<u8, usize> = archive.json(path, "n_centers")?;
         let powers: BTreeMap<u8, String> = archive.json(path, "table_power")?;
-        let l_max = settings.expansion.l_max;
+        let n_functions = count_functions(&settings, &species)
+            .map_err(|e| Error::file(path, format!("settings that make no basis ({e})"), "the file is damaged"))?;
         let mut kinds = Vec::new();
         for (&center, &n_centers) in &n_centers {
             let center = (center > 0).then_some(center);
+            if center.is_some() != settings.center_specific {
+                let problem = format!("center_specific is {}, its centres are not", settings.center_specific);
+                return Err(Error::file(path, problem, "the file is damaged"));
+            }
             let prefix = prefix(center);
             let owners: Vec<Option<u8>> = match settings.mixing {
                 Mixing::Combined => vec![None],
@@ -79,11 +84,12 @@ impl OptimalBasis {
             };
             let mut blocks = Vec::new();
             for owner in owners {
-                for l in 0..=l_max {
+                for (l, n) in n_functions.iter().enumerate() {
+                    let n = if owner.is_none() { n * species.len() } else { *n };
                     let name = block_name(owner, l);
                     let eigenvalues: Array1<f64> = archive.array(path, &format!("{prefix}eigenvalues/{name}"))?;
                     let u: Array2<f64> = archive.array(path, &format!("{prefix}U/{name}"))?;
-                    if u.ncols() != eigenvalues.len() || u.nrows() > u.ncols() {
+                    if u.ncols() != n || eigenvalues.len() != n || u.nrows() > n {
                         return Err(Error::file(
                             path,
                             format!("U/{name} has shape {:?}", u.dim()),
@@ -110,6 +116,17 @@ impl OptimalBasis {
             warnings: archive.json(path, "warnings")?,
         })
     }
+}
+
+/// Primitive functions of each l, per species.
+fn count_functions(settings: &BasisSettings, species: &[u8]) -> Result<Vec<usize>> {
+    settings.expansion.validate()?;
+    let ExpansionSettings { density, primitive, l_max, .. } = &settings.expansion;
+    let Some(&first) = species.first() else {
+        return Err(Error::setting("species", "none", "a basis has at least one", "fit it again"));
+    };
+    let integrals = RadialIntegrals::new(primitive, density.r_cut, density.sigma.of(first)?, *l_max)?;
+    Ok((0..=*l_max).map(|l| integrals.n_functions(l)).collect())
 }
 
 /// The expansion through the tables of the file.
