@@ -87,7 +87,8 @@ impl RadialTable {
         let row = rows.len();
         let mut data = vec![0.0; n_knots * 2 * row];
         data.par_chunks_mut((2 * row).max(1)).enumerate().for_each(|(k, knot)| {
-            let (values, mut derivatives) = exact(integrals, step * k as f64);
+            // Rounding must not put the last knot beyond r_cut, where Laplacian eigenstates have ended.
+            let (values, mut derivatives) = exact(integrals, (step * k as f64).min(r_cut));
             derivatives.iter_mut().for_each(|d| *d *= step);
             let (v, d) = knot.split_at_mut(row);
             rows.pad(&values, v);
@@ -168,7 +169,7 @@ impl RadialTable {
         let worst = (0..=n)
             .into_par_iter()
             .fold(none, |mut worst, point| {
-                let r = r_cut * point as f64 / n as f64;
+                let r = (r_cut * point as f64 / n as f64).min(r_cut);
                 let (values, derivatives) = exact(integrals, r);
                 let (mut v, mut d) = (vec![0.0; row], vec![0.0; row]);
                 self.rows.pad(&values, &mut v);
