@@ -4,7 +4,7 @@ mod common;
 mod naive;
 
 use common::{Arrays, golden, load, reference, root, settings};
-use naive::{eigen, largest_difference};
+use naive::largest_difference;
 use ndarray::{Array2, Axis};
 use rhobasis::Structure;
 use rhobasis::density::{
@@ -186,8 +186,8 @@ fn check_contracted_integrals(settings: &ExpansionSettings, shape: &[usize], pro
                 for l in 0..shape[1] {
                     for q in 0..shape[2] {
                         let expected: f64 = (0..shape[3]).map(|n| u[l][[q, n]] * primitive[radial.offset(l) + n]).sum();
-                        let error = (found[contracted.offset(l) + q] - expected).abs() / scale;
-                        assert!(error < 1e-13, "r = {r}, l = {l}, q = {q}: {error:e}");
+                        let error = (found[contracted.offset(l) + q] - expected).abs();
+                        assert!(error <= 1e-13 * scale, "r = {r}, l = {l}, q = {q}: {error:e}");
                     }
                 }
             }
@@ -247,8 +247,6 @@ fn spectra_of_the_covariance_equal_those_of_numpy() {
                         // eigh is exact to some ε of the norm of the matrix: small eigenvalues have no more digits.
                         found_worst = found_worst.max(worst(&found, expected, expected[0]));
                         assert!(found.len() >= expected.len());
-                        let (slow, _) = eigen(&c);
-                        found_worst = found_worst.max(worst(&found, &slow, expected[0]));
                         traces.push(c.diag().sum());
                     }
                 }

@@ -13,6 +13,15 @@ use rhobasis::density::{Center, Channel, Density, Equivariants, ExpansionSetting
 pub struct Random(pub u64);
 
 impl Random {
+    /// Neighbouring seeds give unlike numbers.
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        for _ in 0..8 {
+            random.next();
+        }
+        random
+    }
+
     /// The next one.
     pub fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -22,8 +31,7 @@ impl Random {
 
 /// Eight silicon atoms of the diamond structure, strained and displaced: every seed is another crystal.
 pub fn rattled_diamond(seed: u64) -> Structure {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    (0..8).for_each(|_| drop(random.next()));
+    let mut random = Random::new(seed);
     let a = 5.43 * (0.92 + 0.16 * random.next());
     let corner =
         [[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0], [1, 1, 1], [1, 3, 3], [3, 1, 3], [3, 3, 1]].map(|c: [i32; 3]| c);
@@ -39,8 +47,7 @@ pub fn rattled_diamond(seed: u64) -> Structure {
 
 /// Atoms of the given species at random, none closer than 0.9 Å, at most 4 Å across.
 pub fn random_molecule(species: &[u8], seed: u64) -> Structure {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    (0..8).for_each(|_| drop(random.next()));
+    let mut random = Random::new(seed);
     let mut positions: Vec<[f64; 3]> = Vec::new();
     while positions.len() < species.len() {
         let r: [f64; 3] = std::array::from_fn(|_| 4.0 * random.next());
