@@ -57,8 +57,11 @@ fn optimal(frames: &[Structure], n_max: usize, q_max: usize, mixing: Mixing) -> 
     OptimalBasis::from_covariance(&covariance, Truncation::QMax(q_max)).unwrap()
 }
 
+/// Something to time, with its name.
+type Job<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
 /// Microseconds per centre of each job, best of interleaved rounds.
-fn time(n_centers: usize, jobs: &mut [(String, Box<dyn FnMut() + '_>)]) -> Vec<f64> {
+fn time(n_centers: usize, jobs: &mut [Job]) -> Vec<f64> {
     let mut best = vec![f64::INFINITY; jobs.len()];
     for _ in 0..15 {
         for (best, (_, job)) in best.iter_mut().zip(jobs.iter_mut()) {
@@ -133,12 +136,12 @@ fn main() {
     let mut list = NeighborList::default();
     let mut jobs: Vec<(String, Box<dyn FnMut()>)> = vec![
         ("neighbour list".into(), Box::new(|| frames.iter().for_each(|f| list.update(black_box(f), R_CUT).unwrap()))),
-        ("primitive n = 8".into(), values(&eight, &frames, &lists)),
-        ("contracted q = 8 from 20".into(), values(q8.expansion(), &frames, &lists)),
-        ("contracted q = 4 from 20".into(), values(q4.expansion(), &frames, &lists)),
-        ("primitive n = 20".into(), values(&twenty, &frames, &lists)),
+        ("primitive n = 8", values(&eight, &frames, &lists)),
+        ("contracted q = 8 from 20", values(q8.expansion(), &frames, &lists)),
+        ("contracted q = 4 from 20", values(q4.expansion(), &frames, &lists)),
+        ("primitive n = 20", values(&twenty, &frames, &lists)),
         (
-            "adjoint n = 8, list included".into(),
+            "adjoint n = 8, list included",
             Box::new(|| {
                 black_box(eight.backward(&frames, &gradient).unwrap());
             }),
@@ -157,8 +160,8 @@ fn main() {
         let basis = optimal(&frames, 20, 8, Mixing::Combined);
         let primitive = SphericalExpansion::new(&settings(20), &species_of(&frames)).unwrap();
         let mut jobs = vec![
-            ("direct".to_string(), values(basis.expansion(), &frames, &lists)),
-            ("two-step".to_string(), two_step(&primitive, &basis, &frames, &lists)),
+            ("direct", values(basis.expansion(), &frames, &lists)),
+            ("two-step", two_step(&primitive, &basis, &frames, &lists)),
         ];
         let best = time(n_centers, &mut jobs);
         println!(
