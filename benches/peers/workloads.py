@@ -44,7 +44,7 @@ WORKLOADS = {
 
 
 def measure(code: str, build: Callable) -> None:
-    """Prints the least CPU time per centre of `build(workload, frames)()` as a line of JSON, for each workload named."""
+    """Prints the least CPU time per centre by `build(workload, frames)()` as a line of JSON for each workload."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=3.0, help="time spent on each")
