@@ -145,8 +145,8 @@ def test_forces_and_virial_are_derivatives_of_the_energy(crystals):
             def strain(moved, h, a=a, b=b):
                 deformation = np.eye(3)
                 deformation[a, b] += h
-                moved.set_cell(moved.cell.array @ deformation.T, scale_atoms=False)
-                moved.positions = moved.positions @ deformation.T
+                moved.set_cell(moved.cell.array @ deformation)  # r' = r (1 + ε), r a row
+                moved.positions = moved.positions @ deformation
 
             assert abs(difference(strain) + virial[a, b]) < 1e-7 * np.abs(virial).max()
 
