@@ -33,6 +33,7 @@ SEED = 20211019
 N_RELAXED, N_RATTLED = 2000, 500
 MAX_HEAVY = 7
 MAX_FORCE = 0.005  # eV/Å, after relaxation
+MAX_RATTLED_FORCE = 15.0  # eV/Å
 DECIMALS = 6  # of positions and forces
 BOND = 1.3  # atoms nearer than this times the sum of their covalent radii are bonded
 
@@ -246,7 +247,7 @@ def make_relaxed(rng):
 def make_rattled(rng, frames):
     """500 of the molecules: by turns after 0.1 ps of dynamics at 500 and 1000 K and displaced at random.
 
-    A frame whose bonds have changed is drawn again from another molecule.
+    A frame whose bonds have changed, or with a force above MAX_RATTLED_FORCE, is replaced by another molecule's.
     """
     result = []
     large = [k for k, frame in enumerate(frames) if len(frame["symbols"]) >= 4]
@@ -254,7 +255,7 @@ def make_rattled(rng, frames):
         frame = frames[parent]
         atoms = Atoms(frame["symbols"], frame["positions"], calculator=xtb(accuracy=1.0))
         bonds = bonds_of(atoms)
-        name = ("md_500K", "md_1000K", "displaced_0.04A", "displaced_0.08A")[len(result) % 4]
+        name = ("md_500K", "md_1000K", "displaced_0.03A", "displaced_0.06A")[len(result) % 4]
         if name.startswith("md"):
             temperature = float(name[3:-1])
             # Half of the kinetic energy goes into the bonds of a molecule that starts at its minimum: start twice as hot.
@@ -268,7 +269,10 @@ def make_rattled(rng, frames):
         if bonds_of(atoms) != bonds:
             continue
         info = {"smiles": frame["info"]["smiles"], "config_type": name, "parent": int(parent)}
-        result.append(labelled(atoms, info))
+        frame = labelled(atoms, info)
+        if np.abs(frame["forces"]).max() > MAX_RATTLED_FORCE:
+            continue
+        result.append(frame)
         if len(result) % 100 == 0:
             print(f"{len(result)} rattled", flush=True)
         if len(result) == N_RATTLED:
@@ -327,7 +331,7 @@ def check():
         print("  largest deviations:", ", ".join(f"{k} {v:.1e}" for k, v in worst.items()))
         good &= len(stored) == count and repeated == 0 and rebonded == 0
         good &= worst["energy"] < 1e-5 and worst["forces"] < 1e-4 and worst["difference quotient"] < 1e-3
-        good &= path != RELAXED or np.max(largest) < MAX_FORCE
+        good &= np.max(largest) < (MAX_FORCE if path == RELAXED else MAX_RATTLED_FORCE)
     return good
 
 
