@@ -1,6 +1,7 @@
-"""What the figure scripts share: arguments, data, and the claims each figure makes."""
+"""What the figure scripts share: arguments, data, bases fitted once, and the claims each figure makes."""
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -10,6 +11,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+import rhobasis as rb
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +41,18 @@ def find_data(name: str) -> str:
         if (folder / file).exists():
             return str(folder / name)
     raise SystemExit(f"{file} is in neither of {', '.join(map(str, folders))}: set RHOBASIS_DATA, or give --data")
+
+
+def fit(basis: rb.OptimalBasis, arguments: argparse.Namespace) -> rb.OptimalBasis:
+    """The basis fitted to the data, kept in a file: a run that was stopped goes on where it was."""
+    file = Path(arguments.data if os.path.exists(arguments.data) else arguments.data.rpartition("@")[0])
+    parts = [repr(basis), arguments.data, file.stat().st_size, file.stat().st_mtime_ns, rb.__version__]
+    path = arguments.out / "bases" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.rho"
+    if path.exists():
+        return rb.load(path)
+    path.parent.mkdir(exist_ok=True)
+    basis.fit(arguments.data).save(path)
+    return basis
 
 
 class Claims:

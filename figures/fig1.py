@@ -1,13 +1,13 @@
 """Fig. 1: the optimal radial functions of silicon do not depend on the primitive basis they come from.
 
-    python figures/fig1.py --preset quick|standard|full [--data FILE]
+python figures/fig1.py --preset quick|standard|full [--data FILE]
 """
 
 import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, arguments, save
+from common import Claims, arguments, fit, save
 
 import rhobasis as rb
 
@@ -33,19 +33,14 @@ claims = Claims("fig1", args, r_cut=R_CUT, sigma=SIGMA, l_max=L_MAX, cutoff_widt
 t, w = np.polynomial.legendre.leggauss(1200)
 x, weight = 2.5 * R_CUT * (t + 1), 2.5 * R_CUT * w
 
-fitted: dict = {}
-
 
 def density(width=WIDTH):
     return rb.Density(r_cut=R_CUT, sigma=SIGMA, cutoff_width=width)
 
 
-def fit(primitive, width=WIDTH):
-    """The basis contracted from `primitive`, eight functions for each l, fitted once."""
-    key = (repr(primitive), width)
-    if key not in fitted:
-        fitted[key] = rb.OptimalBasis(density(width), primitive, l_max=L_MAX, q_max=8).fit(args.data)
-    return fitted[key]
+def optimal(primitive, width=WIDTH):
+    """Eight functions for each l, contracted from `primitive`."""
+    return fit(rb.OptimalBasis(density(width), primitive, l_max=L_MAX, q_max=8), args)
 
 
 def overlaps(a, b):
@@ -63,9 +58,11 @@ by_size = {}
 rows = []
 # How much of the density lies at the cutoff, where bases differ, depends on the width of the cutoff function.
 for width, n_gto, n_dvr in [(WIDTH, *b) for b in args.bases] + [(v, *b) for v in args.widths for b in args.bases[-2:]]:
-    smallest = overlaps(fit(rb.Gto(n_max=n_gto), width), fit(rb.Dvr(n_max=n_dvr), width)).min(axis=0)
+    smallest = overlaps(optimal(rb.Gto(n_max=n_gto), width), optimal(rb.Dvr(n_max=n_dvr), width)).min(axis=0)
     rows.append([width, n_gto, n_dvr, *(float(f"{v:.7f}") for v in smallest)])
-    print(f"  width {width} Å, GTO {n_gto}, DVR {n_dvr}: smallest overlap over l, by q:", *(f"{v:.6f}" for v in smallest))
+    print(
+        f"  width {width} Å, GTO {n_gto}, DVR {n_dvr}: smallest overlap over l, by q:", *(f"{v:.6f}" for v in smallest)
+    )
     if width == WIDTH:
         by_size[n_gto, n_dvr] = smallest.tolist()
 header = ["cutoff width / Å", "n_max GTO", "n_max DVR", *(f"q = {q + 1}" for q in range(8))]
@@ -88,7 +85,7 @@ claims.add(
     min(by_size[last]) > 0.99999,
 )
 
-best = fit(rb.Gto(n_max=last[0]))
+best = optimal(rb.Gto(n_max=last[0]))
 leading = [f[:, 0] for f in functions(best)]
 spill = max(np.sum(weight * x**2 * f**2 * (x > R_CUT)) for f in leading)
 raw = rb.SphericalExpansion(density(), rb.Gto(n_max=20), l_max=0, species=["Si"]).radial_functions(x, species="Si", l=0)
@@ -107,8 +104,8 @@ for l, f in enumerate(functions(best)):
     radius.append(float(np.sum(share * np.einsum("xq,x->q", f**2, weight * x**3)) / np.sum(share)))
 low, high = np.mean(radius[1:3]), np.mean(radius[5:])
 claims.add(
-    "functions of higher angular momentum peak further out: mean radius weighted with the eigenvalues, l = 0 ... 6 (Å); "
-    "the centre itself is in l = 0",
+    "functions of higher angular momentum peak further out: mean radius weighted with the eigenvalues (Å), "
+    "l = 0 (which holds the centre itself) ... 6",
     [round(r, 3) for r in radius],
     radius[0] < low < high,
 )
@@ -128,7 +125,7 @@ claims.add(
 )
 
 figure, axes = plt.subplots(2, 2, figsize=(7.2, 5), gridspec_kw={"width_ratios": [2.2, 1]})
-gto, dvr = fit(rb.Gto(n_max=20)), fit(rb.Dvr(n_max=20))
+gto, dvr = optimal(rb.Gto(n_max=20)), optimal(rb.Dvr(n_max=20))
 r = np.linspace(0.02, R_CUT + 2, 400)
 for (left, right), l in zip(axes, SHOWN, strict=True):
     f, g = (b.radial_functions(r, species="Si", l=l) for b in (gto, dvr))
@@ -137,7 +134,9 @@ for (left, right), l in zip(axes, SHOWN, strict=True):
         left.plot(r, f[:, q], color=f"C{q}", label=f"q = {q + 1}")
         left.plot(r, sign * g[:, q], color="black", ls="--", lw=0.8)
     left.axvline(R_CUT, color="0.7", lw=0.8)
-    left.set(xlabel="x / Å", ylabel=r"$\langle x|q\,l;\mathrm{opt}\rangle$ / Å$^{-3/2}$", title=f"$l$ = {l}", xlim=(0, r[-1]))
+    left.set(
+        xlabel="x / Å", ylabel=r"$\langle x|q\,l;\mathrm{opt}\rangle$ / Å$^{-3/2}$", title=f"$l$ = {l}", xlim=(0, r[-1])
+    )
     if l == 0:  # the function of the centre is far higher than the others
         left.set_ylim(-1.6, 1.6)
     for basis, style, name in ((gto, "o-", "GTO"), (dvr, "k+", "DVR")):

@@ -10,7 +10,7 @@ import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, arguments, save
+from common import Claims, arguments, fit, save
 
 import rhobasis as rb
 
@@ -22,7 +22,11 @@ SETTINGS = [
 ]
 PRESETS = {
     "quick": {"default_data": "molecules.xyz.xz@::10", "settings": SETTINGS[:1], "sizes": (2, 5, 10, 20)},
-    "standard": {"default_data": "qm9.xyz.xz@::10", "settings": SETTINGS, "sizes": (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)},
+    "standard": {
+        "default_data": "qm9.xyz.xz@::10",
+        "settings": SETTINGS,
+        "sizes": (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24),
+    },
     "full": {
         "default_data": "qm9.xyz.xz",
         "settings": SETTINGS,
@@ -61,16 +65,16 @@ series_rows = []
 for axis, (r_cut, sigma, scaling, trial) in zip(axes[0], args.settings, strict=True):
     density = rb.Density(r_cut=r_cut, sigma=sigma, cutoff_width=0.5, scaling=scaling and rb.RadialScaling(*scaling))
 
-    def fit(n, density=density, **options):
-        return rb.OptimalBasis(density, rb.Gto(n_max=n), l_max=L_MAX, **options).fit(args.data)
+    # All channels are kept here, so that contraction_ holds complete sets of eigenvectors.
+    def optimal(density=density, **options):
+        return fit(rb.OptimalBasis(density, rb.Gto(n_max=N_REF), l_max=L_MAX, retain=1.0, **options), args)
 
-    # All channels are kept here (retain = 1), so that contraction_ holds complete sets of eigenvectors.
-    carbon = fit(N_REF, mixing="combined", center_specific=True, retain=1.0)
+    carbon = optimal(mixing="combined", center_specific=True)
     covariance = carbon_covariance(carbon)
     species = list(carbon.species_)
     per_species = [c[s : s + N_REF, s : s + N_REF] for c in covariance for s in range(0, N_REF * len(species), N_REF)]
-    combined = fit(N_REF, mixing="combined", retain=1.0)
-    separate = fit(N_REF, mixing="per-species", retain=1.0)
+    combined = optimal(mixing="combined")
+    separate = optimal(mixing="per-species")
 
     curves = {}
     keys = [(z, l) for l in range(L_MAX + 1) for z in species]
@@ -84,15 +88,16 @@ for axis, (r_cut, sigma, scaling, trial) in zip(axes[0], args.settings, strict=T
     rv = carbon.residual_variance(center=CENTER)
     curves["combined, C only"] = (np.arange(len(rv)), rv)
 
-    # A smaller GTO basis is another basis: its norm is compared with that of the reference, and with a larger exact one.
+    # A smaller GTO basis is another basis: its norm is compared with the reference's, and with that of a larger basis.
     def norm(primitive, density=density):
-        basis = rb.OptimalBasis(density, primitive, l_max=L_MAX, q_max=1, center_specific=True).fit(args.data)
+        basis = fit(rb.OptimalBasis(density, primitive, l_max=L_MAX, q_max=1, center_specific=True), args)
         return sum(float(np.sum(e)) for e in basis.eigenvalues_[CENTER].values())
 
     total = sum(np.trace(c) for c in covariance)
-    gto = np.array([1 - norm(rb.Gto(n_max=n)) / total for n in args.sizes])
-    curves["GTO"] = (np.array(args.sizes) * len(species), gto)
     exact = norm(rb.Dvr(n_max=48))
+    gto = np.array([norm(rb.Gto(n_max=n)) for n in args.sizes])
+    curves["GTO"] = (np.array(args.sizes) * len(species), 1 - gto / total)
+    curves["GTO, of DVR 48"] = (np.array(args.sizes) * len(species), 1 - gto / exact)
     reference_misses = 1 - total / exact
 
     label = f"r_cut {r_cut} Å, σ {sigma} Å" + (", scaling 1,2,7" if scaling else "")
@@ -101,7 +106,8 @@ for axis, (r_cut, sigma, scaling, trial) in zip(axes[0], args.settings, strict=T
         f"Channels at which the residual variance first falls below {LEVEL:g}; {label}",
         ["", "found", "with other tools"],
         [
-            ["GTO", found["GTO"], trial[0]],
+            [f"GTO, of the norm of GTO {N_REF}", found["GTO"], trial[0]],
+            ["GTO, of the norm of DVR 48", found["GTO, of DVR 48"], None],
             ["per species", found["per species"], trial[1]],
             ["per species, C only", found["per species, C only"], trial[2]],
             ["combined", found["combined"], trial[3]],
@@ -131,6 +137,7 @@ for axis, (r_cut, sigma, scaling, trial) in zip(axes[0], args.settings, strict=T
 
     styles = {
         "GTO": ("black", "-"),
+        "GTO, of DVR 48": ("0.5", ":"),
         "per species": ("tab:blue", "-"),
         "per species, C only": ("tab:blue", "--"),
         "combined": ("tab:red", "-"),
@@ -139,7 +146,9 @@ for axis, (r_cut, sigma, scaling, trial) in zip(axes[0], args.settings, strict=T
     for name, (color, style) in styles.items():
         channels, rv = curves[name]
         shown = (channels > 0) & (rv > 1e-9)
-        axis.semilogy(channels[shown], rv[shown], color=color, ls=style, label=name, marker="." if name == "GTO" else None)
+        axis.semilogy(
+            channels[shown], rv[shown], color=color, ls=style, label=name, marker="." if name == "GTO" else None
+        )
         series_rows += [[label, name, int(c), float(f"{v:.6e}")] for c, v in zip(channels, rv, strict=True)]
     axis.axhline(LEVEL, color="0.7", lw=0.8)
     axis.set(xlabel="radial channels", ylabel="residual variance", title=label, xlim=(0, 125), ylim=(1e-7, 1))
