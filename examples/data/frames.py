@@ -12,12 +12,12 @@ def number(x, decimals=8):
     return "0" if text in ("-0", "") else text
 
 
-def numbers(array):
-    return " ".join(number(x) for x in np.ravel(array))
+def numbers(array, decimals=8):
+    return " ".join(number(x, decimals) for x in np.ravel(array))
 
 
-def text_of(frame):
-    """One frame as extended XYZ.
+def text_of(frame, decimals=8):
+    """One frame as extended XYZ, with so many decimals for positions and forces (all else has eight).
 
     `frame` has `symbols`, `positions`, `forces` (absent: no such column), `pbc`, `cell` (absent: no Lattice) and
     `info`, whose entries are strings, numbers or 3x3 arrays.
@@ -31,12 +31,13 @@ def text_of(frame):
             comment.append(f"{key}={number(value)}" if np.ndim(value) == 0 else f'{key}="{numbers(value)}"')
     comment.append('pbc="{}"'.format(" ".join("T" if p else "F" for p in frame["pbc"])))
     columns = [frame["positions"]] + ([frame["forces"]] if "forces" in frame else [])
-    rows = [f"{s} {numbers(row)}" for s, row in zip(frame["symbols"], np.hstack(columns), strict=True)]
+    rows = [f"{s} {numbers(row, decimals)}" for s, row in zip(frame["symbols"], np.hstack(columns), strict=True)]
     return "\n".join([str(len(rows)), " ".join(comment), *rows]) + "\n"
 
 
-def write(path, frames):
-    packed = lzma.compress("".join(map(text_of, frames)).encode("ascii"), preset=9 | lzma.PRESET_EXTREME)
+def write(path, frames, decimals=8):
+    text = "".join(text_of(frame, decimals) for frame in frames)
+    packed = lzma.compress(text.encode("ascii"), preset=9 | lzma.PRESET_EXTREME)
     with open(path, "wb") as file:
         file.write(packed)
     atoms = sum(len(frame["symbols"]) for frame in frames)
