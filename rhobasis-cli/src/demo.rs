@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use rhobasis::density::{Density, Equivariants, ExpansionSettings, Primitive, Sigma, SphericalExpansion};
+use rhobasis::density::{
+    Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion,
+};
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, SourceFile, Truncation};
+use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure, extxyz};
 
 use crate::failure::Outcome;
@@ -16,6 +19,9 @@ use crate::{input, output, show};
 
 /// Silicon labelled with the Stillinger-Weber potential; examples/data/README.md says how it was made.
 const SILICON: &[u8] = include_bytes!("../../examples/data/silicon.xyz.xz");
+/// Small molecules of H, C, N, O, F labelled with GFN2-xTB; examples/data/README.md says how they were made.
+const MOLECULES: &[u8] = include_bytes!("../../examples/data/molecules.xyz.xz");
+
 /// Residual variance at which bases are compared, as in Fig. 2 of the paper.
 const LEVEL: f64 = 1e-4;
 
@@ -40,15 +46,20 @@ impl Demo {
         eprintln!("memory: about 200 MB");
         let start = Instant::now();
         let silicon = self.silicon(out)?;
+        let molecules = self.molecules(out)?;
         writeln!(out, "\nIN SHORT ({:.0} s)", start.elapsed().as_secs_f64())?;
         writeln!(
             out,
             "  To describe silicon to {LEVEL:.0e} of the variance of its atom density takes {} radial functions made for it;\n  \
              of the usual Gaussian-type orbitals it takes {}. They are evaluated directly, through splines, at {:.0} % of the\n  \
-             cost of the 20 orbitals they are made of.",
+             cost of the 20 orbitals they are made of. For molecules of five elements, {} functions for all elements\n  \
+             together do the work of {} for each apart, and of {} orbitals.",
             silicon.optimal,
             silicon.primitive,
             100.0 * silicon.cost,
+            molecules.combined,
+            molecules.per_species,
+            molecules.primitive,
         )?;
         writeln!(out, "  Pictures: {}", folder.join("*.svg").display())?;
         writeln!(
@@ -153,6 +164,51 @@ impl Demo {
         Ok(direct_seconds / primitive_seconds)
     }
 
+    fn molecules(&self, out: &mut dyn Write) -> Outcome<Molecules> {
+        let (path, frames) = self.unpack("molecules.xyz.xz", MOLECULES)?;
+        let atoms: usize = frames.iter().map(Structure::len).sum();
+        let scaling = Some(RadialScaling { rate: 1.0, scale: 2.0, exponent: 7.0 });
+        let density = Density { r_cut: 3.5, sigma: Sigma::Same(0.2), scaling, ..Density::default() };
+        let settings = CovarianceSettings {
+            expansion: ExpansionSettings { density, l_max: 5, ..ExpansionSettings::default() },
+            mixing: Mixing::Combined,
+            center_specific: false,
+        };
+        let covariance = covariance_of(&settings, &frames)?;
+        let species = covariance.species();
+        let names: Vec<&str> = species.iter().map(|&z| symbol(z)).collect();
+        writeln!(
+            out,
+            "\n5. MOLECULES of {}: {} frames, {} atoms ({})",
+            names.join(" "),
+            count(frames.len()),
+            count(atoms),
+            path.display()
+        )?;
+        let combined = OptimalBasis::from_covariance(&covariance, Truncation::Retain(1.0 - LEVEL))?
+            .with_files(vec![source(&path, &frames)?]);
+        let rho = self.output.join("molecules.rho");
+        combined.save(&rho)?;
+        let separate = CovarianceSettings { mixing: Mixing::PerSpecies, ..settings.clone() };
+        let separate = OptimalBasis::from_covariance(&covariance_of(&separate, &frames)?, Truncation::QMax(1))?;
+        let primitive = primitive_residuals(&settings, &frames, total_variance(&covariance))?;
+        let (combined, separate) = (combined.residual_variance(None), separate.residual_variance(None));
+        let n = species.len();
+        let (q_combined, q_separate, n_primitive) =
+            (first_below(&combined), n * first_below(&separate), n * first_below(&primitive));
+        writeln!(out, "   functions for each l until less than {LEVEL:.0e} of the variance is left out:")?;
+        let mut table = Table::new(["", "functions"]);
+        table.row(["all elements combined".to_string(), q_combined.to_string()]);
+        table.row([format!("each of {n} elements apart"), q_separate.to_string()]);
+        table.row([format!("GTO for each of {n} elements"), n_primitive.to_string()]);
+        table.write(out)?;
+        let svg = self.output.join("molecules-functions-needed.svg");
+        let curves: [Curve; 3] = [("combined", 1, &combined), ("per species", n, &separate), ("GTO", n, &primitive)];
+        draw_residuals(&svg, "Molecules", "functions for each l, all species", &curves)?;
+        writeln!(out, "   saved as {}, drawn in {}", rho.display(), svg.display())?;
+        Ok(Molecules { combined: q_combined, per_species: q_separate, primitive: n_primitive })
+    }
+
     /// Writes bundled data into the folder and reads it from there.
     fn unpack(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, Vec<Structure>)> {
         let path = self.output.join(name);
@@ -167,6 +223,13 @@ struct Silicon {
     optimal: usize,
     primitive: usize,
     cost: f64,
+}
+
+/// Functions for each l at [`LEVEL`].
+struct Molecules {
+    combined: usize,
+    per_species: usize,
+    primitive: usize,
 }
 
 /// Name, functions that each step of q adds, and the residual variance by q.
