@@ -19,6 +19,8 @@ use crate::text::{Table, count, field, plural};
 const REACH: f64 = 4.0;
 /// A pair nearer than this, in Å, is odd: H2 has 0.74.
 const SHORT: f64 = 0.6;
+/// Up to this many species have a line each.
+const MOST_SPECIES_LINES: usize = 12;
 
 /// Say what is in a data set: frames, species, properties, distances, cells, and what is odd about them
 #[derive(Args)]
@@ -257,9 +259,21 @@ impl Summary {
             if few == many { format!("{few} per frame") } else { format!("{few} to {many} per frame, mean {mean:.1}") };
         field(out, "frames", count(self.n_frames))?;
         field(out, "atoms", format!("{}, {spread}", count(self.n_atoms)))?;
-        for (name, (&z, (atoms, frames))) in std::iter::once("species").chain(std::iter::repeat("")).zip(&self.species)
-        {
-            field(out, name, format!("{:<2} {} in {}", symbol(z), plural(*atoms, "atom"), plural(*frames, "frame")))?;
+        if self.species.len() > MOST_SPECIES_LINES {
+            let each: Vec<String> =
+                self.species.iter().map(|(&z, (n, _))| format!("{} {}", symbol(z), count(*n))).collect();
+            for (k, line) in each.chunks(10).enumerate() {
+                field(out, if k == 0 { "atoms of each" } else { "" }, line.join(", "))?;
+            }
+        } else {
+            for (k, (&z, (atoms, frames))) in self.species.iter().enumerate() {
+                let name = if k == 0 { "species" } else { "" };
+                field(
+                    out,
+                    name,
+                    format!("{:<2} {} in {}", symbol(z), plural(*atoms, "atom"), plural(*frames, "frame")),
+                )?;
+            }
         }
         for (name, ((pbc, has_cell), n)) in std::iter::once("cells").chain(std::iter::repeat("")).zip(&self.cells) {
             let cell = if *has_cell { "with Lattice" } else { "no Lattice" };
@@ -300,7 +314,7 @@ impl Summary {
 
     fn write_odd(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut odd: Vec<String> =
-            self.odd.iter().map(|(what, n, example)| format!("{} {what}; first: {example}", count(*n))).collect();
+            self.odd.iter().map(|(what, n, example)| format!("{what}: {}; first: {example}", count(*n))).collect();
         let partial = |n: &usize| *n < self.n_frames;
         let some: Vec<String> = self
             .keys

@@ -63,11 +63,11 @@ impl Chunk {
     /// Replaces the frame number of an error by file and frame as the user knows them; `index` makes the index in this chunk
     /// of it.
     pub fn locate(&self, mut e: Error, index: impl Fn(usize) -> usize) -> Error {
-        if let Error::Structure { place, .. } = &mut e {
-            if let Some((path, frame)) = place.frame.and_then(|frame| self.places.get(index(frame))) {
-                place.frame = Some(*frame);
-                place.file = Some(path.clone());
-            }
+        if let Error::Structure { place, .. } = &mut e
+            && let Some((path, frame)) = place.frame.and_then(|frame| self.places.get(index(frame)))
+        {
+            place.frame = Some(*frame);
+            place.file = Some(path.clone());
         }
         e
     }

@@ -1,5 +1,6 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
+mod demo;
 mod failure;
 mod features;
 mod fit;
@@ -35,6 +36,7 @@ struct Cli {
 
 const EXAMPLE: &str = "\
 Example:
+  rhobasis demo
   rhobasis info silicon.xyz
   rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5
   rhobasis show silicon.rho --plot silicon.svg
@@ -42,6 +44,7 @@ Example:
 
 #[derive(Subcommand)]
 enum Verb {
+    Demo(demo::Demo),
     Info(info::Info),
     Fit(fit::Fit),
     Show(show::Show),
@@ -75,6 +78,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
 fn dispatch(verb: Verb) -> Outcome {
     let mut out = std::io::BufWriter::new(std::io::stdout());
     match verb {
+        Verb::Demo(demo) => demo.run(&mut out)?,
         Verb::Info(info) => info.run(&mut out)?,
         Verb::Fit(fit) => fit.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,

@@ -141,7 +141,7 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
             [(*x, ys.start), (*x, ys.end)],
             4 * FINER,
             3 * FINER,
-            BLACK.mix(0.5).stroke_width(1 * FINER),
+            BLACK.mix(0.5).stroke_width(FINER),
         );
         chart.draw_series(dashes)?;
         let at = (*x, ys.start + 0.07 * (ys.end - ys.start));

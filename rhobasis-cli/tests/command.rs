@@ -1,0 +1,324 @@
+//! The command as its users meet it: what it writes, what it says, how it ends.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Settings small enough for a test.
+const SMALL: &[&str] = &["--r-cut", "4", "--n-max", "6", "--l-max", "2"];
+
+/// A folder in which the command runs.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    fn with(self, name: &str, text: &str) -> Self {
+        fs::write(self.0.path().join(name), text).unwrap();
+        self
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_rhobasis")).args(args).current_dir(self.0.path()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; returns what it printed.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must end with this code and leave nothing behind; returns its message.
+    fn refused(&self, code: i32, args: &[&str]) -> String {
+        let before = self.listing();
+        let output = self.run(args);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert_eq!(self.listing(), before, "something was written");
+        assert!(!message.contains("panicked"), "{message}");
+        message
+    }
+
+    fn fit_refused(&self, file: &str) -> String {
+        self.refused(1, &[&["fit", file, "-o", "basis.rho", "--q-max", "2"], SMALL].concat())
+    }
+
+    fn fit(&self, file: &str, more: &[&str]) -> String {
+        self.ok(&[&["fit", file, "-o", "basis.rho"], SMALL, more].concat())
+    }
+
+    fn listing(&self) -> Vec<String> {
+        let names = fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// Molecules C-H-O bent a little differently each.
+fn molecules(n: usize) -> String {
+    let mut text = String::new();
+    for k in 0..n {
+        let d = 0.01 * ((k * 7) % 13) as f64;
+        writeln!(text, "3\nProperties=species:S:1:pos:R:3 energy={} pbc=\"F F F\"", -10.0 - d).unwrap();
+        writeln!(text, "C 0 0 0\nO {} 0.2 0\nH -0.5 {} 0.3", 1.2 + d, 0.95 - d).unwrap();
+    }
+    text
+}
+
+fn crystals(n: usize) -> String {
+    let mut text = String::new();
+    for k in 0..n {
+        let (a, d) = (2.7 + 0.01 * k as f64, 0.02 * ((k * 5) % 11) as f64);
+        writeln!(text, "2\nLattice=\"0 {a} {a} {a} 0 {a} {a} {a} 0\" pbc=\"T T T\"").unwrap();
+        writeln!(text, "Si 0 0 0\nSi {} 1.36 {}", 1.36 + d, 1.36 - d).unwrap();
+    }
+    text
+}
+
+fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "'{part}' is missing in: {message}");
+    }
+}
+
+#[test]
+fn info_counts_what_is_there_and_names_what_is_odd() {
+    let odd = "1\npbc=\"F F F\"\nHe 0 0 0\n2\npbc=\"T T T\"\nSi 0 0 0\nSi 0 0 0.4\n";
+    let place = Place::new().with("data.xyz", &(crystals(3) + &crystals(1) + odd));
+    let text = place.ok(&["info", "data.xyz"]);
+    assert_says(&text, &["frames          6", "Si 10 atoms in 5 frames", "He 1 atom in 1 frame"]);
+    assert_says(&text, &["frames that repeat an earlier one", "frame 3 repeats frame 0", "one isolated atom"]);
+    assert_says(
+        &text,
+        &["frames that would be refused: 1; first: ", "data.xyz, frame 5", "no volume", "next: rhobasis fit data.xyz"],
+    );
+}
+
+#[test]
+fn fit_and_show_tell_the_same_story() {
+    let place = Place::new().with("data.xyz", &molecules(20));
+    let fitted = place.fit("data.xyz@:15", &["--mixing", "combined", "--q-max", "4"]);
+    assert_says(
+        &fitted,
+        &["H C O", "45", "data.xyz@:15 (15 frames, sha256 ", "wrote basis.rho", "next: rhobasis show"],
+    );
+    let shown = place.ok(&["show", "basis.rho", "--plot", "b.svg", "--at", "1.1", "--csv", "b"]);
+    assert_says(&shown, &["H C O", "GTO, n_max 6, l_max 2", "Eigenvalues, all species", "O neighbours at 1.1 Å"]);
+    assert!(String::from_utf8(place.bytes("b.svg")).unwrap().contains("residual variance"));
+    for (file, lines) in [("b-eigenvalues.csv", 1 + 3 * 18), ("b-residual-variance.csv", 1 + 19)] {
+        assert_eq!(String::from_utf8(place.bytes(file)).unwrap().lines().count(), lines, "{file}");
+    }
+}
+
+#[test]
+fn a_centre_specific_basis_is_shown_by_centre() {
+    let place = Place::new().with("data.xyz", &molecules(20));
+    place.fit("data.xyz", &["--center-specific", "--retain", "0.99"]);
+    assert_says(&place.ok(&["show", "basis.rho"]), &["H neighbours of C", "around O: 20"]);
+    place.ok(&["show", "basis.rho", "--center", "C", "--plot", "c.svg"]);
+    assert_says(&place.refused(1, &["show", "basis.rho", "--plot", "d.svg"]), &["name one of H C O"]);
+    assert_says(&place.refused(1, &["show", "basis.rho", "--center", "Si"]), &["Si", "name one of H C O"]);
+}
+
+#[test]
+fn the_same_bytes_for_one_thread_and_two() {
+    let place = Place::new().with("data.xyz", &molecules(150));
+    place.fit("data.xyz", &["--threads", "1"]);
+    let one = place.bytes("basis.rho");
+    place.fit("data.xyz", &["--threads", "2"]);
+    assert!(one == place.bytes("basis.rho"));
+}
+
+#[test]
+fn several_files_add_up_to_one() {
+    let place = Place::new().with("a.xyz", &molecules(10)).with("all.xyz", &(molecules(10) + &crystals(4)));
+    let place = place.with("b.xyz", &crystals(4));
+    let all = place.fit("all.xyz", &[]);
+    let both = place.ok(&[&["fit", "a.xyz", "b.xyz", "-o", "basis.rho"], SMALL].concat());
+    let numbers = |text: &str| text.split("Channels kept").nth(1).unwrap().to_string();
+    assert_eq!(numbers(&all), numbers(&both));
+}
+
+#[test]
+fn a_covariance_can_be_kept_instead() {
+    let place = Place::new().with("data.xyz", &molecules(5));
+    place.ok(&[&["fit", "data.xyz", "-o", "sum.cov"], SMALL].concat());
+    assert!(place.bytes("sum.cov").windows(10).any(|w| w == b"covariance"));
+    let message = place.refused(2, &["fit", "data.xyz", "-o", "other.cov", "--q-max", "3"]);
+    assert_says(&message, &["--q-max", ".cov"]);
+}
+
+#[test]
+fn features_are_arrays_that_numpy_reads() {
+    let place = Place::new().with("data.xyz", &molecules(7));
+    place.fit("data.xyz", &["--q-max", "2"]);
+    place.ok(&["features", "data.xyz", "--basis", "basis.rho", "--kind", "density", "-o", "x.npz"]);
+    let zip = place.bytes("x.npz");
+    for part in ["PK\x03\x04", "l2.npy", "channels_l1.npy", "settings.npy", "'shape': (21, 5, 6, )"] {
+        assert!(zip.windows(part.len()).any(|w| w == part.as_bytes()), "{part}");
+    }
+    place.ok(&["features", "data.xyz@2:", "--basis", "basis.rho", "-o", "x.npy"]);
+    let matrix = place.bytes("x.npy");
+    assert_eq!(matrix.len(), 192 + 8 * 15 * (1 + 3 + 5) * 6);
+    assert!(String::from_utf8_lossy(&matrix[..192]).contains("'shape': (15, 54, )"));
+    // Both hold the same numbers: centre 6 of all frames is centre 0 from frame 2 on; l0 comes first in both.
+    let data_of_l0 = zip.windows(7).position(|w| w == b"\x93NUMPY\x01").unwrap() + 192;
+    assert_eq!(zip[data_of_l0 + 8 * 6 * 6..][..8 * 6], matrix[192..][..8 * 6]);
+    assert!(place.listing().contains(&"x.meta.npz".to_string()));
+}
+
+#[test]
+#[ignore = "half a minute without optimisation; `make demo` runs it"]
+fn demo_leaves_pictures() {
+    let place = Place::new();
+    assert_says(&place.ok(&["demo", "-o", "out"]), &["IN SHORT"]);
+    assert!(place.path("out/silicon-basis.svg").exists());
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2() {
+    let place = Place::new().with("data.xyz", &molecules(2));
+    assert_says(&place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--n-maks", "3"]), &["--n-maks"]);
+    assert_says(&place.refused(2, &["fit", "data.xyz", "-o", "b.txt"]), &["b.txt", ".rho or .cov"]);
+    assert_says(
+        &place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--q-max", "2", "--retain", "0.9"]),
+        &["--retain"],
+    );
+    assert_says(&place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--sigma", "Hx=0.3"]), &["'Hx' is no element"]);
+    assert_says(&place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--scaling", "1,2"]), &["rate, scale"]);
+    assert_says(&place.refused(2, &["info", "data.xyz", "--threads", "0"]), &["--threads"]);
+}
+
+#[test]
+fn each_verb_explains_itself_with_an_example() {
+    for verb in ["demo", "info", "fit", "show", "features"] {
+        assert_says(&Place::new().ok(&[verb, "--help"]), &["Usage: rhobasis", "Example"]);
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_first() {
+    // The data does not exist either, but the output is looked at first.
+    let message = Place::new().refused(1, &["fit", "none.xyz", "-o", "no/such/folder/b.rho"]);
+    assert_says(&message, &["no/such/folder", "no such folder"]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    assert_says(&Place::new().refused(1, &["info", "none.xyz"]), &["none.xyz", "no such file"]);
+}
+
+#[test]
+fn a_slice_without_frames_is_refused() {
+    let place = Place::new().with("data.xyz", &molecules(2));
+    assert_says(&place.fit_refused("data.xyz@5:"), &["data.xyz@5:", "no frame is selected"]);
+}
+
+#[test]
+fn nan_positions_are_refused_with_file_frame_and_atom() {
+    let place = Place::new().with("data.xyz", &(molecules(3) + "2\n\nH 0 0 0\nH 0 nan 1\n"));
+    assert_says(&place.fit_refused("data.xyz"), &["data.xyz, frame 3, atom 1", "not finite", "remove the frame"]);
+}
+
+#[test]
+fn a_periodic_cell_without_volume_is_refused() {
+    let flat = "1\nLattice=\"3 0 0 0 3 0 3 3 0\" pbc=\"T T T\"\nSi 0 0 0\n";
+    let place = Place::new().with("data.xyz", &(crystals(2) + flat));
+    assert_says(&place.fit_refused("data.xyz"), &["data.xyz, frame 2", "no volume", "lattice vectors"]);
+}
+
+#[test]
+fn atoms_on_top_of_each_other_are_refused() {
+    let place = Place::new().with("data.xyz", &(crystals(2) + "2\n\nH 0 0 0\nH 0 0 0.0005\n"));
+    // Frames are named as in their file, whatever the slice.
+    assert_says(
+        &place.fit_refused("data.xyz@1:"),
+        &["data.xyz, frame 2, atom ", "only 5.000e-4 Å apart", "remove the duplicate"],
+    );
+}
+
+#[test]
+fn a_species_that_the_basis_does_not_know_is_refused() {
+    let place = Place::new().with("si.xyz", &crystals(3)).with("mol.xyz", &molecules(3));
+    place.fit("si.xyz", &["--q-max", "2"]);
+    for output in ["x.npz", "x.npy"] {
+        let message = place.refused(1, &["features", "mol.xyz", "--basis", "basis.rho", "-o", output]);
+        assert_says(&message, &["mol.xyz, frame 0, atom 0", "C", "Si"]);
+    }
+}
+
+#[test]
+fn a_species_without_sigma_is_refused() {
+    let place = Place::new().with("data.xyz", &molecules(3));
+    let message = place.refused(1, &["fit", "data.xyz", "-o", "b.rho", "--sigma", "H=0.3,C=0.4"]);
+    assert_says(&message, &["sigma", "no width for O"]);
+}
+
+#[test]
+fn ragged_rows_are_refused() {
+    let place =
+        Place::new().with("data.xyz", "2\nProperties=species:S:1:pos:R:3:forces:R:3\nH 0 0 0 1 2 3\nH 0 0 1 1 2\n");
+    assert_says(&place.fit_refused("data.xyz"), &["data.xyz, frame 0, atom 1"]);
+}
+
+#[test]
+fn a_file_that_ends_within_a_frame_is_refused() {
+    let whole = molecules(3);
+    let place = Place::new().with("data.xyz", &whole[..whole.trim_end().rfind('\n').unwrap()]);
+    assert_says(&place.fit_refused("data.xyz"), &["data.xyz, frame 2"]);
+}
+
+#[test]
+fn more_channels_than_functions_are_refused() {
+    let place = Place::new().with("data.xyz", &molecules(3));
+    let fit = |mixing: &str, q: &str| {
+        place.refused(1, &[&["fit", "data.xyz", "-o", "b.rho", "--mixing", mixing, "--q-max", q], SMALL].concat())
+    };
+    assert_says(&fit("per-species", "7"), &["q_max = 7", "6 primitive functions per species", "use at most 6"]);
+    assert_says(&fit("combined", "19"), &["q_max = 19", "18 primitive functions", "use at most 18"]);
+}
+
+#[test]
+fn a_basis_file_from_a_newer_format_is_refused() {
+    let place = Place::new().with("data.xyz", &molecules(3));
+    place.fit("data.xyz", &[]);
+    let mut bytes = place.bytes("basis.rho");
+    let key = b"\"format_version\":\"";
+    let at = bytes.windows(key.len()).position(|w| w == key).unwrap() + key.len();
+    bytes[at] = b'9';
+    fs::write(place.path("newer.rho"), bytes).unwrap();
+    assert_says(
+        &place.refused(1, &["show", "newer.rho"]),
+        &["newer.rho", "format version 9", "install a newer rhobasis"],
+    );
+    fs::write(place.path("cut.rho"), &place.bytes("basis.rho")[..500]).unwrap();
+    assert_says(&place.refused(1, &["show", "cut.rho"]), &["cut.rho"]);
+}
+
+#[test]
+fn real_silicon_if_at_hand() {
+    let shared = std::env::var("RHOBASIS_DATA").unwrap_or_else(|_| "../../shared/data".into());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(shared).join("si_point_defects.xyz.xz");
+    if !file.exists() {
+        println!("skipped: no {}", file.display());
+        return;
+    }
+    let place = Place::new();
+    let text = place.fit(&format!("{}@::40", file.display()), &["--q-max", "5"]);
+    assert_says(&text, &["Si", "9 frames"]);
+}
