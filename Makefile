@@ -9,7 +9,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check rust py python-check bench figures data docs clean
+.PHONY: demo check rust py python-check bench figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -38,7 +38,7 @@ python-check: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	cd rhobasis-py && ../$(VENV)/bin/basedpyright
-	$(PY) -m pytest -q
+	cd rhobasis-py && ../$(PY) -m pytest . ../examples/data ../figures
 
 bench:
 	RAYON_NUM_THREADS=1 $(CARGO) bench --quiet -p rhobasis --bench expansion

@@ -96,8 +96,8 @@ claims.add(
     [float(f"{spill:.2e}"), round(float(raw_spill), 3)],
     spill < 0.05 < raw_spill,
 )
-# Where the variance of each l lies: mean radius of its functions, weighted with their eigenvalues. (The functions one by
-# one do not grow monotonically: the first of l = 3 sits on the nearest neighbours of diamond.)
+# Where the variance of each l lies: mean radius of its functions, weighted with their eigenvalues. (The functions one
+# by one do not grow monotonically: the first of l = 3 sits on the nearest neighbours of diamond.)
 radius = []
 for l, f in enumerate(functions(best)):
     share = np.asarray(best.eigenvalues_[14, l])[:8]

@@ -134,8 +134,8 @@ fn main() {
     let q4 = optimal(&frames, 20, 4, Mixing::PerSpecies);
     let gradient = eight.forward(&frames).unwrap();
     let mut list = NeighborList::default();
-    let mut jobs: Vec<(String, Box<dyn FnMut()>)> = vec![
-        ("neighbour list".into(), Box::new(|| frames.iter().for_each(|f| list.update(black_box(f), R_CUT).unwrap()))),
+    let mut jobs: Vec<Job> = vec![
+        ("neighbour list", Box::new(|| frames.iter().for_each(|f| list.update(black_box(f), R_CUT).unwrap()))),
         ("primitive n = 8", values(&eight, &frames, &lists)),
         ("contracted q = 8 from 20", values(q8.expansion(), &frames, &lists)),
         ("contracted q = 4 from 20", values(q4.expansion(), &frames, &lists)),

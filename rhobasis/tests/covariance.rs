@@ -145,7 +145,7 @@ fn a_structure_without_one_of_the_species_adds_to_n_and_to_nothing_else() {
     let with = naive::random_molecule(&[8, 1, 1], 1);
     let without = naive::random_molecule(&[1, 1], 2);
     let c = accumulated(&settings, &[with.clone(), without.clone()], None);
-    let alone = accumulated(&settings, &[with.clone()], None);
+    let alone = accumulated(&settings, std::slice::from_ref(&with), None);
     for l in 0..=2 {
         let expected = alone.matrix(None, l, &[8]) * (3.0 / 5.0);
         assert!(largest_matrix_difference(&c.matrix(None, l, &[8]), &expected) < 1e-14);

@@ -71,7 +71,7 @@ impl SphericalExpansion {
         &self.channels
     }
 
-    /// Largest errors of the splines; `None` if the integrals are exact or the tables came from a file.
+    /// Largest errors of the splines; `None` if the integrals are exact.
     pub fn spline_error(&self) -> Option<SplineError> {
         self.shared.spline_error
     }

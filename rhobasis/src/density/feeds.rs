@@ -94,11 +94,12 @@ impl SphericalExpansion {
     }
 
     /// A contracted expansion. Kinds of centre may keep different numbers of functions: channels are the union, and
-    /// those that a kind does not have stay zero.
+    /// those that a kind does not have stay zero. `stored_error` goes with tables read from a file.
     pub(crate) fn contracted(
         density: Density,
         l_max: usize,
         spline_accuracy: Option<f64>,
+        stored_error: Option<SplineError>,
         combined: bool,
         kinds: Vec<KindOfCenter>,
     ) -> Result<Self> {
@@ -117,7 +118,7 @@ impl SphericalExpansion {
         }
         assert!(integrals.is_empty() || tables.is_empty(), "either all tables come from a file or none");
         let (radials, error) =
-            if integrals.is_empty() { (tables, None) } else { prepare(integrals, &density, spline_accuracy)? };
+            if integrals.is_empty() { (tables, stored_error) } else { prepare(integrals, &density, spline_accuracy)? };
         let shared = Arc::new(Shared::new(density, l_max, radials, error));
         let mut species: Vec<u8> = entries.iter().flat_map(|(_, r)| r.iter().map(|&(z, _)| z)).collect();
         species.sort_unstable();

@@ -52,7 +52,7 @@ impl Rows {
 }
 
 /// Largest errors of a table, found on a grid 8 times finer than its knots.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SplineError {
     /// Of I, relative to the largest |I| of its channel on \[0, r_cut\].
     pub value: f64,
@@ -75,7 +75,7 @@ pub struct RadialTable {
     pub(crate) divided: bool,
     n_knots: usize,
     step: f64,
-    /// `[knot][value, step · derivative][row]`
+    /// `[knot][value, derivative][row]`
     data: Vec<f64>,
 }
 
@@ -88,8 +88,7 @@ impl RadialTable {
         let mut data = vec![0.0; n_knots * 2 * row];
         data.par_chunks_mut((2 * row).max(1)).enumerate().for_each(|(k, knot)| {
             // Rounding must not put the last knot beyond r_cut, where Laplacian eigenstates have ended.
-            let (values, mut derivatives) = exact(integrals, (step * k as f64).min(r_cut));
-            derivatives.iter_mut().for_each(|d| *d *= step);
+            let (values, derivatives) = exact(integrals, (step * k as f64).min(r_cut));
             let (v, d) = knot.split_at_mut(row);
             rows.pad(&values, v);
             rows.pad(&derivatives, d);
@@ -101,7 +100,7 @@ impl RadialTable {
     pub fn array(&self, l: usize) -> Array3<f64> {
         let (offset, row) = (self.rows.offsets[l], self.rows.len());
         Array3::from_shape_fn((self.n_knots(), 2, self.rows.counts[l]), |(k, d, q)| {
-            self.data[(2 * k + d) * row + offset + q] / if d == 0 { 1.0 } else { self.step }
+            self.data[(2 * k + d) * row + offset + q]
         })
     }
 
@@ -114,7 +113,7 @@ impl RadialTable {
         let mut data = vec![0.0; n_knots * 2 * row];
         for (l, array) in arrays.iter().enumerate() {
             for ((k, d, q), value) in array.indexed_iter() {
-                data[(2 * k + d) * row + rows.offsets[l] + q] = value * if d == 0 { 1.0 } else { step };
+                data[(2 * k + d) * row + rows.offsets[l] + q] = *value;
             }
         }
         RadialTable { rows, divided, n_knots, step, data }
@@ -148,16 +147,15 @@ impl RadialTable {
     #[inline(always)]
     pub(crate) fn values(&self, r: f64, weight: f64, out: &mut [f64]) {
         let (rows, t) = self.bracket(r);
-        combine(rows, self.rows.len(), hermite(t).map(|h| h * weight), out);
+        combine(rows, self.rows.len(), hermite(t, self.step).map(|h| h * weight), out);
     }
 
     /// S(r) and dS/dr, for a whole row.
     #[inline(always)]
     pub(crate) fn values_and_derivatives(&self, r: f64, values: &mut [f64], derivatives: &mut [f64]) {
         let (rows, t) = self.bracket(r);
-        combine(rows, self.rows.len(), hermite(t), values);
-        let inverse = 1.0 / self.step;
-        combine(rows, self.rows.len(), hermite_slope(t).map(|h| h * inverse), derivatives);
+        combine(rows, self.rows.len(), hermite(t, self.step), values);
+        combine(rows, self.rows.len(), hermite_slope(t, self.step), derivatives);
     }
 
     /// Largest errors against the exact integrals on a grid 8 times finer than the knots. See [`SplineError`].
@@ -240,16 +238,18 @@ fn exact(integrals: &RadialIntegrals, r: f64) -> (Vec<f64>, Vec<f64>) {
     (values, derivatives)
 }
 
+/// Weights of v_k, v′_k, v_{k+1}, v′_{k+1} in S(t), knots h apart.
 #[inline(always)]
-fn hermite(t: f64) -> [f64; 4] {
+fn hermite(t: f64, h: f64) -> [f64; 4] {
     let (t2, t3) = (t * t, t * t * t);
     let h01 = 3.0 * t2 - 2.0 * t3;
-    [1.0 - h01, t3 - 2.0 * t2 + t, h01, t3 - t2]
+    [1.0 - h01, h * (t3 - 2.0 * t2 + t), h01, h * (t3 - t2)]
 }
 
+/// The same in dS/dr.
 #[inline(always)]
-fn hermite_slope(t: f64) -> [f64; 4] {
-    let h01 = 6.0 * (t - t * t);
+fn hermite_slope(t: f64, h: f64) -> [f64; 4] {
+    let h01 = 6.0 * (t - t * t) / h;
     [-h01, 3.0 * t * t - 4.0 * t + 1.0, h01, 3.0 * t * t - 2.0 * t]
 }
 

@@ -305,7 +305,7 @@ pub(super) fn contracted_expansion(
         .collect::<Result<_>>()?;
     let ExpansionSettings { density, l_max, spline_accuracy, .. } = &settings.expansion;
     let combined = settings.mixing == Mixing::Combined;
-    SphericalExpansion::contracted(density.clone(), *l_max, *spline_accuracy, combined, kinds)
+    SphericalExpansion::contracted(density.clone(), *l_max, *spline_accuracy, None, combined, kinds)
 }
 
 /// Eq. (9) for neighbours of species z: Σ_n U_{q;zn} ⟨nl|r; g⟩.

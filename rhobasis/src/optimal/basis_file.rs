@@ -3,7 +3,8 @@
 //! Tensors (float64): `U/l{l}` `[q, (a, n)]` and `eigenvalues/l{l}` when combined, `U/{Z}/l{l}` `[q, n]` and
 //! `eigenvalues/{Z}/l{l}` per species; `knots` in Å; `table/{Z}/l{l}` with axes `[knot, (value, derivative), q]`, holding
 //! I(r)/r^p with p = l or 0 as metadata `table_power` says. Centre-specific: all but `knots` under `c{Z}/`.
-//! Metadata: `kind` = basis, `format_version`, `settings` and `provenance` (JSON), `species`, `n_centers`.
+//! Metadata: `kind` = basis, `format_version`, `settings` and `provenance` (JSON), `species`,
+//! `n_centers`, `spline_error`, `warnings`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,6 +49,7 @@ impl OptimalBasis {
         note("provenance", to_json(&self.provenance));
         note("species", to_json(&self.species));
         note("warnings", to_json(&self.warnings));
+        note("spline_error", to_json(&self.expansion.spline_error()));
         let n_centers: BTreeMap<u8, usize> = self.kinds.iter().map(|k| (k.center.unwrap_or(0), k.n_centers)).collect();
         note("n_centers", to_json(&n_centers));
         let mut powers: BTreeMap<u8, &str> = BTreeMap::new();
@@ -197,6 +199,7 @@ fn stored_expansion(
         expansion.density.clone(),
         expansion.l_max,
         expansion.spline_accuracy,
+        archive.json(path, "spline_error")?,
         combined,
         entries,
     )

@@ -79,15 +79,15 @@ pub fn harmonics(l_max: usize, r: [f64; 3]) -> Vec<f64> {
         for l in m + 2..=l_max {
             p[l] = ((2 * l - 1) as f64 * cos * p[l - 1] - (l + m - 1) as f64 * p[l - 2]) / (l - m) as f64;
         }
-        for l in m..=l_max {
+        for (l, &p) in p.iter().enumerate().take(l_max + 1).skip(m) {
             let norm = ((2 * l + 1) as f64 / (4.0 * PI) * factorial(l - m) / factorial(l + m)).sqrt();
             let sign = if m % 2 == 0 { 1.0 } else { -1.0 };
             let (center, angle) = (l * l + l, m as f64 * phi);
             if m == 0 {
-                y[center] = norm * p[l];
+                y[center] = norm * p;
             } else {
-                y[center + m] = sign * 2.0_f64.sqrt() * norm * p[l] * angle.cos();
-                y[center - m] = sign * 2.0_f64.sqrt() * norm * p[l] * angle.sin();
+                y[center + m] = sign * 2.0_f64.sqrt() * norm * p * angle.cos();
+                y[center - m] = sign * 2.0_f64.sqrt() * norm * p * angle.sin();
             }
         }
     }

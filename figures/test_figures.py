@@ -1,0 +1,23 @@
+"""Each figure runs at its small size on bundled data, and what the paper says about it holds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+# Held only by larger data or bases than the quick preset has.
+NOT_QUICK = ("GTO (20) and DVR (30)", "peak further out")
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in HERE.glob("fig[0-9].py")))
+def test_the_quick_preset_shows_what_the_paper_says(script, tmp_path):
+    subprocess.run([sys.executable, HERE / script, "--preset", "quick", "--out", tmp_path], check=True, timeout=300)
+    stem = Path(script).stem
+    assert all((tmp_path / f"{stem}.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg", "csv"))
+    claims = json.loads((tmp_path / f"{stem}.claims.json").read_text())["claims"]
+    failed = [c for c in claims if not c["holds"] and not any(words in c["statement"] for words in NOT_QUICK)]
+    assert claims
+    assert not failed
