@@ -1,6 +1,8 @@
 """Awkward extended XYZ frames and what ASE reads from them: writes `awkward.xyz` and `awkward.json` beside this file.
 
-Run with ASE 3.29.0, numpy 2.4.6: `python make.py`. No random numbers. Floats are stored as `float.hex()`.
+    python reference/extxyz/make.py        # ASE 3.29.0, numpy 2.4.6; no random numbers
+
+`awkward.json` has species, positions, cell, periodicity, keys and columns of each frame; floats stand as `float.hex()`.
 ASE cannot read back a quote that it writes inside a list of texts, so there is none.
 The first part of the file is written by ASE, the second by hand (quoting that ASE reads but does not write).
 """
@@ -41,12 +43,23 @@ def awkward():
     }
     yield a
     a = water.copy()
-    a.info = {"unicode": "größe Å 原子 🙂", "straße": "ja", "nan": float("nan"), "inf": float("-inf"), "dict": {"k": [1, None]}}
+    a.info = {
+        "unicode": "größe Å 原子 🙂",
+        "straße": "ja",
+        "nan": float("nan"),
+        "inf": float("-inf"),
+        "dict": {"k": [1, None]},
+    }
     yield a
     a = Atoms("Si", positions=[[1 / 3, 2 / 3, -1e-12]], cell=[5, 6, 7], pbc=[True, False, True])
     a.info = {"big_int": 2**62, "config_type": "single-atom"}
     yield a
-    a = Atoms("NaCl", positions=[[0, 0, 0], [20.0, -30.0, 1e3]], cell=[[4, 0.1, 0.2], [-2, 3.5, 0.3], [1.5, -1.1, -6]], pbc=True)
+    a = Atoms(
+        "NaCl",
+        positions=[[0, 0, 0], [20.0, -30.0, 1e3]],
+        cell=[[4, 0.1, 0.2], [-2, 3.5, 0.3], [1.5, -1.1, -6]],
+        pbc=True,
+    )
     a.arrays["forces_dft"] = np.array([[0.1, -0.2, 0.3], [1e-5, 2e5, -3.25]])
     a.arrays["tag_text"] = np.array(["alpha", "β-tin"])
     a.arrays["chosen"] = np.array([True, False])
@@ -78,7 +91,7 @@ Ar 1e-3 1E3 -0.0
 1
 Properties=pos:R:3:species:S:1:ok:L:2:s:S:2 uid=0012
 1 2 3 Xe T False x y
-"""
+"""  # noqa: E501  a frame's comment is one line of the file
 
 
 def plain(value):
@@ -88,7 +101,15 @@ def plain(value):
         return {"kind": kind, "shape": value.shape, "data": [scalar(v) for v in value.ravel().tolist()]}
     if isinstance(value, list):
         return plain(np.array(value))
-    kinds = {bool: "Bool", np.bool_: "Bool", int: "Int", np.int64: "Int", float: "Real", np.float64: "Real", str: "Text"}
+    kinds = {
+        bool: "Bool",
+        np.bool_: "Bool",
+        int: "Int",
+        np.int64: "Int",
+        float: "Real",
+        np.float64: "Real",
+        str: "Text",
+    }
     if type(value) is dict:
         return {"kind": "Dict", "data": value}
     return {"kind": kinds[type(value)], "data": scalar(np.asarray(value).item())}

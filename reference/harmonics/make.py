@@ -1,6 +1,6 @@
 """Real solid harmonics r^l Y_lm to l = 20 by sphericart: writes values.safetensors.
 
-    python reference/harmonics/make.py        # sphericart 2.0.4, numpy, safetensors; seed 11
+    python reference/harmonics/make.py        # sphericart 2.0.4, numpy 2.4.6, safetensors; seed 11
 
 `points` [point, xyz] in Å, with both poles, points close to them and points on the axes; `values` [point, lm],
 lm = l² + l + m: orthonormal, no Condon–Shortley phase.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Awkward structures and what ASE and vesin say their neighbour lists are: writes neighbors.json (seed 7).
 
-    python reference/neighbors/make.py        # numpy, ase, vesin
+    python reference/neighbors/make.py        # numpy 2.4.6, ASE 3.29.0, vesin 0.6.2
 
 Per centre: number of pairs, sum of |D|, sum of D·(1, sqrt 2, pi), sums of the three shifts. `oracles` names the
 programs that gave the list kept; a program that disagrees with a plain triple loop, or refuses, is left out.
@@ -49,7 +49,9 @@ def by_ase(pos, cell, pbc, r_cut):
 
 def by_vesin(pos, cell, pbc, r_cut):
     box = complete_cell(cell) if pbc.any() else np.zeros((3, 3))
-    i, j, s = vesin.NeighborList(cutoff=r_cut, full_list=True).compute(points=pos, box=box, periodic=pbc, quantities="ijS")
+    i, j, s = vesin.NeighborList(cutoff=r_cut, full_list=True).compute(
+        points=pos, box=box, periodic=pbc, quantities="ijS"
+    )
     return i, j, s
 
 
@@ -99,17 +101,27 @@ def one(kind):
     return np.round(pos, 5), np.round(cell, 5), pbc, round(r_cut, 4)
 
 
-kinds = {"orthorhombic": 24, "triclinic": 28, "left-handed": 20, "strongly skewed": 24, "far smaller than the cutoff": 20,
-         "partly periodic, zero vectors": 28, "partly periodic, other vectors given": 28, "atoms far outside the cell": 28,
-         "cluster": 12, "two clusters far apart": 4, "slab of many atoms": 4}  # fmt: skip
+kinds = {
+    "orthorhombic": 24,
+    "triclinic": 28,
+    "left-handed": 20,
+    "strongly skewed": 24,
+    "far smaller than the cutoff": 20,
+    "partly periodic, zero vectors": 28,
+    "partly periodic, other vectors given": 28,
+    "atoms far outside the cell": 28,
+    "cluster": 12,
+    "two clusters far apart": 4,
+    "slab of many atoms": 4,
+}
 systems, used = [], Counter()
 for kind, count in kinds.items():
     done = 0
     while done < count:
         pos, cell, pbc, r_cut = one(kind)
         truth, margin = plain_loop(pos, cell, pbc, r_cut)
-        shift_vec = lambda s: s @ np.where(pbc[:, None], cell, 0.0)
-        dist = [np.linalg.norm(pos[j] - pos[i] + shift_vec(np.array(s))) for i, j, *s in truth]
+        vectors = np.where(pbc[:, None], cell, 0.0)
+        dist = [np.linalg.norm(pos[j] - pos[i] + np.array(s) @ vectors) for i, j, *s in truth]
         if margin < 1e-7 or min(dist, default=1.0) < 0.1:
             continue
         oracles = []
@@ -119,16 +131,17 @@ for kind, count in kinds.items():
             except Exception as error:
                 print(kind, name, "refuses:", error)
                 continue
-            got = list(zip(map(int, i), map(int, j), *np.asarray(s, int).reshape(-1, 3).T.tolist()))
+            shifts = np.asarray(s, int).reshape(-1, 3)
+            got = list(zip(map(int, i), map(int, j), *shifts.T.tolist(), strict=True))
             if len(set(got)) == len(got) and set(got) == truth:
                 oracles.append(name)
-                kept = i, j, np.asarray(s, int).reshape(-1, 3)
+                kept = i, j, shifts
             else:
                 print(kind, name, f"is wrong: {len(got)} pairs instead of {len(truth)}")
         if not oracles:
             continue
         i, j, s = kept
-        d = pos[j] - pos[i] + shift_vec(s)
+        d = pos[j] - pos[i] + s @ vectors
         centers = []
         for c in range(len(pos)):
             m = i == c

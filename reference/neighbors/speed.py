@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Speed of our neighbour list against vesin, one thread, same structures, same run.
+"""Speed of our neighbour list against vesin, one thread, same structures, same run: prints a table, writes nothing.
 
     cargo build --release -p rhobasis --example neighbors_speed && python reference/neighbors/speed.py
+
+Needs numpy, ASE (for the structures) and vesin; `make.py` beside this file was run with vesin 0.6.2.
 """
 
 import os
@@ -44,12 +46,18 @@ with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         print(name, len(atoms), int(atoms.pbc.all()), r_cut, file=file)
         np.savetxt(file, np.concatenate([atoms.cell[:], atoms.positions]), fmt="%.17g")
     file.flush()
-    ours = dict((w[0], (int(w[1]), float(w[2]))) for w in map(str.split, subprocess.check_output([EXE, file.name], text=True).splitlines()))
+    rows = map(str.split, subprocess.check_output([EXE, file.name], text=True).splitlines())
+    ours = {w[0]: (int(w[1]), float(w[2])) for w in rows}
 
 for name, atoms, r_cut in cases:
     nl = vesin.NeighborList(cutoff=r_cut, full_list=True)
-    run = lambda: nl.compute(points=atoms.positions, box=atoms.cell[:], periodic=bool(atoms.pbc.all()), quantities="ijSD")
+
+    def run(nl=nl, atoms=atoms):
+        periodic = bool(atoms.pbc.all())
+        return nl.compute(points=atoms.positions, box=atoms.cell[:], periodic=periodic, quantities="ijSD")
+
     pairs, seconds = ours[name]
     assert pairs == len(run()[0]), (name, pairs, len(run()[0]))
     theirs = best(run, max(1, 4000 // len(atoms)))
-    print(f"{name:12s} {pairs:7d} pairs   ours {seconds * 1e6:9.2f} us   vesin {theirs * 1e6:9.2f} us   ratio {theirs / seconds:5.1f}")
+    times = f"ours {seconds * 1e6:9.2f} us   vesin {theirs * 1e6:9.2f} us   ratio {theirs / seconds:5.1f}"
+    print(f"{name:12s} {pairs:7d} pairs   {times}")

@@ -1,11 +1,13 @@
 """Converts golden reference values (.npz) to the .safetensors files that the Rust tests read.
 
-    python make.py /path/to/golden
+    python reference/radial_integrals/make.py /path/to/golden
 
-Arrays keep their names and shapes, become float64, and `settings` (JSON text) becomes the file's metadata.
-How the values were computed is told in the README of the golden folder: `radial_integrals` by mpmath at 50 to 80 digits, the
-expansions by a brute-force sum over images in extended precision. Files with structures of other licences are not copied; the
-tests read them where they lie.
+Writes `reference/<name>/values.safetensors` for each name in COPIED, of which `radial_integrals` is one. Arrays keep
+their names and shapes, become float64, and `settings` (JSON text) becomes the file's metadata.
+Needs numpy and safetensors; nothing is computed here. The README of the golden folder tells how the values were:
+`radial_integrals` by mpmath at 50 to 80 digits (its version is not recorded), the expansions by a brute-force sum over
+images in extended precision, `degenerate_pairs` by construction. Files with structures of other licences are not
+copied; the tests read them where they lie.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """Density coefficients by featomic, without splines: writes values.safetensors.
 
-    python reference/spherical_expansion/make.py        # featomic 0.6.7, vesin, numpy, safetensors; seed 5
+    python reference/spherical_expansion/make.py        # seed 5
+
+Packages: featomic 0.6.7, vesin 0.6.2, numpy 2.4.6; also ASE and safetensors, which only carry the numbers.
 
 Four structures, each with GTO 8/6 for all centres and GTO 12/8 for the first two. `<case>/coefficients` has axes
 [center, species, n, lm], lm = l² + l + m, species ascending. featomic normalises its Gaussian to ∫g² = 1, we to ∫g = 1:
@@ -14,6 +16,7 @@ import json
 import pathlib
 from importlib.metadata import version
 
+import ase
 import numpy as np
 from featomic import SphericalExpansion
 from safetensors.numpy import save_file
@@ -24,7 +27,7 @@ rng = np.random.default_rng(5)
 
 
 class System:
-    """What featomic asks of a structure, so that ASE is not needed; vesin takes the same arrays."""
+    """A structure as arrays, for vesin and for ASE's Atoms, which featomic takes."""
 
     def __init__(self, numbers, positions, cell, pbc):
         self.numbers, self.positions = np.array(numbers), np.array(positions, dtype=float)
@@ -58,8 +61,6 @@ def settings(n_max, l_max, case):
 
 
 def coefficients(system, s):
-    import ase
-
     atoms = ase.Atoms(system.numbers, system.positions, cell=system.cell, pbc=system.pbc)
     density = {"type": "Gaussian", "width": s["sigma"], "center_atom_weight": s["center_weight"]}
     if s["radial_scaling"]:
