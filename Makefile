@@ -37,8 +37,8 @@ python-check: $(VENV)/.ready
 	cd rhobasis-py && ../$(VENV)/bin/maturin develop --quiet
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	cd rhobasis-py && ../$(VENV)/bin/basedpyright
-	cd rhobasis-py && ../$(PY) -m pytest . ../examples/data ../figures
+	cd rhobasis-py && ../$(VENV)/bin/basedpyright --pythonpath ../$(PY)
+	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py
 
 bench:
 	RAYON_NUM_THREADS=1 $(CARGO) bench --quiet -p rhobasis --bench expansion

@@ -183,7 +183,6 @@ fn features_are_arrays_that_numpy_reads() {
 }
 
 #[test]
-#[ignore = "half a minute without optimisation; `make demo` runs it"]
 fn demo_leaves_pictures() {
     let place = Place::new();
     assert_says(&place.ok(&["demo", "-o", "out"]), &["IN SHORT"]);
