@@ -264,10 +264,10 @@ pub(crate) fn backward_block(
         let zero = [0.0; LANES];
         let (mut s_grad, mut s_v, mut ds_v) = ([zero; 3], zero, zero);
         for (chunk, g) in gradient.constant.iter().enumerate() {
-            for k in 0..LANES {
-                s_v[k] = values[chunk * LANES + k].mul_add(g[k], s_v[k]);
-                ds_v[k] = derivatives[chunk * LANES + k].mul_add(g[k], ds_v[k]);
-            }
+            let of_chunk =
+                |row: &[f64]| -> Lanes { row[chunk * LANES..][..LANES].try_into().expect("a row is padded") };
+            add_product(&mut s_v, &of_chunk(values), g);
+            add_product(&mut ds_v, &of_chunk(derivatives), g);
         }
         let mut start = 0;
         for l in 1..=rows.l_max() {
@@ -275,34 +275,43 @@ pub(crate) fn backward_block(
             let y = &y[below..below + 2 * l - 1];
             let inverse_l = 1.0 / l as f64;
             for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {
-                let [gx, gy, gz] = &gradient.ladder;
-                let range = start..start + y.len();
-                let (gx, gy, gz) = (&gx[range.clone()], &gy[range.clone()], &gz[range]);
-                let mut v = [zero; 3];
-                for (m, y) in y.iter().enumerate() {
-                    let y = y[lane];
-                    for k in 0..LANES {
-                        v[0][k] = y.mul_add(gx[m][k], v[0][k]);
-                        v[1][k] = y.mul_add(gy[m][k], v[1][k]);
-                        v[2][k] = y.mul_add(gz[m][k], v[2][k]);
-                    }
-                }
+                let v: [Lanes; 3] =
+                    std::array::from_fn(|d| contract(y, lane, &gradient.ladder[d][start..start + y.len()]));
                 let s: &Lanes = values[offset..][..LANES].try_into().expect("a row is padded");
                 let ds: &Lanes = derivatives[offset..][..LANES].try_into().expect("a row is padded");
-                for k in 0..LANES {
-                    let dot = inverse_l * r[0].mul_add(v[0][k], r[1].mul_add(v[1][k], r[2] * v[2][k]));
-                    for d in 0..3 {
-                        s_grad[d][k] = s[k].mul_add(v[d][k], s_grad[d][k]);
-                    }
-                    s_v[k] = s[k].mul_add(dot, s_v[k]);
-                    ds_v[k] = ds[k].mul_add(dot, ds_v[k]);
+                let dot: Lanes =
+                    std::array::from_fn(|k| inverse_l * r[0].mul_add(v[0][k], r[1].mul_add(v[1][k], r[2] * v[2][k])));
+                for d in 0..3 {
+                    add_product(&mut s_grad[d], s, &v[d]);
                 }
+                add_product(&mut s_v, s, &dot);
+                add_product(&mut ds_v, ds, &dot);
                 start += y.len();
             }
         }
         let (f, df) = block.weight[j];
         let radial = (df * sum(&s_v) + f * sum(&ds_v)) / block.distance[j];
         *out = std::array::from_fn(|d| f * sum(&s_grad[d]) + radial * r[d]);
+    }
+}
+
+/// Σ_m Y_m(point of this lane) g_m.
+#[inline(always)]
+fn contract(y: &[Lanes], lane: usize, g: &[Lanes]) -> Lanes {
+    let mut v = [0.0; LANES];
+    for (y, g) in y.iter().zip(g) {
+        let y = y[lane];
+        for k in 0..LANES {
+            v[k] = y.mul_add(g[k], v[k]);
+        }
+    }
+    v
+}
+
+#[inline(always)]
+fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
+    for k in 0..LANES {
+        sum[k] = a[k].mul_add(b[k], sum[k]);
     }
 }
 
