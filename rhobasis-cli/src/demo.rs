@@ -53,7 +53,7 @@ impl Demo {
             "  To describe silicon to {LEVEL:.0e} of the variance of its atom density takes {} radial functions made for it;\n  \
              of the usual Gaussian-type orbitals it takes {}. They are evaluated directly, through splines, at {:.0} % of the\n  \
              cost of the 20 orbitals they are made of. For molecules of five elements, {} functions for all elements\n  \
-             together do the work of {} for each apart, and of {} orbitals.",
+             together do the work of {} when each element has its own, and of {} orbitals.",
             silicon.optimal,
             silicon.primitive,
             100.0 * silicon.cost,

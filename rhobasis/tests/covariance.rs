@@ -283,3 +283,40 @@ fn gto_dvr_and_laplacian_eigenstates_give_the_same_optimal_functions() {
         assert!(confined.iter().all(|&o| o > 0.999), "l = {l}: {confined:?}");
     }
 }
+
+#[test]
+fn an_accumulator_read_back_holds_the_same_sums_and_goes_on() {
+    let structures = molecules();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("half.cov");
+    for (mixing, center_specific) in [(Mixing::PerSpecies, true), (Mixing::Combined, false), (Mixing::Combined, true)] {
+        let settings = settings(4, 2, mixing, center_specific);
+        let half = structures.len() / 2;
+        let saved = accumulated(&settings, &structures[..half], None);
+        saved.save(&path).unwrap();
+        let mut read = Covariance::load(&path).unwrap();
+        assert_eq!((read.n_structures(), read.kinds()), (saved.n_structures(), saved.kinds()));
+        for kind in saved.kinds() {
+            assert_eq!(read.n_centers(kind), saved.n_centers(kind));
+            for l in 0..=2 {
+                let species = saved.species();
+                assert_eq!(read.matrix(kind, l, &species), saved.matrix(kind, l, &species));
+            }
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        read.save(&path).unwrap();
+        assert!(std::fs::read(&path).unwrap() == bytes, "{mixing:?}: written again, the file has other bytes");
+
+        read.add(&structures[half..], None).unwrap();
+        let whole = accumulated(&settings, &structures, None);
+        for kind in whole.kinds() {
+            let (found, expected) = (read.matrix(kind, 1, &whole.species()), whole.matrix(kind, 1, &whole.species()));
+            let scale = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+            assert!(largest_matrix_difference(&found, &expected) <= 1e-13 * scale);
+        }
+
+        std::fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
+        let message = Covariance::load(&path).unwrap_err().to_string();
+        assert!(message.contains("half.cov"), "{message}");
+    }
+}

@@ -1,14 +1,12 @@
 //! Rotationally invariant covariance of the density coefficients, Eqs. (6), (11), accumulated over structures.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::density::{ExpansionSettings, Sigma, SphericalExpansion, Workspace, prepare_neighbors, species_of};
-use crate::files::Archive;
 use crate::linalg::add_gram;
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
@@ -16,9 +14,6 @@ use crate::{Error, Result};
 /// Structures whose sums are added one after the other before they are added to the total (by absolute index, so that
 /// neither threads nor chunks change a bit).
 const BLOCK: usize = 64;
-
-/// Version of the `.cov` format.
-const FORMAT: u32 = 1;
 
 /// Which channels are contracted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,23 +49,23 @@ pub struct CovarianceSettings {
 /// time: the set need not be known beforehand.
 #[derive(Debug)]
 pub struct Covariance {
-    settings: CovarianceSettings,
+    pub(super) settings: CovarianceSettings,
     /// Expansion that knows every species `sigma` allows; cut down to those of each structure.
-    template: SphericalExpansion,
-    total: Sums,
+    pub(super) template: SphericalExpansion,
+    pub(super) total: Sums,
     /// The block of [`BLOCK`] structures that is not complete yet.
     open: Sums,
-    n_structures: usize,
+    pub(super) n_structures: usize,
 }
 
 /// Sums by kind of centre: 0 for all, else the atomic number.
-type Sums = BTreeMap<u8, KindSums>;
+pub(super) type Sums = BTreeMap<u8, KindSums>;
 
 #[derive(Debug, Clone, Default)]
-struct KindSums {
-    n_centers: usize,
+pub(super) struct KindSums {
+    pub n_centers: usize,
     /// For each pair a ≤ a′ of neighbour species, for each l: `[n, n′]`.
-    pairs: BTreeMap<(u8, u8), Vec<Array2<f64>>>,
+    pub pairs: BTreeMap<(u8, u8), Vec<Array2<f64>>>,
 }
 
 impl Covariance {
@@ -277,7 +272,7 @@ impl Covariance {
     }
 
     /// N times [`Covariance::matrix`].
-    fn sum(&self, kind: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
+    pub(super) fn sum(&self, kind: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
         let n = self.n_functions(l);
         let mut c = Array2::zeros((n * species.len(), n * species.len()));
         for kind in self.parts().filter_map(|sums| sums.get(&kind.unwrap_or(0))) {
@@ -294,39 +289,6 @@ impl Covariance {
             }
         }
         c
-    }
-
-    /// Writes the accumulator: `n_centers` and `sum/l{l}` (`[(a, n), (a′, n′)]`, or `sum/{Z}/l{l}` for each species when kept
-    /// apart), under `c{Z}/` for each species of centre if centre-specific; metadata as in basis files.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let species = self.species();
-        let mut archive = Archive::default();
-        archive.metadata.insert("kind".into(), "covariance".into());
-        archive.metadata.insert("format_version".into(), FORMAT.to_string());
-        archive.metadata.insert("settings".into(), to_json(&self.settings));
-        archive.metadata.insert("species".into(), to_json(&species));
-        archive.metadata.insert("n_structures".into(), self.n_structures.to_string());
-        for kind in self.kinds() {
-            let prefix = kind.map_or(String::new(), |z| format!("c{z}/"));
-            let n_centers = self.n_centers(kind) as f64;
-            archive.insert(format!("{prefix}n_centers"), ndarray::arr1(&[n_centers]).view().into_dyn());
-            for l in 0..=self.template.l_max() {
-                let sum = self.sum(kind, l, &species);
-                if self.settings.mixing == Mixing::Combined {
-                    archive.insert(format!("{prefix}sum/l{l}"), sum.view().into_dyn());
-                    continue;
-                }
-                let n = self.n_functions(l);
-                for (i, z) in species.iter().enumerate() {
-                    let block = sum.slice(s![i * n..(i + 1) * n, i * n..(i + 1) * n]);
-                    archive.insert(format!("{prefix}sum/{z}/l{l}"), block.into_dyn());
-                }
-            }
-        }
-        archive.write(path)
     }
 }
 

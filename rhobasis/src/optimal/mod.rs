@@ -4,6 +4,7 @@ mod basis;
 mod basis_file;
 mod contraction;
 mod covariance;
+mod covariance_file;
 
 pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, Provenance, SourceFile};
 pub use contraction::{Contraction, Truncation};
