@@ -289,3 +289,27 @@ fn a_single_atom_has_only_its_own_density() {
         assert!(c.blocks[1..].iter().flatten().all(|x| *x == 0.0));
     }
 }
+
+#[test]
+fn a_neighbor_that_no_such_centre_had_in_the_fit_adds_nothing() {
+    // Hydrogen centres never saw fluorine: their basis has no channels for it.
+    let fitted = [
+        Structure::molecule(vec![1, 6], vec![[0.0; 3], [0.0, 0.0, 1.1]]),
+        Structure::molecule(vec![9, 6], vec![[0.0; 3], [0.0, 0.0, 1.4]]),
+    ];
+    let new = Structure::molecule(vec![1, 9], vec![[0.0; 3], [0.0, 0.0, 0.92]]);
+    for mixing in [Mixing::PerSpecies, Mixing::Combined] {
+        let expansion =
+            ExpansionSettings { primitive: Primitive::Gto { n_max: 5 }, l_max: 2, ..ExpansionSettings::default() };
+        let mut covariance = Covariance::new(&CovarianceSettings { expansion, mixing, center_specific: true }).unwrap();
+        covariance.add(&fitted, None).unwrap();
+        let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(2)).unwrap();
+        let alone = Structure::molecule(vec![1], vec![[0.0; 3]]);
+        let (c, expected) = (basis.transform(std::slice::from_ref(&new)).unwrap(), basis.transform(&[alone]).unwrap());
+        for (block, expected) in c.blocks.iter().zip(&expected.blocks) {
+            assert_eq!(block.index_axis(ndarray::Axis(0), 0), expected.index_axis(ndarray::Axis(0), 0));
+        }
+        let gradient = &basis.expansion().backward(std::slice::from_ref(&new), &c).unwrap()[0];
+        assert!(gradient.forces.iter().flatten().all(|f| f.is_finite()));
+    }
+}

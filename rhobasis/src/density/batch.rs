@@ -34,7 +34,8 @@ impl SphericalExpansion {
     /// # Errors
     /// As for `forward`, and if the shapes differ.
     pub fn backward(&self, structures: &[Structure], gradient: &Equivariants) -> Result<Vec<Adjoint>> {
-        self.check_shape(structures, gradient)?;
+        let shapes: Vec<_> = gradient.blocks.iter().map(|block| block.dim()).collect();
+        self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
         let starts: Vec<usize> = offsets(structures);
         structures
             .par_iter()
@@ -77,17 +78,22 @@ impl SphericalExpansion {
         Ok(Adjoint::from_pairs(structure, neighbors, &pair_gradients))
     }
 
-    fn check_shape(&self, structures: &[Structure], gradient: &Equivariants) -> Result<()> {
-        let n_centers: usize = structures.iter().map(Structure::len).sum();
+    /// Refuses blocks that do not have axes (centers, m, channels) of this expansion.
+    pub(super) fn check_shape(
+        &self,
+        name: &'static str,
+        n_centers: usize,
+        blocks: &[(usize, usize, usize)],
+    ) -> Result<()> {
         for (l, channels) in self.channels.iter().enumerate() {
             let expected = (n_centers, 2 * l + 1, channels.len());
-            let found = gradient.blocks.get(l).map(|b| b.dim());
-            if found != Some(expected) {
+            let found = blocks.get(l);
+            if found != Some(&expected) {
                 return Err(Error::setting(
-                    "gradient",
-                    format!("{found:?}"),
+                    name,
+                    found.map_or("missing".into(), |found| format!("{found:?}")),
                     format!("block l = {l} must have the shape (centers, m, channels) = {expected:?}"),
-                    "give dE/dc in the layout of the coefficients",
+                    "give one block for each l, in the layout of the coefficients",
                 ));
             }
         }

@@ -91,7 +91,7 @@ impl SphericalExpansion {
     /// `out[l]` has axes `[center, m, channel]`.
     ///
     /// # Errors
-    /// If a species of the structure is unknown.
+    /// If a species of the structure is unknown, or the blocks have another shape or are not contiguous.
     pub fn forward_into(
         &self,
         structure: &Structure,
@@ -99,9 +99,16 @@ impl SphericalExpansion {
         out: &mut [ArrayViewMut3<f64>],
         work: &mut Workspace,
     ) -> Result<()> {
-        let mut slices: Vec<&mut [f64]> =
-            out.iter_mut().map(|block| block.as_slice_mut().expect("blocks are contiguous")).collect();
-        slices.iter_mut().for_each(|s| s.fill(0.0));
+        let shapes: Vec<_> = out.iter().map(|block| block.dim()).collect();
+        self.check_shape("out", structure.len(), &shapes)?;
+        let mut slices = Vec::with_capacity(out.len());
+        for block in out {
+            let slice = block.as_slice_mut().ok_or_else(|| {
+                Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order")
+            })?;
+            slice.fill(0.0);
+            slices.push(slice);
+        }
         self.forward_centers(structure, neighbors, 0..structure.len(), &mut slices, work)
     }
 
@@ -117,12 +124,7 @@ impl SphericalExpansion {
         for i in centers {
             let feeds = self.feeds_of(structure, i)?;
             self.sort_pairs(structure, neighbors, i, feeds, &mut work.order)?;
-            for slot in 0..feeds.representative.len() {
-                let pairs = work.order.slot(slot);
-                if pairs.is_empty() {
-                    continue;
-                }
-                let rows = self.shared.radials[feeds.representative[slot]].rows();
+            for (slot, rows, pairs) in self.busy_slots(feeds, &work.order) {
                 let n_sums = kernel::sums_start(rows, self.l_max() + 1, 0);
                 let sums = &mut work.sums[..n_sums];
                 sums.fill([0.0; LANES]);
@@ -140,6 +142,20 @@ impl SphericalExpansion {
             }
         }
         Ok(())
+    }
+
+    /// Slots that have pairs and channels: index, layout of their rows, pairs.
+    fn busy_slots<'a>(
+        &'a self,
+        feeds: &'a Feeds,
+        order: &'a Order,
+    ) -> impl Iterator<Item = (usize, &'a Rows, &'a [usize])> {
+        feeds
+            .representative
+            .iter()
+            .enumerate()
+            .map(|(slot, &radial)| (slot, self.shared.radials[radial].rows(), order.slot(slot)))
+            .filter(|(_, rows, pairs)| rows.len() > 0 && !pairs.is_empty())
     }
 
     /// Copies the padded sums of one slot to its channels of one centre.
@@ -184,12 +200,7 @@ impl SphericalExpansion {
         for i in centers {
             let feeds = self.feeds_of(structure, i)?;
             self.sort_pairs(structure, neighbors, i, feeds, &mut work.order)?;
-            for slot in 0..feeds.representative.len() {
-                let pairs = work.order.slot(slot);
-                if pairs.is_empty() {
-                    continue;
-                }
-                let rows = self.shared.radials[feeds.representative[slot]].rows();
+            for (slot, rows, pairs) in self.busy_slots(feeds, &work.order) {
                 self.load(gradient, first + i, rows, &feeds.starts, slot, &mut work.sums, &mut work.gradient);
                 let mut pair_gradient = [[0.0; 3]; PAIRS];
                 for pairs in pairs.chunks(PAIRS) {
