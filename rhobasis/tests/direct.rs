@@ -124,6 +124,56 @@ fn a_file_keeps_every_bit_of_the_coefficients() {
 }
 
 #[test]
+fn a_file_keeps_widths_by_species_and_numbers_to_the_last_bit() {
+    let directory = tempfile::tempdir().unwrap();
+    let (rho, cov) = (directory.path().join("basis.rho"), directory.path().join("sums.cov"));
+    let mut expansion = settings(Primitive::Gto { n_max: 5 }, 2, Some(1e-6));
+    expansion.density.sigma = Sigma::PerSpecies([(1, 0.3), (6, 0.4), (7, 0.5), (8, 0.1 + 0.2)].into_iter().collect());
+    expansion.density.r_cut = 9.767_231_467_948_639 / 2.0; // a number that sloppy parsing rounds to its neighbour
+    let contraction = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+    let mut covariance = Covariance::new(&contraction).unwrap();
+    covariance.add(&molecules(), None).unwrap();
+    covariance.save(&cov).unwrap();
+    assert_eq!(Covariance::load(&cov).unwrap().settings(), covariance.settings());
+    let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(3)).unwrap();
+    basis.save(&rho).unwrap();
+    let loaded = OptimalBasis::load(&rho).unwrap();
+    assert_eq!(loaded.settings(), basis.settings());
+    assert_eq!(loaded.transform(&molecules()).unwrap(), basis.transform(&molecules()).unwrap());
+    assert!(loaded.expansion().spline_error().is_some_and(|e| e.value <= 1e-6));
+}
+
+#[test]
+fn the_first_bad_frame_is_named_whatever_the_threads_do() {
+    let expansion = settings(Primitive::Gto { n_max: 3 }, 1, Some(1e-4));
+    let mut frames = vec![naive::random_molecule(&[6, 1], 1); 600];
+    for bad in [130, 540] {
+        frames[bad].positions[0][0] = f64::NAN;
+    }
+    let evaluator = SphericalExpansion::new(&expansion, &[1, 6]).unwrap();
+    let contraction = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+    for _ in 0..5 {
+        let mut covariance = Covariance::new(&contraction).unwrap();
+        assert!(covariance.add(&frames, None).unwrap_err().to_string().contains("frame 130"));
+        assert!(evaluator.forward(&frames).unwrap_err().to_string().contains("frame 130"));
+    }
+}
+
+#[test]
+fn a_density_without_variance_or_beyond_numbers_is_refused() {
+    let refusal = |center_weight: f64| {
+        let mut expansion = settings(Primitive::Gto { n_max: 3 }, 1, Some(1e-4));
+        expansion.density.center_weight = center_weight;
+        let contraction = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+        let mut covariance = Covariance::new(&contraction).unwrap();
+        covariance.add(&[Structure::molecule(vec![6], vec![[0.0; 3]])], None).unwrap();
+        OptimalBasis::from_covariance(&covariance, Truncation::QMax(1)).unwrap_err().to_string()
+    };
+    assert!(refusal(0.0).contains("no variance"), "{}", refusal(0.0));
+    assert!(refusal(1e160).contains("overflow"), "{}", refusal(1e160));
+}
+
+#[test]
 fn the_last_knot_is_not_lost_beyond_the_sphere_of_laplacian_eigenstates() {
     // Of these numbers of knots some round step · (n − 1) to just above r_cut, where the functions are over.
     let structures = [naive::random_molecule(&[6, 1, 1], 3)];

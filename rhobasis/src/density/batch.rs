@@ -21,9 +21,13 @@ impl SphericalExpansion {
     pub fn forward(&self, structures: &[Structure]) -> Result<Equivariants> {
         let mut out = Equivariants::zeros(centers_of(structures), self.channels.clone());
         let lists = self.lists_of_large(structures)?;
-        self.forward_tasks(structures, &lists, &mut out)
+        // Results in order, so that the error is always that of the first frame.
+        let done: Vec<Result<()>> = self
+            .forward_tasks(structures, &lists, &mut out)
             .into_par_iter()
-            .try_for_each_init(|| Workspace::new(self), |work, task| self.run_task(structures, &lists, task, work))?;
+            .map_init(|| Workspace::new(self), |work, task| self.run_task(structures, &lists, task, work))
+            .collect();
+        done.into_iter().collect::<Result<()>>()?;
         Ok(out)
     }
 
@@ -37,20 +41,16 @@ impl SphericalExpansion {
         let shapes: Vec<_> = gradient.blocks.iter().map(|block| block.dim()).collect();
         self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
         let starts: Vec<usize> = offsets(structures);
-        structures
+        let adjoints: Vec<Result<Adjoint>> = structures
             .par_iter()
             .enumerate()
-            .map_init(
-                || Workspace::new(self),
-                |work, (s, structure)| {
-                    let mut neighbors = std::mem::take(&mut work.neighbors);
-                    prepare_neighbors(structure, &mut neighbors, self.density().r_cut).map_err(|e| e.at_frame(s))?;
-                    let result = self.backward_one(structure, &neighbors, gradient, starts[s]);
-                    work.neighbors = neighbors;
-                    result.map_err(|e| e.at_frame(s))
-                },
-            )
-            .collect()
+            .map_init(NeighborList::default, |neighbors, (s, structure)| {
+                prepare_neighbors(structure, neighbors, self.density().r_cut)
+                    .and_then(|()| self.backward_one(structure, neighbors, gradient, starts[s]))
+                    .map_err(|e| e.at_frame(s))
+            })
+            .collect();
+        adjoints.into_iter().collect()
     }
 
     /// [`SphericalExpansion::backward`] for one structure whose first centre is row `first` of `gradient`.
@@ -85,6 +85,14 @@ impl SphericalExpansion {
         n_centers: usize,
         blocks: &[(usize, usize, usize)],
     ) -> Result<()> {
+        if blocks.len() > self.channels.len() {
+            return Err(Error::setting(
+                name,
+                format!("{} blocks", blocks.len()),
+                format!("this expansion has l_max = {}", self.l_max()),
+                "give one block for each l",
+            ));
+        }
         for (l, channels) in self.channels.iter().enumerate() {
             let expected = (n_centers, 2 * l + 1, channels.len());
             let found = blocks.get(l);
@@ -106,13 +114,15 @@ impl SphericalExpansion {
             .par_iter()
             .enumerate()
             .map(|(s, structure)| {
-                if structure.len() <= SPLIT_ATOMS {
-                    return Ok(None);
+                if structure.len() <= SPLIT_ATOMS || structures.len() >= 4 * rayon::current_num_threads() {
+                    return Ok(None); // frames enough to keep all threads busy
                 }
                 let mut list = NeighborList::default();
                 prepare_neighbors(structure, &mut list, self.density().r_cut).map_err(|e| e.at_frame(s))?;
                 Ok(Some(list))
             })
+            .collect::<Vec<Result<_>>>()
+            .into_iter()
             .collect()
     }
 

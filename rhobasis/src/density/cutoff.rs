@@ -50,6 +50,9 @@ impl RadialScaling {
             x.powf(self.exponent - 1.0)
         };
         let u = self.rate / (self.rate + x_m1 * x);
+        if u == 0.0 {
+            return (0.0, 0.0); // so steep that (r/r0)^m overflows
+        }
         (u, -u * u * self.exponent * x_m1 / (self.rate * self.scale))
     }
 }
@@ -97,6 +100,12 @@ mod tests {
                 assert!((density.weight(r).1 - quotient).abs() < 1e-8, "r = {r}");
             }
         }
+    }
+
+    #[test]
+    fn a_scaling_so_steep_that_it_overflows_has_no_slope() {
+        let scaling = Some(RadialScaling { rate: 1.0, scale: 0.5, exponent: 400.0 });
+        assert_eq!(Density { r_cut: 6.0, scaling, ..Density::default() }.weight(5.0), (0.0, 0.0));
     }
 
     #[test]

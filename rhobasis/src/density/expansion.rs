@@ -76,7 +76,8 @@ impl SphericalExpansion {
         self.shared.spline_error
     }
 
-    /// The table through which neighbours of `species` feed centres of kind `center`; `None` without splines.
+    /// The table through which neighbours of `species` feed centres of kind `center`; `None` without splines, or where
+    /// there is no such centre or neighbour.
     pub fn table(&self, center: Option<u8>, species: u8) -> Option<&RadialTable> {
         let kind = self.kind_of[center.unwrap_or(0) as usize]?;
         let (radial, _) = self.kinds[kind].of_species[species as usize]?;
@@ -91,7 +92,11 @@ impl SphericalExpansion {
     /// `out[l]` has axes `[center, m, channel]`.
     ///
     /// # Errors
-    /// If a species of the structure is unknown, or the blocks have another shape or are not contiguous.
+    /// If a species of the structure is unknown, the list belongs to another structure, or the blocks have another shape or
+    /// are not contiguous.
+    ///
+    /// # Panics
+    /// If `work` was made for an expansion with fewer functions.
     pub fn forward_into(
         &self,
         structure: &Structure,
@@ -99,6 +104,14 @@ impl SphericalExpansion {
         out: &mut [ArrayViewMut3<f64>],
         work: &mut Workspace,
     ) -> Result<()> {
+        if neighbors.start.len() != structure.len() + 1 {
+            return Err(Error::setting(
+                "neighbors",
+                neighbors.start.len().saturating_sub(1),
+                format!("the list must be of this structure, which has {} atoms", structure.len()),
+                "update it with the structure",
+            ));
+        }
         let shapes: Vec<_> = out.iter().map(|block| block.dim()).collect();
         self.check_shape("out", structure.len(), &shapes)?;
         let mut slices = Vec::with_capacity(out.len());

@@ -36,7 +36,7 @@ pub(super) struct Feeds {
     pub representative: Vec<usize>,
 }
 
-/// Radial functions of one kind of centre: (neighbour species, integrals), and whether all feed the same channels.
+/// Radial functions of one kind of centre: (neighbour species, integrals).
 pub(crate) struct KindOfCenter {
     pub center: Option<u8>,
     pub radials: Vec<(u8, RadialSource)>,

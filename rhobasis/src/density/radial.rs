@@ -9,6 +9,7 @@
 
 use super::laplacian::Eigenstate;
 use super::primitive::Primitive;
+use super::settings::L_MAX;
 use super::{dvr, gto, laplacian};
 use crate::error::{Error, Result};
 use crate::linalg;
@@ -17,8 +18,6 @@ use crate::special::gauss_legendre::GaussLegendre;
 use ndarray::Array2;
 use std::f64::consts::PI;
 
-/// The largest angular momentum; the paper and its peers stop below it.
-pub const LARGEST_L_MAX: usize = 20;
 /// The most functions of a basis whose functions stay independent for any number.
 const LARGEST_N_MAX: usize = 500;
 /// The most quadrature nodes worth computing.
@@ -46,12 +45,12 @@ pub struct RadialIntegrals {
     offsets: Vec<usize>,
     /// DVR functions behave as 1/x at the origin.
     regular_at_origin: bool,
-    density: Density,
+    kernel: Kernel,
 }
 
 /// How the integrals follow from the functions.
 #[derive(Debug, Clone)]
-enum Density {
+enum Kernel {
     /// sigma > 0: sums over the quadrature nodes.
     Gaussian,
     /// sigma = 0, I = R, from the functions and their derivatives `[l][k, n]` on the nodes.
@@ -108,8 +107,8 @@ impl RadialIntegrals {
             let remedy = "give it in Å, for example 0.5, or 0 for the δ density";
             return Err(Error::setting("sigma", sigma, "a width is finite and not negative", remedy));
         }
-        if l_max > LARGEST_L_MAX {
-            return Err(Error::setting("l_max", l_max, "too large", format!("use l_max <= {LARGEST_L_MAX}")));
+        if l_max > L_MAX {
+            return Err(Error::setting("l_max", l_max, "too large", format!("use l_max <= {L_MAX}")));
         }
         let n_max = primitive.n_max();
         if n_max == 0 {
@@ -129,17 +128,17 @@ impl RadialIntegrals {
         if nodes.u.len() == 1 {
             nodes.u = vec![nodes.u[0].clone(); l_max + 1];
         }
-        let density = match states {
-            _ if sigma > 0.0 => Density::Gaussian,
-            Some(states) => Density::PointEigenstates { states, contraction: None },
+        let kernel = match states {
+            _ if sigma > 0.0 => Kernel::Gaussian,
+            Some(states) => Kernel::PointEigenstates { states, contraction: None },
             None => {
                 let functions = nodes.functions(0);
                 let slopes = linalg::matmul(nodes.rule.differentiation().view(), functions.view());
-                Density::PointOnNodes { functions: vec![functions; l_max + 1], slopes: vec![slopes; l_max + 1] }
+                Kernel::PointOnNodes { functions: vec![functions; l_max + 1], slopes: vec![slopes; l_max + 1] }
             }
         };
         let regular_at_origin = !matches!(primitive, Primitive::Dvr { .. });
-        Ok(RadialIntegrals { sigma, offsets: offsets(&nodes.u), nodes, regular_at_origin, density })
+        Ok(RadialIntegrals { sigma, offsets: offsets(&nodes.u), nodes, regular_at_origin, kernel })
     }
 
     /// The largest l.
@@ -170,12 +169,12 @@ impl RadialIntegrals {
             matrices.iter().zip(u).map(|(matrix, u)| linalg::matmul(matrix.view(), u.t())).collect()
         };
         let nodes = Nodes { rule: self.nodes.rule.clone(), u: contract_all(&self.nodes.u) };
-        let density = match &self.density {
-            Density::Gaussian => Density::Gaussian,
-            Density::PointOnNodes { functions, slopes } => {
-                Density::PointOnNodes { functions: contract_all(functions), slopes: contract_all(slopes) }
+        let kernel = match &self.kernel {
+            Kernel::Gaussian => Kernel::Gaussian,
+            Kernel::PointOnNodes { functions, slopes } => {
+                Kernel::PointOnNodes { functions: contract_all(functions), slopes: contract_all(slopes) }
             }
-            Density::PointEigenstates { states, contraction } => Density::PointEigenstates {
+            Kernel::PointEigenstates { states, contraction } => Kernel::PointEigenstates {
                 states: states.clone(),
                 contraction: Some(match contraction {
                     Some(before) => u.iter().zip(before).map(|(u, b)| linalg::matmul(u.view(), b.view())).collect(),
@@ -184,7 +183,7 @@ impl RadialIntegrals {
             },
         };
         let offsets = offsets(&nodes.u);
-        RadialIntegrals { sigma: self.sigma, nodes, offsets, regular_at_origin: self.regular_at_origin, density }
+        RadialIntegrals { sigma: self.sigma, nodes, offsets, regular_at_origin: self.regular_at_origin, kernel }
     }
 
     /// R_nl(x) for all n, Eq. (10), in Å^{-3/2}; zero beyond the interval of the basis. DVR functions diverge as 1/x at x = 0.
@@ -204,7 +203,7 @@ impl RadialIntegrals {
     /// Whether [`integrals`](Self::integrals) gives I/r^l and its derivative (all cases but one) or I and dI/dr themselves
     /// (sigma = 0 with functions that do not vanish as r^l: GTO).
     pub fn divided_by_r_to_the_l(&self) -> bool {
-        !matches!(self.density, Density::PointOnNodes { .. })
+        !matches!(self.kernel, Kernel::PointOnNodes { .. })
     }
 
     /// Integrals I_nl(r)/r^l, finite and exact at r = 0, and their derivatives to r, in flat (l, n) order.
@@ -219,7 +218,7 @@ impl RadialIntegrals {
         values.fill(0.0);
         derivatives.fill(0.0);
         let rule = &self.nodes.rule;
-        if matches!(self.density, Density::Gaussian) {
+        if matches!(self.kernel, Kernel::Gaussian) {
             self.gaussian_integrals(r, values, derivatives);
             return;
         }
@@ -229,13 +228,13 @@ impl RadialIntegrals {
         for l in 0..=self.l_max() {
             let here = self.offset(l)..self.offset(l + 1);
             let (values, derivatives) = (&mut values[here.clone()], &mut derivatives[here]);
-            match &self.density {
-                Density::Gaussian => {}
-                Density::PointOnNodes { functions, slopes } => {
+            match &self.kernel {
+                Kernel::Gaussian => {}
+                Kernel::PointOnNodes { functions, slopes } => {
                     values.copy_from_slice(&rule.interpolate(functions[l].view(), r));
                     derivatives.copy_from_slice(&rule.interpolate(slopes[l].view(), r));
                 }
-                Density::PointEigenstates { states, contraction } => {
+                Kernel::PointEigenstates { states, contraction } => {
                     for (n, state) in states[l].iter().enumerate() {
                         let (value, derivative) = state.over_power(l, r);
                         match contraction {
@@ -262,7 +261,7 @@ impl RadialIntegrals {
         let l_max = self.l_max();
         let inverse = 1.0 / (self.sigma * self.sigma);
         let prefactor = 4.0 * PI * (2.0 * PI * self.sigma * self.sigma).powf(-1.5);
-        let mut kappa = [0.0; LARGEST_L_MAX + 2];
+        let mut kappa = [0.0; L_MAX + 2];
         let rule = &self.nodes.rule;
         for (k, (&x, &w)) in rule.nodes.iter().zip(&rule.weights).enumerate() {
             let exponent = 0.5 * inverse * (x - r).powi(2);

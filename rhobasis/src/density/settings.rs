@@ -19,7 +19,13 @@ pub enum Sigma {
     /// The same for every species, in Å.
     Same(f64),
     /// By atomic number of the neighbour, in Å.
-    PerSpecies(BTreeMap<u8, f64>),
+    PerSpecies(#[serde(deserialize_with = "by_number")] BTreeMap<u8, f64>),
+}
+
+/// Keys of a JSON object are texts; behind an untagged enum, serde does not turn them into numbers by itself.
+fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<BTreeMap<u8, f64>, D::Error> {
+    let by_text = BTreeMap::<String, f64>::deserialize(deserializer)?;
+    by_text.into_iter().map(|(z, sigma)| Ok((z.parse().map_err(serde::de::Error::custom)?, sigma))).collect()
 }
 
 impl Sigma {

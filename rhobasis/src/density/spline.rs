@@ -44,8 +44,9 @@ impl Rows {
     /// Spreads numbers in the flat order (l, n) of [`RadialIntegrals`] over a padded row.
     pub fn pad(&self, flat: &[f64], row: &mut [f64]) {
         let mut start = 0;
-        for (&count, &offset) in self.counts.iter().zip(&self.offsets) {
-            row[offset..offset + count].copy_from_slice(&flat[start..start + count]);
+        for (&count, place) in self.counts.iter().zip(self.offsets.windows(2)) {
+            row[place[0]..place[0] + count].copy_from_slice(&flat[start..start + count]);
+            row[place[0] + count..place[1]].fill(0.0);
             start += count;
         }
     }
@@ -54,7 +55,8 @@ impl Rows {
 /// Largest errors of a table, found on a grid 8 times finer than its knots.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SplineError {
-    /// Of I, relative to the largest |I| of its channel on \[0, r_cut\].
+    /// Of I, relative to the largest |I| of its channel on \[0, r_cut\], beyond the rounding of the integrals themselves
+    /// (1e-14 of the largest of all channels).
     pub value: f64,
     /// Of dI/dr, times r_cut, relative to the same.
     pub derivative: f64,
@@ -214,6 +216,14 @@ pub fn tabulate(integrals: &[RadialIntegrals], r_cut: f64, accuracy: f64) -> Res
             let here = table.error(exact, r_cut);
             error.value = error.value.max(here.value);
             error.derivative = error.derivative.max(here.derivative);
+        }
+        if let Some(table) = tables.iter().find(|t| t.data.iter().any(|x| !x.is_finite())) {
+            return Err(Error::setting(
+                "r_cut",
+                r_cut,
+                format!("a radial integral of {} functions is not finite", table.rows.counts.iter().sum::<usize>()),
+                "use a larger sigma, or a smaller l_max",
+            ));
         }
         if error.value <= accuracy {
             return Ok((tables, error));

@@ -149,7 +149,7 @@ fn reduce(cell: &[Vec3; 3], periodic: [bool; 3]) -> Option<([Vec3; 3], [[i64; 3]
             let mut trials = vec![(-steps(p) as i64, 0), (0, -steps(q) as i64)];
             trials.extend(signs(p).iter().flat_map(|&s| signs(q).map(|t| (s, t))));
             for (s, t) in trials {
-                if s.abs().max(t.abs()) >= MAX_SHIFT {
+                if s.unsigned_abs().max(t.unsigned_abs()) >= MAX_SHIFT.unsigned_abs() {
                     return None;
                 }
                 let trial: [i64; 3] = std::array::from_fn(|m| turn[k][m] + s * turn[p][m] + t * turn[q][m]);

@@ -120,7 +120,7 @@ impl OptimalBasis {
         let mut warnings = Vec::new();
         let mut kinds = Vec::new();
         for kind in covariance.kinds() {
-            let mut blocks = diagonalise(covariance, mixing, kind, &species);
+            let mut blocks = diagonalise(covariance, mixing, kind, &species)?;
             let counts = truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
             for (block, count) in blocks.iter_mut().zip(counts) {
                 if let Truncation::QMax(q) = truncation {
@@ -132,6 +132,14 @@ impl OptimalBasis {
                 block.contraction.truncate(count);
             }
             kinds.push(KindOfBasis { center: kind, n_centers: covariance.n_centers(kind), blocks });
+        }
+        if kinds.iter().flat_map(|k| &k.blocks).all(|b| b.contraction.u.nrows() == 0) {
+            return Err(Error::setting(
+                "structures",
+                covariance.n_structures(),
+                "their density has no variance at all",
+                "check weights and center_weight, or add structures whose atoms have neighbours",
+            ));
         }
         let settings = BasisSettings { expansion, mixing, center_specific, truncation };
         let expansion = contracted_expansion(&settings, &species, &kinds)?;
@@ -211,10 +219,13 @@ impl OptimalBasis {
     /// RV(q) = 1 − Σ_{a,l} Σ_{q′ ≤ q} λ_q′ / Σ_{a,l} Σ_q′ λ_q′
     /// ```
     ///
-    /// Centre-specific bases: `center` names one kind, or `None` averages over all centres.
+    /// Centre-specific bases: `center` names one kind, or `None` averages over all centres. Empty if there is no such kind.
     pub fn residual_variance(&self, center: Option<u8>) -> Vec<f64> {
         let kinds = self.kinds.iter().filter(|k| center.is_none() || k.center == center);
         let mut by_q: Vec<f64> = Vec::new();
+        if !self.kinds.iter().any(|k| center.is_none() || k.center == center) {
+            return by_q;
+        }
         for kind in kinds {
             for block in &kind.blocks {
                 let eigenvalues = &block.contraction.eigenvalues;
@@ -259,32 +270,45 @@ impl OptimalBasis {
     /// As [`OptimalBasis::radial_integrals`].
     pub fn radial_functions(&self, center: Option<u8>, species: u8, l: usize, x: &[f64]) -> Result<Array2<f64>> {
         let integrals = self.radial_integrals(center, species)?;
+        if l > integrals.l_max() {
+            let problem = format!("this basis ends at l_max = {}", integrals.l_max());
+            return Err(Error::setting("l", l, problem, "use a smaller l"));
+        }
         let rows: Vec<f64> = x.iter().flat_map(|&x| integrals.functions(l, x)).collect();
         Ok(Array2::from_shape_vec((x.len(), integrals.n_functions(l)), rows).expect("one row for each x"))
     }
 }
 
-fn diagonalise(covariance: &Covariance, mixing: Mixing, kind: Option<u8>, species: &[u8]) -> Vec<ContractionBlock> {
+fn diagonalise(
+    covariance: &Covariance,
+    mixing: Mixing,
+    kind: Option<u8>,
+    species: &[u8],
+) -> Result<Vec<ContractionBlock>> {
     let l_max = covariance.settings().expansion.l_max;
-    match mixing {
-        Mixing::Combined => (0..=l_max)
-            .map(|l| ContractionBlock {
-                species: None,
-                l,
-                contraction: Contraction::of(&covariance.matrix(kind, l, species)),
-            })
-            .collect(),
-        Mixing::PerSpecies => species
-            .iter()
-            .flat_map(|&z| {
-                (0..=l_max).map(move |l| ContractionBlock {
-                    species: Some(z),
-                    l,
-                    contraction: Contraction::of(&covariance.matrix(kind, l, &[z])),
-                })
-            })
-            .collect(),
+    let owners: Vec<Option<u8>> = match mixing {
+        Mixing::Combined => vec![None],
+        Mixing::PerSpecies => species.iter().map(|&z| Some(z)).collect(),
+    };
+    let mut blocks = Vec::new();
+    for owner in owners {
+        for l in 0..=l_max {
+            let c = match owner {
+                None => covariance.matrix(kind, l, species),
+                Some(z) => covariance.matrix(kind, l, &[z]),
+            };
+            if c.iter().any(|x| !x.is_finite()) {
+                return Err(Error::setting(
+                    "covariance",
+                    format!("l = {l}"),
+                    "a sum of squares has overflowed",
+                    "scale the weights or center_weight down",
+                ));
+            }
+            blocks.push(ContractionBlock { species: owner, l, contraction: Contraction::of(&c) });
+        }
     }
+    Ok(blocks)
 }
 
 /// The direct evaluation of Eqs. (8), (13) for these contractions.

@@ -176,7 +176,11 @@ fn stored_expansion(
     for kind in kinds {
         let mut radials = Vec::new();
         for &z in species {
-            let divided = powers.get(&z).map(String::as_str) == Some("l");
+            let divided = match powers.get(&z).map(String::as_str) {
+                Some("l") => true,
+                Some("0") => false,
+                other => return Err(damaged(format!("table_power of species {z} is {other:?}, not l or 0"))),
+            };
             let mut arrays: Vec<Array3<f64>> = Vec::new();
             for l in 0..=settings.expansion.l_max {
                 let name = format!("{}table/{z}/l{l}", prefix(kind.center));

@@ -15,7 +15,7 @@ pub enum Truncation {
     #[serde(rename = "q_max")]
     QMax(usize),
     /// The fewest channels over all (a, l) that keep this fraction of the variance: the largest eigenvalues of all blocks
-    /// together, down to one common level.
+    /// together, down to one common level (for each kind of centre, where each has its own).
     #[serde(rename = "retain")]
     Retain(f64),
 }

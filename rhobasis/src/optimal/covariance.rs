@@ -120,7 +120,7 @@ impl Covariance {
         self.template.channels()[l].iter().filter(|c| c.species == self.template.species()[0]).count()
     }
 
-    /// Adds structures, in parallel over blocks of 64; `weights` holds one non-negative number for each centre (Eq. 21).
+    /// Adds structures, in parallel; `weights` holds one non-negative number for each centre (Eq. 21).
     ///
     /// # Errors
     /// For the first structure that is refused, named by its index since the accumulator was made; nothing of this call is
@@ -142,28 +142,25 @@ impl Covariance {
         while s < structures.len() {
             let end = structures.len().min(s + BLOCK - (before + s) % BLOCK);
             let n: usize = structures[s..end].iter().map(Structure::len).sum();
-            pieces.push((before + s, &structures[s..end], weights.map(|w| &w[center..center + n])));
+            let weights = weights.map(|w| &w[center..center + n]);
+            pieces.push(Piece { first: before + s, structures: &structures[s..end], weights });
             (s, center) = (end, center + n);
         }
-        let open = self.open.clone();
-        let blocks: Vec<Sums> = pieces
-            .into_par_iter()
-            .enumerate()
-            .map_init(
-                || Workspace::new(&self.template),
-                |work, (k, (first, structures, weights))| {
-                    // The first piece goes on with the block that the call before left open.
-                    let mut sums = if k == 0 { open.clone() } else { Sums::new() };
-                    let mut center = 0;
-                    for (s, structure) in structures.iter().enumerate() {
-                        let weights = weights.map(|w| &w[center..center + structure.len()]);
-                        self.add_one(structure, weights, &mut sums, work).map_err(|e| e.at_frame(first + s))?;
-                        center += structure.len();
-                    }
-                    Ok(sums)
-                },
-            )
-            .collect::<Result<_>>()?;
+        // The first block goes on where the call before left it open.
+        let start = |k: usize| if k == 0 { self.open.clone() } else { Sums::new() };
+        let blocks: Vec<Result<Sums>> = if pieces.len() >= 2 * rayon::current_num_threads() {
+            let work = || Workspace::new(&self.template);
+            let block = |work: &mut Workspace, (k, piece): (usize, Piece)| {
+                let mut sums = start(k);
+                piece.structures().try_for_each(|one| self.add_one(one, &mut sums, work))?;
+                Ok(sums)
+            };
+            pieces.into_par_iter().enumerate().map_init(work, block).collect()
+        } else {
+            // Too few blocks for the threads: structures in parallel, added one by one all the same.
+            pieces.into_iter().enumerate().map(|(k, piece)| self.add_block(piece, start(k))).collect()
+        };
+        let blocks: Vec<Sums> = blocks.into_iter().collect::<Result<_>>()?;
         let n_blocks = blocks.len();
         for (k, sums) in blocks.into_iter().enumerate() {
             self.open = sums;
@@ -176,7 +173,26 @@ impl Covariance {
         Ok(())
     }
 
-    fn add_one(
+    /// A block whose structures are expanded in parallel; the same bits as adding them one after the other.
+    fn add_block(&self, piece: Piece, mut sums: Sums) -> Result<Sums> {
+        let structures: Vec<_> = piece.structures().collect();
+        let work = || Workspace::new(&self.template);
+        let alone = |work: &mut Workspace, one: &One| {
+            let mut sums = Sums::new();
+            self.add_one(*one, &mut sums, work).map(|()| sums)
+        };
+        let parts: Vec<Result<Sums>> = structures.par_iter().map_init(work, alone).collect();
+        for part in parts {
+            add_sums(&mut sums, &part?);
+        }
+        Ok(sums)
+    }
+
+    fn add_one(&self, one: One, sums: &mut Sums, work: &mut Workspace) -> Result<()> {
+        self.add_structure(one.structure, one.weights, sums, work).map_err(|e| e.at_frame(one.frame))
+    }
+
+    fn add_structure(
         &self,
         structure: &Structure,
         weights: Option<&[f64]>,
@@ -187,8 +203,13 @@ impl Covariance {
         prepare_neighbors(structure, &mut neighbors, self.template.density().r_cut)?;
         let species = species_of(std::slice::from_ref(structure));
         let Some(expansion) = self.template.for_species(&species) else {
-            let missing = species.iter().find(|z| !self.template.species().contains(z)).expect("one is missing");
-            return Err(self.settings.expansion.density.sigma.of(*missing).expect_err("no width for this species"));
+            let atom = structure.species.iter().position(|z| !self.template.species().contains(z));
+            let missing = symbol(atom.map_or(0, |i| structure.species[i]));
+            return Err(Error::structure(
+                atom,
+                format!("sigma has no width for {missing} (only for {})", symbols(self.template.species())),
+                "add this species to sigma, or give one number for all",
+            ));
         };
         let n_atoms = structure.len();
         let mut blocks: Vec<ndarray::Array3<f64>> = expansion
@@ -289,6 +310,34 @@ impl Covariance {
             }
         }
         c
+    }
+}
+
+/// Consecutive structures of one block.
+struct Piece<'a> {
+    /// Index of the first since the accumulator was made.
+    first: usize,
+    structures: &'a [Structure],
+    weights: Option<&'a [f64]>,
+}
+
+/// One structure, its index, and the weights of its centres.
+#[derive(Clone, Copy)]
+struct One<'a> {
+    frame: usize,
+    structure: &'a Structure,
+    weights: Option<&'a [f64]>,
+}
+
+impl<'a> Piece<'a> {
+    fn structures(&self) -> impl Iterator<Item = One<'a>> + use<'a> {
+        let (first, weights) = (self.first, self.weights);
+        let mut center = 0;
+        self.structures.iter().enumerate().map(move |(s, structure)| {
+            let mine = center..center + structure.len();
+            center = mine.end;
+            One { frame: first + s, structure, weights: weights.map(|w| &w[mine]) }
+        })
     }
 }
 
