@@ -43,6 +43,13 @@ def find_data(name: str) -> str:
     raise SystemExit(f"{file} is in neither of {', '.join(map(str, folders))}: set RHOBASIS_DATA, or give --data")
 
 
+def need(species: str, arguments: argparse.Namespace) -> None:
+    """Ends with a message where the data has no such atoms among its first frames."""
+    first = rb.read(arguments.data if "@" in Path(arguments.data).name else f"{arguments.data}@:200")
+    if not any(species in atoms.get_chemical_symbols() for atoms in first):
+        raise SystemExit(f"{arguments.data} has no {species} atoms, which this figure is about: give other --data")
+
+
 def fit(basis: rb.OptimalBasis, arguments: argparse.Namespace) -> rb.OptimalBasis:
     """The basis fitted to the data, kept in a file: a run that was stopped goes on where it was."""
     file = Path(arguments.data if os.path.exists(arguments.data) else arguments.data.rpartition("@")[0])

@@ -7,7 +7,7 @@ import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, arguments, fit, save
+from common import Claims, arguments, fit, need, save
 
 import rhobasis as rb
 
@@ -27,6 +27,7 @@ PRESETS = {
     },
 }
 args = arguments(__doc__.splitlines()[0], PRESETS)
+need("Si", args)
 claims = Claims("fig1", args, r_cut=R_CUT, sigma=SIGMA, l_max=L_MAX, cutoff_width=WIDTH)
 
 # Gauss-Legendre nodes on [0, 5 r_cut], where the Gaussian-type orbitals live; the DVR functions end at r_cut + 3 sigma.

@@ -10,7 +10,7 @@ import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, arguments, fit, save
+from common import Claims, arguments, fit, need, save
 
 import rhobasis as rb
 
@@ -35,6 +35,7 @@ PRESETS = {
     },
 }
 args = arguments(__doc__.splitlines()[0], PRESETS)
+need("C", args)
 claims = Claims("fig2", args, n_ref=N_REF, l_max=L_MAX, cutoff_width=0.5, settings=[s[:3] for s in args.settings])
 print(f"Fig. 2 ({args.preset}): {args.data}")
 

@@ -68,7 +68,11 @@ impl Features {
         };
         writeln!(out, "{}: {shape}", plural(n_centers, "centre"))?;
         writeln!(out, "wrote {}", self.output.display())?;
-        writeln!(out, "next: python -c \"import numpy; X = numpy.load('{}'); print(X)\"", self.output.display())?;
+        writeln!(
+            out,
+            "next: python -c \"import numpy; X = numpy.load('{}'); print(X['l0'].shape)\"",
+            self.output.display()
+        )?;
         Ok(())
     }
 

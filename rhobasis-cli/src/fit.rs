@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, SourceFile};
+use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
 use crate::failure::{Failure, Outcome};
@@ -65,14 +66,15 @@ impl Fit {
         }
         writeln!(out)?;
         writeln!(out, "wrote {}", self.output.display())?;
-        self.next_command(out)?;
+        self.next_command(&basis, out)?;
         Ok(())
     }
 
-    fn next_command(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn next_command(&self, basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
         let rho = self.output.display();
         let svg = self.output.with_extension("svg");
-        writeln!(out, "next: rhobasis show {rho} --plot {}", svg.display())
+        let center = basis.kinds()[0].center.map_or(String::new(), |z| format!(" --center {}", symbol(z)));
+        writeln!(out, "next: rhobasis show {rho} --plot {}{center}", svg.display())
     }
 }
 

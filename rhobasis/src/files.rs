@@ -65,7 +65,7 @@ impl Archive {
     /// # Errors
     /// If the file is missing, damaged, of another kind, or from a newer version.
     pub fn read(path: &Path, kind: &str, format_version: u32) -> Result<Self> {
-        Self::decode(&fs::read(path).map_err(|e| Error::io(path, e))?, path, kind, format_version)
+        Self::decode(&read(path)?, path, kind, format_version)
     }
 
     /// [`Archive::read`] from bytes at hand; `path` names their origin in errors.
@@ -130,6 +130,15 @@ impl Archive {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::file(path, "no such file", "check the path, or make one with rhobasis fit")
+        }
+        _ => Error::io(path, e),
+    })
+}
+
 /// Writes a file through a temporary name in the same folder, renamed when complete.
 ///
 /// # Errors
@@ -147,7 +156,10 @@ pub fn write_atomically(
     };
     attempt().map_err(|e| {
         let _ = fs::remove_file(&temporary); // it may never have been made
-        Error::io(path, e)
+        match e.kind() {
+            std::io::ErrorKind::NotFound => Error::file(path, "its folder does not exist", "make the folder first"),
+            _ => Error::io(path, e),
+        }
     })
 }
 

@@ -164,7 +164,7 @@ impl ExpansionSettings {
                 "spline_accuracy",
                 accuracy,
                 "must lie between 1e-12 and 1e-2",
-                "1e-8 is the default; leave the spline out for exact integrals",
+                "1e-8 is the default; exact integrals: None in Python, `exact` on the command line",
             )),
             _ => Ok(()),
         }
