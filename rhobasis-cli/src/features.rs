@@ -68,11 +68,9 @@ impl Features {
         };
         writeln!(out, "{}: {shape}", plural(n_centers, "centre"))?;
         writeln!(out, "wrote {}", self.output.display())?;
-        writeln!(
-            out,
-            "next: python -c \"import numpy; X = numpy.load('{}'); print(X['l0'].shape)\"",
-            self.output.display()
-        )?;
+        let show = if self.output.extension().is_some_and(|e| e == "npz") { "['l0']" } else { "" };
+        let file = self.output.display();
+        writeln!(out, "next: python -c \"import numpy; print(numpy.load('{file}'){show}.shape)\"")?;
         Ok(())
     }
 
