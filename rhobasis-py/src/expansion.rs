@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Array3};
 use numpy::{IntoPyArray, PyArray2, PyArray3};
 use pyo3::prelude::*;
+use rhobasis::Error;
 use rhobasis::density::{Equivariants, ExpansionSettings, RadialIntegrals, SphericalExpansion, centers_of};
 
 use crate::refuse;
@@ -84,13 +85,24 @@ impl Expansion {
     }
 }
 
+fn distances(r: &Bound<'_, PyAny>) -> PyResult<Array1<f64>> {
+    let r: Array1<f64> = reals("r", "distances in a one-dimensional array", r)?;
+    match r.iter().position(|r| !(r.is_finite() && *r >= 0.0)) {
+        None => Ok(r),
+        Some(i) => {
+            let problem = format!("element {i} is no distance");
+            Err(refuse(Error::setting("r", r[i], problem, "give finite numbers that are not negative, in Å")))
+        }
+    }
+}
+
 /// R_q(x) for each l: `[x, q]`.
 pub(crate) fn radial_functions<'py>(
     py: Python<'py>,
     radial: &RadialIntegrals,
     x: &Bound<'py, PyAny>,
 ) -> PyResult<Tables<'py>> {
-    let x: Array1<f64> = reals("r", "distances in a one-dimensional array", x)?;
+    let x = distances(x)?;
     let tables: Vec<Array2<f64>> = py.detach(|| {
         let table = |l| {
             let mut table = Array2::zeros((x.len(), radial.n_functions(l)));
@@ -110,7 +122,7 @@ pub(crate) fn radial_integrals<'py>(
     radial: &RadialIntegrals,
     r: &Bound<'py, PyAny>,
 ) -> PyResult<(Tables<'py>, Tables<'py>)> {
-    let r: Array1<f64> = reals("r", "distances in a one-dimensional array", r)?;
+    let r = distances(r)?;
     let (values, derivatives) = py.detach(|| {
         let n = radial.offset(radial.l_max() + 1);
         let (mut values, mut derivatives) = (Array2::zeros((r.len(), n)), Array2::zeros((r.len(), n)));

@@ -7,12 +7,11 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::Error;
-use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, SourceFile, Truncation};
+use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, SourceFile};
 
 use crate::expansion::{Adjoints, Coefficients, Tables, backward, forward, radial_functions, radial_integrals};
 use crate::refuse;
-use crate::settings::{self, count, number};
+use crate::settings;
 use crate::structure::{Frames, reals};
 
 /// Accumulates the covariance of the density coefficients.
@@ -23,16 +22,25 @@ pub(crate) struct Covariance {
 
 #[pymethods]
 impl Covariance {
-    /// From an object with density, primitive, l_max, spline_accuracy, mixing and center_specific.
+    /// From an object with density, primitive, l_max, spline_accuracy, mixing, center_specific, q_max and retain; the
+    /// last two are only checked, before any work is done.
     #[new]
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = settings.py();
+        let truncation = settings::truncation(settings)?;
         let settings = CovarianceSettings {
             expansion: settings::expansion(settings)?,
             mixing: settings::mixing(&settings.getattr("mixing")?)?,
             center_specific: settings.getattr("center_specific")?.is_truthy()?,
         };
         let inner = py.detach(|| optimal::Covariance::new(&settings)).map_err(refuse)?;
+        let n_max = (0..=settings.expansion.l_max).map(|l| inner.n_functions(l)).max().unwrap_or(0);
+        match settings.mixing {
+            Mixing::PerSpecies => truncation.validate(n_max, "per species"),
+            // The species are known at the end only: here, what no set of species allows.
+            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
+        }
+        .map_err(refuse)?;
         Ok(Covariance { inner: Mutex::new(inner) })
     }
 
@@ -49,23 +57,14 @@ impl Covariance {
         .map_err(|(e, first)| frames.refuse(e, first))
     }
 
-    /// Diagonalises; `files` are (path, frames, sha256).
+    /// Diagonalises, and keeps what `q_max` and `retain` of `settings` say; `files` are (path, frames, sha256).
     fn basis(
         &self,
         py: Python<'_>,
-        q_max: &Bound<'_, PyAny>,
-        retain: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyAny>,
         files: Vec<(String, usize, String)>,
     ) -> PyResult<Basis> {
-        let truncation = match (q_max.is_none(), retain.is_none()) {
-            (false, true) => Truncation::QMax(count("q_max", q_max)?),
-            (true, false) => Truncation::Retain(number("retain", retain)?),
-            (true, true) => Truncation::Retain(1.0),
-            (false, false) => {
-                let problem = "q_max and retain both say how many channels to keep";
-                return Err(refuse(Error::setting("retain", retain.repr()?, problem, "give one of the two")));
-            }
-        };
+        let truncation = settings::truncation(settings)?;
         let files = files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect();
         py.detach(|| {
             let covariance = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
-use rhobasis::optimal::Mixing;
+use rhobasis::optimal::{Mixing, Truncation};
 use rhobasis::{Error, structure};
 
 use crate::refuse;
@@ -57,8 +57,16 @@ fn sigma(value: &Bound<'_, PyAny>) -> PyResult<Sigma> {
             value.extract().map_err(|_| wrong_type("sigma", "a number, or a dict from species to number", value));
         return Ok(Sigma::Same(width?));
     };
-    let widths = map.iter().map(|(z, width)| Ok((species("sigma", &z)?, number("sigma", &width)?)));
-    Ok(Sigma::PerSpecies(widths.collect::<PyResult<BTreeMap<_, _>>>()?))
+    let mut widths = BTreeMap::new();
+    for (key, width) in map.iter() {
+        let z = species("sigma", &key)?;
+        if widths.insert(z, number("sigma", &width)?).is_some() {
+            let symbol = structure::SYMBOLS[usize::from(z)];
+            let problem = "this species is given twice, by symbol and by number";
+            return Err(refuse(Error::setting("sigma", format!("{symbol} {width}"), problem, "leave one of them out")));
+        }
+    }
+    Ok(Sigma::PerSpecies(widths))
 }
 
 fn density(value: &Bound<'_, PyAny>) -> PyResult<Density> {
@@ -111,6 +119,20 @@ pub(crate) fn mixing(value: &Bound<'_, PyAny>) -> PyResult<Mixing> {
         "per-species" => Ok(Mixing::PerSpecies),
         "combined" => Ok(Mixing::Combined),
         _ => Err(refuse(Error::setting("mixing", text, "is unknown", "use per-species or combined"))),
+    }
+}
+
+/// How many channels to keep, from `q_max` and `retain` of an object, of which one at most is given.
+pub(crate) fn truncation(of: &Bound<'_, PyAny>) -> PyResult<Truncation> {
+    let (q_max, retain) = (of.getattr("q_max")?, of.getattr("retain")?);
+    match (q_max.is_none(), retain.is_none()) {
+        (false, true) => Ok(Truncation::QMax(count("q_max", &q_max)?)),
+        (true, false) => Ok(Truncation::Retain(number("retain", &retain)?)),
+        (true, true) => Ok(Truncation::Retain(1.0)),
+        (false, false) => {
+            let problem = "q_max and retain both say how many channels to keep";
+            Err(refuse(Error::setting("retain", retain.repr()?, problem, "give one of the two")))
+        }
     }
 }
 

@@ -100,6 +100,13 @@ impl Frames {
         Ok(Frames::new(chosen.iter().map(|&i| self.all[i].clone()).collect(), origins))
     }
 
+    /// From what `parts` gives of each frame.
+    #[staticmethod]
+    fn from_parts(parts: Vec<Bound<'_, PyTuple>>) -> PyResult<Self> {
+        let structures = parts.iter().enumerate().map(|(index, parts)| from_parts(parts, index));
+        Ok(Frames::new(structures.collect::<PyResult<_>>()?, None))
+    }
+
     /// (numbers, positions, cell, pbc, info, arrays) of one frame.
     fn parts<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyTuple>> {
         let structure =
@@ -208,7 +215,15 @@ impl Reader {
 
 /// Stores the labels that `options` names as `energy`, `forces` and `stress`.
 fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobasis::Result<()> {
+    for key in [&options.energy_key, &options.stress_key, &options.virial_key] {
+        if !key.is_empty() && structure.get(key).is_none() {
+            return Err(no_label(key, structure.info.iter().map(|(name, _)| name.as_str())));
+        }
+    }
     let extxyz::Labels { energy, forces, stress } = extxyz::labels(structure, options)?;
+    if !options.force_key.is_empty() && forces.is_none() {
+        return Err(no_label(&options.force_key, structure.columns.iter().map(|c| c.name.as_str())));
+    }
     if let Some(energy) = energy {
         set_info(structure, "energy", Value::Real(energy));
     }
@@ -219,6 +234,16 @@ fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobas
         set_info(structure, "stress", Value::Reals(stress.as_flattened().to_vec(), vec![3, 3]));
     }
     Ok(())
+}
+
+fn no_label<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let known = known.collect::<Vec<_>>().join(" ");
+    let remedy = if known.is_empty() {
+        "the frame has none such; leave the key out, or the frame".to_string()
+    } else {
+        format!("the frame has {known}; name one of these, or leave the key or the frame out")
+    };
+    Error::structure(None, format!("there is no '{key}'"), remedy)
 }
 
 fn set_info(structure: &mut Structure, key: &str, value: Value) {
@@ -243,13 +268,7 @@ fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
     let positions = arrays.get_item(intern!(py, "positions"))?.ok_or_else(none)?;
     let cell = atoms.getattr(intern!(py, "cell")).and_then(|c| c.getattr(intern!(py, "array"))).map_err(|_| none())?;
     let pbc = atoms.getattr(intern!(py, "pbc")).map_err(|_| none())?;
-    let mut structure = Structure { species: atomic_numbers(&numbers, index)?, ..Structure::default() };
-    matrix(&positions, "positions", |x| {
-        structure.positions = x.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect();
-    })?;
-    matrix(&cell, "cell", |x| {
-        x.rows().into_iter().zip(&mut structure.cell).for_each(|(from, to)| *to = [from[0], from[1], from[2]]);
-    })?;
+    let mut structure = geometry(&numbers, &positions, &cell, index)?;
     match pbc.extract::<PyReadonlyArray1<'_, bool>>() {
         Ok(pbc) => pbc.as_array().iter().zip(&mut structure.pbc).for_each(|(from, to)| *to = *from),
         Err(_) => structure.pbc = pbc.extract()?,
@@ -257,6 +276,33 @@ fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
     if structure.positions.len() != structure.species.len() {
         structure.validate().map_err(|e| refuse(e.at_frame(index)))?;
     }
+    Ok(structure)
+}
+
+/// Species, positions and cell.
+fn geometry(
+    numbers: &Bound<'_, PyAny>,
+    positions: &Bound<'_, PyAny>,
+    cell: &Bound<'_, PyAny>,
+    index: usize,
+) -> PyResult<Structure> {
+    let mut structure = Structure { species: atomic_numbers(numbers, index)?, ..Structure::default() };
+    matrix(positions, "positions", |x| {
+        structure.positions = x.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect();
+    })?;
+    matrix(cell, "cell", |x| {
+        x.rows().into_iter().zip(&mut structure.cell).for_each(|(from, to)| *to = [from[0], from[1], from[2]]);
+    })?;
+    Ok(structure)
+}
+
+/// The frame of which `Frames.parts` made these.
+fn from_parts(parts: &Bound<'_, PyTuple>, index: usize) -> PyResult<Structure> {
+    let get = |i| parts.get_item(i);
+    let mut structure = geometry(&get(0)?, &get(1)?, &get(2)?, index)?;
+    structure.pbc = get(3)?.extract()?;
+    add_info(&mut structure, &get(4)?)?;
+    add_columns(&mut structure, &get(5)?)?;
     Ok(structure)
 }
 
@@ -304,22 +350,9 @@ pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, dtype: &str) -> PyResult<
 
 /// info, arrays, and the results of a calculator, as ASE writes them.
 fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>) -> PyResult<()> {
+    add_info(structure, &atoms.getattr("info")?)?;
+    add_columns(structure, &atoms.getattr("arrays")?)?;
     let n_atoms = structure.len();
-    let info = atoms.getattr("info")?;
-    for (key, value) in info.cast::<PyDict>().map_err(PyErr::from)?.iter() {
-        let key: String = key.extract().map_err(|_| wrong_type("a key of info", "text", &key))?;
-        let value = from_python(&value).ok_or_else(|| wrong_type(&format!("info[{key:?}]"), VALUES, &value))?;
-        set_info(structure, &key, value);
-    }
-    let arrays = atoms.getattr("arrays")?;
-    for (name, value) in arrays.cast::<PyDict>().map_err(PyErr::from)?.iter() {
-        let name: String = name.extract()?;
-        if name != "numbers" && name != "positions" {
-            let (width, data) = column(&value, n_atoms)
-                .ok_or_else(|| wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value))?;
-            set_column(structure, &name, width, data);
-        }
-    }
     let calculator = atoms.getattr("calc")?;
     let Ok(results) = calculator.getattr("results") else { return Ok(()) };
     for (name, value) in results.cast::<PyDict>().map_err(PyErr::from)?.iter() {
@@ -333,6 +366,28 @@ fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>) -> PyResult<(
                 }
             }
             _ => {} // what ASE's writer passes over too
+        }
+    }
+    Ok(())
+}
+
+fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>) -> PyResult<()> {
+    for (key, value) in info.cast::<PyDict>().map_err(PyErr::from)?.iter() {
+        let key: String = key.extract().map_err(|_| wrong_type("a key of info", "text", &key))?;
+        let value = from_python(&value).ok_or_else(|| wrong_type(&format!("info[{key:?}]"), VALUES, &value))?;
+        set_info(structure, &key, value);
+    }
+    Ok(())
+}
+
+fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
+    let n_atoms = structure.len();
+    for (name, value) in arrays.cast::<PyDict>().map_err(PyErr::from)?.iter() {
+        let name: String = name.extract()?;
+        if name != "numbers" && name != "positions" {
+            let (width, data) = column(&value, n_atoms)
+                .ok_or_else(|| wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value))?;
+            set_column(structure, &name, width, data);
         }
     }
     Ok(())

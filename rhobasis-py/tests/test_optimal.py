@@ -1,5 +1,6 @@
 """The optimal basis through Python."""
 
+import copy
 import itertools
 import pathlib
 import pickle
@@ -41,7 +42,7 @@ def two_steps(basis, frames):
     return result
 
 
-@pytest.mark.filterwarnings("ignore:l = ")
+@pytest.mark.filterwarnings("ignore:.* fewer channels than asked")
 @pytest.mark.parametrize(("mixing", "center_specific"), KINDS)
 def test_eqs_8_13_direct_coefficients_equal_contracted_primitive_ones(mixing, center_specific, molecules):
     basis = basis_of(mixing=mixing, center_specific=center_specific).fit(molecules)
@@ -50,7 +51,7 @@ def test_eqs_8_13_direct_coefficients_equal_contracted_primitive_ones(mixing, ce
         assert np.abs(a - b).max() < 1e-7 * np.abs(b).max()
 
 
-@pytest.mark.filterwarnings("ignore:l = ")
+@pytest.mark.filterwarnings("ignore:.* fewer channels than asked")
 @pytest.mark.parametrize(("mixing", "center_specific"), KINDS)
 def test_chunks_files_pickles_and_saved_bases_have_the_same_bits(mixing, center_specific, molecules):
     frames = molecules * 17  # more than two blocks of 64
@@ -114,7 +115,7 @@ def test_weights_of_ones_change_nothing_and_a_weight_counts_twice(molecules):
     np.testing.assert_allclose(doubled.eigenvalues_[8, 0][0], 2 * plain.eigenvalues_[8, 0][0], rtol=1e-14)
 
 
-@pytest.mark.filterwarnings("ignore:l = ")
+@pytest.mark.filterwarnings("ignore:.* fewer channels than asked")
 def test_optimal_functions_are_contractions_of_primitive_ones(molecules):
     r = np.linspace(0, 3.5, 20)
     basis = basis_of(mixing="combined", center_specific=True).fit(molecules)
@@ -133,8 +134,14 @@ def test_optimal_functions_are_contractions_of_primitive_ones(molecules):
 
 
 def test_channels_that_are_noise_are_warned_of():
-    with pytest.warns(UserWarning, match="channels kept, the other eigenvalues are noise"):
+    with pytest.warns(UserWarning, match="channels kept, the other eigenvalues are noise") as found:
         basis_of(q_max=6).fit(molecule("H2O"))
+    assert len(found) == 1
+    text = str(found[0].message)
+    n = int(text.split()[0])
+    assert n > 3
+    assert text.startswith(f"{n} blocks keep fewer channels than asked for: l = ")
+    assert text.count("are noise") == 3
 
 
 def test_a_species_seen_only_in_the_last_frame_is_there(molecules):
@@ -176,3 +183,36 @@ def test_the_file_says_where_it_came_from(molecules):
     header = pathlib.Path("b.rho").read_bytes()[:4000].decode(errors="ignore")
     assert "m.xyz@:5" in header
     assert 'frames\\":5' in header
+
+
+def test_another_truncation_of_the_same_covariance(molecules):
+    basis = basis_of().fit(molecules)
+    assert basis.transform(molecules).blocks[1].shape[2] == 12
+    basis.set_params(q_max=2)
+    np.testing.assert_array_equal(
+        basis.transform(molecules).to_matrix(), basis_of(q_max=2).fit(molecules).transform(molecules).to_matrix()
+    )
+
+
+def test_parameters_that_change_between_parts_are_refused(molecules):
+    basis = basis_of().partial_fit(molecules[:4])
+    basis.density.set_params(r_cut=4.0)
+    with pytest.raises(rb.RhobasisError, match=r"density = .*r_cut=4\.0.* changed since accumulation began; call fit"):
+        basis.partial_fit(molecules[4:])
+    basis.density.set_params(r_cut=3.5)
+    basis.set_params(q_max=2).partial_fit(molecules[4:])
+    expected = basis_of(q_max=2).fit(molecules)
+    np.testing.assert_array_equal(basis.eigenvalues_[1, 0], expected.eigenvalues_[1, 0])
+
+
+def test_sigma_by_species_survives_files_pickles_and_copies(molecules):
+    density = rb.Density(r_cut=3.5, sigma={"H": 0.2, "O": 0.3})
+    water = molecules[0]
+    basis = rb.OptimalBasis(density, rb.Gto(n_max=6), l_max=2, q_max=2).fit(water)
+    basis.save("b.rho")
+    c = basis.transform(water).to_matrix()
+    for other in (rb.load("b.rho"), pickle.loads(pickle.dumps(basis)), copy.deepcopy(basis)):
+        np.testing.assert_array_equal(other.transform(water).to_matrix(), c)
+        np.testing.assert_array_equal(
+            other.radial_functions([0.5, 1.0], "H", 1), basis.radial_functions([0.5, 1.0], "H", 1)
+        )

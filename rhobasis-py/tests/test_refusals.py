@@ -96,6 +96,7 @@ def test_counts_that_make_no_sense(options, message):
         ({"r_cut": -1.0}, "r_cut = -1: must be a positive number"),
         ({"sigma": -0.1}, r"sigma = -0\.1"),
         ({"sigma": {"H": 0.3}}, "sigma = H 0.3: no width for O; add this species to sigma"),
+        ({"sigma": {"H": 0.2, 1: 0.4}}, r"sigma = H 0\.4: this species is given twice"),
         ({"sigma": {"Xx": 0.3}}, "sigma = Xx: is no element"),
         ({"cutoff_width": 9.0}, "cutoff_width = 9: must lie between 0 and r_cut"),
         ({"scaling": rb.RadialScaling(1.0, 2.0, 0.5)}, r"scaling exponent = 0\.5"),
@@ -147,6 +148,51 @@ def test_names_that_are_missing_or_unknown():
         basis.backward(H2, [np.zeros((1, 1, 1))] * 2)
     with pytest.raises(rb.RhobasisError, match="weights = 2: one weight per centre"):
         basis.fit(molecule("H2O"), weights=[1, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"q_max": 20}, rb.RhobasisError, r"q_max = 20: .* 4 primitive functions per species"),
+        ({"q_max": 500, "mixing": "combined"}, rb.RhobasisError, r"q_max = 500: .* of all elements together"),
+        ({"q_max": 20.0}, TypeError, r"q_max must be a whole number, not 20\.0 \(float\)"),
+        ({"retain": 0.0}, rb.RhobasisError, "retain = 0: the retained fraction"),
+        ({"retain": "most"}, TypeError, "retain must be a number, not 'most'"),
+        ({"q_max": 2, "retain": 0.9}, rb.RhobasisError, r"retain = 0\.9: q_max and retain both"),
+    ],
+)
+def test_truncations_are_refused_before_any_work(options, error, message, monkeypatch):
+    basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, **options)
+    monkeypatch.setattr(basis, "_chunks", lambda *_, **__: pytest.fail("frames were read"))
+    with pytest.raises(error, match=message):
+        basis.fit(H2)
+
+
+def test_files_that_are_missing_are_refused_before_any_work():
+    rb.write("a.xyz", [H2])
+    basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, q_max=1)
+    with pytest.raises(rb.RhobasisError, match=r"absent\.xyz.*no such file"):
+        next(basis._chunks(["a.xyz", "absent.xyz"], in_parts=False))
+
+
+@pytest.mark.parametrize("weights", [2.0, "abc", [[1.0], [1.0]]])
+def test_weights_that_are_no_list_of_numbers(weights):
+    basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, q_max=1)
+    with pytest.raises(rb.RhobasisError, match=r"^weights = .*: one number for each centre is needed; give"):
+        basis.fit(H2, weights=weights)
+
+
+def test_distances_and_l_of_radial_functions():
+    basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, q_max=1).fit(H2)
+    for of in (basis, expansion(species=["H"])):
+        for functions in (of.radial_functions, of.radial_integrals):
+            for l in ("1", 1.0):
+                with pytest.raises(TypeError, match=r"^l must be a whole number or None, not"):
+                    functions([1.0], l=l)
+            for r in (-1.0, np.nan):
+                with pytest.raises(rb.RhobasisError, match=r"^r = .*: element 1 is no distance; give"):
+                    functions([1.0, r])
+            assert functions([1.0], l=np.int64(1)).shape[0] == 1
 
 
 def test_files_that_are_no_basis():

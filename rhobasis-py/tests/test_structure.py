@@ -1,5 +1,8 @@
 """Frames from ASE, from files, and back."""
 
+import copy
+import pickle
+
 import ase.io
 import numpy as np
 import pytest
@@ -110,6 +113,35 @@ def test_named_keys_become_energy_forces_and_stress():
     assert read.info["energy"] == -3.0
     np.testing.assert_array_equal(read.arrays["forces"], atoms.arrays["dft_force"])
     np.testing.assert_allclose(read.info["stress"], np.diag([-1.0, 0, 0]), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"energy_key": "dft"}, r"^f\.xyz, frame 1: there is no 'dft'; the frame has energy; name one of these"),
+        ({"force_key": "dft_force"}, r"^f\.xyz, frame 0: there is no 'dft_force'; the frame has none such; leave"),
+    ],
+)
+def test_named_keys_that_are_missing_are_refused(keys, message):
+    first, second = Atoms("H", info={"dft": -1.0}), Atoms("H", info={"energy": -2.0})
+    rb.write("f.xyz", [first, second])
+    with pytest.raises(rb.RhobasisError, match=message):
+        rb.read("f.xyz", **keys)
+
+
+def test_frames_survive_pickles_and_copies():
+    rb.write("a.xyz", awkward())
+    for frames in (rb.Frames(awkward()), rb.read("a.xyz")[1:]):
+        for other in (pickle.loads(pickle.dumps(frames)), copy.deepcopy(frames)):
+            assert repr(other) == repr(frames)
+            for ours, theirs in zip(other, frames, strict=True):
+                same(ours, theirs)
+                for left, right in ((ours.info, theirs.info), (ours.arrays, theirs.arrays)):
+                    assert list(left) == list(right)
+                    for key, value in left.items():
+                        np.testing.assert_array_equal(value, right[key])
+                        assert type(value) is type(right[key])
+                        assert np.asarray(value).dtype == np.asarray(right[key]).dtype
 
 
 def positions_of(values):

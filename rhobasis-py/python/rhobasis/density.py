@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -271,6 +272,10 @@ def of_l(tables: list[np.ndarray], l: int | None) -> np.ndarray | list[np.ndarra
     """The table of this l, or all."""
     if l is None:
         return tables
+    try:
+        l = operator.index(l)
+    except TypeError:
+        raise TypeError(f"l must be a whole number or None, not {l!r} ({type(l).__name__})") from None
     if not 0 <= l < len(tables):
         raise RhobasisError(f"l = {l}: l_max is {len(tables) - 1} here; name an l from 0 to that")
     return tables[l]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .structure import FramesLike, PathLike
 
 _CHUNK = 1024
+_TRUNCATION = ("q_max", "retain")
 
 
 class OptimalBasis(Evaluator):
@@ -121,10 +122,17 @@ class OptimalBasis(Evaluator):
         return self
 
     def _accumulate(self, frames: FramesLike, weights: ArrayLike | None, progress: bool) -> None:
+        settings = {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _TRUNCATION}
         if "_covariance" not in self.__dict__:
-            self._covariance, self._files = _native.Covariance(self), []
+            self._covariance, self._files, self._accumulated = _native.Covariance(self), [], settings
+        for name, value in settings.items():
+            if value != self._accumulated[name]:
+                raise RhobasisError(
+                    f"{name} = {value}: it was {self._accumulated[name]} and has changed since accumulation began; "
+                    "call fit with all frames, or set it back"
+                )
         bar = Progress("fit", progress)
-        all_weights = None if weights is None else np.asarray(weights, dtype=float)
+        all_weights = None if weights is None else _weights(weights)
         used = 0
         for chunk, fraction in self._chunks(frames, in_parts=progress):
             part = None
@@ -150,8 +158,9 @@ class OptimalBasis(Evaluator):
                 n = min(step, len(native) - start)
                 yield native.slice(start, 1, n), (start + n) / len(native)
             return
-        for k, name in enumerate(names):
-            reader = _native.Reader(name, None, None, None, None)
+        # All are opened first: a name that is wrong is found before hours of work.
+        readers = [_native.Reader(name, None, None, None, None) for name in names]
+        for k, (name, reader) in enumerate(zip(names, readers, strict=True)):
             n_frames = 0
             while len(chunk := reader.chunk(_CHUNK)):
                 n_frames += len(chunk)
@@ -159,17 +168,18 @@ class OptimalBasis(Evaluator):
             self._files.append((name, n_frames, _sha256(name)))
 
     def _finish(self) -> _native.Basis:
-        basis = self.__dict__.get("_basis")
-        if basis is None:
-            if "_covariance" not in self.__dict__:
-                raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
-            basis = self._basis = self._covariance.basis(self.q_max, self.retain, self._files)
-            for text in basis.warnings():
-                warnings.warn(text, UserWarning, stacklevel=3)
-        return basis
+        truncation = repr((self.q_max, self.retain))
+        made = "_basis" in self.__dict__
+        if "_covariance" in self.__dict__ and not (made and self._truncation == truncation):
+            self._basis, self._truncation = self._covariance.basis(self, self._files), truncation
+            if texts := self._basis.warnings():
+                warnings.warn(_noise(texts), UserWarning, stacklevel=3)
+        elif not made:
+            raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
+        return self._basis
 
     def _forget(self) -> None:
-        for name in ("_covariance", "_basis", "_files"):
+        for name in ("_covariance", "_accumulated", "_files", "_basis", "_truncation"):
             self.__dict__.pop(name, None)
 
     def _evaluator(self, frames: _native.Frames) -> _native.Basis:
@@ -299,6 +309,27 @@ def load(path: PathLike) -> OptimalBasis:
     )
     basis._basis = native
     return basis
+
+
+def _weights(weights: ArrayLike) -> np.ndarray:
+    try:
+        array = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim != 1:
+        shown = repr(weights)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise RhobasisError(
+            f"weights = {shown} ({type(weights).__name__}): one number for each centre is needed; "
+            "give a list of numbers, in the order of the atoms of all frames"
+        )
+    return array
+
+
+def _noise(texts: list[str]) -> str:
+    blocks = "1 block keeps" if len(texts) == 1 else f"{len(texts)} blocks keep"
+    more = "; …" if len(texts) > 3 else ""
+    return f"{blocks} fewer channels than asked for: {'; '.join(texts[:3])}{more}"
 
 
 def _sha256(spec: str) -> str:

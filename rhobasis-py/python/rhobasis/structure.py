@@ -59,6 +59,9 @@ class Frames(Sequence["Atoms"]):
         """Number of atoms of each frame."""
         return self._native.n_atoms()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_parts, ([self._native.parts(i) for i in range(len(self))],)
+
     def __repr__(self) -> str:
         symbols = " ".join(_symbols(self.species))
         return f"Frames({len(self)} structures, {sum(self.n_atoms)} atoms: {symbols})"
@@ -90,6 +93,10 @@ def file_names(frames: Any) -> list[str] | None:
     if isinstance(frames, (list, tuple)) and frames and all(isinstance(f, (str, os.PathLike)) for f in frames):
         return [os.fspath(f) for f in frames]
     return None
+
+
+def _from_parts(parts: list[Any]) -> Frames:
+    return Frames(_native.Frames.from_parts(parts))
 
 
 def _atoms(
