@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-# Held only by larger data or bases than the quick preset has.
-NOT_QUICK = ("GTO (20) and DVR (30)", "peak further out")
+# Not held by the quick preset, as its claims say: the first two not by the standard one either (figures/REPORT.md), the
+# third only there (correlation 0.90 here, 0.91 there).
+NOT_QUICK = ("GTO (20) and DVR (30)", "trend over l", "sign changes")
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in HERE.glob("fig[0-9].py")))
