@@ -60,7 +60,9 @@ def build(w: Workload, frames):
     calculator = featomic.SphericalExpansion(
         **(contracted_parameters(w, frames) if w.contract_from else parameters(w, w.n))
     )
-    return lambda: calculator.compute(frames)
+    # featomic has no adjoint: forces there are its gradients, and their contraction with dE/dc, which is left out here.
+    gradients = None if w.task == "values" else ["positions"]
+    return lambda: calculator.compute(frames, gradients=gradients)
 
 
 if __name__ == "__main__":

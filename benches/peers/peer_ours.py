@@ -1,4 +1,7 @@
-"""rhobasis: density coefficients from a list of `ase.Atoms`, neighbour list included."""
+"""rhobasis: density coefficients and their derivatives from a list of `ase.Atoms`, neighbour list included.
+
+The Jacobian is taken in parts, each dropped before the next.
+"""
 
 from workloads import Workload, measure
 
@@ -13,6 +16,11 @@ def build(w: Workload, frames):
     else:
         basis = rb.SphericalExpansion(density, rb.Gto(w.n), l_max=w.l_max)
     basis.fit(frames)
+    if w.task == "adjoint":
+        gradient = basis.transform(frames)
+        return lambda: basis.backward(frames, gradient)
+    if w.task == "jacobian":
+        return lambda: sum(len(part) for part in basis.jacobian_parts(frames))
     return lambda: basis.transform(frames)
 
 

@@ -8,6 +8,8 @@ import argparse
 import gc
 import json
 import os
+import resource
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +30,8 @@ class Workload:
     cutoff_width: float = 0.5
     contract_from: int | None = None
     combined: bool = False
+    # values; jacobian: by every position; adjoint: forces and virial, given dE/dc
+    task: str = "values"
 
 
 SILICON = Workload("si", r_cut=6.0, sigma=0.5, n=8)
@@ -40,11 +44,20 @@ WORKLOADS = {
     "w2-mc-n8": CRYSTALS,
     "w4-si-q4": replace(SILICON, n=4, contract_from=20),
     "w4-mc-q4": replace(CRYSTALS, n=4, contract_from=20),
+    "w1-si-n8-grad": replace(SILICON, task="jacobian"),
+    "w2-sm-n8-grad": replace(MOLECULES, task="jacobian"),
+    "w2-mc-n8-grad": replace(CRYSTALS, task="jacobian"),
+    "w1-si-n8-adjoint": replace(SILICON, task="adjoint"),
+    "w1-si-n20-adjoint": replace(SILICON, n=20, task="adjoint"),
+    "w2-sm-n8-adjoint": replace(MOLECULES, task="adjoint"),
+    "w2-mc-n8-adjoint": replace(CRYSTALS, task="adjoint"),
 }
 
 
 def measure(code: str, build: Callable) -> None:
-    """Prints the least CPU time per centre by `build(workload, frames)()` as a line of JSON for each workload."""
+    """Prints, for each workload, the least CPU time per centre by `build(workload, frames)()`, with how much it was in most
+    calls, and the peak memory, as a line of JSON. Peaks are those of one workload where only one is asked for.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=3.0, help="time spent on each")
@@ -53,16 +66,28 @@ def measure(code: str, build: Callable) -> None:
     for name in args.workloads:
         workload = WORKLOADS[name]
         frames = read(folder / f"{workload.data}.xyz", ":")
+        before = peak_memory()
         job = build(workload, frames)
         job()
-        best, deadline = float("inf"), time.perf_counter() + args.seconds
+        times, deadline = [], time.perf_counter() + args.seconds
         gc.disable()
         while time.perf_counter() < deadline:
             start = time.process_time()  # of all threads, of which there is one; other load does not count
             job()
-            best = min(best, time.process_time() - start)
+            times.append(time.process_time() - start)
         gc.enable()
-        n_centers = sum(map(len, frames))
-        print(
-            json.dumps({"code": code, "workload": name, "us_per_center": round(1e6 * best / n_centers, 3)}), flush=True
-        )
+        per_center = 1e6 / sum(map(len, frames))
+        result = {
+            "code": code,
+            "workload": name,
+            "us_per_center": round(per_center * min(times), 3),
+            "median": round(per_center * statistics.median(times), 3),
+            "peak_MB": round(peak_memory()),
+            "peak_before_MB": round(before),
+        }
+        print(json.dumps(result), flush=True)
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -1,11 +1,14 @@
 //! The sum over neighbours and its adjoint.
 
-use ndarray::{Array1, Array2, Array3};
-use numpy::{IntoPyArray, PyArray2, PyArray3};
+use ndarray::{Array1, Array2, Array3, ArrayViewMut3};
+use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray3};
 use pyo3::prelude::*;
-use rhobasis::Error;
-use rhobasis::density::{Equivariants, ExpansionSettings, RadialIntegrals, SphericalExpansion, centers_of};
+use rhobasis::density::{
+    Channel, ExpansionSettings, JacobianCursor, JacobianRow, Motion, RadialIntegrals, SphericalExpansion, Variable,
+};
+use rhobasis::{Error, Structure};
 
+use crate::memory::Memory;
 use crate::refuse;
 use crate::settings;
 use crate::structure::{Frames, reals};
@@ -44,7 +47,7 @@ impl Expansion {
     }
 
     fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {
-        forward(py, &self.inner, frames)
+        forward(py, &self.inner, frames, None)
     }
 
     fn backward<'py>(
@@ -54,6 +57,25 @@ impl Expansion {
         gradient: Vec<Bound<'py, PyAny>>,
     ) -> PyResult<Adjoints<'py>> {
         backward(py, &self.inner, frames, &gradient)
+    }
+
+    fn tangent<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        velocities: &Bound<'py, PyAny>,
+        strain: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Coefficients<'py>> {
+        forward(py, &self.inner, frames, Some(&motions(frames, velocities, strain)?))
+    }
+
+    fn jacobian(&self, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<JacobianParts> {
+        JacobianParts::new(&self.inner, frames, by, most_bytes)
+    }
+
+    /// (species, n) of the channels of each l.
+    fn channels<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyArray2<i64>>>> {
+        channel_tables(py, &self.inner)
     }
 
     /// Primitive functions R_nl(x).
@@ -148,27 +170,87 @@ pub(crate) fn radial_integrals<'py>(
     Ok((split(&values), split(&derivatives)))
 }
 
+/// Coefficients of all centres, or their derivatives along `motions`.
 pub(crate) fn forward<'py>(
     py: Python<'py>,
     expansion: &SphericalExpansion,
     frames: &Frames,
+    motions: Option<&[Motion]>,
 ) -> PyResult<Coefficients<'py>> {
-    let Equivariants { blocks, centers, channels } =
-        py.detach(|| expansion.forward(frames.structures())).map_err(|e| frames.refuse(e, 0))?;
-    let table = |rows: usize, cell: &dyn Fn(usize, usize) -> i64, columns: usize| {
-        Array2::from_shape_fn((rows, columns), |(i, k)| cell(i, k)).into_pyarray(py)
+    let structures = frames.structures();
+    let n_centers = structures.iter().map(Structure::len).sum();
+    let shapes: Vec<[usize; 3]> =
+        expansion.channels().iter().enumerate().map(|(l, c)| [n_centers, 2 * l + 1, c.len()]).collect();
+    let mut blocks: Vec<Memory> =
+        shapes.iter().map(|shape| Memory::new(shape.iter().product())).collect::<PyResult<_>>()?;
+    py.detach(|| {
+        let view = |(block, shape): (_, &[usize; 3])| {
+            let numbers: &mut [f64] = Memory::as_mut_slice(block);
+            ArrayViewMut3::from_shape(*shape, numbers).expect("as many numbers as the shape says")
+        };
+        let mut views: Vec<_> = blocks.iter_mut().zip(&shapes).map(view).collect();
+        expansion.forward_to(structures, motions, &mut views)
+    })
+    .map_err(|e| frames.refuse(e, 0))?;
+    let mut centers = Vec::with_capacity(3 * n_centers);
+    for (s, structure) in structures.iter().enumerate() {
+        for (atom, &z) in structure.species.iter().enumerate() {
+            centers.extend([s as i64, atom as i64, i64::from(z)]);
+        }
+    }
+    let blocks = blocks.into_iter().zip(shapes).map(|(block, shape)| block.into_array(py, shape));
+    Ok((blocks.collect::<PyResult<_>>()?, table(py, centers, 3)?, channel_tables(py, expansion)?))
+}
+
+/// (species, n) of the channels of each l.
+pub(crate) fn channel_tables<'py>(
+    py: Python<'py>,
+    expansion: &SphericalExpansion,
+) -> PyResult<Vec<Bound<'py, PyArray2<i64>>>> {
+    let of_l = |channels: &Vec<Channel>| {
+        table(py, channels.iter().flat_map(|c| [i64::from(c.species), c.n as i64]).collect(), 2)
     };
-    let center = |i: usize, k: usize| match k {
-        0 => centers[i].structure as i64,
-        1 => centers[i].atom as i64,
-        _ => centers[i].species.into(),
+    expansion.channels().iter().map(of_l).collect()
+}
+
+fn table(py: Python<'_>, numbers: Vec<i64>, width: usize) -> PyResult<Bound<'_, PyArray2<i64>>> {
+    let rows = numbers.len() / width;
+    numbers.into_pyarray(py).reshape([rows, width])
+}
+
+/// Velocities of all atoms, one after the other, and strain rates of the frames, as a motion for each frame.
+pub(crate) fn motions(
+    frames: &Frames,
+    velocities: &Bound<'_, PyAny>,
+    strains: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<Motion>> {
+    let structures = frames.structures();
+    let velocities: Array2<f64> = reals("velocities", "an array [atom, 3]", velocities)?;
+    let n_atoms: usize = structures.iter().map(Structure::len).sum();
+    if velocities.dim() != (n_atoms, 3) {
+        let problem = format!("the frames have {n_atoms} atoms");
+        let found = format!("{:?}", velocities.shape());
+        return Err(refuse(Error::setting("velocities", found, problem, "give x, y, z for each atom, in Å per unit")));
+    }
+    let strains: Option<Array3<f64>> = strains.map(|s| reals("strain", "an array [frame, 3, 3]", s)).transpose()?;
+    if let Some(strains) = &strains {
+        if strains.dim() != (structures.len(), 3, 3) {
+            let found = format!("{:?}", strains.shape());
+            let problem = format!("there are {} frames", structures.len());
+            return Err(refuse(Error::setting("strain", found, problem, "give a 3 × 3 matrix for each frame")));
+        }
+    }
+    let mut first = 0;
+    let motion = |(s, structure): (usize, &Structure)| {
+        let atoms = first..first + structure.len();
+        first = atoms.end;
+        let velocities = atoms.map(|i| std::array::from_fn(|d| velocities[[i, d]])).collect();
+        let strain = std::array::from_fn(|p| {
+            std::array::from_fn(|q| strains.as_ref().map_or(0.0, |strains| strains[[s, p, q]]))
+        });
+        Motion { velocities, strain }
     };
-    let centers = table(centers.len(), &center, 3);
-    let channels = channels
-        .iter()
-        .map(|c| table(c.len(), &|i, k| if k == 0 { c[i].species.into() } else { c[i].n as i64 }, 2))
-        .collect();
-    Ok((blocks.into_iter().map(|b| b.into_pyarray(py)).collect(), centers, channels))
+    Ok(structures.iter().enumerate().map(motion).collect())
 }
 
 pub(crate) fn backward<'py>(
@@ -177,19 +259,78 @@ pub(crate) fn backward<'py>(
     frames: &Frames,
     gradient: &[Bound<'py, PyAny>],
 ) -> PyResult<Adjoints<'py>> {
-    let blocks = gradient
-        .iter()
-        .enumerate()
-        .map(|(l, block)| reals(&format!("gradient[{l}]"), "an array [center, m, channel]", block))
-        .collect::<PyResult<Vec<Array3<f64>>>>()?;
-    let channels = expansion.channels().to_vec();
-    let gradient = Equivariants { blocks, centers: centers_of(frames.structures()), channels };
-    let adjoints = py.detach(|| expansion.backward(frames.structures(), &gradient)).map_err(|e| frames.refuse(e, 0))?;
+    let as_block = |(l, block): (usize, &Bound<'py, PyAny>)| -> PyResult<PyReadonlyArray3<'py, f64>> {
+        if let Ok(block) = block.extract() {
+            return Ok(block);
+        }
+        let (name, axes) = (format!("gradient[{l}]"), "an array [center, m, channel]");
+        let converted: Array3<f64> = reals(&name, axes, block)?;
+        Ok(converted.into_pyarray(py).readonly())
+    };
+    let blocks = gradient.iter().enumerate().map(as_block).collect::<PyResult<Vec<_>>>()?;
+    let views: Vec<_> = blocks.iter().map(|block| block.as_array()).collect();
+    let adjoints = py.detach(|| expansion.backward(frames.structures(), &views)).map_err(|e| frames.refuse(e, 0))?;
     let mut virials = Array3::zeros((adjoints.len(), 3, 3));
     let mut forces = Vec::with_capacity(adjoints.len());
     for (adjoint, mut virial) in adjoints.into_iter().zip(virials.outer_iter_mut()) {
         virial.assign(&adjoint.virial);
-        forces.push(Array2::from_shape_fn((adjoint.forces.len(), 3), |(i, d)| adjoint.forces[i][d]).into_pyarray(py));
+        let n_atoms = adjoint.forces.len();
+        forces.push(adjoint.forces.into_flattened().into_pyarray(py).reshape([n_atoms, 3])?);
     }
     Ok((forces, virials.into_pyarray(py)))
+}
+
+/// The full Jacobian, some centres at a time: an iterator of (blocks `[row, component, m, channel]`, (structure, center,
+/// atom or −1) of the rows).
+#[pyclass(module = "rhobasis._native")]
+pub(crate) struct JacobianParts {
+    expansion: SphericalExpansion,
+    frames: Frames,
+    variable: Variable,
+    cursor: JacobianCursor,
+}
+
+type JacobianPart<'py> = (Vec<Bound<'py, PyArray4<f64>>>, Bound<'py, PyArray2<i64>>);
+
+impl JacobianParts {
+    pub fn new(expansion: &SphericalExpansion, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<Self> {
+        let variable = match by {
+            "positions" => Variable::Positions,
+            "strain" => Variable::Strain,
+            "cell" => Variable::Cell,
+            _ => {
+                let known = "name one of 'positions', 'strain', 'cell'";
+                return Err(refuse(Error::setting("by", format!("'{by}'"), "no such derivative", known)));
+            }
+        };
+        let cursor = JacobianCursor::new(variable, most_bytes.unwrap_or(usize::MAX));
+        Ok(JacobianParts { expansion: expansion.clone(), frames: frames.share(), variable, cursor })
+    }
+}
+
+#[pymethods]
+impl JacobianParts {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<JacobianPart<'py>>> {
+        let JacobianParts { expansion, frames, variable, cursor } = self;
+        let next = py.detach(|| cursor.next_part(expansion, frames.structures()));
+        let Some(part) = next.map_err(|e| frames.refuse(e, 0))? else { return Ok(None) };
+        let mut blocks: Vec<Memory> =
+            (0..=expansion.l_max()).map(|l| Memory::new(part.len_of(expansion, l))).collect::<PyResult<_>>()?;
+        py.detach(|| {
+            let mut slices: Vec<&mut [f64]> = blocks.iter_mut().map(Memory::as_mut_slice).collect();
+            part.fill(expansion, frames.structures(), &mut slices)
+        })
+        .map_err(|e| frames.refuse(e, 0))?;
+        let n_rows = part.rows.len();
+        let array = |(l, block): (usize, Memory)| {
+            block.into_array(py, [n_rows, variable.n_components(), 2 * l + 1, expansion.channels()[l].len()])
+        };
+        let blocks = blocks.into_iter().enumerate().map(array).collect::<PyResult<_>>()?;
+        let row = |r: &JacobianRow| [r.structure as i64, r.center as i64, r.atom.map_or(-1, |atom| atom as i64)];
+        Ok(Some((blocks, table(py, part.rows.iter().flat_map(row).collect(), 3)?)))
+    }
 }

@@ -3,6 +3,7 @@
 //! The public face is `python/rhobasis/*.py`; this module holds what it calls.
 
 mod expansion;
+mod memory;
 mod optimal;
 mod settings;
 mod structure;
@@ -38,6 +39,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<structure::Frames>()?;
     m.add_class::<structure::Reader>()?;
     m.add_class::<expansion::Expansion>()?;
+    m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;
     m.add_class::<optimal::Basis>()?;
     Ok(())

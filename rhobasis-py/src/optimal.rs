@@ -9,7 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, SourceFile};
 
-use crate::expansion::{Adjoints, Coefficients, Tables, backward, forward, radial_functions, radial_integrals};
+use crate::expansion::{
+    Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
+    radial_integrals,
+};
 use crate::refuse;
 use crate::settings;
 use crate::structure::{Frames, reals};
@@ -176,7 +179,7 @@ impl Basis {
     }
 
     fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {
-        forward(py, self.inner.expansion(), frames)
+        forward(py, self.inner.expansion(), frames, None)
     }
 
     fn backward<'py>(
@@ -186,6 +189,25 @@ impl Basis {
         gradient: Vec<Bound<'py, PyAny>>,
     ) -> PyResult<Adjoints<'py>> {
         backward(py, self.inner.expansion(), frames, &gradient)
+    }
+
+    fn tangent<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        velocities: &Bound<'py, PyAny>,
+        strain: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Coefficients<'py>> {
+        forward(py, self.inner.expansion(), frames, Some(&motions(frames, velocities, strain)?))
+    }
+
+    fn jacobian(&self, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<JacobianParts> {
+        JacobianParts::new(self.inner.expansion(), frames, by, most_bytes)
+    }
+
+    /// (species, n) of the channels of each l.
+    fn channels<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyArray2<i64>>>> {
+        channel_tables(py, self.inner.expansion())
     }
 }
 

@@ -46,6 +46,11 @@ impl Frames {
         refuse(error)
     }
 
+    /// The same structures, shared.
+    pub(crate) fn share(&self) -> Self {
+        Frames { all: self.all.clone(), origins: self.origins.clone(), range: self.range.clone() }
+    }
+
     fn new(all: Vec<Structure>, origins: Option<Vec<Origin>>) -> Self {
         let range = 0..all.len();
         Frames { all: Arc::new(all), origins: origins.map(Arc::new), range }
@@ -73,7 +78,7 @@ impl Frames {
     #[staticmethod]
     fn join(parts: Vec<PyRef<'_, Frames>>) -> Self {
         if let [one] = &parts[..] {
-            return Frames { all: one.all.clone(), origins: one.origins.clone(), range: one.range.clone() };
+            return one.share();
         }
         let all = parts.iter().flat_map(|p| p.structures().iter().cloned()).collect();
         let origins = parts.iter().map(|p| p.origins.as_ref().map(|o| &o[p.range.clone()]));

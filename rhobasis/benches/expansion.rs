@@ -143,7 +143,7 @@ fn main() {
         (
             "adjoint n = 8, list included",
             Box::new(|| {
-                black_box(eight.backward(&frames, &gradient).unwrap());
+                black_box(eight.backward(&frames, &gradient.views()).unwrap());
             }),
         ),
     ];

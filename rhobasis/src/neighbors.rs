@@ -53,7 +53,8 @@ pub struct NeighborList {
     pub vector: Vec<Vec3>,
     /// S of each pair.
     pub shift: Vec<[i32; 3]>,
-    work: Work,
+    search: Search,
+    scratch: Scratch,
 }
 
 impl NeighborList {
@@ -72,13 +73,23 @@ impl NeighborList {
     /// # Errors
     /// As [`NeighborList::new`].
     pub fn update(&mut self, structure: &Structure, r_cut: f64) -> Result<()> {
-        self.clear();
-        let result = self.search(structure, r_cut);
+        let mut search = std::mem::take(&mut self.search);
+        let result = search.update(structure, r_cut).and_then(|()| self.find(&search, structure, 0..structure.len()));
+        self.search = search;
         if result.is_err() {
             self.clear();
-            self.start.push(0);
         }
         result
+    }
+
+    /// Replaces the list by that of some centres of a structure, for which `search` was made; centre `centers.start` is
+    /// then number 0 of the list. The pairs are those of the whole list, in the same order.
+    pub(crate) fn find(&mut self, search: &Search, structure: &Structure, centers: Range<usize>) -> Result<()> {
+        self.clear();
+        match search.small {
+            true => self.double_loop(&structure.positions, search.r_cut, centers),
+            false => sweep(self, search, centers),
+        }
     }
 
     /// Number of pairs, each direction counted.
@@ -98,31 +109,17 @@ impl NeighborList {
 
     fn clear(&mut self) {
         self.start.clear();
+        self.start.push(0);
         self.neighbor.clear();
         self.vector.clear();
         self.shift.clear();
     }
 
-    fn search(&mut self, structure: &Structure, r_cut: f64) -> Result<()> {
-        if !(r_cut.is_finite() && r_cut > 0.0) {
-            return Err(Error::setting("r_cut", r_cut, "not a length", "give a positive number of Å"));
-        }
-        let n_atoms = structure.positions.len();
-        if u32::try_from(n_atoms).is_err() {
-            return Err(Error::structure(None, format!("{n_atoms} atoms"), "split structures above 4 billion atoms"));
-        }
-        self.start.push(0);
-        if n_atoms <= SMALL && structure.pbc == [false; 3] {
-            return self.double_loop(&structure.positions, r_cut);
-        }
-        self.work.fill(structure, r_cut)?;
-        sweep(self, r_cut)
-    }
-
-    /// All pairs of a small molecule.
-    fn double_loop(&mut self, positions: &[Vec3], r_cut: f64) -> Result<()> {
+    /// Pairs of a small molecule.
+    fn double_loop(&mut self, positions: &[Vec3], r_cut: f64, centers: Range<usize>) -> Result<()> {
         let (mut atoms, mut vectors) = ([0u32; SMALL], [[0.0; 3]; SMALL]);
-        for (i, r_i) in positions.iter().enumerate() {
+        for i in centers {
+            let r_i = &positions[i];
             let (mut n, mut n_close) = (0, 0);
             for (j, r_j) in positions.iter().enumerate() {
                 let r_ji = [r_j[0] - r_i[0], r_j[1] - r_i[1], r_j[2] - r_i[2]];
@@ -190,9 +187,12 @@ struct Boxes {
     filter: f32,
 }
 
-/// Buffers kept from one structure to the next.
+/// A structure prepared for finding the neighbours of any of its centres, from several threads if need be.
 #[derive(Debug, Clone, Default)]
-struct Work {
+pub(crate) struct Search {
+    r_cut: f64,
+    /// A molecule that needs no boxes.
+    small: bool,
     boxes: Boxes,
     centers: Vec<Center>,
     /// Sites in order of creation, and their boxes.
@@ -204,7 +204,11 @@ struct Work {
     box_start: Vec<u32>,
     /// Coordinates of `sites` for the filter, in units of r_cut, with `LANES` entries of padding.
     filter: [Vec<f32>; 3],
-    /// Per-centre scratch: sites that passed the filter, then the pairs.
+}
+
+/// Buffers of one centre: sites that passed the filter, then the pairs.
+#[derive(Debug, Clone, Default)]
+struct Scratch {
     hits: Vec<u32>,
     distances: Vec<f32>,
     atoms: Vec<u32>,
@@ -216,13 +220,15 @@ struct Work {
 
 /// Goes through the centres: filter the rows of boxes within reach in single precision, decide in double.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]
-fn sweep(list: &mut NeighborList, r_cut: f64) -> Result<()> {
-    let Work { boxes, centers, sites, box_start, filter, hits, distances, atoms, vectors, shifts, .. } = &mut list.work;
+fn sweep(list: &mut NeighborList, search: &Search, range: Range<usize>) -> Result<()> {
+    let Search { r_cut, boxes, centers, sites, box_start, filter, .. } = search;
+    let Scratch { hits, distances, atoms, vectors, shifts } = &mut list.scratch;
     hits.resize(sites.len() + LANES, 0);
     distances.resize(sites.len() + LANES, 0.0);
     let (sites, box_start, filter) = (&sites[..], &box_start[..], [&filter[0][..], &filter[1][..], &filter[2][..]]);
-    let (boxes, hits, distances) = (*boxes, &mut hits[..], &mut distances[..]);
-    for (i, center) in centers.iter().enumerate() {
+    let (r_cut, boxes, hits, distances) = (*r_cut, *boxes, &mut hits[..], &mut distances[..]);
+    for i in range {
+        let center = &centers[i];
         let n_hits = candidates(&boxes, center, box_start, filter, hits, distances);
         if atoms.len() < n_hits {
             atoms.resize(n_hits, 0);
@@ -342,7 +348,21 @@ fn measure_row(
 
 // ---- Setting up: wrap, add images, sort into boxes ----
 
-impl Work {
+impl Search {
+    /// Wraps, adds images, sorts into boxes; see the top of the file.
+    pub(crate) fn update(&mut self, structure: &Structure, r_cut: f64) -> Result<()> {
+        if !(r_cut.is_finite() && r_cut > 0.0) {
+            return Err(Error::setting("r_cut", r_cut, "not a length", "give a positive number of Å"));
+        }
+        let n_atoms = structure.positions.len();
+        if u32::try_from(n_atoms).is_err() {
+            return Err(Error::structure(None, format!("{n_atoms} atoms"), "split structures above 4 billion atoms"));
+        }
+        self.r_cut = r_cut;
+        self.small = n_atoms <= SMALL && structure.pbc == [false; 3];
+        if self.small { Ok(()) } else { self.fill(structure, r_cut) }
+    }
+
     fn fill(&mut self, structure: &Structure, r_cut: f64) -> Result<()> {
         let positions = &structure.positions;
         let frame = Frame::new(structure)?;

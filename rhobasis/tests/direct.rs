@@ -359,7 +359,7 @@ fn a_neighbor_that_no_such_centre_had_in_the_fit_adds_nothing() {
         for (block, expected) in c.blocks.iter().zip(&expected.blocks) {
             assert_eq!(block.index_axis(ndarray::Axis(0), 0), expected.index_axis(ndarray::Axis(0), 0));
         }
-        let gradient = &basis.expansion().backward(std::slice::from_ref(&new), &c).unwrap()[0];
+        let gradient = &basis.expansion().backward(std::slice::from_ref(&new), &c.views()).unwrap()[0];
         assert!(gradient.forces.iter().flatten().all(|f| f.is_finite()));
     }
 }

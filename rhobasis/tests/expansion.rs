@@ -151,7 +151,7 @@ fn check_adjoint(settings: &ExpansionSettings, structure: &Structure) {
     let expansion = SphericalExpansion::new(settings, &species).unwrap();
     let energy = |s: &Structure| energy_and_gradient(&expansion.forward(std::slice::from_ref(s)).unwrap()).0;
     let c = expansion.forward(std::slice::from_ref(structure)).unwrap();
-    let adjoint = &expansion.backward(std::slice::from_ref(structure), &energy_and_gradient(&c).1).unwrap()[0];
+    let adjoint = &expansion.backward(std::slice::from_ref(structure), &energy_and_gradient(&c).1.views()).unwrap()[0];
     let largest = adjoint.forces.iter().flatten().fold(0.0_f64, |a, b| a.max(b.abs()));
     let mut worst = 0.0_f64;
     for i in 0..structure.len() {
@@ -219,8 +219,8 @@ fn one_large_cell_equals_many_copies_of_a_small_one() {
         g.blocks.iter_mut().for_each(|b| b.mapv_inplace(|c| 1.0 + c));
         g
     };
-    let one = &expansion.backward(std::slice::from_ref(&small), &gradient(&small)).unwrap()[0];
-    let many = &expansion.backward(std::slice::from_ref(&large), &gradient(&large)).unwrap()[0];
+    let one = &expansion.backward(std::slice::from_ref(&small), &gradient(&small).views()).unwrap()[0];
+    let many = &expansion.backward(std::slice::from_ref(&large), &gradient(&large).views()).unwrap()[0];
     let copies = (large.len() / n) as f64;
     let scale = many.virial.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     assert!((&many.virial - &(&one.virial * copies)).iter().all(|d| d.abs() < 1e-11 * scale));

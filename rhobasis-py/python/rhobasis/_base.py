@@ -25,6 +25,14 @@ class Parameters:
                     params.update({f"{name}__{key}": inner for key, inner in value.get_params().items()})
         return params
 
+    def _state(self) -> tuple[Any, ...]:
+        """Values of all parameters, nested ones too, to be compared: cheap enough for every call."""
+        cls = type(self)
+        names = _NAMES.get(cls)
+        if names is None:
+            names = _NAMES[cls] = self._names()
+        return (cls, *(_frozen(getattr(self, name)) for name in names))
+
     def set_params(self, **params: Any) -> Self:
         """Sets parameters by name; ``density__r_cut`` sets `r_cut` of the parameter `density`."""
         nested: dict[str, dict[str, Any]] = {}
@@ -48,6 +56,16 @@ class Parameters:
             if parameters[name].default is inspect.Parameter.empty or not _same(value, parameters[name].default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+_NAMES: dict[type, list[str]] = {}
+
+
+def _frozen(value: Any) -> Any:
+    """A value that later changes of the original do not reach."""
+    if isinstance(value, Parameters):
+        return value._state()
+    return repr(value) if isinstance(value, (dict, list)) else value
 
 
 class Settings(Parameters):

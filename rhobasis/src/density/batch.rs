@@ -2,16 +2,20 @@
 
 use std::ops::Range;
 
+use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 use rayon::prelude::*;
 
+use super::derivatives::{Adjoint, Motion};
 use super::equivariants::{Center, Equivariants};
-use super::expansion::{Adjoint, SphericalExpansion, Workspace};
-use crate::neighbors::NeighborList;
-use crate::structure::Structure;
+use super::expansion::{SphericalExpansion, Workspace};
+use crate::neighbors::{NeighborList, Search};
+use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 
+/// Centres that one thread takes at a time.
+const RUN: usize = 64;
 /// Structures larger than this are split over threads by centre.
-const SPLIT_ATOMS: usize = 256;
+const SPLIT_ATOMS: usize = 4 * RUN;
 
 impl SphericalExpansion {
     /// Coefficients of all centres of all structures, in file order.
@@ -20,62 +24,143 @@ impl SphericalExpansion {
     /// [`Error::Structure`] naming frame and atom: not finite, no volume, atoms that coincide, unknown species.
     pub fn forward(&self, structures: &[Structure]) -> Result<Equivariants> {
         let mut out = Equivariants::zeros(centers_of(structures), self.channels.clone());
-        let lists = self.lists_of_large(structures)?;
-        // Results in order, so that the error is always that of the first frame.
-        let done: Vec<Result<()>> = self
-            .forward_tasks(structures, &lists, &mut out)
-            .into_par_iter()
-            .map_init(|| Workspace::new(self), |work, task| self.run_task(structures, &lists, task, work))
-            .collect();
-        done.into_iter().collect::<Result<()>>()?;
+        self.forward_to(structures, None, &mut out.views_mut())?;
         Ok(out)
+    }
+
+    /// dc/dt of all centres for one [`Motion`] of each structure: the Jacobian times a vector, at about twice the cost of
+    /// [`SphericalExpansion::forward`].
+    ///
+    /// # Errors
+    /// As for `forward`, and if a motion has another number of atoms than its structure.
+    pub fn tangent(&self, structures: &[Structure], motions: &[Motion]) -> Result<Equivariants> {
+        let mut out = Equivariants::zeros(centers_of(structures), self.channels.clone());
+        self.forward_to(structures, Some(motions), &mut out.views_mut())?;
+        Ok(out)
+    }
+
+    /// [`SphericalExpansion::forward`] (or `tangent`, given motions) into memory of the caller, overwriting it: block l has
+    /// axes `[center, m, channel]` over the centres of all structures.
+    ///
+    /// # Errors
+    /// As for `forward`, and if the blocks have another shape or are not contiguous.
+    pub fn forward_to(
+        &self,
+        structures: &[Structure],
+        motions: Option<&[Motion]>,
+        out: &mut [ArrayViewMut3<f64>],
+    ) -> Result<()> {
+        let shapes: Vec<_> = out.iter().map(|block| block.dim()).collect();
+        self.check_shape("out", structures.iter().map(Structure::len).sum(), &shapes)?;
+        if let Some(motions) = motions {
+            check_motions(structures, motions)?;
+        }
+        let searches = self.searches_of_large(structures)?;
+        let mut rest = contiguous(out)?;
+        let widths = self.widths();
+        let tasks: Vec<_> = runs(structures, &searches)
+            .into_iter()
+            .map(|run| (cut_rows(&mut rest, &widths, run.n_centers(structures)), run))
+            .collect();
+        let job = |(mut out, run): (Vec<&mut [f64]>, Run)| {
+            self.with_workspace(|work| {
+                self.each_run(structures, &searches, &run, work, |s, centers, work| {
+                    let (neighbors, motion) = (std::mem::take(&mut work.neighbors), motions.map(|m| &m[s]));
+                    let n = centers.len();
+                    let done = self.forward_centers(&structures[s], &neighbors, centers, motion, &mut out, work);
+                    work.neighbors = neighbors;
+                    for (out, width) in out.iter_mut().zip(&widths) {
+                        *out = &mut std::mem::take(out)[n * width..];
+                    }
+                    done
+                })
+            })
+        };
+        // Results in order, so that the error is always that of the first frame.
+        in_parallel(tasks, job).into_iter().collect()
     }
 
     /// Forces −dE/dr and virial −dE/dε of each structure, given dE/dc: the adjoint of [`SphericalExpansion::forward`].
     ///
-    /// `gradient` has the shape that `forward` gives for the same structures.
+    /// `gradient` has the shape that `forward` gives for the same structures, see [`Equivariants::views`].
     ///
     /// # Errors
     /// As for `forward`, and if the shapes differ.
-    pub fn backward(&self, structures: &[Structure], gradient: &Equivariants) -> Result<Vec<Adjoint>> {
-        let shapes: Vec<_> = gradient.blocks.iter().map(|block| block.dim()).collect();
+    pub fn backward(&self, structures: &[Structure], gradient: &[ArrayView3<f64>]) -> Result<Vec<Adjoint>> {
+        let shapes: Vec<_> = gradient.iter().map(|block| block.dim()).collect();
         self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
-        let starts: Vec<usize> = offsets(structures);
-        let adjoints: Vec<Result<Adjoint>> = structures
-            .par_iter()
-            .enumerate()
-            .map_init(NeighborList::default, |neighbors, (s, structure)| {
-                prepare_neighbors(structure, neighbors, self.density().r_cut)
-                    .and_then(|()| self.backward_one(structure, neighbors, gradient, starts[s]))
-                    .map_err(|e| e.at_frame(s))
+        let searches = self.searches_of_large(structures)?;
+        let first_row = offsets(structures);
+        let at_rest = |s: &Structure| Adjoint { forces: vec![[0.0; 3]; s.len()], virial: Array2::zeros((3, 3)) };
+        let runs = runs(structures, &searches);
+        let job = |run: &Run| -> Result<(Vec<Adjoint>, Vec<Pulled>)> {
+            self.with_workspace(|work| {
+                // Whole structures are finished here; parts of a large one wait for the others.
+                let whole = if run.centers.is_none() { &structures[run.structures.clone()] } else { &[] };
+                let (mut adjoints, mut parts): (Vec<Adjoint>, Vec<Pulled>) =
+                    (whole.iter().map(at_rest).collect(), Vec::new());
+                self.each_run(structures, &searches, run, work, |s, centers, work| {
+                    let row = first_row[s] + centers.start;
+                    self.backward_centers(&structures[s], centers.clone(), gradient, row, work)?;
+                    match adjoints.get_mut(s - run.structures.start) {
+                        Some(adjoint) => {
+                            let Adjoint { forces, virial } = adjoint;
+                            pull_centers(work, &mut forces[centers], virial);
+                            pull_neighbors(&work.neighbors.neighbor, &work.pair_gradients, forces);
+                        }
+                        None => parts.push(Pulled::new(centers, work)),
+                    }
+                    Ok(())
+                })?;
+                Ok((adjoints, parts))
             })
-            .collect();
-        adjoints.into_iter().collect()
+        };
+        let done = in_parallel(runs.iter().collect(), job);
+        let mut adjoints: Vec<Adjoint> = Vec::with_capacity(structures.len());
+        for (run, done) in runs.iter().zip(done) {
+            let (whole, parts) = done?;
+            adjoints.extend(whole);
+            let s = run.structures.start;
+            if adjoints.len() == s && !parts.is_empty() {
+                adjoints.push(at_rest(&structures[s]));
+            }
+            parts.iter().for_each(|part| part.add_to(&mut adjoints[s]));
+        }
+        Ok(adjoints)
     }
 
-    /// [`SphericalExpansion::backward`] for one structure whose first centre is row `first` of `gradient`.
-    fn backward_one(
+    /// Calls `job` for the centres of a run, structure by structure and at most [`RUN`] at a time, with their pairs in
+    /// `work.neighbors`.
+    fn each_run(
         &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        gradient: &Equivariants,
-        first: usize,
-    ) -> Result<Adjoint> {
-        let mut pair_gradients = vec![[0.0; 3]; neighbors.len()];
-        let mut tasks = Vec::new();
-        let mut rest = &mut pair_gradients[..];
-        for start in (0..structure.len()).step_by(SPLIT_ATOMS / 4) {
-            let centers = start..structure.len().min(start + SPLIT_ATOMS / 4);
-            let n = neighbors.start[centers.end] - neighbors.start[centers.start];
-            let (mine, others) = rest.split_at_mut(n);
-            rest = others;
-            tasks.push((centers, mine));
+        structures: &[Structure],
+        searches: &[Option<Search>],
+        run: &Run,
+        work: &mut Workspace,
+        mut job: impl FnMut(usize, Range<usize>, &mut Workspace) -> Result<()>,
+    ) -> Result<()> {
+        for s in run.structures.clone() {
+            let structure = &structures[s];
+            let mut of_structure = |centers: Range<usize>| {
+                if searches[s].is_none() {
+                    prepare_search(structure, &mut work.search, self.density().r_cut)?;
+                }
+                for first in centers.clone().step_by(RUN) {
+                    let centers = first..centers.end.min(first + RUN);
+                    let search = searches[s].as_ref().unwrap_or(&work.search);
+                    work.neighbors.find(search, structure, centers.clone())?;
+                    job(s, centers, work)?;
+                }
+                Ok(())
+            };
+            of_structure(run.centers.clone().unwrap_or(0..structure.len())).map_err(|e: Error| e.at_frame(s))?;
         }
-        tasks.into_par_iter().try_for_each_init(
-            || Workspace::new(self),
-            |work, (centers, out)| self.backward_centers(structure, neighbors, centers, gradient, first, out, work),
-        )?;
-        Ok(Adjoint::from_pairs(structure, neighbors, &pair_gradients))
+        Ok(())
+    }
+
+    /// Numbers of one centre in each block.
+    fn widths(&self) -> Vec<usize> {
+        self.channels.iter().enumerate().map(|(l, c)| (2 * l + 1) * c.len()).collect()
     }
 
     /// Refuses blocks that do not have axes (centers, m, channels) of this expansion.
@@ -108,106 +193,161 @@ impl SphericalExpansion {
         Ok(())
     }
 
-    /// Neighbours of the structures that several threads share.
-    fn lists_of_large(&self, structures: &[Structure]) -> Result<Vec<Option<NeighborList>>> {
-        structures
-            .par_iter()
-            .enumerate()
-            .map(|(s, structure)| {
-                if structure.len() <= SPLIT_ATOMS || structures.len() >= 4 * rayon::current_num_threads() {
-                    return Ok(None); // frames enough to keep all threads busy
-                }
-                let mut list = NeighborList::default();
-                prepare_neighbors(structure, &mut list, self.density().r_cut).map_err(|e| e.at_frame(s))?;
-                Ok(Some(list))
-            })
-            .collect::<Vec<Result<_>>>()
-            .into_iter()
-            .collect()
-    }
-
-    /// Cuts the work into runs of whole small structures, or runs of centres of a large one, with the rows they write.
-    fn forward_tasks<'a>(
-        &self,
-        structures: &[Structure],
-        lists: &[Option<NeighborList>],
-        out: &'a mut Equivariants,
-    ) -> Vec<Task<'a>> {
-        let mut rest: Vec<&'a mut [f64]> =
-            out.blocks.iter_mut().map(|b| b.as_slice_mut().expect("blocks are contiguous")).collect();
-        let widths: Vec<usize> = self.channels.iter().enumerate().map(|(l, c)| (2 * l + 1) * c.len()).collect();
-        let mut cut = |n_centers: usize| -> Vec<&'a mut [f64]> {
-            rest.iter_mut()
-                .zip(&widths)
-                .map(|(rest, width)| {
-                    let (mine, others) = std::mem::take(rest).split_at_mut(n_centers * width);
-                    *rest = others;
-                    mine
-                })
-                .collect()
+    /// The search of the structures that several threads share.
+    fn searches_of_large(&self, structures: &[Structure]) -> Result<Vec<Option<Search>>> {
+        let threads = rayon::current_num_threads();
+        let of_large = |(s, structure): (usize, &Structure)| {
+            if structure.len() <= SPLIT_ATOMS || structures.len() >= 4 * threads {
+                return Ok(None); // frames enough to keep all threads busy
+            }
+            let mut search = Search::default();
+            prepare_search(structure, &mut search, self.density().r_cut).map_err(|e| e.at_frame(s))?;
+            Ok(Some(search))
         };
-        let mut tasks = Vec::new();
-        let mut s = 0;
-        while s < structures.len() {
-            if lists[s].is_some() {
-                let n = structures[s].len();
-                for first in (0..n).step_by(SPLIT_ATOMS / 4) {
-                    let centers = first..n.min(first + SPLIT_ATOMS / 4);
-                    tasks.push(Task { structures: s..s + 1, out: cut(centers.len()), centers: Some(centers) });
-                }
-                s += 1;
-                continue;
-            }
-            let (first, mut n) = (s, 0);
-            while s < structures.len() && lists[s].is_none() && n < SPLIT_ATOMS / 4 {
-                n += structures[s].len();
-                s += 1;
-            }
-            tasks.push(Task { structures: first..s, centers: None, out: cut(n) });
+        in_parallel(structures.iter().enumerate().collect(), of_large).into_iter().collect()
+    }
+}
+
+/// Work for one thread: whole structures, or the given centres of one.
+struct Run {
+    structures: Range<usize>,
+    centers: Option<Range<usize>>,
+}
+
+impl Run {
+    fn n_centers(&self, structures: &[Structure]) -> usize {
+        match &self.centers {
+            Some(centers) => centers.len(),
+            None => structures[self.structures.clone()].iter().map(Structure::len).sum(),
         }
-        tasks
+    }
+}
+
+/// Cuts the work into runs of whole small structures, or runs of centres of a large one.
+fn runs(structures: &[Structure], searches: &[Option<Search>]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut s = 0;
+    while s < structures.len() {
+        if searches[s].is_some() {
+            let n = structures[s].len();
+            let run = |first| Run { structures: s..s + 1, centers: Some(first..n.min(first + RUN)) };
+            runs.extend((0..n).step_by(RUN).map(run));
+            s += 1;
+            continue;
+        }
+        let (first, mut n) = (s, 0);
+        while s < structures.len() && searches[s].is_none() && n < RUN {
+            n += structures[s].len();
+            s += 1;
+        }
+        runs.push(Run { structures: first..s, centers: None });
+    }
+    runs
+}
+
+/// Cuts `n` rows off the front of each block, whose rows have these widths.
+pub(super) fn cut_rows<'a>(rest: &mut [&'a mut [f64]], widths: &[usize], n: usize) -> Vec<&'a mut [f64]> {
+    rest.iter_mut()
+        .zip(widths)
+        .map(|(rest, width)| {
+            let (mine, others) = std::mem::take(rest).split_at_mut(n * width);
+            *rest = others;
+            mine
+        })
+        .collect()
+}
+
+/// The job for each item, results in order; on the calling thread where threads would not help.
+pub(super) fn in_parallel<T: Send, R: Send>(items: Vec<T>, job: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+    if items.len() <= 1 || rayon::current_num_threads() == 1 {
+        return items.into_iter().map(job).collect();
+    }
+    items.into_par_iter().map(job).collect()
+}
+
+fn contiguous<'a>(blocks: &'a mut [ArrayViewMut3<f64>]) -> Result<Vec<&'a mut [f64]>> {
+    let strided =
+        || Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order");
+    blocks.iter_mut().map(|block| block.as_slice_mut().ok_or_else(strided)).collect()
+}
+
+fn check_motions(structures: &[Structure], motions: &[Motion]) -> Result<()> {
+    if motions.len() != structures.len() {
+        let problem = format!("one motion per structure is needed, and there are {}", structures.len());
+        return Err(Error::setting("motions", motions.len(), problem, "give them in the order of the structures"));
+    }
+    for (s, (structure, motion)) in structures.iter().zip(motions).enumerate() {
+        if motion.velocities.len() != structure.len() {
+            let problem = format!("{} velocities for {} atoms", motion.velocities.len(), structure.len());
+            return Err(Error::structure(None, problem, "give one velocity per atom").at_frame(s));
+        }
+    }
+    Ok(())
+}
+
+/// What some centres of a large structure contribute to its forces and virial.
+struct Pulled {
+    centers: Range<usize>,
+    of_centers: Vec<Vec3>,
+    virial: Array2<f64>,
+    /// Atom j and dE/dr_ji of each pair.
+    neighbors: Vec<u32>,
+    pair_gradients: Vec<Vec3>,
+}
+
+impl Pulled {
+    fn new(centers: Range<usize>, work: &Workspace) -> Self {
+        let (mut of_centers, mut virial) = (vec![[0.0; 3]; centers.len()], Array2::zeros((3, 3)));
+        pull_centers(work, &mut of_centers, &mut virial);
+        let (neighbors, pair_gradients) = (work.neighbors.neighbor.clone(), work.pair_gradients.clone());
+        Pulled { centers, of_centers, virial, neighbors, pair_gradients }
     }
 
-    fn run_task(
-        &self,
-        structures: &[Structure],
-        lists: &[Option<NeighborList>],
-        mut task: Task,
-        work: &mut Workspace,
-    ) -> Result<()> {
-        if let Some(centers) = task.centers {
-            let s = task.structures.start;
-            let list = lists[s].as_ref().expect("large structures have their list");
-            return self.forward_centers(&structures[s], list, centers, &mut task.out, work).map_err(|e| e.at_frame(s));
+    fn add_to(&self, Adjoint { forces, virial }: &mut Adjoint) {
+        for (force, sum) in forces[self.centers.clone()].iter_mut().zip(&self.of_centers) {
+            (0..3).for_each(|d| force[d] += sum[d]);
         }
-        for s in task.structures {
-            let structure = &structures[s];
-            let mut neighbors = std::mem::take(&mut work.neighbors);
-            let result = prepare_neighbors(structure, &mut neighbors, self.density().r_cut)
-                .and_then(|()| self.forward_centers(structure, &neighbors, 0..structure.len(), &mut task.out, work));
-            work.neighbors = neighbors;
-            result.map_err(|e| e.at_frame(s))?;
-            for (out, (l, channels)) in task.out.iter_mut().zip(self.channels.iter().enumerate()) {
-                let done = structure.len() * (2 * l + 1) * channels.len();
-                *out = &mut std::mem::take(out)[done..];
+        *virial += &self.virial;
+        pull_neighbors(&self.neighbors, &self.pair_gradients, forces);
+    }
+}
+
+/// Adds Σ_j dE/dr_ji to −dE/dr_i of each centre, and Σ −r_p dE/dr_q to −dE/dε.
+fn pull_centers(work: &Workspace, forces: &mut [Vec3], virial: &mut Array2<f64>) {
+    let mut moments = [[0.0; 3]; 3];
+    for (row, force) in forces.iter_mut().enumerate() {
+        let pairs = work.neighbors.pairs(row);
+        let mut sum = [0.0; 3];
+        for (r, g) in work.neighbors.vector[pairs.clone()].iter().zip(&work.pair_gradients[pairs]) {
+            for q in 0..3 {
+                sum[q] += g[q];
+                for p in 0..3 {
+                    moments[p][q] += r[p] * g[q];
+                }
             }
         }
-        Ok(())
+        (0..3).for_each(|q| force[q] += sum[q]);
     }
+    virial.indexed_iter_mut().for_each(|((p, q), virial)| *virial -= moments[p][q]);
+}
+
+/// Adds −dE/dr_ji to −dE/dr_j of each neighbour, in the order of the pairs.
+fn pull_neighbors(neighbors: &[u32], pair_gradients: &[Vec3], forces: &mut [Vec3]) {
+    for (&j, g) in neighbors.iter().zip(pair_gradients) {
+        let force = &mut forces[j as usize];
+        (0..3).for_each(|d| force[d] -= g[d]);
+    }
+}
+
+fn prepare_search(structure: &Structure, search: &mut Search, r_cut: f64) -> Result<()> {
+    structure.validate()?;
+    search.update(structure, r_cut)
 }
 
 /// Validates a structure and finds its neighbours.
 pub(crate) fn prepare_neighbors(structure: &Structure, neighbors: &mut NeighborList, r_cut: f64) -> Result<()> {
     structure.validate()?;
     neighbors.update(structure, r_cut)
-}
-
-/// Work for one thread: whole structures, or the given centres of one.
-struct Task<'a> {
-    structures: Range<usize>,
-    centers: Option<Range<usize>>,
-    /// For each l, the rows of these centres.
-    out: Vec<&'a mut [f64]>,
 }
 
 fn offsets(structures: &[Structure]) -> Vec<usize> {

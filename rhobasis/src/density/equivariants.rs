@@ -1,6 +1,6 @@
 //! Coefficients of many environments, and the two plain tables that say what their rows and columns are.
 
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
 /// A centre: which atom of which structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,15 @@ impl Equivariants {
         let blocks =
             channels.iter().enumerate().map(|(l, c)| Array3::zeros((centers.len(), 2 * l + 1, c.len()))).collect();
         Equivariants { blocks, centers, channels }
+    }
+
+    /// Views of the blocks, as `backward` takes them.
+    pub fn views(&self) -> Vec<ArrayView3<'_, f64>> {
+        self.blocks.iter().map(|block| block.view()).collect()
+    }
+
+    pub(crate) fn views_mut(&mut self) -> Vec<ArrayViewMut3<'_, f64>> {
+        self.blocks.iter_mut().map(|block| block.view_mut()).collect()
     }
 
     /// Largest angular momentum.

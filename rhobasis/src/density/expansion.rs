@@ -1,17 +1,18 @@
 //! The one sum over neighbours, Eqs. (4), (8), (13), and its adjoint.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use ndarray::{Array2, ArrayViewMut3, Axis};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 
-use super::equivariants::{Channel, Equivariants};
+use super::derivatives::Motion;
+use super::equivariants::Channel;
 use super::feeds::{Feeds, Shared};
 use super::harmonics::{LANES, Lanes};
 use super::kernel::{self, Block, CenterGradient, PAIRS, Radial};
 use super::settings::Density;
 use super::spline::{RadialTable, Rows, SplineError};
-use crate::neighbors::NeighborList;
+use crate::neighbors::{NeighborList, Search};
 use crate::structure::{Structure, Vec3, symbol};
 use crate::{Error, Result};
 
@@ -119,46 +120,65 @@ impl SphericalExpansion {
             let slice = block.as_slice_mut().ok_or_else(|| {
                 Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order")
             })?;
-            slice.fill(0.0);
             slices.push(slice);
         }
-        self.forward_centers(structure, neighbors, 0..structure.len(), &mut slices, work)
+        self.forward_centers(structure, neighbors, 0..structure.len(), None, &mut slices, work)
     }
 
+    /// Coefficients of some centres, whose pairs `neighbors` holds, or their derivative along a motion; overwrites `out`.
     pub(super) fn forward_centers(
         &self,
         structure: &Structure,
         neighbors: &NeighborList,
         centers: Range<usize>,
+        motion: Option<&Motion>,
         out: &mut [&mut [f64]],
         work: &mut Workspace,
     ) -> Result<()> {
-        let first = centers.start;
-        for i in centers {
+        let tools = self.shared.tools();
+        for (row, i) in centers.enumerate() {
             let feeds = self.feeds_of(structure, i)?;
-            self.sort_pairs(structure, neighbors, i, feeds, &mut work.order)?;
+            self.sort_pairs(structure, neighbors, (i, row), feeds, &mut work.order)?;
+            if !(feeds.covers && self.busy_slots(feeds, &work.order).count() == feeds.representative.len()) {
+                self.clear_row(row, out);
+            }
             for (slot, rows, pairs) in self.busy_slots(feeds, &work.order) {
-                let n_sums = kernel::sums_start(rows, self.l_max() + 1, 0);
-                let sums = &mut work.sums[..n_sums];
+                let sums = &mut work.sums[..kernel::n_sums(rows)];
                 sums.fill([0.0; LANES]);
                 for pairs in pairs.chunks(PAIRS) {
                     self.fill_block(structure, neighbors, pairs, feeds, &mut work.block);
-                    kernel::forward_block(&self.shared.harmonics, &self.shared.radials, rows, &mut work.block, sums);
+                    match motion {
+                        None => kernel::forward_block(&tools, rows, &mut work.block, sums),
+                        Some(motion) => {
+                            motion.fill_block(i, neighbors, pairs, &mut work.block);
+                            kernel::tangent_block(&tools, rows, &mut work.block, sums);
+                        }
+                    }
                 }
-                self.store(sums, rows, &feeds.starts, slot, i - first, out);
+                self.store(sums, rows, &feeds.starts, slot, row, out);
             }
-            let (radial, slot) = feeds.of_species[structure.species[i] as usize].expect("checked with the pairs");
-            let weight = self.density().center_weight * Y00;
-            let row = (i - first) * self.channels[0].len() + feeds.starts[0][slot];
-            for (c, value) in out[0][row..].iter_mut().zip(&self.shared.at_origin[radial]) {
-                *c += weight * value;
+            if motion.is_none() {
+                let (radial, slot) = feeds.of_species[structure.species[i] as usize].expect("checked with the pairs");
+                let weight = self.density().center_weight * Y00;
+                let start = row * self.channels[0].len() + feeds.starts[0][slot];
+                for (c, value) in out[0][start..].iter_mut().zip(&self.shared.at_origin[radial]) {
+                    *c += weight * value;
+                }
             }
         }
         Ok(())
     }
 
+    /// Zeros for one row of all blocks.
+    pub(super) fn clear_row(&self, row: usize, out: &mut [&mut [f64]]) {
+        for (l, (out, channels)) in out.iter_mut().zip(&self.channels).enumerate() {
+            let width = (2 * l + 1) * channels.len();
+            out[row * width..(row + 1) * width].fill(0.0);
+        }
+    }
+
     /// Slots that have pairs and channels: index, layout of their rows, pairs.
-    fn busy_slots<'a>(
+    pub(super) fn busy_slots<'a>(
         &'a self,
         feeds: &'a Feeds,
         order: &'a Order,
@@ -171,14 +191,14 @@ impl SphericalExpansion {
             .filter(|(_, rows, pairs)| rows.len() > 0 && !pairs.is_empty())
     }
 
-    /// Copies the padded sums of one slot to its channels of one centre.
-    fn store(
+    /// Copies the padded sums of one slot to its channels of one row.
+    pub(super) fn store(
         &self,
         sums: &[Lanes],
         rows: &Rows,
         starts: &[Vec<usize>],
         slot: usize,
-        center: usize,
+        row: usize,
         out: &mut [&mut [f64]],
     ) {
         let mut sums = sums.iter();
@@ -188,7 +208,7 @@ impl SphericalExpansion {
                 let take = LANES.min(rows.counts[l] - done);
                 for m in 0..n_m {
                     let sum = sums.next().expect("a sum for each (l, chunk, m)");
-                    let to = &mut out[(center * n_m + m) * width + start + done..][..take];
+                    let to = &mut out[(row * n_m + m) * width + start + done..][..take];
                     match <&mut Lanes>::try_from(&mut *to) {
                         Ok(to) => *to = *sum,
                         Err(_) => to.copy_from_slice(&sum[..take]),
@@ -198,36 +218,30 @@ impl SphericalExpansion {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// dE/dr_ji of every pair of some centres, given dE/dc: rows `first…` of the blocks of `gradient`.
     pub(super) fn backward_centers(
         &self,
         structure: &Structure,
-        neighbors: &NeighborList,
         centers: Range<usize>,
-        gradient: &Equivariants,
+        gradient: &[ArrayView3<f64>],
         first: usize,
-        out: &mut [Vec3],
         work: &mut Workspace,
     ) -> Result<()> {
-        let first_pair = neighbors.start[centers.start];
-        for i in centers {
+        let tools = self.shared.tools();
+        let Workspace { neighbors, order, block, sums, gradient: of_center, pair_gradients, .. } = work;
+        pair_gradients.clear();
+        pair_gradients.resize(neighbors.len(), [0.0; 3]);
+        let mut of_block = [[0.0; 3]; PAIRS];
+        for (row, i) in centers.enumerate() {
             let feeds = self.feeds_of(structure, i)?;
-            self.sort_pairs(structure, neighbors, i, feeds, &mut work.order)?;
-            for (slot, rows, pairs) in self.busy_slots(feeds, &work.order) {
-                self.load(gradient, first + i, rows, &feeds.starts, slot, &mut work.sums, &mut work.gradient);
-                let mut pair_gradient = [[0.0; 3]; PAIRS];
+            self.sort_pairs(structure, neighbors, (i, row), feeds, order)?;
+            for (slot, rows, pairs) in self.busy_slots(feeds, order) {
+                self.load(gradient, first + row, rows, &feeds.starts, slot, sums, of_center);
                 for pairs in pairs.chunks(PAIRS) {
-                    self.fill_block(structure, neighbors, pairs, feeds, &mut work.block);
-                    kernel::backward_block(
-                        &self.shared.harmonics,
-                        &self.shared.radials,
-                        rows,
-                        &mut work.block,
-                        &work.gradient,
-                        &mut pair_gradient,
-                    );
-                    for (&pair, g) in pairs.iter().zip(&pair_gradient) {
-                        out[pair - first_pair] = *g;
+                    self.fill_block(structure, neighbors, pairs, feeds, block);
+                    kernel::backward_block(&tools, rows, block, of_center, &mut of_block);
+                    for (&pair, g) in pairs.iter().zip(&of_block) {
+                        pair_gradients[pair] = *g;
                     }
                 }
             }
@@ -239,7 +253,7 @@ impl SphericalExpansion {
     #[allow(clippy::too_many_arguments)]
     fn load(
         &self,
-        gradient: &Equivariants,
+        gradient: &[ArrayView3<f64>],
         row: usize,
         rows: &Rows,
         starts: &[Vec<usize>],
@@ -248,39 +262,38 @@ impl SphericalExpansion {
         out: &mut CenterGradient,
     ) {
         out.constant.clear();
-        let n_ladder: usize = (1..=rows.l_max()).map(|l| (2 * l - 1) * kernel::chunks(rows, l)).sum();
-        for direction in &mut out.ladder {
-            direction.clear();
-            direction.resize(n_ladder, [0.0; LANES]);
-        }
-        let mut ladder_start = 0;
+        out.ladder.clear();
         for l in 0..=rows.l_max() {
-            let block = gradient.blocks[l].index_axis(Axis(0), row);
+            let block = gradient[l].index_axis(Axis(0), row);
             for done in (0..rows.counts[l]).step_by(LANES) {
                 let take = LANES.min(rows.counts[l] - done);
+                let channels = starts[l][slot] + done..starts[l][slot] + done + take;
                 let lanes = &mut lanes[..2 * l + 1];
-                for (m, to) in lanes.iter_mut().enumerate() {
+                for (to, from) in lanes.iter_mut().zip(block.outer_iter()) {
                     *to = [0.0; LANES];
-                    for (k, to) in to[..take].iter_mut().enumerate() {
-                        *to = block[[m, starts[l][slot] + done + k]];
+                    match from.as_slice() {
+                        Some(from) => to[..take].copy_from_slice(&from[channels.clone()]),
+                        None => to.iter_mut().zip(channels.clone()).for_each(|(to, q)| *to = from[q]),
                     }
                 }
                 if l == 0 {
                     out.constant.push(lanes[0].map(|g| g * Y00));
                     continue;
                 }
-                for &(direction, m, below, coefficient) in &self.shared.ladder[l] {
-                    let to = &mut out.ladder[direction][ladder_start + below];
+                let start = out.ladder.len();
+                out.ladder.resize(start + 2 * l - 1, [[0.0; LANES]; 3]);
+                for term in self.shared.ladder_of(l) {
+                    let from = &lanes[term.lm - l * l];
+                    let to = &mut out.ladder[start + term.below - (l - 1) * (l - 1)][term.direction];
                     for k in 0..LANES {
-                        to[k] += coefficient * lanes[m][k];
+                        to[k] += term.coefficient * from[k];
                     }
                 }
-                ladder_start += 2 * l - 1;
             }
         }
     }
 
-    fn fill_block(
+    pub(super) fn fill_block(
         &self,
         structure: &Structure,
         neighbors: &NeighborList,
@@ -290,35 +303,27 @@ impl SphericalExpansion {
     ) {
         block.n = pairs.len();
         for (j, &pair) in pairs.iter().enumerate() {
-            let r = neighbors.vector[pair];
-            let distance = crate::structure::norm(r);
-            for (axis, x) in block.vector.iter_mut().zip(r) {
-                axis[j / LANES][j % LANES] = x;
-            }
-            block.distance[j] = distance;
-            block.weight[j] = self.density().weight(distance);
             let species = structure.species[neighbors.neighbor[pair] as usize];
-            block.radial[j] = feeds.of_species[species as usize].expect("checked with the pairs").0;
+            let radial = feeds.of_species[species as usize].expect("checked with the pairs").0;
+            block.set(j, neighbors.vector[pair], radial as u32);
         }
         for j in pairs.len()..pairs.len().next_multiple_of(LANES) {
-            for axis in &mut block.vector {
-                axis[j / LANES][j % LANES] = 0.0;
-            }
+            block.set(j, [0.0; 3], 0);
         }
     }
 
-    fn feeds_of(&self, structure: &Structure, center: usize) -> Result<&Feeds> {
+    pub(super) fn feeds_of(&self, structure: &Structure, center: usize) -> Result<&Feeds> {
         let z = structure.species[center];
         let kind = self.kind_of[z as usize].ok_or_else(|| self.unknown_species(center, z))?;
         Ok(&self.kinds[kind])
     }
 
-    /// Orders the pairs of a centre by slot, keeping their order within each.
-    fn sort_pairs(
+    /// Orders the pairs of a centre, which has row `row` of the list, by slot, keeping their order within each.
+    pub(super) fn sort_pairs(
         &self,
         structure: &Structure,
         neighbors: &NeighborList,
-        center: usize,
+        (center, row): (usize, usize),
         feeds: &Feeds,
         order: &mut Order,
     ) -> Result<()> {
@@ -327,20 +332,24 @@ impl SphericalExpansion {
             feeds.of_species[z as usize].map(|(_, slot)| slot).ok_or_else(|| self.unknown_species(atom, z))
         };
         slot_of(center)?;
-        let pairs = neighbors.pairs(center);
+        let pairs = neighbors.pairs(row);
         let n_slots = feeds.representative.len();
         order.starts.clear();
         order.starts.resize(n_slots + 1, 0);
         order.slots.clear();
-        for pair in pairs.clone() {
-            let slot = slot_of(neighbors.neighbor[pair] as usize)?;
+        for &atom in &neighbors.neighbor[pairs.clone()] {
+            let slot = slot_of(atom as usize)?;
             order.slots.push(slot);
             order.starts[slot + 1] += 1;
+        }
+        order.pairs.clear();
+        if n_slots == 1 {
+            order.pairs.extend(pairs);
+            return Ok(());
         }
         for slot in 0..n_slots {
             order.starts[slot + 1] += order.starts[slot];
         }
-        order.pairs.clear();
         order.pairs.resize(pairs.len(), 0);
         order.next.clear();
         order.next.extend_from_slice(&order.starts[..n_slots]);
@@ -349,6 +358,16 @@ impl SphericalExpansion {
             order.next[slot] += 1;
         }
         Ok(())
+    }
+
+    /// Runs a job with buffers that earlier jobs have left.
+    pub(super) fn with_workspace<T>(&self, job: impl FnOnce(&mut Workspace) -> T) -> T {
+        let idle = || self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = idle().pop();
+        let mut work = work.unwrap_or_else(|| Workspace::new(self));
+        let result = job(&mut work);
+        idle().push(work);
+        result
     }
 
     fn unknown_species(&self, atom: usize, z: u8) -> Error {
@@ -362,14 +381,19 @@ impl SphericalExpansion {
 }
 
 /// Buffers that one thread reuses from centre to centre.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Workspace {
     /// Neighbour list, for callers that build one structure after the other.
     pub neighbors: NeighborList,
-    order: Order,
-    block: Block,
-    sums: Vec<Lanes>,
+    pub(super) search: Search,
+    pub(super) order: Order,
+    pub(super) block: Block,
+    pub(super) sums: Vec<Lanes>,
     gradient: CenterGradient,
+    /// dE/dr_ji of each pair of the list.
+    pub(super) pair_gradients: Vec<Vec3>,
+    /// Sums of several kinds, for Jacobians.
+    pub(super) more_sums: [Vec<Lanes>; 2],
 }
 
 impl Workspace {
@@ -378,23 +402,21 @@ impl Workspace {
         let radials = &expansion.shared.radials;
         let longest_row = radials.iter().map(|r| r.rows().len()).max().unwrap_or(0);
         let l_max = expansion.l_max();
-        let most_sums = radials.iter().map(|r| kernel::sums_start(r.rows(), l_max + 1, 0)).max().unwrap_or(0);
+        let most_sums = radials.iter().map(|r| kernel::n_sums(r.rows())).max().unwrap_or(0);
         Workspace {
-            neighbors: NeighborList::default(),
-            order: Order::default(),
             block: Block::new(l_max, longest_row),
             sums: vec![[0.0; LANES]; most_sums.max(2 * l_max + 1)],
-            gradient: CenterGradient::default(),
+            ..Workspace::default()
         }
     }
 }
 
 /// Pairs of one centre, sorted by slot.
 #[derive(Debug, Default)]
-struct Order {
-    pairs: Vec<usize>,
+pub(super) struct Order {
+    pub pairs: Vec<usize>,
     /// Slot s holds pairs[starts[s]..starts[s + 1]].
-    starts: Vec<usize>,
+    pub starts: Vec<usize>,
     slots: Vec<usize>,
     next: Vec<usize>,
 }
@@ -402,50 +424,5 @@ struct Order {
 impl Order {
     fn slot(&self, slot: usize) -> &[usize] {
         &self.pairs[self.starts[slot]..self.starts[slot + 1]]
-    }
-}
-
-/// What a gradient with respect to coefficients means for the atoms of one structure.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Adjoint {
-    /// −dE/dr of each atom, in the energy unit per Å.
-    pub forces: Vec<Vec3>,
-    /// −dE/dε for r → r(1 + ε), cell → cell(1 + ε) with row vectors; the first index goes with r.
-    pub virial: Array2<f64>,
-}
-
-impl Adjoint {
-    pub(super) fn from_pairs(structure: &Structure, neighbors: &NeighborList, pair_gradients: &[Vec3]) -> Self {
-        let mut forces = vec![[0.0; 3]; structure.len()];
-        let mut virial = Array2::zeros((3, 3));
-        for i in 0..structure.len() {
-            for pair in neighbors.pairs(i) {
-                let (g, r) = (pair_gradients[pair], neighbors.vector[pair]);
-                let j = neighbors.neighbor[pair] as usize;
-                for d in 0..3 {
-                    forces[i][d] += g[d];
-                    forces[j][d] -= g[d];
-                    for p in 0..3 {
-                        virial[[p, d]] -= r[p] * g[d];
-                    }
-                }
-            }
-        }
-        Adjoint { forces, virial }
-    }
-
-    /// Stress +(1/V) dE/dε in the energy unit per Å³.
-    ///
-    /// # Errors
-    /// Unless the structure is periodic in all three directions.
-    pub fn stress(&self, structure: &Structure) -> Result<Array2<f64>> {
-        if structure.pbc != [true; 3] {
-            return Err(Error::structure(
-                None,
-                format!("stress needs a volume, but pbc is {:?}", structure.pbc),
-                "use the virial, or a cell that is periodic in all three directions",
-            ));
-        }
-        Ok(&self.virial / -structure.volume())
     }
 }

@@ -1,11 +1,11 @@
 //! Which neighbour species feeds which channels through which radial integrals: how an expansion is put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::equivariants::Channel;
-use super::expansion::SphericalExpansion;
+use super::expansion::{SphericalExpansion, Workspace};
 use super::harmonics::{SolidHarmonics, gradient_terms};
-use super::kernel::Radial;
+use super::kernel::{LadderTerm, Radial, Tools};
 use super::radial::RadialIntegrals;
 use super::settings::{Density, ExpansionSettings};
 use super::spline::{RadialTable, Rows, SplineError, tabulate};
@@ -20,9 +20,13 @@ pub(super) struct Shared {
     pub radials: Vec<Radial>,
     /// I_q0(0) of each entry of `radials`.
     pub at_origin: Vec<Vec<f64>>,
-    /// Terms of ∇(r^l Y_lm), for each l: (direction, index of m, index of m′, coefficient).
-    pub ladder: Vec<Vec<(usize, usize, usize, f64)>>,
+    /// Terms of ∇(r^l Y_lm) for all l, ascending.
+    pub ladder: Vec<LadderTerm>,
+    /// Where the terms of each l end.
+    pub ladder_end: Vec<usize>,
     pub spline_error: Option<SplineError>,
+    /// Buffers that no thread uses at the moment.
+    pub idle: Mutex<Vec<Workspace>>,
 }
 
 /// Which neighbour species feeds which channels through which radial integrals.
@@ -34,6 +38,8 @@ pub(super) struct Feeds {
     pub starts: Vec<Vec<usize>>,
     /// Radial integrals that stand for the layout of each slot.
     pub representative: Vec<usize>,
+    /// Whether the slots fill all channels.
+    pub covers: bool,
 }
 
 /// Radial functions of one kind of centre: (neighbour species, integrals).
@@ -87,8 +93,9 @@ impl SphericalExpansion {
         let mut radial_of = radial_of.to_vec();
         radial_of.sort_unstable();
         radial_of.dedup();
-        let kind = Feeds::separate(&shared, &radial_of);
+        let mut kind = Feeds::separate(&shared, &radial_of);
         let channels = separate_channels(&shared, &radial_of);
+        kind.covers = kind.fill(&shared, &channels);
         let species = radial_of.iter().map(|&(z, _)| z).collect();
         SphericalExpansion { shared, species, kinds: vec![kind], kind_of: vec![Some(0); 256], channels }
     }
@@ -135,11 +142,12 @@ impl SphericalExpansion {
                 None => kind_of = vec![Some(feeds.len()); 256],
                 Some(z) => kind_of[*z as usize] = Some(feeds.len()),
             }
-            feeds.push(if combined {
-                Feeds::combined(l_max, radial_of)
-            } else {
-                Feeds::into_channels(&channels, radial_of)
-            });
+            let mut kind = match combined {
+                true => Feeds::combined(l_max, radial_of),
+                false => Feeds::into_channels(&channels, radial_of),
+            };
+            kind.covers = kind.fill(&shared, &channels);
+            feeds.push(kind);
         }
         Ok(SphericalExpansion { shared, species, kinds: feeds, kind_of, channels })
     }
@@ -147,22 +155,48 @@ impl SphericalExpansion {
 
 impl Shared {
     fn new(density: Density, l_max: usize, radials: Vec<Radial>, spline_error: Option<SplineError>) -> Self {
-        let ladder = (0..=l_max)
-            .map(|l| {
-                let mut terms = Vec::new();
-                gradient_terms(l, |direction, m, below, coefficient| {
-                    let (m, below) = ((m + l as i64) as usize, (below + l as i64 - 1) as usize);
-                    terms.push((direction, m, below, coefficient));
-                });
-                terms
-            })
-            .collect();
+        let (mut ladder, mut ladder_end) = (Vec::new(), Vec::new());
+        for l in 0..=l_max {
+            gradient_terms(l, |direction, m, below, coefficient| {
+                let lm = ((l * l + l) as i64 + m) as usize;
+                let below = ((l * l - l) as i64 + below) as usize; // (l − 1)² + (l − 1) + m′
+                ladder.push(LadderTerm { direction, lm, below, coefficient });
+            });
+            ladder_end.push(ladder.len());
+        }
         let at_origin = radials.iter().map(Radial::at_origin).collect();
-        Shared { density, l_max, harmonics: SolidHarmonics::new(l_max), radials, at_origin, ladder, spline_error }
+        let harmonics = SolidHarmonics::new(l_max);
+        Shared {
+            density,
+            l_max,
+            harmonics,
+            radials,
+            at_origin,
+            ladder,
+            ladder_end,
+            spline_error,
+            idle: Mutex::default(),
+        }
+    }
+
+    pub fn tools(&self) -> Tools<'_> {
+        Tools { density: &self.density, harmonics: &self.harmonics, radials: &self.radials, ladder: &self.ladder }
+    }
+
+    /// Terms of ∇(r^l Y_lm) of one l.
+    pub fn ladder_of(&self, l: usize) -> &[LadderTerm] {
+        let start = if l == 0 { 0 } else { self.ladder_end[l - 1] };
+        &self.ladder[start..self.ladder_end[l]]
     }
 }
 
 impl Feeds {
+    /// Whether the slots fill all channels.
+    fn fill(&self, shared: &Shared, channels: &[Vec<Channel>]) -> bool {
+        let filled = |l: usize| self.representative.iter().map(|&r| shared.radials[r].rows().counts[l]).sum::<usize>();
+        channels.iter().enumerate().all(|(l, channels)| filled(l) == channels.len())
+    }
+
     /// Each species has channels of its own, one after the other.
     fn separate(shared: &Shared, radial_of: &[(u8, usize)]) -> Self {
         let mut of_species = vec![None; 256];
@@ -177,7 +211,7 @@ impl Feeds {
                 next[l] += shared.radials[radial].rows().counts[l];
             }
         }
-        Feeds { of_species, starts, representative }
+        Feeds { of_species, starts, representative, covers: false }
     }
 
     /// Every species feeds all channels, each through its own radial integrals, Eq. (13).
@@ -187,7 +221,7 @@ impl Feeds {
             of_species[z as usize] = Some((radial, 0));
         }
         let representative = radial_of.first().map(|&(_, radial)| radial).into_iter().collect();
-        Feeds { of_species, starts: vec![vec![0]; l_max + 1], representative }
+        Feeds { of_species, starts: vec![vec![0]; l_max + 1], representative, covers: false }
     }
 
     /// As [`Feeds::separate`], into channels that also hold what other kinds of centre keep.
@@ -202,7 +236,7 @@ impl Feeds {
                 starts.push(channels.partition_point(|c| c.species < z));
             }
         }
-        Feeds { of_species, starts, representative }
+        Feeds { of_species, starts, representative, covers: false }
     }
 }
 

@@ -6,10 +6,15 @@ use multiversion::multiversion;
 
 use super::harmonics::{LANES, Lanes, SolidHarmonics};
 use super::radial::RadialIntegrals;
+use super::settings::Density;
 use super::spline::{RadialTable, Rows};
+use crate::structure::Vec3;
 
 /// Neighbours handled together: their harmonics and radial rows stay in the first-level cache.
 pub(crate) const PAIRS: usize = 32;
+
+/// Batches of eight in a block.
+const BATCHES: usize = PAIRS / LANES;
 
 /// Most components m whose sums are kept in registers at once.
 const M_PART: usize = 13;
@@ -52,7 +57,23 @@ impl Radial {
         }
     }
 
+    /// s̃ = f s and ã = (f′ s + f s′)/r with s = I/r^l: what multiplies ∂(r^l Y_lm) and r⃗ r^l Y_lm in a gradient.
     #[inline(always)]
+    fn slopes(&self, r: f64, (f, df): (f64, f64), values: &mut [f64], slopes: &mut [f64]) {
+        let (of_value, of_derivative) = (df / r, f / r);
+        match self {
+            Radial::Splined(table) if table.divided => table.slopes(r, f, of_value, of_derivative, values, slopes),
+            _ => {
+                self.values_and_derivatives(r, values, slopes);
+                for (s, ds) in values.iter_mut().zip(slopes) {
+                    (*s, *ds) = (f * *s, of_value * *s + of_derivative * *ds);
+                }
+            }
+        }
+    }
+
+    /// s = I/r^l and ds/dr where speed does not count.
+    #[inline(never)]
     fn values_and_derivatives(&self, r: f64, values: &mut [f64], derivatives: &mut [f64]) {
         match self {
             Radial::Splined(table) => table.values_and_derivatives(r, values, derivatives),
@@ -102,60 +123,157 @@ fn divide(rows: &Rows, r: f64, values: &mut [f64], mut derivatives: Option<&mut 
 }
 
 /// Up to [`PAIRS`] neighbours that feed the same channels.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
     /// Number of neighbours filled in.
     pub n: usize,
-    /// r_ji, in Å, eight neighbours to a vector; zero where there is none.
-    pub vector: [[Lanes; PAIRS / LANES]; 3],
-    /// |r_ji|, in Å.
-    pub distance: [f64; PAIRS],
-    /// f(r) and df/dr.
-    pub weight: [(f64, f64); PAIRS],
+    /// r_ji, in Å, eight neighbours to a vector.
+    pub vector: [[Lanes; BATCHES]; 3],
+    /// The rate at which r_ji changes, for tangents.
+    pub velocity: [[Lanes; BATCHES]; 3],
     /// Which radial integrals.
-    pub radial: [usize; PAIRS],
-    /// `[batch of eight][lm][neighbour of the batch]`
+    pub radial: [u32; PAIRS],
+    /// |r_ji|, in Å.
+    distance: [Lanes; BATCHES],
+    /// f(r) and df/dr.
+    weight: [[Lanes; BATCHES]; 2],
+    /// r^l Y_lm: `[batch of eight][lm][neighbour of the batch]`
     harmonics: Vec<Lanes>,
-    /// `[neighbour][row]`
+    /// ∂(r^l Y_lm) along x, y, z: `[batch][direction][lm][neighbour]`; or along the velocity, without direction.
+    gradients: Vec<Lanes>,
+    /// f s, and where derivatives are wanted (f′ s + f s′)/r: `[neighbour][row]`
     values: Vec<f64>,
-    derivatives: Vec<f64>,
+    slopes: Vec<f64>,
+    /// dc/dr_ji of one neighbour: `[direction][l][c][m]`
+    of_pair: Vec<Lanes>,
     n_lm: usize,
 }
 
 impl Block {
     pub fn new(l_max: usize, longest_row: usize) -> Self {
         let n_lm = (l_max + 1) * (l_max + 1);
+        let zero = [0.0; LANES];
         Block {
             n: 0,
-            vector: [[[0.0; LANES]; PAIRS / LANES]; 3],
-            distance: [0.0; PAIRS],
-            weight: [(0.0, 0.0); PAIRS],
+            vector: [[zero; BATCHES]; 3],
+            velocity: [[zero; BATCHES]; 3],
             radial: [0; PAIRS],
-            harmonics: vec![[0.0; LANES]; PAIRS / LANES * n_lm],
+            distance: [zero; BATCHES],
+            weight: [[zero; BATCHES]; 2],
+            harmonics: vec![zero; BATCHES * n_lm],
+            gradients: Vec::new(),
             values: vec![0.0; PAIRS * longest_row],
-            derivatives: vec![0.0; longest_row],
+            slopes: Vec::new(),
+            of_pair: Vec::new(),
             n_lm,
         }
     }
 
+    /// Places neighbour j.
     #[inline(always)]
-    fn fill_harmonics(&mut self, harmonics: &SolidHarmonics) {
+    pub fn set(&mut self, j: usize, r: Vec3, radial: u32) {
+        for (axis, x) in self.vector.iter_mut().zip(r) {
+            axis[j / LANES][j % LANES] = x;
+        }
+        self.radial[j] = radial;
+    }
+
+    /// r_ji of neighbour j.
+    #[inline(always)]
+    fn r(&self, j: usize) -> Vec3 {
+        std::array::from_fn(|d| self.vector[d][j / LANES][j % LANES])
+    }
+
+    fn n_batches(&self) -> usize {
+        self.n.div_ceil(LANES)
+    }
+
+    /// Distances, weights, harmonics. What stands beyond the last neighbour is finite and not used.
+    #[inline(always)]
+    fn prepare(&mut self, density: &Density, harmonics: &SolidHarmonics) {
+        let [x, y, z] = &self.vector;
         for (batch, out) in self.harmonics.chunks_exact_mut(self.n_lm).take(self.n.div_ceil(LANES)).enumerate() {
-            let [x, y, z] = &self.vector;
-            harmonics.evaluate_lanes(&x[batch], &y[batch], &z[batch], out);
+            let (x, y, z) = (&x[batch], &y[batch], &z[batch]);
+            let r = &mut self.distance[batch];
+            *r = std::array::from_fn(|k| (x[k] * x[k] + y[k] * y[k] + z[k] * z[k]).sqrt());
+            (self.weight[0][batch], self.weight[1][batch]) = density.weights(r);
+            harmonics.evaluate_lanes(x, y, z, out);
+        }
+    }
+
+    #[inline(always)]
+    fn fill_values(&mut self, radials: &[Radial], row: usize) {
+        for (j, values) in self.values.chunks_exact_mut(row).take(self.n).enumerate() {
+            let (batch, lane) = (j / LANES, j % LANES);
+            radials[self.radial[j] as usize].values(self.distance[batch][lane], self.weight[0][batch][lane], values);
+        }
+    }
+
+    #[inline(always)]
+    fn fill_slopes(&mut self, radials: &[Radial], row: usize) {
+        self.slopes.resize(self.values.len(), 0.0);
+        let rows = self.values.chunks_exact_mut(row).zip(self.slopes.chunks_exact_mut(row));
+        for (j, (values, slopes)) in rows.take(self.n).enumerate() {
+            let (batch, lane) = (j / LANES, j % LANES);
+            let weight = (self.weight[0][batch][lane], self.weight[1][batch][lane]);
+            radials[self.radial[j] as usize].slopes(self.distance[batch][lane], weight, values, slopes);
+        }
+    }
+
+    /// ∂(r^l Y_lm) of every batch, along x, y and z.
+    #[inline(always)]
+    fn fill_gradients(&mut self, ladder: &[LadderTerm]) {
+        let n_lm = self.n_lm;
+        self.gradients.resize(3 * BATCHES * n_lm, [0.0; LANES]);
+        for batch in 0..self.n_batches() {
+            let y = &self.harmonics[batch * n_lm..][..n_lm];
+            let out = &mut self.gradients[3 * batch * n_lm..][..3 * n_lm];
+            out.fill([0.0; LANES]);
+            for term in ladder {
+                add_scaled(&mut out[term.direction * n_lm + term.lm], term.coefficient, &y[term.below]);
+            }
+        }
+    }
+
+    /// u·∂(r^l Y_lm) of every batch, u being the velocities.
+    #[inline(always)]
+    fn fill_gradients_along_velocity(&mut self, ladder: &[LadderTerm]) {
+        let n_lm = self.n_lm;
+        self.gradients.resize(3 * BATCHES * n_lm, [0.0; LANES]);
+        for batch in 0..self.n_batches() {
+            let y = &self.harmonics[batch * n_lm..][..n_lm];
+            let out = &mut self.gradients[batch * n_lm..][..n_lm];
+            out.fill([0.0; LANES]);
+            for term in ladder {
+                let (u, to, y) = (&self.velocity[term.direction][batch], &mut out[term.lm], &y[term.below]);
+                for k in 0..LANES {
+                    to[k] = (term.coefficient * u[k]).mul_add(y[k], to[k]);
+                }
+            }
         }
     }
 }
 
-/// Where the sums of (l, channels 8c … 8c + 7) start: `[l][c][m]`, each entry eight channels.
-pub(crate) fn sums_start(rows: &Rows, l: usize, chunk: usize) -> usize {
-    let before: usize = (0..l).map(|k| (2 * k + 1) * chunks(rows, k)).sum();
-    before + chunk * (2 * l + 1)
+/// A term of ∂(r^l Y_lm) = Σ coefficient · r^{l−1} Y_{l−1,m′}, with lm and `below` = (l−1, m′) as flat indices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LadderTerm {
+    pub direction: usize,
+    pub lm: usize,
+    pub below: usize,
+    pub coefficient: f64,
 }
 
-/// Vectors of channels at this l.
-pub(crate) fn chunks(rows: &Rows, l: usize) -> usize {
-    (rows.offsets[l + 1] - rows.offsets[l]) / LANES
+/// Number of sums `[l][c][m]`, each of eight channels 8c … 8c + 7.
+pub(crate) fn n_sums(rows: &Rows) -> usize {
+    (0..=rows.l_max()).map(|l| (2 * l + 1) * (rows.offsets[l + 1] - rows.offsets[l]) / LANES).sum()
+}
+
+/// What all blocks of an expansion share.
+pub(crate) struct Tools<'a> {
+    pub density: &'a Density,
+    pub harmonics: &'a SolidHarmonics,
+    pub radials: &'a [Radial],
+    pub ladder: &'a [LadderTerm],
 }
 
 /// Eq. (8) for one block: `sums[l][c][m] += Σ_j f(r_j) I_l(r_j)/r_j^l · r_j^l Y_lm(r_j)`.
@@ -164,56 +282,85 @@ pub(crate) fn chunks(rows: &Rows, l: usize) -> usize {
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-pub(crate) fn forward_block(
-    harmonics: &SolidHarmonics,
-    radials: &[Radial],
-    rows: &Rows,
-    block: &mut Block,
-    sums: &mut [Lanes],
-) {
+pub(crate) fn forward_block(tools: &Tools, rows: &Rows, block: &mut Block, sums: &mut [Lanes]) {
+    block.prepare(tools.density, tools.harmonics);
+    block.fill_values(tools.radials, rows.len());
+    accumulate_all(rows, &block.values, &block.harmonics, block.n, block.n_lm, sums);
+}
+
+/// The derivative of [`forward_block`] along the velocities u of its pairs:
+/// `sums[l][c][m] += Σ_j s̃ u·∂(r^l Y_lm) + ã (u·r) r^l Y_lm`.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+pub(crate) fn tangent_block(tools: &Tools, rows: &Rows, block: &mut Block, sums: &mut [Lanes]) {
     let row = rows.len();
-    block.fill_harmonics(harmonics);
-    for (j, values) in block.values.chunks_exact_mut(row).take(block.n).enumerate() {
-        radials[block.radial[j]].values(block.distance[j], block.weight[j].0, values);
+    block.prepare(tools.density, tools.harmonics);
+    block.fill_slopes(tools.radials, row);
+    block.fill_gradients_along_velocity(tools.ladder);
+    for j in 0..block.n {
+        let (batch, lane) = (j / LANES, j % LANES);
+        let along: f64 = (0..3).map(|d| block.velocity[d][batch][lane] * block.vector[d][batch][lane]).sum();
+        block.slopes[j * row..][..row].iter_mut().for_each(|slope| *slope *= along);
     }
+    accumulate_all(rows, &block.values, &block.gradients, block.n, block.n_lm, sums);
+    accumulate_all(rows, &block.slopes, &block.harmonics, block.n, block.n_lm, sums);
+}
+
+#[inline(always)]
+fn accumulate_all(rows: &Rows, values: &[f64], harmonics: &[Lanes], n: usize, n_lm: usize, sums: &mut [Lanes]) {
     let mut start = 0;
     for l in 0..=rows.l_max() {
         for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {
             for m in (0..2 * l + 1).step_by(M_PART) {
                 let part = M_PART.min(2 * l + 1 - m);
-                accumulate_part(part, block, l * l + m, row, offset, &mut sums[start + m..start + m + part]);
+                let terms =
+                    Terms { values: &values[offset..], row: rows.len(), harmonics: &harmonics[l * l + m..], n_lm, n };
+                accumulate_part(part, terms, &mut sums[start + m..start + m + part]);
             }
             start += 2 * l + 1;
         }
     }
 }
 
+/// Values from one vector of channels on, and harmonics from one lm on, of n neighbours.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    values: &'a [f64],
+    row: usize,
+    harmonics: &'a [Lanes],
+    n_lm: usize,
+    n: usize,
+}
+
 #[inline(always)]
-fn accumulate_part(part: usize, block: &Block, lm: usize, row: usize, offset: usize, sums: &mut [Lanes]) {
+fn accumulate_part(part: usize, terms: Terms, sums: &mut [Lanes]) {
     match part {
-        1 => accumulate::<1>(block, lm, row, offset, sums),
-        2 => accumulate::<2>(block, lm, row, offset, sums),
-        3 => accumulate::<3>(block, lm, row, offset, sums),
-        4 => accumulate::<4>(block, lm, row, offset, sums),
-        5 => accumulate::<5>(block, lm, row, offset, sums),
-        6 => accumulate::<6>(block, lm, row, offset, sums),
-        7 => accumulate::<7>(block, lm, row, offset, sums),
-        8 => accumulate::<8>(block, lm, row, offset, sums),
-        9 => accumulate::<9>(block, lm, row, offset, sums),
-        10 => accumulate::<10>(block, lm, row, offset, sums),
-        11 => accumulate::<11>(block, lm, row, offset, sums),
-        12 => accumulate::<12>(block, lm, row, offset, sums),
-        _ => accumulate::<M_PART>(block, lm, row, offset, sums),
+        1 => accumulate::<1>(terms, sums),
+        2 => accumulate::<2>(terms, sums),
+        3 => accumulate::<3>(terms, sums),
+        4 => accumulate::<4>(terms, sums),
+        5 => accumulate::<5>(terms, sums),
+        6 => accumulate::<6>(terms, sums),
+        7 => accumulate::<7>(terms, sums),
+        8 => accumulate::<8>(terms, sums),
+        9 => accumulate::<9>(terms, sums),
+        10 => accumulate::<10>(terms, sums),
+        11 => accumulate::<11>(terms, sums),
+        12 => accumulate::<12>(terms, sums),
+        _ => accumulate::<M_PART>(terms, sums),
     }
 }
 
-/// `sums[m] += Σ_j values[j][offset..offset + 8] · Y[lm + m](j)` with the M sums in registers.
+/// `sums[m] += Σ_j values[j] · Y[m](j)` with the M sums in registers.
 #[inline(always)]
-fn accumulate<const M: usize>(block: &Block, lm: usize, row: usize, offset: usize, sums: &mut [Lanes]) {
+fn accumulate<const M: usize>(terms: Terms, sums: &mut [Lanes]) {
     let mut acc: [Lanes; M] = std::array::from_fn(|m| sums[m]);
-    for j in 0..block.n {
-        let value: &Lanes = block.values[j * row + offset..][..LANES].try_into().expect("a row is padded");
-        let y: &[Lanes; M] = block.harmonics[j / LANES * block.n_lm + lm..][..M].try_into().expect("M harmonics");
+    for j in 0..terms.n {
+        let value: &Lanes = terms.values[j * terms.row..][..LANES].try_into().expect("a row is padded");
+        let y: &[Lanes; M] = terms.harmonics[j / LANES * terms.n_lm..][..M].try_into().expect("M harmonics");
         for m in 0..M {
             let y = y[m][j % LANES];
             for k in 0..LANES {
@@ -229,16 +376,19 @@ fn accumulate<const M: usize>(block: &Block, lm: usize, row: usize, offset: usiz
 pub(crate) struct CenterGradient {
     /// dE/dc_0 · Y_00, by chunk.
     pub constant: Vec<Lanes>,
-    /// For each direction: Σ_m dE/dc_lm ∂(r^l Y_lm) as coefficients of the harmonics of l − 1: `[l ≥ 1][c][m′]`.
-    pub ladder: [Vec<Lanes>; 3],
+    /// Along each direction, Σ_m dE/dc_lm ∂(r^l Y_lm) as coefficients of the harmonics of l − 1: `[l ≥ 1][c][m′]`.
+    pub ladder: Vec<[Lanes; 3]>,
 }
+
+/// Neighbours whose sums are in registers together.
+const GROUP: usize = 2;
 
 /// dE/dr_ji of each pair of a block, given dE/dc of the centre: the adjoint of [`forward_block`].
 ///
-/// With s = I_l/r^l and v = Σ_m g_m r^l Y_lm, a homogeneous polynomial of degree l (so r·∇v = l v):
+/// With v = Σ_m g_m r^l Y_lm, a homogeneous polynomial of degree l (so r·∂v = l v):
 ///
 /// ```text
-/// dE/dr = f Σ s ∇v + (f′ Σ s v + f Σ s′ v) r/|r|
+/// dE/dr = Σ s̃ ∂v + r Σ ã v,   s̃ = f I/r^l,  ã = (1/r) d(f I/r^l)/dr
 /// ```
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
@@ -246,66 +396,228 @@ pub(crate) struct CenterGradient {
     "aarch64+neon"
 ))]
 pub(crate) fn backward_block(
-    harmonics: &SolidHarmonics,
-    radials: &[Radial],
+    tools: &Tools,
     rows: &Rows,
     block: &mut Block,
     gradient: &CenterGradient,
-    out: &mut [[f64; 3]],
+    out: &mut [Vec3; PAIRS],
 ) {
-    let row = rows.len();
-    block.fill_harmonics(harmonics);
-    for (j, out) in out.iter_mut().enumerate().take(block.n) {
-        let (values, derivatives) = (&mut block.values[..row], &mut block.derivatives[..row]);
-        radials[block.radial[j]].values_and_derivatives(block.distance[j], values, derivatives);
-        let r: [f64; 3] = std::array::from_fn(|d| block.vector[d][j / LANES][j % LANES]);
-        let y = &block.harmonics[j / LANES * block.n_lm..][..block.n_lm];
-        let lane = j % LANES;
-        let zero = [0.0; LANES];
-        let (mut s_grad, mut s_v, mut ds_v) = ([zero; 3], zero, zero);
-        for (chunk, g) in gradient.constant.iter().enumerate() {
-            let of_chunk =
-                |row: &[f64]| -> Lanes { row[chunk * LANES..][..LANES].try_into().expect("a row is padded") };
-            add_product(&mut s_v, &of_chunk(values), g);
-            add_product(&mut ds_v, &of_chunk(derivatives), g);
+    block.prepare(tools.density, tools.harmonics);
+    block.fill_slopes(tools.radials, rows.len());
+    let mut lanes = [[[0.0; LANES]; 3]; PAIRS];
+    for first in (0..block.n).step_by(GROUP) {
+        backward_group(rows, block, gradient, first, &mut lanes[first..first + GROUP]);
+    }
+    sum_lanes(&lanes[..block.n], out);
+}
+
+/// Sums over channels. Apart from the loop that fills the lanes: seeing both, compilers spread each sum over the loop.
+#[inline(never)]
+fn sum_lanes(lanes: &[[Lanes; 3]], out: &mut [Vec3; PAIRS]) {
+    for (out, lanes) in out.iter_mut().zip(lanes) {
+        for (out, lanes) in out.iter_mut().zip(lanes) {
+            let four: [f64; 4] = std::array::from_fn(|k| lanes[k] + lanes[k + 4]);
+            *out = (four[0] + four[2]) + (four[1] + four[3]);
         }
-        let mut start = 0;
-        for l in 1..=rows.l_max() {
-            let below = (l - 1) * (l - 1);
-            let y = &y[below..below + 2 * l - 1];
-            let inverse_l = 1.0 / l as f64;
-            for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {
-                let v: [Lanes; 3] =
-                    std::array::from_fn(|d| contract(y, lane, &gradient.ladder[d][start..start + y.len()]));
-                let s: &Lanes = values[offset..][..LANES].try_into().expect("a row is padded");
-                let ds: &Lanes = derivatives[offset..][..LANES].try_into().expect("a row is padded");
-                let dot: Lanes =
-                    std::array::from_fn(|k| inverse_l * r[0].mul_add(v[0][k], r[1].mul_add(v[1][k], r[2] * v[2][k])));
-                for d in 0..3 {
-                    add_product(&mut s_grad[d], s, &v[d]);
-                }
-                add_product(&mut s_v, s, &dot);
-                add_product(&mut ds_v, ds, &dot);
-                start += y.len();
-            }
-        }
-        let (f, df) = block.weight[j];
-        let radial = (df * sum(&s_v) + f * sum(&ds_v)) / block.distance[j];
-        *out = std::array::from_fn(|d| f * sum(&s_grad[d]) + radial * r[d]);
     }
 }
 
-/// Σ_m Y_m(point of this lane) g_m.
 #[inline(always)]
-fn contract(y: &[Lanes], lane: usize, g: &[Lanes]) -> Lanes {
-    let mut v = [0.0; LANES];
-    for (y, g) in y.iter().zip(g) {
-        let y = y[lane];
-        for k in 0..LANES {
-            v[k] = y.mul_add(g[k], v[k]);
+fn backward_group(rows: &Rows, block: &Block, gradient: &CenterGradient, first: usize, out: &mut [[Lanes; 3]]) {
+    let row = rows.len();
+    let (batch, lane) = (first / LANES, first % LANES);
+    let (mut one, mut two) = (PairSum::new(block, first), PairSum::new(block, first + 1));
+    let of = |numbers: &[f64], p: usize, offset: usize| -> Lanes {
+        numbers[(first + p) * row + offset..][..LANES].try_into().expect("a row is padded")
+    };
+    for (chunk, g) in gradient.constant.iter().enumerate() {
+        add_product(&mut one.along, &of(&block.slopes, 0, chunk * LANES), g);
+        add_product(&mut two.along, &of(&block.slopes, 1, chunk * LANES), g);
+    }
+    let mut ladder = &gradient.ladder[..];
+    for l in 1..=rows.l_max() {
+        let y = &block.harmonics[batch * block.n_lm + (l - 1) * (l - 1)..][..2 * l - 1];
+        let inverse_l = 1.0 / l as f64;
+        for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {
+            let (g, rest) = ladder.split_at(y.len());
+            ladder = rest;
+            let (v, w) = (contract_all(y, lane, g), contract_all(y, lane + 1, g));
+            one.add(v, of(&block.values, 0, offset), of(&block.slopes, 0, offset), inverse_l);
+            two.add(w, of(&block.values, 1, offset), of(&block.slopes, 1, offset), inverse_l);
         }
     }
-    v
+    out[0] = one.gradient();
+    out[1] = two.gradient();
+}
+
+/// Σ s̃ ∂v and Σ ã v of one neighbour, channels in lanes.
+struct PairSum {
+    r: Vec3,
+    across: [Lanes; 3],
+    along: Lanes,
+}
+
+impl PairSum {
+    #[inline(always)]
+    fn new(block: &Block, j: usize) -> Self {
+        PairSum { r: block.r(j), across: [[0.0; LANES]; 3], along: [0.0; LANES] }
+    }
+
+    /// Adds eight channels of one l, given ∂v.
+    #[inline(always)]
+    fn add(&mut self, v: [Lanes; 3], s: Lanes, ds: Lanes, inverse_l: f64) {
+        let mut dot = [0.0; LANES];
+        add_scaled(&mut dot, self.r[0] * inverse_l, &v[0]);
+        add_scaled(&mut dot, self.r[1] * inverse_l, &v[1]);
+        add_scaled(&mut dot, self.r[2] * inverse_l, &v[2]);
+        add_product(&mut self.along, &ds, &dot);
+        add_product(&mut self.across[0], &s, &v[0]);
+        add_product(&mut self.across[1], &s, &v[1]);
+        add_product(&mut self.across[2], &s, &v[2]);
+    }
+
+    #[inline(always)]
+    fn gradient(self) -> [Lanes; 3] {
+        let mut across = self.across;
+        add_scaled(&mut across[0], self.r[0], &self.along);
+        add_scaled(&mut across[1], self.r[1], &self.along);
+        add_scaled(&mut across[2], self.r[2], &self.along);
+        across
+    }
+}
+
+/// Σ_m′ Y_{l−1,m′} g[m′] along x, y, z for the neighbour of one lane.
+#[inline(always)]
+fn contract_all(y: &[Lanes], lane: usize, g: &[[Lanes; 3]]) -> [Lanes; 3] {
+    match y.len() {
+        1 => contract::<1>(y, lane, g),
+        3 => contract::<3>(y, lane, g),
+        5 => contract::<5>(y, lane, g),
+        7 => contract::<7>(y, lane, g),
+        9 => contract::<9>(y, lane, g),
+        11 => contract::<11>(y, lane, g),
+        _ => {
+            let mut sum = [[0.0; LANES]; 3];
+            for (y, g) in y.iter().zip(g) {
+                add_scaled(&mut sum[0], y[lane], &g[0]);
+                add_scaled(&mut sum[1], y[lane], &g[1]);
+                add_scaled(&mut sum[2], y[lane], &g[2]);
+            }
+            sum
+        }
+    }
+}
+
+#[inline(always)]
+fn contract<const M: usize>(y: &[Lanes], lane: usize, g: &[[Lanes; 3]]) -> [Lanes; 3] {
+    let (y, g): (&[Lanes; M], &[[Lanes; 3]; M]) = (y.try_into().expect("M harmonics"), g.try_into().expect("as many"));
+    let mut sum = [[0.0; LANES]; 3];
+    for m in 0..M {
+        add_scaled(&mut sum[0], y[m][lane], &g[m][0]);
+        add_scaled(&mut sum[1], y[m][lane], &g[m][1]);
+        add_scaled(&mut sum[2], y[m][lane], &g[m][2]);
+    }
+    sum
+}
+
+/// Rows and harmonics of a block, ready for [`add_pair_gradient`] and [`add_pair_moments`].
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+pub(crate) fn gradient_block(tools: &Tools, rows: &Rows, block: &mut Block) {
+    block.prepare(tools.density, tools.harmonics);
+    block.fill_slopes(tools.radials, rows.len());
+    block.fill_gradients(tools.ladder);
+}
+
+/// dc/dr_ji of pair j, `[direction][l][c][m]`: added to `neighbor`, or put there if `first`, and subtracted from `center`.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+pub(crate) fn add_pair_gradient(
+    rows: &Rows,
+    block: &mut Block,
+    j: usize,
+    first: bool,
+    neighbor: &mut [Lanes],
+    center: &mut [Lanes],
+) {
+    fill_pair_gradient(rows, block, j);
+    let gradient = block.of_pair.as_flattened();
+    for (center, gradient) in center.as_flattened_mut().iter_mut().zip(gradient) {
+        *center -= gradient;
+    }
+    if first {
+        neighbor.as_flattened_mut().copy_from_slice(gradient);
+        return;
+    }
+    for (neighbor, gradient) in neighbor.as_flattened_mut().iter_mut().zip(gradient) {
+        *neighbor += gradient;
+    }
+}
+
+/// a_p dc_/dr_q of pair j, added to `sums[p][q][l][c][m]`.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+pub(crate) fn add_pair_moments(rows: &Rows, block: &mut Block, j: usize, a: Vec3, sums: &mut [Lanes]) {
+    fill_pair_gradient(rows, block, j);
+    let gradient = block.of_pair.as_flattened();
+    for (sums, a) in sums.as_flattened_mut().chunks_exact_mut(gradient.len()).zip(a) {
+        for (sum, gradient) in sums.iter_mut().zip(gradient) {
+            *sum = a.mul_add(*gradient, *sum);
+        }
+    }
+}
+
+/// s̃ ∂(r^l Y_lm) + ã r⃗ r^l Y_lm of pair j: `[direction][l][c][m]`.
+#[inline(always)]
+fn fill_pair_gradient(rows: &Rows, block: &mut Block, j: usize) {
+    let (batch, lane, row, n_lm) = (j / LANES, j % LANES, rows.len(), block.n_lm);
+    block.of_pair.resize(3 * n_sums(rows), [0.0; LANES]);
+    let (values, slopes) = (&block.values[j * row..][..row], &block.slopes[j * row..][..row]);
+    let y = &block.harmonics[batch * n_lm..][..n_lm];
+    let mut out = &mut block.of_pair[..];
+    for direction in 0..3 {
+        let r = block.vector[direction][batch][lane];
+        let dy = &block.gradients[(3 * batch + direction) * n_lm..][..n_lm];
+        for l in 0..=rows.l_max() {
+            let (y, dy) = (&y[l * l..(l + 1) * (l + 1)], &dy[l * l..(l + 1) * (l + 1)]);
+            for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {
+                let s: &Lanes = values[offset..][..LANES].try_into().expect("a row is padded");
+                let ds: &Lanes = slopes[offset..][..LANES].try_into().expect("a row is padded");
+                let (here, rest) = out.split_at_mut(y.len());
+                out = rest;
+                let ds = ds.map(|ds| ds * r);
+                let parts = here.chunks_mut(4).zip(y.chunks(4)).zip(dy.chunks(4));
+                for ((out, y), dy) in parts {
+                    match out.len() {
+                        4 => combine_terms::<4>(out, (y, dy), lane, s, &ds),
+                        3 => combine_terms::<3>(out, (y, dy), lane, s, &ds),
+                        _ => combine_terms::<1>(out, (y, dy), lane, s, &ds),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `out[m] = dy[m] s + y[m] ds` for M components: a number known to the compiler, which else takes m as its lanes.
+#[inline(always)]
+fn combine_terms<const M: usize>(out: &mut [Lanes], (y, dy): (&[Lanes], &[Lanes]), lane: usize, s: &Lanes, ds: &Lanes) {
+    let out: &mut [Lanes; M] = out.try_into().expect("M components");
+    for m in 0..M {
+        let (y, dy) = (y[m][lane], dy[m][lane]);
+        for k in 0..LANES {
+            out[m][k] = dy.mul_add(s[k], y * ds[k]);
+        }
+    }
 }
 
 #[inline(always)]
@@ -316,7 +628,8 @@ fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
 }
 
 #[inline(always)]
-fn sum(lanes: &Lanes) -> f64 {
-    let [a, b, c, d, e, f, g, h] = *lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
+fn add_scaled(sum: &mut Lanes, a: f64, b: &Lanes) {
+    for k in 0..LANES {
+        sum[k] = a.mul_add(b[k], sum[k]);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cutoff;
+mod derivatives;
 mod dvr;
 mod equivariants;
 mod expansion;
@@ -18,8 +19,9 @@ mod spline;
 pub(crate) use batch::prepare_neighbors;
 pub use batch::{centers_of, species_of};
 pub use cutoff::RadialScaling;
+pub use derivatives::{Adjoint, Jacobian, JacobianCursor, JacobianPart, JacobianRow, Motion, Variable};
 pub use equivariants::{Center, Channel, Equivariants};
-pub use expansion::{Adjoint, SphericalExpansion, Workspace};
+pub use expansion::{SphericalExpansion, Workspace};
 pub(crate) use feeds::{KindOfCenter, RadialSource};
 pub use harmonics::SolidHarmonics;
 pub use primitive::Primitive;

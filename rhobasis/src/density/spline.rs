@@ -3,7 +3,7 @@
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
-use super::harmonics::LANES;
+use super::harmonics::{LANES, Lanes};
 use super::radial::RadialIntegrals;
 use crate::{Error, Result};
 
@@ -160,6 +160,24 @@ impl RadialTable {
         combine(rows, self.rows.len(), hermite_slope(t, self.step), derivatives);
     }
 
+    /// `of_value` · S(r) + `of_derivative` · dS/dr beside `weight` · S(r).
+    #[inline(always)]
+    pub(crate) fn slopes(
+        &self,
+        r: f64,
+        weight: f64,
+        of_value: f64,
+        of_derivative: f64,
+        values: &mut [f64],
+        slopes: &mut [f64],
+    ) {
+        let (rows, t) = self.bracket(r);
+        let (h, dh) = (hermite(t, self.step), hermite_slope(t, self.step));
+        combine(rows, self.rows.len(), h.map(|h| h * weight), values);
+        let weights = std::array::from_fn(|k| of_value.mul_add(h[k], of_derivative * dh[k]));
+        combine(rows, self.rows.len(), weights, slopes);
+    }
+
     /// Largest errors against the exact integrals on a grid 8 times finer than the knots. See [`SplineError`].
     fn error(&self, integrals: &RadialIntegrals, r_cut: f64) -> SplineError {
         let row = self.rows.len();
@@ -263,14 +281,18 @@ fn hermite_slope(t: f64, h: f64) -> [f64; 4] {
     [-h01, 3.0 * t * t - 4.0 * t + 1.0, h01, 3.0 * t * t - 2.0 * t]
 }
 
-/// out = Σ_k h_k rows_k, over rows of `row` numbers: plain slices of one length, which compile to contiguous vectors.
+/// out = Σ_k h_k rows_k, over rows of `row` numbers, a multiple of [`LANES`].
 #[inline(always)]
 fn combine(rows: &[f64], row: usize, h: [f64; 4], out: &mut [f64]) {
     let (v0, rest) = rows.split_at(row);
     let (d0, rest) = rest.split_at(row);
     let (v1, d1) = rest.split_at(row);
     let (d1, out) = (&d1[..row], &mut out[..row]);
-    for k in 0..row {
-        out[k] = h[0].mul_add(v0[k], h[1].mul_add(d0[k], h[2].mul_add(v1[k], h[3] * d1[k])));
+    for q in (0..row).step_by(LANES) {
+        let lanes = |x: &[f64]| -> Lanes { x[q..q + LANES].try_into().expect("a row is padded") };
+        let (v0, d0, v1, d1) = (lanes(v0), lanes(d0), lanes(v1), lanes(d1));
+        let sum: Lanes =
+            std::array::from_fn(|k| h[0].mul_add(v0[k], h[1].mul_add(d0[k], h[2].mul_add(v1[k], h[3] * d1[k]))));
+        out[q..q + LANES].copy_from_slice(&sum);
     }
 }

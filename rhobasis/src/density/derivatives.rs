@@ -1,0 +1,404 @@
+//! Derivatives of the coefficients beyond the adjoint: along a motion, and in full.
+
+use std::ops::Range;
+
+use ndarray::{Array2, Array4};
+
+use super::batch::cut_rows;
+use super::equivariants::Channel;
+use super::expansion::{Order, SphericalExpansion, Workspace};
+use super::harmonics::LANES;
+use super::kernel::{self, Block, PAIRS};
+use crate::neighbors::{NeighborList, Search};
+use crate::structure::{Structure, Vec3};
+use crate::{Error, Result};
+
+/// What a gradient with respect to coefficients means for the atoms of one structure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adjoint {
+    /// −dE/dr of each atom, in the energy unit per Å.
+    pub forces: Vec<Vec3>,
+    /// −dE/dε for r → r(1 + ε), cell → cell(1 + ε) with row vectors; the first index goes with r.
+    pub virial: Array2<f64>,
+}
+
+impl Adjoint {
+    /// Stress +(1/V) dE/dε in the energy unit per Å³.
+    ///
+    /// # Errors
+    /// Unless the structure is periodic in all three directions.
+    pub fn stress(&self, structure: &Structure) -> Result<Array2<f64>> {
+        if structure.pbc != [true; 3] {
+            return Err(Error::structure(
+                None,
+                format!("stress needs a volume, but pbc is {:?}", structure.pbc),
+                "use the virial, or a cell that is periodic in all three directions",
+            ));
+        }
+        Ok(&self.virial / -structure.volume())
+    }
+}
+
+/// A motion of one structure, along which coefficients are differentiated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Motion {
+    /// dr/dt of each atom, in Å per unit of t.
+    pub velocities: Vec<Vec3>,
+    /// dε/dt of the whole structure: r → r(1 + ε), cell → cell(1 + ε) with row vectors; the first index goes with r.
+    pub strain: [Vec3; 3],
+}
+
+impl Motion {
+    /// dr_ji/dt = v_j − v_i + r_ji dε/dt of the pairs of a block.
+    pub(super) fn fill_block(&self, center: usize, neighbors: &NeighborList, pairs: &[usize], block: &mut Block) {
+        for (j, &pair) in pairs.iter().enumerate() {
+            let (v_i, v_j) = (self.velocities[center], self.velocities[neighbors.neighbor[pair] as usize]);
+            let r = neighbors.vector[pair];
+            for d in 0..3 {
+                let strained: f64 = (0..3).map(|p| r[p] * self.strain[p][d]).sum();
+                block.velocity[d][j / LANES][j % LANES] = v_j[d] - v_i[d] + strained;
+            }
+        }
+        for j in pairs.len()..pairs.len().next_multiple_of(LANES) {
+            block.velocity.iter_mut().for_each(|axis| axis[j / LANES][j % LANES] = 0.0);
+        }
+    }
+}
+
+/// What coefficients are differentiated by in a full Jacobian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variable {
+    /// The position of each atom: dc_i/dr_j, all images of j together.
+    Positions,
+    /// Strain: dc/dε_pq for r → r(1 + ε), cell → cell(1 + ε) with row vectors: Σ r_p ∂c/∂r_q over pairs. Not symmetrised.
+    Strain,
+    /// Lattice vectors in rows, Cartesian positions fixed: dc/dH_pq = Σ S_p ∂c/∂r_q over pairs.
+    Cell,
+}
+
+impl Variable {
+    /// Components of one derivative: 3 (x, y, z), or 9 (p slowest).
+    pub fn n_components(self) -> usize {
+        if self == Variable::Positions { 3 } else { 9 }
+    }
+}
+
+/// A row of a Jacobian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JacobianRow {
+    /// Index of the structure in the input.
+    pub structure: usize,
+    /// The atom whose coefficients are differentiated.
+    pub center: usize,
+    /// The atom that moves: the centre and those with an image within the cutoff, ascending; none for strain and cell.
+    pub atom: Option<usize>,
+}
+
+/// dc/dr, dc/dε or dc/dH: one block `[row, component, m, channel]` for each l.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jacobian {
+    /// Block l has shape (rows, 3 or 9, 2l + 1, channels of l); in units of c per Å, or of c for strain.
+    pub blocks: Vec<Array4<f64>>,
+    /// What the rows are, centres in file order.
+    pub rows: Vec<JacobianRow>,
+    /// The channels of each l, as those of the coefficients.
+    pub channels: Vec<Vec<Channel>>,
+}
+
+impl SphericalExpansion {
+    /// The full Jacobian of the coefficients of all centres, in memory. For many structures or channels take it in parts,
+    /// with a [`JacobianCursor`]; for forces and for derivatives along one motion there are [`SphericalExpansion::backward`]
+    /// and [`SphericalExpansion::tangent`], whose cost does not grow with the number of neighbours times channels.
+    ///
+    /// ```
+    /// # use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion, Variable};
+    /// # use rhobasis::Structure;
+    /// let settings = ExpansionSettings { primitive: Primitive::Gto { n_max: 4 }, l_max: 1, ..Default::default() };
+    /// let dimer = Structure::molecule(vec![1, 1], vec![[0.0; 3], [0.0, 0.0, 0.7]]);
+    /// let jacobian = SphericalExpansion::new(&settings, &[1])?.jacobian(&[dimer], Variable::Positions)?;
+    /// assert_eq!(jacobian.blocks[1].dim(), (4, 3, 3, 4)); // rows (centre, atom), xyz, m, channel
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`SphericalExpansion::forward`].
+    pub fn jacobian(&self, structures: &[Structure], variable: Variable) -> Result<Jacobian> {
+        let mut cursor = JacobianCursor::new(variable, usize::MAX);
+        let part = cursor.next_part(self, structures)?.unwrap_or_default();
+        let shape = |(l, channels): (usize, &Vec<Channel>)| {
+            Array4::zeros((part.rows.len(), variable.n_components(), 2 * l + 1, channels.len()))
+        };
+        let mut blocks: Vec<Array4<f64>> = self.channels().iter().enumerate().map(shape).collect();
+        let mut slices: Vec<&mut [f64]> =
+            blocks.iter_mut().map(|b| b.as_slice_mut().expect("blocks are contiguous")).collect();
+        part.fill(self, structures, &mut slices)?;
+        Ok(Jacobian { blocks, rows: part.rows, channels: self.channels().to_vec() })
+    }
+
+    /// Rows of `out` for the centres of a run.
+    fn jacobian_of_run(
+        &self,
+        structure: &Structure,
+        variable: Variable,
+        run: &Run,
+        out: &mut [&mut [f64]],
+        work: &mut Workspace,
+    ) -> Result<()> {
+        let mut rows = &run.rows[..];
+        let mut first = 0;
+        for (row, i) in run.centers.clone().enumerate() {
+            let n = rows.iter().take_while(|r| r.0 == i).count();
+            let mine = Target { center: (i, row), variable, first, rows: &rows[..n] };
+            self.jacobian_of_center(structure, &run.neighbors, mine, out, work)?;
+            (rows, first) = (&rows[n..], first + n);
+        }
+        Ok(())
+    }
+
+    fn jacobian_of_center(
+        &self,
+        structure: &Structure,
+        neighbors: &NeighborList,
+        target: Target,
+        out: &mut [&mut [f64]],
+        work: &mut Workspace,
+    ) -> Result<()> {
+        let tools = self.shared.tools();
+        let (i, n_components) = (target.center.0, target.variable.n_components());
+        let feeds = self.feeds_of(structure, i)?;
+        self.sort_pairs(structure, neighbors, target.center, feeds, &mut work.order)?;
+        if !(feeds.covers && feeds.representative.len() == 1 && self.busy_slots(feeds, &work.order).count() == 1) {
+            let all = target.first * n_components..(target.first + target.rows.len()) * n_components;
+            all.for_each(|row| self.clear_row(row, out));
+        }
+        let by_atom = |pair: &usize| neighbors.neighbor[*pair];
+        if target.variable == Variable::Positions {
+            let Order { pairs, starts, .. } = &mut work.order;
+            starts.windows(2).for_each(|slot| pairs[slot[0]..slot[1]].sort_by_key(by_atom));
+        }
+        let Workspace { order, block, more_sums: [of_atom, of_center], .. } = work;
+        for (slot, rows, pairs) in self.busy_slots(feeds, order) {
+            let n_sums = kernel::n_sums(rows);
+            let mut store = |sums: &[[f64; LANES]], row: usize| {
+                for (component, sums) in sums.chunks_exact(n_sums).enumerate() {
+                    self.store(sums, rows, &feeds.starts, slot, row * n_components + component, out);
+                }
+            };
+            of_center.clear();
+            of_center.resize(n_components * n_sums, [0.0; LANES]);
+            of_atom.resize(of_center.len(), [0.0; LANES]);
+            let mut moving = None;
+            for pairs in pairs.chunks(PAIRS) {
+                self.fill_block(structure, neighbors, pairs, feeds, block);
+                kernel::gradient_block(&tools, rows, block);
+                for (j, &pair) in pairs.iter().enumerate() {
+                    let a = match target.variable {
+                        Variable::Strain => neighbors.vector[pair],
+                        Variable::Cell => neighbors.shift[pair].map(f64::from),
+                        Variable::Positions => {
+                            let atom = neighbors.neighbor[pair] as usize;
+                            if atom == i {
+                                continue; // images of the centre move with it
+                            }
+                            if let Some(last) = moving.filter(|&last| last != atom) {
+                                store(of_atom, target.row_of(last));
+                            }
+                            kernel::add_pair_gradient(rows, block, j, moving != Some(atom), of_atom, of_center);
+                            moving = Some(atom);
+                            continue;
+                        }
+                    };
+                    kernel::add_pair_moments(rows, block, j, a, of_center);
+                }
+            }
+            if let Some(last) = moving {
+                store(of_atom, target.row_of(last));
+            }
+            store(of_center, target.row_of(i));
+        }
+        Ok(())
+    }
+}
+
+/// Where the derivatives of one centre go: its rows, the first of which is row `first` of the blocks.
+struct Target<'a> {
+    /// Its atom, and its place in the neighbour list.
+    center: (usize, usize),
+    variable: Variable,
+    first: usize,
+    rows: &'a [(usize, usize)],
+}
+
+impl Target<'_> {
+    fn row_of(&self, atom: usize) -> usize {
+        self.first + self.rows.binary_search_by_key(&atom, |row| row.1).unwrap_or(0)
+    }
+}
+
+/// Centres whose derivatives are computed by one thread.
+const RUN: usize = 16;
+
+/// A full Jacobian in parts of bounded memory: centres in file order, as many to a part as fit.
+///
+/// ```
+/// # use rhobasis::density::{ExpansionSettings, JacobianCursor, Primitive, SphericalExpansion, Variable};
+/// # use rhobasis::Structure;
+/// # let settings = ExpansionSettings { primitive: Primitive::Gto { n_max: 4 }, l_max: 1, ..Default::default() };
+/// # let structures = [Structure::molecule(vec![1, 1], vec![[0.0; 3], [0.0, 0.0, 0.7]])];
+/// # let expansion = SphericalExpansion::new(&settings, &[1])?;
+/// let mut cursor = JacobianCursor::new(Variable::Positions, 16_000_000);
+/// let mut memory: Vec<Vec<f64>> = vec![Vec::new(); 2]; // one for each l, used again and again
+/// while let Some(part) = cursor.next_part(&expansion, &structures)? {
+///     memory.iter_mut().enumerate().for_each(|(l, m)| m.resize(part.len_of(&expansion, l), 0.0));
+///     let mut blocks: Vec<&mut [f64]> = memory.iter_mut().map(|m| &mut m[..]).collect();
+///     part.fill(&expansion, &structures, &mut blocks)?; // [row, component, m, channel]; part.rows tells the rows
+/// }
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct JacobianCursor {
+    variable: Variable,
+    most_bytes: usize,
+    /// The next centre: structure, atom.
+    next: (usize, usize),
+    /// Of structure `next.0`, if `next.1 > 0`.
+    search: Search,
+    /// Rows per centre of the last run.
+    rows_per_center: f64,
+}
+
+/// Some centres of a Jacobian: their rows, and what it takes to compute them.
+#[derive(Debug, Default)]
+pub struct JacobianPart {
+    /// What the rows are.
+    pub rows: Vec<JacobianRow>,
+    runs: Vec<Run>,
+    variable: Option<Variable>,
+}
+
+#[derive(Debug)]
+struct Run {
+    structure: usize,
+    centers: Range<usize>,
+    neighbors: NeighborList,
+    /// (centre, atom that moves), in order; strain and cell have one row (centre, centre).
+    rows: Vec<(usize, usize)>,
+}
+
+impl JacobianCursor {
+    /// Starts at the first centre. A part holds at most `most_bytes`, or one centre.
+    pub fn new(variable: Variable, most_bytes: usize) -> Self {
+        JacobianCursor { variable, most_bytes, next: (0, 0), search: Search::default(), rows_per_center: 0.0 }
+    }
+
+    /// The next part, `None` after the last.
+    ///
+    /// # Errors
+    /// As for [`SphericalExpansion::forward`].
+    pub fn next_part(
+        &mut self,
+        expansion: &SphericalExpansion,
+        structures: &[Structure],
+    ) -> Result<Option<JacobianPart>> {
+        let row_bytes = 8 * self.variable.n_components() * row_length(expansion);
+        let mut part = JacobianPart { variable: Some(self.variable), ..JacobianPart::default() };
+        while self.next.0 < structures.len() {
+            let (s, first) = self.next;
+            let structure = &structures[s];
+            if first == 0 {
+                let prepared = structure.validate();
+                let prepared = prepared.and_then(|()| self.search.update(structure, expansion.density().r_cut));
+                prepared.map_err(|e| e.at_frame(s))?;
+            }
+            // So many centres more should fit; but a part holds at least one.
+            let room = self.most_bytes.saturating_sub(part.rows.len() * row_bytes) as f64 / row_bytes as f64;
+            let fitting = (room / self.rows_per_center.max(1.0)) as usize;
+            if fitting == 0 && !part.rows.is_empty() {
+                break;
+            }
+            // The first run tells how many rows a centre has.
+            let most = if self.rows_per_center == 0.0 && self.most_bytes < usize::MAX { 1 } else { RUN };
+            let centers = first..structure.len().min(first + fitting.clamp(1, most));
+            let mut neighbors = NeighborList::default();
+            neighbors.find(&self.search, structure, centers.clone()).map_err(|e| e.at_frame(s))?;
+            let rows = self.rows_of(&neighbors, centers.clone());
+            if !centers.is_empty() {
+                self.rows_per_center = rows.len() as f64 / centers.len() as f64;
+            }
+            let atom = |atom| (self.variable == Variable::Positions).then_some(atom);
+            part.rows.extend(rows.iter().map(|&(center, moving)| JacobianRow {
+                structure: s,
+                center,
+                atom: atom(moving),
+            }));
+            self.next = if centers.end == structure.len() { (s + 1, 0) } else { (s, centers.end) };
+            part.runs.push(Run { structure: s, centers, neighbors, rows });
+        }
+        Ok((!part.runs.is_empty()).then_some(part))
+    }
+
+    fn rows_of(&self, neighbors: &NeighborList, centers: Range<usize>) -> Vec<(usize, usize)> {
+        if self.variable != Variable::Positions {
+            return centers.map(|i| (i, i)).collect();
+        }
+        let mut rows = Vec::new();
+        for (row, i) in centers.enumerate() {
+            let start = rows.len();
+            rows.push((i, i));
+            rows.extend(neighbors.neighbor[neighbors.pairs(row)].iter().map(|&j| (i, j as usize)));
+            rows[start..].sort_unstable();
+            let mut kept = start;
+            for k in start + 1..rows.len() {
+                if rows[k] != rows[kept] {
+                    kept += 1;
+                    rows[kept] = rows[k];
+                }
+            }
+            rows.truncate(kept + 1);
+        }
+        rows
+    }
+}
+
+impl JacobianPart {
+    /// Numbers in block l: rows × components × (2l + 1) × channels.
+    pub fn len_of(&self, expansion: &SphericalExpansion, l: usize) -> usize {
+        self.rows.len() * self.n_components() * (2 * l + 1) * expansion.channels()[l].len()
+    }
+
+    fn n_components(&self) -> usize {
+        self.variable.map_or(0, Variable::n_components)
+    }
+
+    /// Computes the blocks `[row, component, m, channel]`, overwriting `out`, in parallel.
+    ///
+    /// # Errors
+    /// If a species is unknown, or a block has another length than [`JacobianPart::len_of`].
+    pub fn fill(&self, expansion: &SphericalExpansion, structures: &[Structure], out: &mut [&mut [f64]]) -> Result<()> {
+        for l in 0..=expansion.l_max() {
+            let (expected, found) = (self.len_of(expansion, l), out.get(l).map(|block| block.len()));
+            if found != Some(expected) {
+                let found = found.map_or("missing".into(), |found| found.to_string());
+                let problem = format!("block l = {l} must have {expected} numbers");
+                return Err(Error::setting("out", found, problem, "give one block for each l"));
+            }
+        }
+        let Some(variable) = self.variable else { return Ok(()) };
+        let widths: Vec<usize> = (0..=expansion.l_max())
+            .map(|l| variable.n_components() * (2 * l + 1) * expansion.channels()[l].len())
+            .collect();
+        let mut rest: Vec<&mut [f64]> = out.iter_mut().map(|block| &mut **block).collect();
+        let tasks: Vec<_> = self.runs.iter().map(|run| (run, cut_rows(&mut rest, &widths, run.rows.len()))).collect();
+        let job = |(run, mut out): (&Run, Vec<&mut [f64]>)| {
+            let structure = &structures[run.structure];
+            let job = |work: &mut Workspace| expansion.jacobian_of_run(structure, variable, run, &mut out, work);
+            expansion.with_workspace(job).map_err(|e| e.at_frame(run.structure))
+        };
+        super::batch::in_parallel(tasks, job).into_iter().collect()
+    }
+}
+
+/// Numbers of one row: all l, m and channels.
+fn row_length(expansion: &SphericalExpansion) -> usize {
+    expansion.channels().iter().enumerate().map(|(l, c)| (2 * l + 1) * c.len()).sum::<usize>().max(1)
+}
