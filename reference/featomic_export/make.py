@@ -4,8 +4,8 @@
 
 Packages: featomic 0.6.7, numpy 2.4.6, ASE 3.29.0, and rhobasis, which fits the bases and exports them.
 
-`<case>/<frame>/l<l>` holds featomic's coefficients as [center, m, channel]. `<case>/<frame>/forces` are −dE/dr of the energy
-E = Σ g c with the coefficients c and the made-up numbers g of `adjoint`, from featomic's gradients of positions.
+`<case>/<frame>/l<l>` holds featomic's coefficients as [center, m, channel]. `<case>/<frame>/forces` are −dE/dr of the
+energy E = Σ g c with the coefficients c and the made-up numbers g of `adjoint`, from featomic's gradients of positions.
 """
 
 import pathlib
@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 import ase
 import numpy as np
+
 import rhobasis as rb
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -21,8 +22,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 def frames():
     """A molecule, and a skewed crystal whose cell is smaller than the cutoff, with atoms outside it."""
     rng = np.random.default_rng(7)
-    positions = [[0, 0, 0], [1.42, 0.1, -0.2], [-0.4, 1.02, 0.1], [-0.3, -0.5, 0.9], [-0.4, -0.5, -0.9], [1.8, -0.7, 0.2]]
-    molecule = ase.Atoms("COHHHH", positions=positions + rng.normal(0, 0.05, (6, 3)))
+    heavy, hydrogens = (
+        [[0, 0, 0], [1.42, 0.1, -0.2]],
+        [[-0.4, 1, 0.1], [-0.3, -0.5, 0.9], [-0.4, -0.5, -0.9], [2, -1, 0]],
+    )
+    molecule = ase.Atoms("COHHHH", positions=np.array(heavy + hydrogens) + rng.normal(0, 0.05, (6, 3)))
     cell = [[3.1, 0, 0], [1.2, 2.9, 0], [-0.7, 0.4, 3.3]]
     crystal = ase.Atoms("OCHC", positions=rng.uniform(-1, 4, (4, 3)), cell=cell, pbc=True)
     return {"molecule": molecule, "crystal": crystal}
@@ -46,9 +50,7 @@ def bases():
     point = rb.Density(r_cut=4.0, sigma=0.0)
     return {
         "per_species": rb.OptimalBasis(by_species, rb.Gto(n_max=8), l_max=5, retain=0.99, spline_accuracy=1e-6),
-        "combined": rb.OptimalBasis(
-            scaled, rb.Gto(n_max=8), l_max=4, q_max=4, mixing="combined", spline_accuracy=1e-6
-        ),
+        "combined": rb.OptimalBasis(scaled, rb.Gto(n_max=8), l_max=4, q_max=4, mixing="combined", spline_accuracy=1e-6),
         "center_specific": rb.OptimalBasis(
             stepped, rb.Dvr(n_max=6), l_max=3, retain=0.95, mixing="combined", center_specific=True
         ),

@@ -7,6 +7,7 @@ mod features;
 mod fit;
 mod info;
 mod input;
+mod matrix;
 mod npy;
 mod output;
 mod plot;

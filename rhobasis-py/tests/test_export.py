@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -90,7 +91,7 @@ def test_what_cannot_be_exported_is_refused(molecules):
     with pytest.raises(rb.RhobasisError, match=r"center = Si: .*; name one of H C N O"):
         basis.to_featomic(center="Si")
     for accuracy in (0.0, float("nan"), 1e-20):
-        with pytest.raises(rb.RhobasisError, match="accuracy = .* must lie between 1e-12 and 1e-2"):
+        with pytest.raises(rb.RhobasisError, match=r"accuracy = .* must lie between 1e-12 and 1e-2"):
             basis.to_featomic(center="C", accuracy=accuracy)
 
 
@@ -137,3 +138,90 @@ def test_the_pieces_of_code_on_the_page_run(molecules, capsys):
     pytest.importorskip("featomic")
     exec(code_of("export.md", 0), {"frames": molecules})
     assert "6 2 (" in capsys.readouterr().out
+
+
+def in_chunks(*more):
+    return command("features", "m.xyz", "--basis", "basis.rho", "-o", "X.npy", "--chunk-rows", 10, *more)
+
+
+@pytest.fixture
+def written(molecules):
+    basis = small().fit(molecules)
+    basis.save("basis.rho")
+    rb.write("m.xyz", molecules)
+    done = in_chunks()
+    assert done.returncode == 0, done.stderr
+    return basis.transform(molecules)
+
+
+def chunks():
+    return sorted(pathlib.Path().glob("X-*.npy"))
+
+
+def test_chunks_are_the_rows_of_one_matrix(written):
+    n = len(written)
+    assert [len(np.load(path)) for path in chunks()] == [10] * (n // 10) + ([n % 10] if n % 10 else [])
+    np.testing.assert_allclose(np.concatenate([np.load(path) for path in chunks()]), written.to_matrix(), atol=1e-14)
+    whole, parts = np.load("X.meta.npz"), [np.load(path.with_suffix(".meta.npz")) for path in chunks()]
+    for name in ("structure", "atom", "species"):
+        np.testing.assert_array_equal(whole[name], written.centers[name])
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole[name])
+    assert json.loads(str(whole["settings"]))["chunk_rows"] == 10
+    assert len(whole["columns"]) == np.load("X-00000.npy").shape[1]
+
+
+def test_an_interrupted_run_goes_on(written):
+    before = {path: path.stat().st_mtime_ns for path in chunks()}
+    bits = [path.read_bytes() for path in chunks()]
+    pathlib.Path("X.meta.npz").unlink()
+    for path in chunks()[2:]:
+        path.unlink()
+    done = in_chunks()
+    assert "20 rows are there already" in done.stdout
+    assert [path.read_bytes() for path in chunks()] == bits
+    assert all(path.stat().st_mtime_ns == before[path] for path in chunks()[:2])
+    assert len(np.load("X.meta.npz")["atom"]) == len(written)
+
+
+def test_chunks_of_another_run_are_refused(written):
+    for change in (["--chunk-rows", "10", "m.xyz@:4"], ["--chunk-rows", "7", "m.xyz"]):
+        done = command("features", "--basis", "basis.rho", "-o", "X.npy", *change)
+        assert done.returncode == 1
+        assert "X-00000.npy: was written by another run" in done.stderr
+        assert "remove these files, or choose another name" in done.stderr
+    pathlib.Path("X-00000.npy").unlink()
+    pathlib.Path("X-00099.npy").write_bytes(b"")
+    assert "X-00099.npy: was written by another run" in in_chunks().stderr
+    assert command("features", "m.xyz", "--basis", "basis.rho", "-o", "X.npz", "--chunk-rows", 10).returncode == 2
+
+
+def test_the_pieces_of_code_that_read_chunks_run(written, capsys):
+    names: dict = {}
+    exec(code_of("export.md", 2), names)
+    assert "(10, " in capsys.readouterr().out
+    pytest.importorskip("dask.array")
+    exec(code_of("export.md", 3), names)
+    np.testing.assert_allclose(names["mean"], written.to_matrix().mean(axis=0))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read as Linux tells it")
+@pytest.mark.parametrize(
+    ("data", "q_max", "output"),
+    [("molecules.xyz.xz@:3", 2, "X.npz"), ("molecules.xyz.xz", 6, "X.npz"), ("silicon.xyz.xz", 20, "X.npy")],
+)
+def test_the_memory_of_features_is_what_was_said(data, q_max, output):
+    data = str(ROOT / "examples" / "data" / data)
+    basis = rb.OptimalBasis(rb.Density(), rb.Gto(n_max=20), l_max=6, q_max=q_max).fit(data.split("@")[0] + "@::40")
+    basis.save("basis.rho")
+    code = (
+        "import sys; from rhobasis import _native; code = _native.main(['rhobasis', *sys.argv[1:]]);"
+        "print(open('/proc/self/status').read()); sys.exit(code)"
+    )
+    arguments = ["features", data, "--basis", "basis.rho", "-o", output, "--threads", "2"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    number, unit = re.search(r"memory: about ([\d.]+) (MB|GB)", done.stderr).groups()
+    said = float(number) * {"MB": 1e6, "GB": 1e9}[unit]
+    measured = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1])
+    print(f"{data}: said {said / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB")
+    assert abs(said / measured - 1) < 0.2

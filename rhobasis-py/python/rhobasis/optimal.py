@@ -259,8 +259,8 @@ class OptimalBasis(Evaluator):
     def to_featomic(self, center: int | str | None = None, accuracy: float = 1e-9) -> dict[int, dict[str, Any]]:
         """This basis in the words of featomic: by neighbour species, the arguments of ``featomic.SphericalExpansion``.
 
-        The coefficients of `transform` are those of featomic, without any factor: of the calculator made for neighbours of
-        species a, the blocks with ``neighbor_type`` a, as [center, m, q]. A combined basis sums these blocks over a.
+        The coefficients of `transform` are those of featomic, without any factor: of the calculator made for neighbours
+        of species a, the blocks with ``neighbor_type`` a, as [center, m, q]. A combined basis sums these blocks over a.
 
             c_i[m, q] = Σ_j f(r_ji) I_q(r_ji) Y_lm(r_ji)         (featomic's δ density, f with its scaling)
 
@@ -280,7 +280,7 @@ class OptimalBasis(Evaluator):
         >>> hypers[8]["density"]
         {'center_atom_weight': 1.0, 'type': 'DiracDelta'}
 
-        With featomic: ``featomic.SphericalExpansion(**hypers[8]).compute(frames)``; docs/how-to/export.md goes on from there.
+        With featomic: ``featomic.SphericalExpansion(**hypers[8]).compute(frames)``, as in docs/how-to/export.md.
         """
         return {int(z): hypers for z, hypers in json.loads(self._finish().to_featomic(center, accuracy)).items()}
 
