@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use rhobasis::Result;
 use rhobasis::density::{Center, Channel, Equivariants, centers_of};
 use rhobasis::extxyz::Options;
+use rhobasis::neighbors::NeighborList;
 use rhobasis::optimal::{OptimalBasis, SourceFile};
 use rhobasis::structure::Structure;
 use serde_json::json;
@@ -163,13 +164,12 @@ fn for_each_block(
     done: usize,
     mut write: impl FnMut(&[Center], Option<&Equivariants>) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
-    let row_bytes = 8 * row_length(basis);
-    let most_atoms = (AT_A_TIME * rayon::current_num_threads() / row_bytes.max(1)).max(1);
+    let most_atoms = (AT_A_TIME * rayon::current_num_threads() / (8 * row_length(basis)).max(1)).max(1);
     let (mut rows, mut announced) = (0, false);
     let before = output::resident_memory();
     input.for_each_chunk("computing", |chunk| {
         if !std::mem::replace(&mut announced, true) {
-            announce_memory(before, &chunk, most_atoms, row_bytes);
+            announce_memory(basis, before, &chunk, most_atoms);
         }
         for frames in portions(&chunk, most_atoms) {
             let (first, structures) = (frames.start, &chunk.structures[frames]);
@@ -187,14 +187,27 @@ fn for_each_block(
     })
 }
 
-/// What the process takes already, the frames that are read ahead, and the largest block of coefficients.
-fn announce_memory(before: f64, chunk: &Chunk, most_atoms: usize, row_bytes: usize) {
-    let atoms_of = |frames: Range<usize>| chunk.structures[frames].iter().map(Structure::len).sum::<usize>();
-    let largest = portions(chunk, most_atoms).into_iter().map(atoms_of).max().unwrap_or(0);
+/// What the process takes already, the frames that are read ahead, the largest block of coefficients, and the neighbours of
+/// its frames.
+fn announce_memory(basis: &OptimalBasis, before: f64, chunk: &Chunk, most_atoms: usize) {
+    let atoms_of = |frames: &[Structure]| frames.iter().map(Structure::len).sum::<usize>();
+    let portions = portions(chunk, most_atoms).into_iter().map(|frames| &chunk.structures[frames]);
+    let largest = portions.max_by_key(|frames| atoms_of(frames)).unwrap_or_default();
+    let row_bytes = 8 * row_length(basis);
     output::announce_memory(
-        before + chunk.reading_memory() + (largest * row_bytes) as f64,
+        before + chunk.reading_memory() + (atoms_of(largest) * row_bytes) as f64 + neighbors_memory(basis, largest),
         &format!("however many frames; disk {} bytes per atom", count(row_bytes)),
     );
+}
+
+/// Bytes of the neighbour lists that exist at a time, one on each thread, all like that of the largest frame.
+fn neighbors_memory(basis: &OptimalBasis, frames: &[Structure]) -> f64 {
+    let r_cut = basis.settings().expansion.density.r_cut;
+    let at_a_time = frames.len().min(rayon::current_num_threads()) as f64;
+    let Some(largest) = frames.iter().max_by_key(|frame| frame.len()) else { return 0.0 };
+    let Ok(list) = NeighborList::new(largest, r_cut) else { return 0.0 }; // the frame is refused when its turn comes
+    let of_pairs = 4 * list.neighbor.capacity() + 24 * list.vector.capacity() + 12 * list.shift.capacity();
+    at_a_time * of_pairs as f64
 }
 
 /// Consecutive frames of at most so many atoms, or single frames that have more.

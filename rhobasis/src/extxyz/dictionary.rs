@@ -19,16 +19,21 @@ pub fn of_xz(start: &[u8]) -> u64 {
     0
 }
 
-/// Bytes of the window of the first frame of a Zstandard file; `u64::MAX` if it is the frame itself, 0 if unknown.
+/// Bytes that unpacking the first frame of a Zstandard file takes: its content, or twice its window, which the buffer then
+/// grows to. Unknown is 0.
 pub fn of_zstandard(start: &[u8]) -> u64 {
-    match start {
-        [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] if descriptor & 0x20 != 0 => u64::MAX,
-        [0x28, 0xb5, 0x2f, 0xfd, _, window, ..] => {
-            let base = 1_u64 << (10 + (window >> 3));
-            (base + base / 8 * u64::from(window & 7)).next_power_of_two()
-        }
-        _ => 0,
-    }
+    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = start else { return 0 };
+    let single = descriptor & 0x20 != 0;
+    let content_at = usize::from(!single) + [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let width = [usize::from(single), 2, 4, 8][usize::from(descriptor >> 6)];
+    let number = rest.get(content_at..content_at + width).unwrap_or_default();
+    let content = number.iter().rev().fold(0, |n, &byte| (n << 8) | u64::from(byte));
+    let content = if width == 0 { u64::MAX } else { content + if width == 2 { 256 } else { 0 } };
+    let window = match rest.first() {
+        Some(byte) if !single => (1_u64 << (10 + (byte >> 3))) / 8 * (8 + u64::from(byte & 7)),
+        _ => content,
+    };
+    if content <= window { content } else { 2 * window.next_power_of_two() }
 }
 
 /// Seven bits a byte, the lowest first.
@@ -59,8 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn a_zstandard_file_of_level_3() {
-        assert_eq!(of_zstandard(&[0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58]), 2 << 20);
-        assert_eq!(of_zstandard(&[0x28, 0xb5, 0x2f, 0xfd, 0x24, 0x05]), u64::MAX);
+    fn zstandard_files_take_their_content_or_twice_their_window() {
+        let start = |descriptor: u8, rest: &[u8]| [&[0x28, 0xb5, 0x2f, 0xfd, descriptor], rest].concat();
+        assert_eq!(of_zstandard(&start(0x84, &[0x58, 4, 0xe4, 0x88, 0])), 4 << 20); // level 3, 9 MB
+        assert_eq!(of_zstandard(&start(0x84, &[0x58, 0, 0, 1, 0])), 1 << 16); // level 3, 64 kB
+        assert_eq!(of_zstandard(&start(0x24, &[7])), 7); // one segment of seven bytes
+        assert_eq!(of_zstandard(&start(0x04, &[0x58])), 4 << 20); // length not known
+        assert_eq!(of_zstandard(&start(0x84, &[])), 0); // cut short
+        assert_eq!(of_zstandard(b"plain"), 0);
     }
 }

@@ -35,7 +35,7 @@ enum Kind {
     Stream {
         reader: Box<dyn Read + Send>,
         packing: Option<&'static str>,
-        /// How far back the packed stream may refer, in bytes.
+        /// Most bytes that unpacking takes.
         dictionary: u64,
         unpacked: u64,
         window: Vec<u8>,
@@ -136,9 +136,11 @@ impl Source {
     pub fn memory(&self, stored: u64) -> u64 {
         match &self.kind {
             Kind::Mapped { .. } => stored.min(RELEASE as u64),
-            Kind::Stream { dictionary, unpacked, window, .. } => {
+            Kind::Stream { dictionary, packing, unpacked, window, .. } => {
+                // The dictionary of xz grows with what is unpacked, by factors of two.
                 let whole = *unpacked as f64 * stored as f64 / self.consumed().max(1) as f64;
-                window.len() as u64 + (whole as u64).next_power_of_two().min(*dictionary)
+                let grown = if *packing == Some("xz") { (whole as u64).next_power_of_two() } else { u64::MAX };
+                window.len() as u64 + grown.min(*dictionary)
             }
         }
     }
