@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhobasis::extxyz::{Options, Reader};
 use rhobasis::optimal::SourceFile;
+use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Result, Structure};
 use sha2::{Digest, Sha256};
 
@@ -51,6 +52,10 @@ pub struct Chunk {
     /// Index of the first frame over all files.
     pub first: usize,
     places: Vec<(PathBuf, usize)>,
+    /// Bytes of memory that reading takes.
+    decoder: u64,
+    /// Chunks like this one that the files hold, estimated.
+    of: f64,
 }
 
 impl Chunk {
@@ -58,6 +63,14 @@ impl Chunk {
     pub fn place(&self, k: usize) -> (&PathBuf, usize) {
         let (path, frame) = &self.places[k];
         (path, *frame)
+    }
+
+    /// Bytes of memory that reading takes: buffers, and the chunks that exist at a time (one in work, one waiting, one being
+    /// read), should the others be like this one.
+    pub fn reading_memory(&self) -> f64 {
+        let frames: usize = self.structures.iter().map(memory_of).sum();
+        let places: usize = self.places.iter().map(|(path, _)| 64 + path.as_os_str().len()).sum();
+        self.decoder as f64 + self.of.clamp(1.0, 3.0) * (frames + places) as f64
     }
 
     /// Replaces the frame number of an error by file and frame as the user knows them; `index` makes the index in this chunk
@@ -85,6 +98,15 @@ impl Input {
         Ok(Input { readers: specs.iter().map(open).collect::<Result<_>>()? })
     }
 
+    /// Path and SHA-256 of each file.
+    pub fn hashes(&self) -> Result<Vec<serde_json::Value>> {
+        let hash = |(spec, reader): &(String, Reader)| {
+            let hashes = reader.files().map(sha256).collect::<Result<Vec<_>>>()?;
+            Ok(serde_json::json!({ "path": spec, "sha256": hashes.concat() }))
+        };
+        self.readers.iter().map(hash).collect()
+    }
+
     /// Calls `work` with one chunk after the other while the next ones are being read, and returns what was read.
     pub fn for_each_chunk(self, doing: &str, mut work: impl FnMut(Chunk) -> Result<()>) -> Result<Vec<SourceFile>> {
         let total = self.readers.iter().map(|(_, r)| r.bytes().1).sum();
@@ -106,7 +128,10 @@ impl Input {
     fn read(self, sender: &mpsc::SyncSender<(Chunk, u64)>) -> Result<Vec<SourceFile>> {
         let mut files = Vec::new();
         let (mut next, mut bytes_before) = (0, 0);
-        let mut chunk = Chunk { structures: Vec::new(), first: 0, places: Vec::new() };
+        let bytes_in_all: u64 = self.readers.iter().map(|(_, r)| r.bytes().1).sum();
+        let new_chunk = |first| Chunk { structures: Vec::new(), first, places: Vec::new(), decoder: 0, of: 1.0 };
+        let mut chunk = new_chunk(0);
+        let mut chunks = 0.0;
         let mut atoms = 0;
         for (spec, mut reader) in self.readers {
             let mut frames = 0;
@@ -118,13 +143,16 @@ impl Input {
                 chunk.structures.push(structure);
                 frames += 1;
                 next += 1;
+                if chunk.structures.len() == 1 {
+                    chunk.decoder = reader.memory();
+                }
                 if chunk.structures.len() >= CHUNK_FRAMES || atoms >= CHUNK_ATOMS {
-                    let full = std::mem::replace(
-                        &mut chunk,
-                        Chunk { structures: Vec::new(), first: next, places: Vec::new() },
-                    );
+                    let mut full = std::mem::replace(&mut chunk, new_chunk(next));
                     atoms = 0;
+                    chunks += 1.0;
                     let bytes = bytes_before + (reader.progress() * reader.bytes().1 as f64) as u64;
+                    full.decoder = reader.memory();
+                    full.of = chunks * bytes_in_all as f64 / bytes.max(1) as f64;
                     if sender.send((full, bytes)).is_err() {
                         return Ok(files); // the receiver has given up, for a reason of its own
                     }
@@ -141,6 +169,30 @@ impl Input {
         }
         Ok(files)
     }
+}
+
+/// Bytes of memory of a structure, labels and other columns included.
+fn memory_of(structure: &Structure) -> usize {
+    const ALLOCATION: usize = 16; // what the allocator adds
+    let text = |t: &String| size_of::<String>() + t.capacity() + ALLOCATION;
+    let value = |v: &Value| match v {
+        Value::Bool(_) | Value::Int(_) | Value::Real(_) => 0,
+        Value::Text(t) => t.capacity() + ALLOCATION,
+        Value::Bools(x, _) => x.capacity() + 3 * ALLOCATION,
+        Value::Ints(x, _) => 8 * x.capacity() + 3 * ALLOCATION,
+        Value::Reals(x, _) => 8 * x.capacity() + 3 * ALLOCATION,
+        Value::Texts(x, _) => x.iter().map(text).sum::<usize>() + 3 * ALLOCATION,
+    };
+    let column = |c: &Column| match &c.data {
+        ColumnData::Reals(x) => 8 * x.capacity(),
+        ColumnData::Ints(x) => 8 * x.capacity(),
+        ColumnData::Bools(x) => x.capacity(),
+        ColumnData::Texts(x) => x.iter().map(text).sum(),
+    };
+    let info: usize = structure.info.iter().map(|(key, v)| text(key) + size_of::<Value>() + value(v)).sum();
+    let columns: usize = structure.columns.iter().map(|c| size_of::<Column>() + text(&c.name) + column(c)).sum();
+    let atoms = structure.species.capacity() + size_of::<[f64; 3]>() * structure.positions.capacity();
+    size_of::<Structure>() + 4 * ALLOCATION + atoms + info + columns
 }
 
 /// SHA-256 of the bytes of a file, in hexadecimal.

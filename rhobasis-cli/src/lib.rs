@@ -1,11 +1,13 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod demo;
+mod export;
 mod failure;
 mod features;
 mod fit;
 mod info;
 mod input;
+mod matrix;
 mod npy;
 mod output;
 mod plot;
@@ -40,7 +42,8 @@ Example:
   rhobasis info silicon.xyz
   rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5
   rhobasis show silicon.rho --plot silicon.svg
-  rhobasis features silicon.xyz --basis silicon.rho --kind density -o silicon.npz";
+  rhobasis features silicon.xyz --basis silicon.rho --kind density -o silicon.npz
+  rhobasis export silicon.rho --to featomic -o silicon.json";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -49,6 +52,7 @@ enum Verb {
     Fit(fit::Fit),
     Show(show::Show),
     Features(features::Features),
+    Export(export::Export),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -83,6 +87,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Fit(fit) => fit.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
         Verb::Features(features) => features.run(&mut out)?,
+        Verb::Export(export) => export.run(&mut out)?,
     }
     out.flush()?;
     Ok(())

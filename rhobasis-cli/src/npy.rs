@@ -45,12 +45,21 @@ impl Array {
     }
 }
 
-/// Float64 rows that are collected in a file of their own until their number is known; removed when dropped.
+impl Array {
+    /// Whether an archive written by [`write_npz`] holds this very array.
+    pub fn is_in(&self, archive: &[u8]) -> bool {
+        archive.windows(self.bytes.len()).any(|part| part == self.bytes)
+    }
+}
+
+/// Rows of numbers of eight bytes that are collected in a file of their own until their number is known; removed when
+/// dropped.
 pub struct Spool {
     name: String,
+    dtype: &'static str,
     /// Shape of a row.
     row: Vec<usize>,
-    rows: usize,
+    values: usize,
     path: PathBuf,
     file: BufWriter<File>,
     checksum: Hasher,
@@ -58,21 +67,48 @@ pub struct Spool {
 
 impl Spool {
     /// An empty array of rows of this shape, kept in a file beside `output`.
-    pub fn new(output: &Path, name: impl Into<String>, row: Vec<usize>) -> rhobasis::Result<Self> {
+    fn new(output: &Path, name: impl Into<String>, dtype: &'static str, row: Vec<usize>) -> rhobasis::Result<Self> {
         let name = name.into();
         let file_name = output.file_name().unwrap_or_default().to_string_lossy();
         let path = output.with_file_name(format!(".{file_name}.{}.{name}.part", std::process::id()));
         let open = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = BufWriter::new(open.map_err(|e| rhobasis::Error::io(&path, e))?);
-        Ok(Spool { name, row, rows: 0, path, file, checksum: Hasher::new() })
+        Ok(Spool { name, dtype, row, values: 0, path, file, checksum: Hasher::new() })
     }
 
-    /// Adds rows.
-    pub fn write(&mut self, rows: usize, values: &[f64]) -> rhobasis::Result<()> {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.checksum.update(&bytes);
-        self.rows += rows;
-        self.file.write_all(&bytes).map_err(|e| rhobasis::Error::io(&self.path, e))
+    /// Float64 rows of this shape.
+    pub fn reals(output: &Path, name: impl Into<String>, row: Vec<usize>) -> rhobasis::Result<Self> {
+        Spool::new(output, name, "<f8", row)
+    }
+
+    /// Integers, one for each row.
+    pub fn integers(output: &Path, name: impl Into<String>) -> rhobasis::Result<Self> {
+        Spool::new(output, name, "<i8", Vec::new())
+    }
+
+    /// Adds rows of an array of [`Spool::reals`].
+    pub fn write(&mut self, values: &[f64]) -> rhobasis::Result<()> {
+        self.write_bytes(values, |v| v.to_le_bytes())
+    }
+
+    /// Adds numbers to [`Spool::integers`].
+    pub fn write_integers(&mut self, values: &[i64]) -> rhobasis::Result<()> {
+        self.write_bytes(values, |v| v.to_le_bytes())
+    }
+
+    fn write_bytes<T>(&mut self, values: &[T], to_bytes: fn(&T) -> [u8; 8]) -> rhobasis::Result<()> {
+        for piece in values.chunks(8192) {
+            let bytes: Vec<u8> = piece.iter().flat_map(to_bytes).collect();
+            self.checksum.update(&bytes);
+            self.file.write_all(&bytes).map_err(|e| rhobasis::Error::io(&self.path, e))?;
+        }
+        self.values += values.len();
+        Ok(())
+    }
+
+    /// Shape of the whole array. Rows without numbers are not known to it: their number is that of the other arrays.
+    fn shape(&self, n_rows: usize) -> Vec<usize> {
+        [n_rows].into_iter().chain(self.row.iter().copied()).collect()
     }
 }
 
@@ -82,12 +118,18 @@ impl Drop for Spool {
     }
 }
 
-/// Writes a `.npz`: the collected arrays, then those in memory.
-pub fn write_npz(out: &mut (impl Write + Seek), spools: &mut [Spool], arrays: &[Array]) -> io::Result<()> {
+/// Writes a `.npz`: the collected arrays, all of `n_rows` rows, then those in memory.
+pub fn write_npz<'a>(
+    out: &mut (impl Write + Seek),
+    n_rows: usize,
+    spools: impl IntoIterator<Item = &'a mut Spool>,
+    arrays: &[Array],
+) -> io::Result<()> {
     let mut zip = Zip { entries: Vec::new() };
     for spool in spools {
-        let shape: Vec<usize> = [spool.rows].into_iter().chain(spool.row.iter().copied()).collect();
-        let header = header("<f8", &shape);
+        let shape = spool.shape(n_rows);
+        debug_assert_eq!(spool.values, shape.iter().product::<usize>(), "rows of {}", spool.name);
+        let header = header(spool.dtype, &shape);
         let mut checksum = Hasher::new();
         checksum.update(&header);
         checksum.combine(&spool.checksum);

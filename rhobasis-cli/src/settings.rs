@@ -9,6 +9,8 @@ use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Si
 use rhobasis::optimal::{CovarianceSettings, Mixing, Truncation};
 use rhobasis::structure::{atomic_number, symbol};
 
+use crate::failure::Failure;
+
 /// What is expanded, and in what.
 #[derive(Args, Debug)]
 pub struct ExpansionFlags {
@@ -84,6 +86,11 @@ impl ContractionFlags {
         };
         CovarianceSettings { expansion: self.expansion.settings(), mixing, center_specific: self.center_specific }
     }
+}
+
+/// The element that a flag names.
+pub fn element(flag: &str, name: &str) -> Result<u8, Failure> {
+    atomic_number(name).ok_or_else(|| Failure::usage(format!("{flag} {name}: '{name}' is no element")))
 }
 
 /// How many channels are kept.

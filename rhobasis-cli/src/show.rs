@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::density::Primitive;
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, Mixing, OptimalBasis, Truncation};
-use rhobasis::structure::{atomic_number, symbol};
+use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::plot::{self, Panel, Series};
-use crate::settings::sigma_text;
+use crate::settings::{element, sigma_text};
 use crate::text::{Table, count, field, plural};
 
 /// Show a basis: settings, spectrum, residual variance, radial functions
@@ -42,13 +42,7 @@ Example:
 
 impl Show {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
-        let center = match &self.center {
-            None => None,
-            Some(name) => Some(
-                atomic_number(name)
-                    .ok_or_else(|| Failure::usage(format!("--center {name}: '{name}' is no element")))?,
-            ),
-        };
+        let center = self.center.as_deref().map(|name| element("--center", name)).transpose()?;
         if let Some(at) = self.at.filter(|r| !(r.is_finite() && *r >= 0.0)) {
             return Err(Failure::usage(format!("--at {at}: a distance is zero or a positive number, in Å")));
         }
@@ -271,21 +265,15 @@ fn spectrum(kind: &KindOfBasis, out: &mut dyn Write) -> io::Result<()> {
 /// R_q(x) and I_q(r) of each neighbour species and l.
 fn at_distance(basis: &OptimalBasis, center: Option<u8>, r: f64, out: &mut dyn Write) -> Outcome {
     for &z in basis.species() {
-        let integrals = basis.radial_integrals(center, z)?;
-        let l_max = integrals.l_max();
-        let n = integrals.offset(l_max + 1);
-        let (mut values, mut slopes) = (vec![0.0; n], vec![0.0; n]);
-        integrals.integrals(r, &mut values, &mut slopes);
         writeln!(
             out,
             "\n{} neighbours at {r} Å: function R(x), in Å^(-3/2), and integral I(r), without cutoff and scaling",
             symbol(z)
         )?;
         let mut table = Table::new(["l", "q", "R", "I"]);
-        for l in 0..=l_max {
-            let power = if integrals.divided_by_r_to_the_l() { r.powi(l as i32) } else { 1.0 };
-            for (q, function) in integrals.functions(l, r).iter().enumerate() {
-                let integral = values[integrals.offset(l) + q] * power;
+        for (l, [integrals, _]) in basis.integrals_at(center, z, &[r])?.iter().enumerate() {
+            for (q, function) in basis.radial_functions(center, z, l, &[r])?.iter().enumerate() {
+                let integral = integrals[[0, q]];
                 table.row([l.to_string(), (q + 1).to_string(), format!("{function:.9}"), format!("{integral:.9e}")]);
             }
         }

@@ -183,6 +183,55 @@ fn features_are_arrays_that_numpy_reads() {
 }
 
 #[test]
+fn a_basis_is_exported_for_featomic_and_as_a_table() {
+    let place = Place::new().with("data.xyz", &molecules(7));
+    place.fit("data.xyz", &["--q-max", "2", "--center-specific", "--scaling", "1,2,7"]);
+    let said = place.ok(&["export", "basis.rho", "--to", "featomic", "--center", "C", "-o", "c.json"]);
+    assert_says(&said, &["neighbours H C O: ", "knots, within ", "wrote c.json"]);
+    let json: serde_json::Value = serde_json::from_slice(&place.bytes("c.json")).unwrap();
+    assert_eq!(json["8"]["density"]["scaling"]["exponent"], 7.0);
+    assert_eq!(json["8"]["basis"]["by_angular"]["2"]["points"][0]["values"][0], 0.0);
+    place.ok(&["export", "basis.rho", "--to", "csv", "--center", "C", "--points", "5", "-o", "c.csv"]);
+    let table = String::from_utf8(place.bytes("c.csv")).unwrap();
+    assert!(table.starts_with("centre,neighbour,l,q,r_angstrom,"), "{table}");
+    assert!(table.lines().skip(1).all(|row| row.starts_with("C,")) && table.contains("C,O,2,1,4,"), "{table}");
+}
+
+#[test]
+fn an_export_that_makes_no_sense_is_refused() {
+    let place = Place::new().with("data.xyz", &molecules(7));
+    place.fit("data.xyz", &["--q-max", "2", "--center-specific"]);
+    let export = |code: i32, more: &[&str]| place.refused(code, &[&["export", "basis.rho"], more].concat());
+    assert_says(&export(1, &["--to", "featomic", "-o", "a.json"]), &["center = none", "name one of H C O"]);
+    assert_says(&export(1, &["--to", "csv", "--center", "Si", "-o", "a.csv"]), &["center = Si", "H C O"]);
+    assert_says(&export(2, &["--to", "csv", "--center", "Qq", "-o", "a.csv"]), &["'Qq' is no element"]);
+    assert_says(&export(2, &["--to", "csv", "-o", "a.json"]), &["a.json", "must end in .csv"]);
+    assert_says(&export(2, &["--to", "csv", "--accuracy", "1e-8", "-o", "a.csv"]), &["--accuracy", "leave it out"]);
+    assert_says(&export(2, &["--to", "featomic", "--points", "9", "-o", "a.json"]), &["--points", "leave it out"]);
+    assert_says(&export(2, &["--to", "csv", "--r-max", "nan", "-o", "a.csv"]), &["--r-max NaN"]);
+    let accuracy = ["--to", "featomic", "--center", "C", "--accuracy", "1", "-o", "a.json"];
+    assert_says(&export(1, &accuracy), &["accuracy = 1", "between 1e-12 and 1e-2"]);
+}
+
+#[test]
+fn features_in_chunks_have_the_rows_of_the_matrix() {
+    let place = Place::new().with("data.xyz", &molecules(7));
+    place.fit("data.xyz", &["--q-max", "2"]);
+    let features = ["features", "data.xyz", "--basis", "basis.rho", "-o", "x.npy"];
+    place.ok(&features);
+    let chunks = [&features[..], &["--chunk-rows", "8"]].concat();
+    let said = place.ok(&chunks);
+    assert_says(&said, &["21 centres: matrices of 8 rows with 54 columns", "wrote x-00000.npy, …"]);
+    let parts: Vec<u8> = (0..3).flat_map(|k| place.bytes(&format!("x-{k:05}.npy"))[192..].to_vec()).collect();
+    assert!(parts == place.bytes("x.npy")[192..]);
+    fs::remove_file(place.path("x-00001.npy")).unwrap();
+    assert_says(&place.ok(&chunks), &["8 rows are there already"]);
+    assert!(place.path("x-00001.npy").exists());
+    let other = [&features[..], &["--chunk-rows", "9"]].concat();
+    assert_says(&place.refused(1, &other), &["x-00000.npy", "another run", "remove these files"]);
+}
+
+#[test]
 fn demo_leaves_pictures() {
     let place = Place::new();
     assert_says(&place.ok(&["demo", "-o", "out"]), &["IN SHORT"]);
@@ -205,7 +254,7 @@ fn wrong_usage_ends_with_code_2() {
 
 #[test]
 fn each_verb_explains_itself_with_an_example() {
-    for verb in ["demo", "info", "fit", "show", "features"] {
+    for verb in ["demo", "info", "fit", "show", "features", "export"] {
         assert_says(&Place::new().ok(&[verb, "--help"]), &["Usage: rhobasis", "Example"]);
     }
 }

@@ -178,6 +178,12 @@ impl Basis {
         radial_integrals(py, &self.radial(species, center)?, r)
     }
 
+    /// featomic's hyperparameters by neighbour species (JSON).
+    fn to_featomic(&self, py: Python<'_>, center: Option<&Bound<'_, PyAny>>, accuracy: f64) -> PyResult<String> {
+        let center = center.map(|z| settings::species("center", z)).transpose()?;
+        to_json(&py.detach(|| self.inner.to_featomic(center, accuracy)).map_err(refuse)?.by_species)
+    }
+
     fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {
         forward(py, self.inner.expansion(), frames, None)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -145,22 +145,57 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// If the file system refuses; nothing is left behind.
 pub fn write_atomically(
     path: &Path,
-    write: impl FnOnce(&mut std::io::BufWriter<fs::File>) -> std::io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<fs::File>) -> std::io::Result<()>,
 ) -> Result<()> {
-    let temporary = temporary_name(path);
-    let attempt = || {
-        let mut file = std::io::BufWriter::new(fs::File::create(&temporary)?);
-        write(&mut file)?;
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    attempt().map_err(|e| {
-        let _ = fs::remove_file(&temporary); // it may never have been made
-        match e.kind() {
+    let mut draft = Draft::new(path)?;
+    write(draft.file()).map_err(|e| Error::io(path, e))?;
+    draft.finish()
+}
+
+/// A file under a temporary name in its folder, until it is complete; removed if dropped before.
+pub struct Draft {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: BufWriter<fs::File>,
+}
+
+impl Draft {
+    /// An empty file that will be `path`.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn new(path: &Path) -> Result<Self> {
+        let temporary = temporary_name(path);
+        let file = fs::File::create(&temporary).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::file(path, "its folder does not exist", "make the folder first"),
             _ => Error::io(path, e),
-        }
-    })
+        })?;
+        Ok(Draft { path: path.to_path_buf(), temporary, file: BufWriter::new(file) })
+    }
+
+    /// Where to write.
+    pub fn file(&mut self) -> &mut BufWriter<fs::File> {
+        &mut self.file
+    }
+
+    /// Gives the complete file its name.
+    ///
+    /// # Errors
+    /// If the file system refuses; nothing is left behind.
+    pub fn finish(mut self) -> Result<()> {
+        let mut attempt = || {
+            self.file.flush()?;
+            self.file.get_ref().sync_all()?;
+            fs::rename(&self.temporary, &self.path)
+        };
+        attempt().map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.temporary); // it has its own name by now, if it was finished
+    }
 }
 
 fn temporary_name(path: &Path) -> PathBuf {

@@ -256,6 +256,34 @@ class OptimalBasis(Evaluator):
     def _one_species(self, species: int | str | None) -> int | str:
         return only_species(self.species_) if species is None else species
 
+    def to_featomic(self, center: int | str | None = None, accuracy: float = 1e-9) -> dict[int, dict[str, Any]]:
+        """This basis in the words of featomic: by neighbour species, the arguments of ``featomic.SphericalExpansion``.
+
+        The coefficients of `transform` are those of featomic, without any factor: of the calculator made for neighbours
+        of species a, the blocks with ``neighbor_type`` a, as [center, m, q]. A combined basis sums these blocks over a.
+
+            c_i[m, q] = Σ_j f(r_ji) I_q(r_ji) Y_lm(r_ji)         (featomic's δ density, f with its scaling)
+
+        The radial integrals I_q of Eq. (9), Gaussian included, are handed over as splines that differ from those of
+        `transform` by at most `accuracy`, relative to the largest value of each channel. The dictionary holds numbers,
+        lists and texts: ``json.dump`` writes it, and featomic need not be installed.
+
+        `center` names the kind of centre of a centre-specific basis, whose rows are then the ones to take. An l without
+        channels gives blocks without properties.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import molecule
+        >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1, q_max=2).fit(molecule("H2O"))
+        >>> hypers = basis.to_featomic()
+        >>> {z: list(arguments) for z, arguments in hypers.items()}
+        {1: ['basis', 'cutoff', 'density'], 8: ['basis', 'cutoff', 'density']}
+        >>> hypers[8]["density"]
+        {'center_atom_weight': 1.0, 'type': 'DiracDelta'}
+
+        With featomic: ``featomic.SphericalExpansion(**hypers[8]).compute(frames)``, as in docs/how-to/export.md.
+        """
+        return {int(z): hypers for z, hypers in json.loads(self._finish().to_featomic(center, accuracy)).items()}
+
     def save(self, path: PathLike) -> None:
         """Writes the basis file (``*.rho``); `rhobasis.load` reads it, and so do ten lines of numpy."""
         self._finish().save(path)

@@ -8,6 +8,8 @@
 
 /// The comment line: key-value pairs, and the text of a value.
 mod comment;
+/// Memory of unpacking.
+mod dictionary;
 /// One frame: atom count, comment line, rows of atoms.
 mod frame;
 /// Energies, forces and stresses under the names a file uses.

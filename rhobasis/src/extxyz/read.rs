@@ -110,10 +110,20 @@ impl Reader {
         self.last.as_ref().map(|(path, _)| path.as_path())
     }
 
+    /// Files that are still to be opened, in order.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.queue.iter().map(|(path, _)| path.as_path())
+    }
+
     /// Bytes read so far and bytes in all, as stored (packed, where a file is packed), over all files.
     pub fn bytes(&self) -> (u64, u64) {
         let open = self.current.as_ref().map_or(0, |f| f.source.consumed());
         ((self.bytes_closed + open).min(self.bytes_total), self.bytes_total)
+    }
+
+    /// Bytes of memory that reading takes, judged by the file that is open: its window, and the dictionary of its packing.
+    pub fn memory(&self) -> u64 {
+        self.current.as_ref().map_or(0, |f| f.source.memory(f.bytes))
     }
 
     /// Fraction of the work done, from 0 to 1: by bytes, or by frames where a slice ends before its file does.

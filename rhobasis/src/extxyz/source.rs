@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use super::dictionary;
 use super::frame::{Extent, extent};
 use crate::{Error, Result};
 
@@ -14,6 +15,8 @@ use crate::{Error, Result};
 const WINDOW: usize = 1 << 20;
 /// Memory that an xz or Zstandard stream may ask for, in bytes: above what their strongest presets need.
 const MAX_DICTIONARY: u64 = 1 << 30;
+/// Bytes of a mapped file that are read before they are given back, so that a file does not fill the memory.
+const RELEASE: usize = 1 << 24;
 
 /// The unpacked bytes of a file, from the current position on.
 pub(super) struct Source {
@@ -27,10 +30,14 @@ enum Kind {
     Mapped {
         map: memmap2::Mmap,
         pos: usize,
+        released: usize,
     },
     Stream {
         reader: Box<dyn Read + Send>,
         packing: Option<&'static str>,
+        /// Most bytes that unpacking takes.
+        dictionary: u64,
+        unpacked: u64,
         window: Vec<u8>,
         start: usize,
         end: usize,
@@ -46,14 +53,14 @@ impl Source {
         let read = Arc::new(AtomicU64::new(0));
         let mut packed = BufReader::with_capacity(1 << 16, Counted { inner: file, read: read.clone() });
         let magic = packed.fill_buf().map_err(io)?;
-        let (packing, reader): (_, Box<dyn Read + Send>) = match magic {
-            [0x1f, 0x8b, ..] => (Some("gzip"), Box::new(flate2::bufread::MultiGzDecoder::new(packed))),
+        let (packing, dictionary, reader): (_, _, Box<dyn Read + Send>) = match magic {
+            [0x1f, 0x8b, ..] => (Some("gzip"), 1 << 15, Box::new(flate2::bufread::MultiGzDecoder::new(packed))),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-                (Some("Zstandard"), Box::new(ZstdFrames::new(packed)))
+                (Some("Zstandard"), dictionary::of_zstandard(magic), Box::new(ZstdFrames::new(packed)))
             }
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-                let limit_kb = (MAX_DICTIONARY >> 10) as u32;
-                (Some("xz"), Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, limit_kb)))
+                let (dictionary, limit_kb) = (dictionary::of_xz(magic), (MAX_DICTIONARY >> 10) as u32);
+                (Some("xz"), dictionary, Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, limit_kb)))
             }
             [b'B', b'Z', b'h', b'1'..=b'9', ..] | [b'P', b'K', 3, 4, ..] => {
                 return Err(Error::file(
@@ -70,19 +77,20 @@ impl Source {
                 // The advice is a hint; without it reading is only slower.
                 let _ = map.advise(memmap2::Advice::Sequential);
                 let pos = if map.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-                return Ok(Source { path: path.to_path_buf(), kind: Kind::Mapped { map, pos }, read });
+                return Ok(Source { path: path.to_path_buf(), kind: Kind::Mapped { map, pos, released: 0 }, read });
             }
-            _ => (None, Box::new(packed)),
+            _ => (None, 0, Box::new(packed)),
         };
-        let kind = Kind::Stream { reader, packing, window: Vec::new(), start: 0, end: 0, eof: false };
+        let kind =
+            Kind::Stream { reader, packing, dictionary, unpacked: 0, window: Vec::new(), start: 0, end: 0, eof: false };
         Ok(Source { path: path.to_path_buf(), kind, read })
     }
 
     /// Bytes from the current position: at least one whole frame, or everything up to the end of the file.
     pub fn frame_bytes(&mut self) -> Result<&[u8]> {
         match &mut self.kind {
-            Kind::Mapped { map, pos } => Ok(&map[*pos..]),
-            Kind::Stream { reader, packing, window, start, end, eof } => {
+            Kind::Mapped { map, pos, .. } => Ok(&map[*pos..]),
+            Kind::Stream { reader, packing, unpacked, window, start, end, eof, .. } => {
                 // A bad atom count ends the wait too: the parser will meet and report it.
                 while !*eof && matches!(extent(&window[*start..*end], false), Ok(Extent::Cut { .. } | Extent::Blank)) {
                     window.copy_within(*start..*end, 0);
@@ -97,6 +105,7 @@ impl Source {
                             Err(e) => return Err(stream_error(&self.path, *packing, e)),
                         };
                         *end += n;
+                        *unpacked += n as u64;
                         *eof = n == 0;
                     }
                 }
@@ -108,8 +117,31 @@ impl Source {
     /// Moves on by `n` bytes of those last seen.
     pub fn advance(&mut self, n: usize) {
         match &mut self.kind {
-            Kind::Mapped { pos, .. } => *pos += n,
+            Kind::Mapped { map, pos, released } => {
+                *pos += n;
+                let behind = (*pos - *released) / RELEASE * RELEASE;
+                if behind > 0 {
+                    // SAFETY: the map is never written to, and what is read again comes from the file again.
+                    #[cfg(unix)]
+                    let _ =
+                        unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, *released, behind) };
+                    *released += behind;
+                }
+            }
             Kind::Stream { start, .. } => *start += n,
+        }
+    }
+
+    /// Bytes of memory that reading this file to its end takes, judged by what has been unpacked of its `stored` bytes.
+    pub fn memory(&self, stored: u64) -> u64 {
+        match &self.kind {
+            Kind::Mapped { .. } => stored.min(RELEASE as u64),
+            Kind::Stream { dictionary, packing, unpacked, window, .. } => {
+                // The dictionary of xz grows with what is unpacked, by factors of two.
+                let whole = *unpacked as f64 * stored as f64 / self.consumed().max(1) as f64;
+                let grown = if *packing == Some("xz") { (whole as u64).next_power_of_two() } else { u64::MAX };
+                window.len() as u64 + grown.min(*dictionary)
+            }
         }
     }
 

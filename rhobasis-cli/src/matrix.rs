@@ -1,0 +1,214 @@
+//! A feature matrix on disk: one `.npy`, or a sequence of them with at most so many rows each, with `.meta.npz` beside.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rhobasis::density::{Center, Equivariants};
+use rhobasis::files::{self, Draft};
+use rhobasis::{Error, Result};
+
+use crate::npy::{self, Array, Spool};
+use crate::output;
+
+/// What the rows are: arrays `structure`, `atom`, `species`.
+pub struct RowLabels([Spool; 3]);
+
+impl RowLabels {
+    /// None yet, kept in files beside `output`.
+    pub fn new(output: &Path) -> Result<Self> {
+        let column = |name: &str| Spool::integers(output, name);
+        Ok(RowLabels([column("structure")?, column("atom")?, column("species")?]))
+    }
+
+    pub fn add(&mut self, centers: &[Center]) -> Result<()> {
+        let columns: [fn(&Center) -> i64; 3] = [|c| c.structure as i64, |c| c.atom as i64, |c| i64::from(c.species)];
+        for (spool, of) in self.0.iter_mut().zip(columns) {
+            spool.write_integers(&centers.iter().map(of).collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    pub fn spools(&mut self) -> impl Iterator<Item = &mut Spool> {
+        self.0.iter_mut()
+    }
+}
+
+/// One matrix that grows by rows.
+struct Matrix {
+    path: PathBuf,
+    draft: Draft,
+    labels: RowLabels,
+    width: usize,
+    rows: usize,
+}
+
+impl Matrix {
+    fn new(path: PathBuf, width: usize) -> Result<Self> {
+        let mut draft = Draft::new(&path)?;
+        draft.file().write_all(&npy::header("<f8", &[0, width])).map_err(|e| Error::io(&path, e))?;
+        Ok(Matrix { labels: RowLabels::new(&path)?, path, draft, width, rows: 0 })
+    }
+
+    /// Adds rows of these coefficients, l slowest, then m, then channel.
+    fn add(&mut self, c: &Equivariants, centers: &[Center], rows: Range<usize>) -> Result<()> {
+        let blocks: Vec<(&[f64], usize)> =
+            c.blocks.iter().map(|b| (b.as_slice().expect("blocks are contiguous"), b.dim().1 * b.dim().2)).collect();
+        let file = self.draft.file();
+        let mut write_rows = || -> io::Result<()> {
+            for i in rows.clone() {
+                for value in blocks.iter().flat_map(|(values, width)| &values[i * width..(i + 1) * width]) {
+                    file.write_all(&value.to_le_bytes())?;
+                }
+            }
+            Ok(())
+        };
+        write_rows().map_err(|e| Error::io(&self.path, e))?;
+        self.labels.add(&centers[rows.clone()])?;
+        self.rows += rows.len();
+        Ok(())
+    }
+
+    /// Writes the number of rows; the description comes first, so that a matrix that is there has one.
+    fn finish(mut self, meta: &[Array]) -> Result<()> {
+        let io = |e| Error::io(&self.path, e);
+        let file = self.draft.file();
+        file.seek(SeekFrom::Start(0)).map_err(io)?;
+        file.write_all(&npy::header("<f8", &[self.rows, self.width])).map_err(io)?;
+        write_meta(&self.path, self.rows, &mut self.labels, meta)?;
+        self.draft.finish()
+    }
+}
+
+/// Writes `X.meta.npz` beside `X.npy`.
+fn write_meta(path: &Path, n_rows: usize, labels: &mut RowLabels, meta: &[Array]) -> Result<()> {
+    files::write_atomically(&meta_path(path), |file| npy::write_npz(file, n_rows, labels.spools(), meta))
+}
+
+pub fn meta_path(path: &Path) -> PathBuf {
+    path.with_extension("meta.npz")
+}
+
+/// The matrix of one run.
+pub struct Matrices<'a> {
+    path: &'a Path,
+    width: usize,
+    /// Most rows of a file.
+    chunk_rows: Option<usize>,
+    /// Description of each file, except of its rows.
+    meta: Vec<Array>,
+    open: Option<Matrix>,
+    /// Of all files.
+    labels: Option<RowLabels>,
+    rows: usize,
+    /// Rows in files that an earlier run has completed.
+    done: usize,
+}
+
+impl<'a> Matrices<'a> {
+    /// One file `path`, described by `meta` when it is complete.
+    pub fn whole(path: &'a Path, width: usize) -> Result<Self> {
+        let open = Some(Matrix::new(path.to_path_buf(), width)?);
+        Ok(Matrices { path, width, chunk_rows: None, meta: Vec::new(), open, labels: None, rows: 0, done: 0 })
+    }
+
+    /// Files `path`-00000, `path`-00001, …, each described by `meta`, whose first array tells whether files that are there
+    /// already belong to this run: then it goes on after them.
+    ///
+    /// # Errors
+    /// If there are files of another run.
+    pub fn in_chunks(path: &'a Path, width: usize, chunk_rows: usize, meta: Vec<Array>) -> Result<Self> {
+        let labels = Some(RowLabels::new(path)?);
+        let mut matrices =
+            Matrices { path, width, chunk_rows: Some(chunk_rows), meta, open: None, labels, rows: 0, done: 0 };
+        matrices.refuse_others()?;
+        while matrices.is_complete(matrices.done / chunk_rows) {
+            matrices.done += chunk_rows;
+        }
+        Ok(matrices)
+    }
+
+    /// Rows that an earlier run has left complete.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds all rows of some structures; `values` may be missing where all of them are done.
+    pub fn add(&mut self, centers: &[Center], values: Option<&Equivariants>) -> Result<()> {
+        if let Some(labels) = &mut self.labels {
+            labels.add(centers)?;
+        }
+        let mut row = self.done.saturating_sub(self.rows).min(centers.len());
+        let first = self.rows;
+        self.rows += centers.len();
+        let Some(c) = values else { return Ok(()) };
+        while row < centers.len() {
+            let end = self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row + n - (first + row) % n));
+            let mut matrix = match self.open.take() {
+                Some(matrix) => matrix,
+                None => Matrix::new(self.chunk(first + row), self.width)?,
+            };
+            matrix.add(c, centers, row..end)?;
+            row = end;
+            match self.chunk_rows {
+                Some(n) if (first + row).is_multiple_of(n) => matrix.finish(&self.meta)?,
+                _ => self.open = Some(matrix),
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the last file, and describes all rows in `path`.meta.npz.
+    pub fn finish(mut self, meta: &[Array]) -> Result<()> {
+        if let Some(last) = self.open.take() {
+            last.finish(if self.chunk_rows.is_some() { &self.meta } else { meta })?;
+        }
+        match &mut self.labels {
+            Some(labels) => write_meta(self.path, self.rows, labels, meta),
+            None => Ok(()),
+        }
+    }
+
+    /// The file that holds this row of all.
+    fn chunk(&self, row: usize) -> PathBuf {
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        self.path.with_file_name(format!("{stem}-{:05}.npy", row / self.chunk_rows.unwrap_or(usize::MAX)))
+    }
+
+    /// Refuses files of this name that another run has left: a reader of all would take them too.
+    fn refuse_others(&self) -> Result<()> {
+        let folder = output::folder_of(self.path);
+        let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+        let mut found: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|p| self.is_chunk(p)).collect();
+        found.sort();
+        for path in found {
+            if !self.meta[0].is_in(&std::fs::read(meta_path(&path)).unwrap_or_default()) {
+                let problem = "was written by another run: of other data, basis or rows per file";
+                return Err(Error::file(path, problem, "remove these files, or choose another name"));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_chunk(&self, path: &Path) -> bool {
+        let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (stem, found) = (name(self.path), name(path));
+        let number = found.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('-')).unwrap_or("");
+        path.extension().is_some_and(|e| e == "npy") && number.len() >= 5 && number.bytes().all(|b| b.is_ascii_digit())
+    }
+
+    /// Whether file k is there, with all its rows.
+    fn is_complete(&self, k: usize) -> bool {
+        let n = self.chunk_rows.unwrap_or(usize::MAX);
+        let path = self.chunk(k * n);
+        let expected = npy::header("<f8", &[n, self.width]);
+        let mut header = vec![0; expected.len()];
+        File::open(&path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header == expected
+    }
+}
