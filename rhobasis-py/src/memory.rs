@@ -40,12 +40,14 @@ impl Memory {
             return Ok(Memory::Small(vec![0.0; len]));
         }
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = (0..idle.len()).filter(|&k| (bytes..=2 * bytes).contains(&idle[k].len()));
+        let fitting = (0..idle.len()).filter(|&k| (bytes..=bytes + bytes / 2).contains(&idle[k].len()));
         if let Some(k) = fitting.min_by_key(|&k| idle[k].len()) {
             return Ok(Memory::Pages(Pages { map: Some(idle.swap_remove(k)), len }));
         }
         drop(idle);
-        let map = MmapMut::map_anon(bytes)?;
+        // Sizes in steps of at most an eighth, so that results that differ a little share their memory.
+        let step = (bytes.next_power_of_two() / 16).max(SMALL / 8);
+        let map = MmapMut::map_anon(bytes.next_multiple_of(step))?;
         #[cfg(target_os = "linux")]
         if bytes >= HUGE {
             let _ = map.advise(memmap2::Advice::HugePage); // as well as the kernel can

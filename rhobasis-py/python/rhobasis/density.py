@@ -242,7 +242,7 @@ class Evaluator(Parameters):
         blocks = [np.zeros((0, *axes, 2 * l + 1, len(of_l))) for l, of_l in enumerate(channels)]
         return Jacobian(blocks, np.zeros(0, _ROWS), channels)
 
-    def jacobian_parts(self, frames: FramesLike, by: By = "positions", memory: float = 16e6) -> Iterator[Jacobian]:
+    def jacobian_parts(self, frames: FramesLike, by: By = "positions", memory: float = 4e6) -> Iterator[Jacobian]:
         """The Jacobian in parts of at most `memory` bytes (or one centre), centres in order.
 
         Fastest while a part fits into the cache of the processor; memory of parts that are no longer used is used again.
@@ -349,7 +349,7 @@ def _jacobians(
 
 def _bytes(memory: float) -> int:
     if not (isinstance(memory, (int, float)) and memory > 0):
-        raise RhobasisError(f"memory = {memory!r}: a number of bytes is needed; 16e6 is the default")
+        raise RhobasisError(f"memory = {memory!r}: a number of bytes is needed; 4e6 is the default")
     return int(min(memory, 2**62))
 
 

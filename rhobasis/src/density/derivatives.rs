@@ -236,7 +236,7 @@ impl Target<'_> {
 }
 
 /// Centres whose derivatives are computed by one thread.
-const RUN: usize = 16;
+const RUN: usize = 2;
 
 /// A full Jacobian in parts of bounded memory: centres in file order, as many to a part as fit.
 ///
