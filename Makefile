@@ -1,7 +1,7 @@
 # make demo   the whole story on bundled data, with pictures in rhobasis-demo/
 # make check  everything that must hold: format, lints, tests, docs, Python package, stubs, small figures
 # make py     the Python package, optimised, in .venv
-# make bench  what a centre costs, as ratios
+# make bench  what a centre costs, as ratios and counts of instructions
 # make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
 
@@ -41,7 +41,7 @@ python-check: $(VENV)/.ready
 	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py
 
 bench:
-	RAYON_NUM_THREADS=1 $(CARGO) bench --quiet -p rhobasis --bench expansion
+	$(CARGO) bench --quiet -p rhobasis --bench expansion -- --counts
 
 figures: py
 	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))
