@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhobasis::extxyz::{Options, Reader};
-use rhobasis::optimal::SourceFile;
+use rhobasis::optimal::{Shard, SourceFile};
 use rhobasis::{Error, Result, Structure};
 use sha2::{Digest, Sha256};
 
@@ -48,8 +48,10 @@ impl Keys {
 /// Some consecutive frames.
 pub struct Chunk {
     pub structures: Vec<Structure>,
-    /// Index of the first frame over all files.
+    /// Index of the first frame among those that are read.
     pub first: usize,
+    /// Index, over all files, of the frame after the last.
+    pub next: usize,
     places: Vec<(PathBuf, usize)>,
 }
 
@@ -76,13 +78,48 @@ impl Chunk {
 /// Opened files, not yet read.
 pub struct Input {
     readers: Vec<(String, Reader)>,
+    shard: Shard,
+    /// Frames that are passed over, because their work is done.
+    done: usize,
+    /// SHA-256 of the files, where it had to be known beforehand.
+    hashes: Vec<String>,
+    labels: bool,
 }
 
 impl Input {
     /// Opens all files, so that a wrong name is found before the work starts.
     pub fn open(specs: &[String], options: &Options) -> Result<Self> {
         let open = |spec: &String| Ok((spec.clone(), Reader::open(spec, options)?));
-        Ok(Input { readers: specs.iter().map(open).collect::<Result<_>>()? })
+        let readers = specs.iter().map(open).collect::<Result<_>>()?;
+        Ok(Input { readers, shard: Shard::default(), done: 0, hashes: Vec::new(), labels: true })
+    }
+
+    /// Takes only some of the frames, counted over all files.
+    pub fn shard(self, shard: Shard) -> Self {
+        Input { shard, ..self }
+    }
+
+    /// Passes over the frames before this one, counted over all files.
+    pub fn after(self, done: usize) -> Self {
+        Input { done, ..self }
+    }
+
+    /// Keeps species, positions and cells only.
+    pub fn without_labels(self) -> Self {
+        Input { labels: false, ..self }
+    }
+
+    /// The files and the SHA-256 of their content, before a frame is read.
+    pub fn hash(&mut self) -> Result<Vec<SourceFile>> {
+        let of =
+            |(_, reader): &(String, Reader)| reader.paths().iter().map(|path| sha256(path)).collect::<Result<String>>();
+        self.hashes = self.readers.iter().map(of).collect::<Result<_>>()?;
+        let file = |((path, _), sha256): (&(String, Reader), &String)| SourceFile {
+            path: path.clone(),
+            frames: 0,
+            sha256: sha256.clone(),
+        };
+        Ok(self.readers.iter().zip(&self.hashes).map(file).collect())
     }
 
     /// Calls `work` with one chunk after the other while the next ones are being read, and returns what was read.
@@ -106,23 +143,34 @@ impl Input {
     fn read(self, sender: &mpsc::SyncSender<(Chunk, u64)>) -> Result<Vec<SourceFile>> {
         let mut files = Vec::new();
         let (mut next, mut bytes_before) = (0, 0);
-        let mut chunk = Chunk { structures: Vec::new(), first: 0, places: Vec::new() };
+        let mut chunk = Chunk { structures: Vec::new(), first: 0, next: 0, places: Vec::new() };
         let mut atoms = 0;
-        for (spec, mut reader) in self.readers {
+        for (k, (spec, mut reader)) in self.readers.into_iter().enumerate() {
             let mut frames = 0;
-            while let Some(structure) = reader.next() {
-                let structure = structure?;
+            loop {
+                let wanted = self.shard.next(next.max(self.done));
+                let passed = reader.pass(wanted - next)?;
+                frames += self.shard.count(next..next + passed);
+                next += passed;
+                if next < wanted {
+                    break; // the end of the file
+                }
+                let Some(structure) = reader.next() else { break };
+                let mut structure = structure?;
+                if !self.labels {
+                    (structure.info, structure.columns) = (Vec::new(), Vec::new());
+                }
                 let path = reader.path().map(PathBuf::from).unwrap_or_default();
                 chunk.places.push((path, reader.frame_index().unwrap_or(0)));
                 atoms += structure.len();
                 chunk.structures.push(structure);
                 frames += 1;
                 next += 1;
+                chunk.next = next;
                 if chunk.structures.len() >= CHUNK_FRAMES || atoms >= CHUNK_ATOMS {
-                    let full = std::mem::replace(
-                        &mut chunk,
-                        Chunk { structures: Vec::new(), first: next, places: Vec::new() },
-                    );
+                    let first = chunk.first + chunk.structures.len();
+                    let empty = Chunk { structures: Vec::new(), first, next, places: Vec::new() };
+                    let full = std::mem::replace(&mut chunk, empty);
                     atoms = 0;
                     let bytes = bytes_before + (reader.progress() * reader.bytes().1 as f64) as u64;
                     if sender.send((full, bytes)).is_err() {
@@ -133,7 +181,8 @@ impl Input {
             let Some(path) = reader.path() else {
                 return Err(Error::file(spec, "no frame is selected", "change the slice after the '@'"));
             };
-            files.push(SourceFile { sha256: sha256(path)?, path: spec, frames });
+            let sha256 = self.hashes.get(k).cloned().map_or_else(|| sha256(path), Ok)?;
+            files.push(SourceFile { sha256, path: spec, frames });
             bytes_before += reader.bytes().1;
         }
         if !chunk.structures.is_empty() {

@@ -1,11 +1,13 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
+mod checkpoint;
 mod demo;
 mod failure;
 mod features;
 mod fit;
 mod info;
 mod input;
+mod merge;
 mod npy;
 mod output;
 mod plot;
@@ -47,6 +49,7 @@ enum Verb {
     Demo(demo::Demo),
     Info(info::Info),
     Fit(fit::Fit),
+    Merge(merge::Merge),
     Show(show::Show),
     Features(features::Features),
 }
@@ -81,6 +84,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Demo(demo) => demo.run(&mut out)?,
         Verb::Info(info) => info.run(&mut out)?,
         Verb::Fit(fit) => fit.run(&mut out)?,
+        Verb::Merge(merge) => merge.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
         Verb::Features(features) => features.run(&mut out)?,
     }

@@ -56,6 +56,7 @@ impl Default for Options {
 /// ```
 pub struct Reader {
     validate: bool,
+    paths: Vec<PathBuf>,
     queue: VecDeque<(PathBuf, Slice)>,
     current: Option<Frames>,
     /// File and index of the frame read last.
@@ -91,6 +92,7 @@ impl Reader {
         }
         Ok(Reader {
             validate: options.validate,
+            paths: queue.iter().map(|(path, _)| path.clone()).collect(),
             queue,
             current: None,
             last: None,
@@ -108,6 +110,26 @@ impl Reader {
     /// File of the frame read last.
     pub fn path(&self) -> Option<&Path> {
         self.last.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// All files, without their slices.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Passes over the next `n` frames by their lines alone, and says how many there were: fewer at the end.
+    ///
+    /// # Errors
+    /// If the file ends within a frame; that ends the iteration.
+    pub fn pass(&mut self, n: usize) -> Result<usize> {
+        for passed in 0..n {
+            match self.step(false) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(passed),
+                Err(e) => return Err(self.end_with(e)),
+            }
+        }
+        Ok(n)
     }
 
     /// Bytes read so far and bytes in all, as stored (packed, where a file is packed), over all files.
@@ -137,7 +159,8 @@ impl Reader {
         self.by_ref().take(n).collect()
     }
 
-    fn next_frame(&mut self) -> Result<Option<Structure>> {
+    /// The next frame of the slice; its structure if it is to be read.
+    fn step(&mut self, read: bool) -> Result<Option<Option<Structure>>> {
         loop {
             let frames = match &mut self.current {
                 Some(frames) => frames,
@@ -146,7 +169,7 @@ impl Reader {
                     None => return Ok(None),
                 },
             };
-            match frames.step(&mut self.layout, self.validate)? {
+            match frames.step(&mut self.layout, self.validate, read)? {
                 Step::Frame(structure) => {
                     let index = frames.next - 1;
                     match &mut self.last {
@@ -155,7 +178,7 @@ impl Reader {
                     }
                     return Ok(Some(structure));
                 }
-                Step::Skipped => {}
+                Step::NotSelected => {}
                 Step::End => {
                     self.bytes_closed += frames.bytes;
                     self.current = None;
@@ -165,22 +188,30 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// After an error nothing more is read.
+    fn end_with(&mut self, error: Error) -> Error {
+        self.queue.clear();
+        self.current = None;
+        error
+    }
+}
+
 impl Iterator for Reader {
     type Item = Result<Structure>;
 
     fn next(&mut self) -> Option<Result<Structure>> {
-        let item = self.next_frame().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.queue.clear();
-            self.current = None;
+        match self.step(true) {
+            Ok(frame) => frame.flatten().map(Ok),
+            Err(e) => Some(Err(self.end_with(e))),
         }
-        item
     }
 }
 
 enum Step {
-    Frame(Structure),
-    Skipped,
+    /// A frame of the slice, with its structure if it was read.
+    Frame(Option<Structure>),
+    NotSelected,
     End,
 }
 
@@ -192,24 +223,26 @@ impl Frames {
         Ok(Frames { path, source, selection, next: 0, bytes })
     }
 
-    fn step(&mut self, layout: &mut Option<Layout>, validate: bool) -> Result<Step> {
+    fn step(&mut self, layout: &mut Option<Layout>, validate: bool, read: bool) -> Result<Step> {
         let index = self.next;
         if self.selection.ends_before(index) {
             return Ok(Step::End);
         }
         let bytes = self.source.frame_bytes()?;
         let place = |e: Error| e.at_frame(index).in_file(&self.path);
-        let (step, consumed) = if self.selection.contains(index) {
+        let selected = self.selection.contains(index);
+        let (step, consumed) = if selected && read {
             let Some((structure, consumed)) = frame::parse(bytes, index, layout).map_err(place)? else {
                 return self.end();
             };
             if validate {
                 structure.validate().map_err(place)?;
             }
-            (Step::Frame(structure), consumed)
+            (Step::Frame(Some(structure)), consumed)
         } else {
+            let step = if selected { Step::Frame(None) } else { Step::NotSelected };
             match frame::extent(bytes, true).map_err(place)? {
-                Extent::Frame(consumed) => (Step::Skipped, consumed),
+                Extent::Frame(consumed) => (step, consumed),
                 Extent::Cut { atoms, of } => return Err(place(frame::cut_short(atoms, of, index))),
                 Extent::Blank => return self.end(),
             }

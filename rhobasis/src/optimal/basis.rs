@@ -146,16 +146,9 @@ impl OptimalBasis {
         let provenance = Provenance {
             rhobasis: env!("CARGO_PKG_VERSION").into(),
             n_structures: covariance.n_structures(),
-            files: Vec::new(),
+            files: covariance.files().to_vec(),
         };
         Ok(OptimalBasis { settings, species, kinds, expansion, provenance, warnings })
-    }
-
-    /// Notes the files that the structures came from.
-    #[must_use]
-    pub fn with_files(mut self, files: Vec<SourceFile>) -> Self {
-        self.provenance.files = files;
-        self
     }
 
     /// How the basis was made.

@@ -1,11 +1,16 @@
 //! The optimal basis, Eqs. (6)-(14), (22).
 
+mod accumulate;
 mod basis;
 mod basis_file;
+mod checkpoint;
 mod contraction;
 mod covariance;
 mod covariance_file;
+mod shards;
 
 pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, Provenance, SourceFile};
+pub use checkpoint::Task;
 pub use contraction::{Contraction, Truncation};
 pub use covariance::{Covariance, CovarianceSettings, Mixing};
+pub use shards::Shard;
