@@ -1,11 +1,10 @@
 //! `fit --checkpoint`: an accumulator that is written from time to time, and continued from.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rhobasis::optimal::{Covariance, Task};
+use rhobasis::optimal::{Covariance, Task, remove_checkpoint};
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
@@ -85,18 +84,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Removes the file, and what a run that was killed while writing has left of it.
+    /// The result is there: nothing is left to continue.
     pub fn remove(self) -> Result<()> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let folder = output::folder_of(&self.path);
-        let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            let half_written = file.starts_with(&format!(".{name}.")) && file.ends_with(".part");
-            if half_written || path.file_name() == self.path.file_name() {
-                fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
-            }
-        }
-        Ok(())
+        remove_checkpoint(&self.path)
     }
 }

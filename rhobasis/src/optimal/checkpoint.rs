@@ -6,6 +6,7 @@
 //! Tensors (float64), under `total/` and `open/`: `c{Z}/n_centers`, and for each pair a ≤ a′ of neighbour species seen
 //! `c{Z}/{a}-{a′}` = sums `[l][n, n′]`, one after the other; Z = 0 for all centres together.
 
+use std::fs;
 use std::path::Path;
 
 use ndarray::{Array1, Array2};
@@ -48,6 +49,24 @@ impl Task {
         let problem = format!("the content of {} has changed since it was written", changed.path);
         Some((problem, "restore that file".into()))
     }
+}
+
+/// Removes a checkpoint, and what a run that was killed while writing has left of it.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn remove_checkpoint(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let file = found.file_name().unwrap_or_default().to_string_lossy();
+        let half_written = file.starts_with(&format!(".{name}.")) && file.ends_with(".part");
+        if half_written || file == name {
+            fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
+        }
+    }
+    Ok(())
 }
 
 impl Covariance {

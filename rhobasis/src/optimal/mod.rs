@@ -10,7 +10,7 @@ mod covariance_file;
 mod shards;
 
 pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, Provenance, SourceFile};
-pub use checkpoint::Task;
+pub use checkpoint::{Task, remove_checkpoint};
 pub use contraction::{Contraction, Truncation};
 pub use covariance::{Covariance, CovarianceSettings, Mixing};
 pub use shards::Shard;
