@@ -1,20 +1,29 @@
 //! `rhobasis fit`: from structures to a basis file, Eqs. (6)-(13), (22).
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Shard, SourceFile, Task, Truncation};
+use rhobasis::density::species_of;
+use rhobasis::optimal::{Covariance, Mixing, OptimalBasis, Shard, SourceFile, Task, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
-use crate::input::Input;
+use crate::input::{Chunk, Input};
 use crate::settings::{ContractionFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural};
 use crate::{output, show};
+
+/// Chunks of frames that are there at once: one in work, one that waits, one that is being read.
+const CHUNKS: f64 = 3.0;
+/// Text that a reader holds at least, in bytes.
+const FIRST_WINDOW: f64 = 1e6;
+/// Program code that is not there before it is needed, and what each thread holds: its stack and the panels of matrix
+/// products, in bytes.
+const CODE: f64 = 1.5e6;
+const THREAD: f64 = 5e5;
 
 /// Find the optimal radial basis of a data set and write it to a file
 #[derive(Args)]
@@ -75,17 +84,20 @@ impl Fit {
         let input = input.without_labels().shard(self.shard.unwrap_or_default());
         let task = |input: &mut Input| Ok(Task { files: input.hash()?, shard: self.shard });
         let (input, mut checkpoint) = self.checkpoint.start(covariance, input, task)?;
+        let (held, window) = (output::held_memory(), input.window());
+        let truncation = (!is_covariance(&self.output)).then(|| self.truncation.truncation());
         let mut announced = false;
         let files = input.for_each_chunk("accumulating", |chunk| {
             if !announced {
                 announced = true;
-                announce_memory(covariance.settings(), &chunk.structures);
+                announce_memory(held, window, covariance, &chunk, truncation);
             }
             let before = covariance.n_structures();
             covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))?;
             checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.write(covariance, chunk.next))
         })?;
         covariance.set_files(files, self.shard);
+        output::return_memory();
         Ok(checkpoint)
     }
 }
@@ -117,26 +129,20 @@ fn next_command(basis: &OptimalBasis, rho: &Path, out: &mut dyn Write) -> io::Re
     writeln!(out, "next: rhobasis show {} --plot {}{center}", rho.display(), svg.display())
 }
 
-/// Estimated from the first chunk: sums over pairs of species (of the chunk, of its blocks of 64 frames, of each species of
-/// centre), the coefficients of the largest frame on each thread, and the frames that are read ahead.
-fn announce_memory(settings: &CovarianceSettings, structures: &[Structure]) {
-    let species: BTreeSet<u8> = structures.iter().flat_map(|s| &s.species).copied().collect();
-    let (n_species, n) = (species.len() as f64, settings.expansion.primitive.n_max() as f64);
-    let (l_max, threads) = (settings.expansion.l_max as f64, rayon::current_num_threads() as f64);
-    let pairs = if settings.mixing == Mixing::Combined { n_species * (n_species + 1.0) / 2.0 } else { n_species };
-    let kinds = if settings.center_specific { n_species } else { 1.0 };
-    let blocks = 4.0 + (structures.len() as f64 / 64.0).ceil();
-    let sums = 8.0 * blocks * kinds * pairs * (l_max + 1.0) * n * n;
-    let most_atoms = structures.iter().map(Structure::len).max().unwrap_or(0) as f64;
-    let coefficients = 8.0 * threads * most_atoms * (l_max + 1.0).powi(2) * n * n_species;
-    let atoms: usize = structures.iter().map(Structure::len).sum();
-    let read_ahead = 3.0 * (200.0 * atoms as f64 + 1000.0 * structures.len() as f64);
-    let diagonalisation =
-        8.0 * 5.0 * kinds * (l_max + 1.0) * if pairs > n_species { (n * n_species).powi(2) } else { n * n };
-    output::announce_memory(
-        3e7 + sums + coefficients + read_ahead + diagonalisation,
-        &format!("for {}, however many frames", format_args!("{} species", species.len())),
-    );
+/// What is held before the first frame, and what will come: frames that are read ahead, the window of the reader, and the
+/// buffers of the accumulation or of the basis, whichever are larger.
+fn announce_memory(held: f64, window: u64, covariance: &Covariance, chunk: &Chunk, truncation: Option<Truncation>) {
+    let atoms: usize = chunk.structures.iter().map(Structure::len).sum();
+    // Species and position; a frame has a cell, two allocations and the name of its file.
+    let frames = 25.0 * atoms as f64 + 400.0 * chunk.structures.len() as f64;
+    let n_chunks = (1.0 / chunk.fraction.max(1e-9)).min(CHUNKS);
+    let text = chunk.text as f64 / chunk.fraction.max(1e-9);
+    let reading = n_chunks * frames + text.min(window as f64 + FIRST_WINDOW);
+    let threads = THREAD * rayon::current_num_threads() as f64;
+    let bytes = held + CODE + threads + reading + covariance.memory(&chunk.structures, truncation);
+    let n_species = species_of(&chunk.structures).len();
+    let first = plural(chunk.structures.len(), "frame");
+    output::announce_memory(bytes, &format!("for the {n_species} species of the first {first}, however many frames"));
 }
 
 fn n_centers(covariance: &Covariance) -> usize {

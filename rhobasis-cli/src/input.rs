@@ -52,10 +52,18 @@ pub struct Chunk {
     pub first: usize,
     /// Index, over all files, of the frame after the last.
     pub next: usize,
+    /// Part of all bytes that has been read.
+    pub fraction: f64,
+    /// The text that was, in bytes.
+    pub text: u64,
     places: Vec<(PathBuf, usize)>,
 }
 
 impl Chunk {
+    fn new(first: usize, next: usize) -> Self {
+        Chunk { structures: Vec::new(), first, next, fraction: 1.0, text: 0, places: Vec::new() }
+    }
+
     /// File of a frame of this chunk, and its index there.
     pub fn place(&self, k: usize) -> (&PathBuf, usize) {
         let (path, frame) = &self.places[k];
@@ -109,6 +117,11 @@ impl Input {
         Input { labels: false, ..self }
     }
 
+    /// Memory that reading takes besides the frames, in bytes.
+    pub fn window(&self) -> u64 {
+        self.readers.iter().map(|(_, reader)| reader.window()).max().unwrap_or(0)
+    }
+
     /// The files and the SHA-256 of their content, before a frame is read.
     pub fn hash(&mut self) -> Result<Vec<SourceFile>> {
         let of =
@@ -142,8 +155,9 @@ impl Input {
 
     fn read(self, sender: &mpsc::SyncSender<(Chunk, u64)>) -> Result<Vec<SourceFile>> {
         let mut files = Vec::new();
-        let (mut next, mut bytes_before) = (0, 0);
-        let mut chunk = Chunk { structures: Vec::new(), first: 0, next: 0, places: Vec::new() };
+        let (mut next, mut bytes_before, mut text_before) = (0, 0, 0);
+        let bytes_total: u64 = self.readers.iter().map(|(_, r)| r.bytes().1).sum();
+        let mut chunk = Chunk::new(0, 0);
         let mut atoms = 0;
         for (k, (spec, mut reader)) in self.readers.into_iter().enumerate() {
             let mut frames = 0;
@@ -169,10 +183,11 @@ impl Input {
                 chunk.next = next;
                 if chunk.structures.len() >= CHUNK_FRAMES || atoms >= CHUNK_ATOMS {
                     let first = chunk.first + chunk.structures.len();
-                    let empty = Chunk { structures: Vec::new(), first, next, places: Vec::new() };
-                    let full = std::mem::replace(&mut chunk, empty);
+                    let mut full = std::mem::replace(&mut chunk, Chunk::new(first, next));
                     atoms = 0;
                     let bytes = bytes_before + (reader.progress() * reader.bytes().1 as f64) as u64;
+                    full.fraction = bytes as f64 / bytes_total.max(1) as f64;
+                    full.text = text_before + reader.unpacked();
                     if sender.send((full, bytes)).is_err() {
                         return Ok(files); // the receiver has given up, for a reason of its own
                     }
@@ -184,7 +199,9 @@ impl Input {
             let sha256 = self.hashes.get(k).cloned().map_or_else(|| sha256(path), Ok)?;
             files.push(SourceFile { sha256, path: spec, frames });
             bytes_before += reader.bytes().1;
+            text_before += reader.unpacked();
         }
+        chunk.text = text_before;
         if !chunk.structures.is_empty() {
             let _ = sender.send((chunk, bytes_before)); // as above
         }

@@ -75,6 +75,23 @@ pub fn announce_memory(bytes: f64, of_what: &str) {
     eprintln!("memory: about {} {of_what}", size(bytes));
 }
 
+/// What this process holds now, in bytes; a guess where the system does not tell.
+pub fn held_memory() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    1024.0 * kilobytes.unwrap_or(12_000.0)
+}
+
+/// Gives back what was freed: the allocator keeps it otherwise, beside what the next step needs.
+pub fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: a call of the C library that only concerns its own free memory; it may be made at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Bytes in words: `1.2 GB`.
 pub fn size(bytes: f64) -> String {
     match bytes {

@@ -64,6 +64,7 @@ pub struct Reader {
     layout: Option<Layout>,
     bytes_closed: u64,
     bytes_total: u64,
+    unpacked: u64,
 }
 
 /// An open file: `next` is the index of the frame that begins at the source's position.
@@ -99,6 +100,7 @@ impl Reader {
             layout: None,
             bytes_closed: 0,
             bytes_total,
+            unpacked: 0,
         })
     }
 
@@ -115,6 +117,12 @@ impl Reader {
     /// All files, without their slices.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+
+    /// Memory that reading to the end may take, in bytes: the window of what is unpacked, or mapped pages; not the frames.
+    pub fn window(&self) -> u64 {
+        let window = |path: &PathBuf| Source::window(path);
+        self.paths.iter().map(window).max().unwrap_or(0)
     }
 
     /// Passes over the next `n` frames by their lines alone, and says how many there were: fewer at the end.
@@ -136,6 +144,11 @@ impl Reader {
     pub fn bytes(&self) -> (u64, u64) {
         let open = self.current.as_ref().map_or(0, |f| f.source.consumed());
         ((self.bytes_closed + open).min(self.bytes_total), self.bytes_total)
+    }
+
+    /// Bytes of text read so far, over all files.
+    pub fn unpacked(&self) -> u64 {
+        self.unpacked
     }
 
     /// Fraction of the work done, from 0 to 1: by bytes, or by frames where a slice ends before its file does.
@@ -169,7 +182,7 @@ impl Reader {
                     None => return Ok(None),
                 },
             };
-            match frames.step(&mut self.layout, self.validate, read)? {
+            match frames.step(&mut self.layout, self.validate, read, &mut self.unpacked)? {
                 Step::Frame(structure) => {
                     let index = frames.next - 1;
                     match &mut self.last {
@@ -223,7 +236,7 @@ impl Frames {
         Ok(Frames { path, source, selection, next: 0, bytes })
     }
 
-    fn step(&mut self, layout: &mut Option<Layout>, validate: bool, read: bool) -> Result<Step> {
+    fn step(&mut self, layout: &mut Option<Layout>, validate: bool, read: bool, unpacked: &mut u64) -> Result<Step> {
         let index = self.next;
         if self.selection.ends_before(index) {
             return Ok(Step::End);
@@ -248,6 +261,7 @@ impl Frames {
             }
         };
         self.source.advance(consumed);
+        *unpacked += consumed as u64;
         self.next += 1;
         Ok(step)
     }

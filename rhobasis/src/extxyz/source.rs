@@ -12,6 +12,9 @@ use crate::{Error, Result};
 
 /// First size of the window onto a stream; it grows to the longest frame.
 const WINDOW: usize = 1 << 20;
+/// Bytes of a mapped file that are held behind the position, at most twice that; a multiple of the page size.
+#[cfg(unix)]
+const HELD: usize = 4 << 20;
 /// Memory that an xz or Zstandard stream may ask for, in bytes: above what their strongest presets need.
 const MAX_DICTIONARY: u64 = 1 << 30;
 
@@ -27,6 +30,8 @@ enum Kind {
     Mapped {
         map: memmap2::Mmap,
         pos: usize,
+        /// Pages before this are no longer held.
+        held: usize,
     },
     Stream {
         reader: Box<dyn Read + Send>,
@@ -70,7 +75,7 @@ impl Source {
                 // The advice is a hint; without it reading is only slower.
                 let _ = map.advise(memmap2::Advice::Sequential);
                 let pos = if map.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-                return Ok(Source { path: path.to_path_buf(), kind: Kind::Mapped { map, pos }, read });
+                return Ok(Source { path: path.to_path_buf(), kind: Kind::Mapped { map, pos, held: 0 }, read });
             }
             _ => (None, Box::new(packed)),
         };
@@ -81,7 +86,7 @@ impl Source {
     /// Bytes from the current position: at least one whole frame, or everything up to the end of the file.
     pub fn frame_bytes(&mut self) -> Result<&[u8]> {
         match &mut self.kind {
-            Kind::Mapped { map, pos } => Ok(&map[*pos..]),
+            Kind::Mapped { map, pos, .. } => Ok(&map[*pos..]),
             Kind::Stream { reader, packing, window, start, end, eof } => {
                 // A bad atom count ends the wait too: the parser will meet and report it.
                 while !*eof && matches!(extent(&window[*start..*end], false), Ok(Extent::Cut { .. } | Extent::Blank)) {
@@ -105,10 +110,25 @@ impl Source {
         }
     }
 
+    /// Memory that reading on may still take, in bytes: pages of a map, or the window of what is unpacked.
+    pub fn window(path: &Path) -> u64 {
+        let mut head = [0; 64];
+        let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+        match &head[..read] {
+            [0x1f, 0x8b, ..] => 1 << 15,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => 8 << 20,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, rest @ ..] => xz_dictionary(rest).unwrap_or(8 << 20),
+            _ => 8 << 20, // mapped: HELD, twice
+        }
+    }
+
     /// Moves on by `n` bytes of those last seen.
     pub fn advance(&mut self, n: usize) {
         match &mut self.kind {
-            Kind::Mapped { pos, .. } => *pos += n,
+            Kind::Mapped { map, pos, held } => {
+                *pos += n;
+                let_go(map, *pos, held);
+            }
             Kind::Stream { start, .. } => *start += n,
         }
     }
@@ -122,7 +142,35 @@ impl Source {
     }
 }
 
+/// Lets go of the pages of a map that have been read: else they count as memory of the process until it ends.
+#[cfg(unix)]
+fn let_go(map: &memmap2::Mmap, pos: usize, held: &mut usize) {
+    if pos - *held >= 2 * HELD {
+        let end = pos / HELD * HELD;
+        // SAFETY: the map is a file that is only read; a page that is asked for again is read from the file again. The advice
+        // is a hint: without it only more memory is held.
+        let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, *held, end - *held) };
+        *held = end;
+    }
+}
+
+#[cfg(not(unix))]
+fn let_go(_: &memmap2::Mmap, _: usize, _: &mut usize) {}
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Size of the dictionary of the first block of an xz stream, whose first six bytes have been taken.
+fn xz_dictionary(stream: &[u8]) -> Option<u64> {
+    let block = stream.get(6..)?; // after the flags of the stream and their checksum
+    let sizes = block.get(1)? >> 6; // one bit each: packed size, size
+    let mut at = 2;
+    for _ in 0..sizes.count_ones() {
+        at += block.get(at..)?.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    }
+    // The filter LZMA2 has the number 0x21 and one byte of properties: an exponent, and whether it is 2^k or 3·2^(k−1).
+    let [0x21, 1, bits] = *block.get(at..at + 3)? else { return None };
+    Some((2 | u64::from(bits & 1)) << (bits.min(40) / 2 + 11))
+}
 
 fn stream_error(path: &Path, packing: Option<&str>, e: io::Error) -> Error {
     match packing {

@@ -7,6 +7,7 @@
 //! Runs and blocks are fixed by absolute index, so that neither threads nor the size of calls change a bit.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, ArrayViewMut3};
 use rayon::prelude::*;
@@ -19,7 +20,7 @@ use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
 /// Structures whose sums are added one after the other before they are added to the total.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// Centres of one structure that are expanded at once: their coefficients are what a thread has to hold.
 pub(super) const RUN: usize = 256;
@@ -46,20 +47,20 @@ impl Covariance {
 
     fn add_pieces(&mut self, pieces: &[Piece]) -> Result<()> {
         let threads = rayon::current_num_threads();
+        let works = Works::default();
         if pieces.len() < 2 * threads {
             // Too few blocks for the threads: they share each one.
-            return pieces.iter().try_for_each(|piece| self.add_shared(piece));
+            return pieces.iter().try_for_each(|piece| self.add_shared(piece, &works));
         }
         for pieces in pieces.chunks(WAITING * threads) {
             // The first block goes on where the call before left it open.
             let open = std::mem::take(&mut self.open);
-            let block = |work: &mut Work, (k, piece): (usize, &Piece)| {
+            let block = |(k, piece): (usize, &Piece)| {
                 let mut sums = if k == 0 { open.clone() } else { Sums::new() };
-                piece.structures().try_for_each(|one| self.add_one(&one, &mut sums, work))?;
-                Ok(sums)
+                let add = |work: &mut Work| piece.structures().try_for_each(|one| self.add_one(&one, &mut sums, work));
+                works.lend(&self.template, add).map(|()| sums)
             };
-            let work = || Work::new(&self.template);
-            let blocks: Vec<Result<Sums>> = pieces.par_iter().enumerate().map_init(work, block).collect();
+            let blocks: Vec<Result<Sums>> = pieces.par_iter().enumerate().map(block).collect();
             for (piece, sums) in pieces.iter().zip(blocks) {
                 self.open = sums?;
                 self.close(piece);
@@ -76,7 +77,7 @@ impl Covariance {
     }
 
     /// A block whose runs are expanded in parallel; the same bits as adding them one after the other.
-    fn add_shared(&mut self, piece: &Piece) -> Result<()> {
+    fn add_shared(&mut self, piece: &Piece, works: &Works) -> Result<()> {
         let at_once = WAITING * rayon::current_num_threads();
         let structures: Vec<One> = piece.structures().collect();
         for structures in structures.chunks(at_once) {
@@ -90,11 +91,12 @@ impl Covariance {
             let runs: Vec<_> =
                 prepared.iter().flat_map(|p| runs(p.0.structure.len()).map(move |run| (p, run))).collect();
             for runs in runs.chunks(at_once) {
-                let alone = |work: &mut Work, ((one, expansion, neighbors), run): &(&(One, _, _), Range<usize>)| {
+                let alone = |((one, expansion, neighbors), run): &(&(One, _, _), Range<usize>)| {
                     let mut sums = Sums::new();
-                    self.add_run(one, expansion, neighbors, run.clone(), &mut sums, work).map(|()| sums)
+                    let add = |work: &mut Work| self.add_run(one, expansion, neighbors, run.clone(), &mut sums, work);
+                    works.lend(&self.template, add).map(|()| sums)
                 };
-                let parts: Vec<Result<Sums>> = runs.par_iter().map_init(|| Work::new(&self.template), alone).collect();
+                let parts: Vec<Result<Sums>> = runs.par_iter().map(alone).collect();
                 parts.into_iter().try_for_each(|part| part.map(|part| add_sums(&mut self.open, &part)))?;
             }
         }
@@ -285,6 +287,20 @@ struct Work {
     /// Those of one kind of centre.
     of_kind: Vec<f64>,
     gram: Vec<f64>,
+}
+
+/// Buffers that are not in use: there are never more than threads.
+#[derive(Default)]
+struct Works(Mutex<Vec<Work>>);
+
+impl Works {
+    fn lend<T>(&self, template: &SphericalExpansion, job: impl FnOnce(&mut Work) -> T) -> T {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut work = free.unwrap_or_else(|| Work::new(template));
+        let done = job(&mut work);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        done
+    }
 }
 
 /// Numbers in the block of one l.

@@ -304,6 +304,16 @@ fn diagonalise(
     Ok(blocks)
 }
 
+/// Channels over all l, species and kinds of centre that a truncation keeps of a covariance.
+pub(super) fn channel_counts(covariance: &Covariance, truncation: Truncation) -> Result<usize> {
+    let mut n = 0;
+    for kind in covariance.kinds() {
+        let blocks = diagonalise(covariance, covariance.settings().mixing, kind, &covariance.species())?;
+        n += truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>()).iter().sum::<usize>();
+    }
+    Ok(n)
+}
+
 /// The direct evaluation of Eqs. (8), (13) for these contractions.
 pub(super) fn contracted_expansion(
     settings: &BasisSettings,

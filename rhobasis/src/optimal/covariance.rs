@@ -116,15 +116,24 @@ impl Covariance {
             Sigma::PerSpecies(map) => map.keys().copied().collect(),
         };
         let template = SphericalExpansion::new(&settings.expansion, &species)?;
-        Ok(Covariance {
-            settings: settings.clone(),
+        Ok(Covariance::with_template(settings.clone(), template))
+    }
+
+    /// An empty accumulator with the settings of this one.
+    pub(super) fn empty(&self) -> Self {
+        Covariance::with_template(self.settings.clone(), self.template.clone())
+    }
+
+    fn with_template(settings: CovarianceSettings, template: SphericalExpansion) -> Self {
+        Covariance {
+            settings,
             template,
             total: Sums::new(),
             open: Sums::new(),
             n_structures: 0,
             files: Vec::new(),
             shard: None,
-        })
+        }
     }
 
     /// The settings.

@@ -7,6 +7,7 @@ mod checkpoint;
 mod contraction;
 mod covariance;
 mod covariance_file;
+mod memory;
 mod shards;
 
 pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, Provenance, SourceFile};
