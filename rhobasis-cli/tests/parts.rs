@@ -261,3 +261,39 @@ fn a_checkpoint_of_another_run_is_refused() {
     place.refused(2, &["fit", "a.xyz", "-o", "a.cov", "--checkpoint-every", "9"], &["--checkpoint"]);
     place.refused(1, &["fit", "a.xyz", "-o", "a.cov", "--checkpoint", "no/run.ckpt"], &["no such folder"]);
 }
+
+#[test]
+fn the_slurm_example_runs_without_slurm() {
+    let place = Place::with(&[("data.xyz", molecules(3000))]);
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_rhobasis"));
+    let folders = [binary.parent().unwrap().to_path_buf(), "/usr/bin".into(), "/bin".into()];
+    let script = |name: &str, task: usize| {
+        let mut command = Command::new("bash");
+        command
+            .arg(format!("{}/../examples/slurm/{name}", env!("CARGO_MANIFEST_DIR")))
+            .current_dir(place.0.path())
+            .env("PATH", std::env::join_paths(&folders).unwrap())
+            .envs([("DATA", "data.xyz"), ("WORK", "parts"), ("N_SHARDS", "3"), ("SLURM_CPUS_PER_TASK", "2")])
+            .env("SLURM_ARRAY_TASK_ID", task.to_string());
+        command
+    };
+    let run = |name: &str, task: usize| {
+        let output = script(name, task).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for task in [1, 3] {
+        run("fit_array.sh", task);
+    }
+    let early = script("merge.sh", 0).output().unwrap();
+    assert!(String::from_utf8_lossy(&early.stderr).contains("make shard 2/3"));
+    run("fit_array.sh", 2);
+    assert!(run("fit_array.sh", 2).contains("is there already"));
+    run("merge.sh", 0);
+    let settings = ["--r-cut", "5", "--sigma", "0.3", "--n-max", "12", "--l-max", "4", "--mixing", "combined"];
+    place.ok(&[&["fit", "data.xyz", "-o", "whole.rho", "--retain", "0.9999"], &settings[..]].concat());
+    let [whole, merged] = ["whole.rho", "parts/basis.rho"].map(|name| place.bytes(name));
+    for key in ["provenance", "settings", "species", "n_centers"] {
+        assert_eq!(metadata(&whole, key), metadata(&merged, key));
+    }
+}

@@ -11,7 +11,7 @@ use crate::neighbors::NeighborList;
 use crate::structure::Structure;
 
 /// Centres from which the number of channels of a basis is foreseen.
-const PILOT: usize = 4096;
+const PILOT: usize = 1024;
 
 /// Bytes of a pair in a neighbour list, and half as much again that vectors leave behind as they grow.
 const PAIR: f64 = 1.5 * 40.0;
@@ -111,10 +111,16 @@ impl Covariance {
             centers += one.len();
             centers <= PILOT
         });
-        let n = enough.count().max(1).min(structures.len());
+        let few = &structures[..enough.count()];
+        // A large cell is cut down to some of its atoms.
+        let cut = structures.first().map(|one| {
+            let n = one.len().min(PILOT);
+            Structure::molecule(one.species[..n].to_vec(), one.positions[..n].to_vec())
+        });
+        let few = if few.is_empty() { cut.as_slice() } else { few };
         let mut pilot = self.empty();
         // A structure that is refused is reported when its turn comes.
-        let _ = pilot.add(&structures[..n], None);
+        let _ = pilot.add(few, None);
         channel_counts(&pilot, truncation).unwrap_or(0) as f64
     }
 }
