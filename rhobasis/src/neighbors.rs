@@ -54,6 +54,7 @@ pub struct NeighborList {
     /// S of each pair.
     pub shift: Vec<[i32; 3]>,
     work: Work,
+    scratch: Scratch,
 }
 
 impl NeighborList {
@@ -116,7 +117,29 @@ impl NeighborList {
             return self.double_loop(&structure.positions, r_cut);
         }
         self.work.fill(structure, r_cut)?;
-        sweep(self, r_cut)
+        let work = std::mem::take(&mut self.work);
+        let done = sweep(self, &work, 0..n_atoms, r_cut);
+        self.work = work;
+        done
+    }
+
+    /// Prepares the search in a large structure, for [`NeighborList::update_part`]; the list itself stays empty.
+    ///
+    /// # Errors
+    /// As [`NeighborList::new`], but for atoms on top of each other.
+    pub(crate) fn prepare(&mut self, structure: &Structure, r_cut: f64) -> Result<()> {
+        self.clear();
+        self.work.fill(structure, r_cut)
+    }
+
+    /// Replaces the list by the pairs of some centres of the structure for which `search` was prepared.
+    ///
+    /// # Errors
+    /// Atoms on top of each other.
+    pub(crate) fn update_part(&mut self, search: &NeighborList, centers: Range<usize>, r_cut: f64) -> Result<()> {
+        self.clear();
+        self.start.push(0);
+        sweep(self, &search.work, centers, r_cut)
     }
 
     /// All pairs of a small molecule.
@@ -204,7 +227,11 @@ struct Work {
     box_start: Vec<u32>,
     /// Coordinates of `sites` for the filter, in units of r_cut, with `LANES` entries of padding.
     filter: [Vec<f32>; 3],
-    /// Per-centre scratch: sites that passed the filter, then the pairs.
+}
+
+/// Buffers of one centre: sites that passed the filter, then the pairs.
+#[derive(Debug, Clone, Default)]
+struct Scratch {
     hits: Vec<u32>,
     distances: Vec<f32>,
     atoms: Vec<u32>,
@@ -216,13 +243,14 @@ struct Work {
 
 /// Goes through the centres: filter the rows of boxes within reach in single precision, decide in double.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]
-fn sweep(list: &mut NeighborList, r_cut: f64) -> Result<()> {
-    let Work { boxes, centers, sites, box_start, filter, hits, distances, atoms, vectors, shifts, .. } = &mut list.work;
+fn sweep(list: &mut NeighborList, work: &Work, run: Range<usize>, r_cut: f64) -> Result<()> {
+    let Work { boxes, centers, sites, box_start, filter, .. } = work;
+    let Scratch { hits, distances, atoms, vectors, shifts } = &mut list.scratch;
     hits.resize(sites.len() + LANES, 0);
     distances.resize(sites.len() + LANES, 0.0);
     let (sites, box_start, filter) = (&sites[..], &box_start[..], [&filter[0][..], &filter[1][..], &filter[2][..]]);
     let (boxes, hits, distances) = (*boxes, &mut hits[..], &mut distances[..]);
-    for (i, center) in centers.iter().enumerate() {
+    for (i, center) in run.clone().zip(&centers[run]) {
         let n_hits = candidates(&boxes, center, box_start, filter, hits, distances);
         if atoms.len() < n_hits {
             atoms.resize(n_hits, 0);

@@ -45,6 +45,22 @@ impl Covariance {
         done
     }
 
+    /// Adds the first centres of a structure only, at most `n`.
+    ///
+    /// # Errors
+    /// As [`Covariance::add`].
+    pub(super) fn add_some_centers(&mut self, structure: &Structure, n: usize) -> Result<()> {
+        let one = One { frame: self.n_structures, structure, weights: None };
+        let (mut neighbors, mut sums) = (NeighborList::default(), Sums::new());
+        let expansion = self.prepare(&one, &mut neighbors)?;
+        let mut work = Work::new(&self.template);
+        for run in runs(structure.len()).take_while(|run| run.end <= n) {
+            self.add_run(&one, &expansion, &neighbors, run, &mut sums, &mut work)?;
+        }
+        add_sums(&mut self.total, &sums);
+        Ok(())
+    }
+
     fn add_pieces(&mut self, pieces: &[Piece]) -> Result<()> {
         let threads = rayon::current_num_threads();
         let works = Works::default();
@@ -113,10 +129,16 @@ impl Covariance {
         done
     }
 
-    /// The neighbours of a structure, and the expansion cut down to its species.
+    /// The neighbours of a structure, or the search for them where it is larger than a run, and the expansion cut down to
+    /// its species.
     fn prepare(&self, one: &One, neighbors: &mut NeighborList) -> Result<SphericalExpansion> {
-        let structure = one.structure;
-        prepare_neighbors(structure, neighbors, self.template.density().r_cut).map_err(|e| e.at_frame(one.frame))?;
+        let (structure, r_cut) = (one.structure, self.template.density().r_cut);
+        let found = if structure.len() > RUN {
+            structure.validate().and_then(|()| neighbors.prepare(structure, r_cut))
+        } else {
+            prepare_neighbors(structure, neighbors, r_cut)
+        };
+        found.map_err(|e| e.at_frame(one.frame))?;
         self.template.for_species(&species_of(std::slice::from_ref(structure))).ok_or_else(|| {
             let atom = structure.species.iter().position(|z| !self.template.species().contains(z));
             let missing = symbol(atom.map_or(0, |i| structure.species[i]));
@@ -329,7 +351,12 @@ impl Work {
         neighbors: &NeighborList,
         run: Range<usize>,
     ) -> Result<Vec<Length>> {
-        let part = (run.len() < structure.len()).then(|| cut_out(structure, neighbors, run, &mut self.part));
+        let part = if structure.len() > RUN {
+            self.part.update_part(neighbors, run.clone(), expansion.density().r_cut)?;
+            Some(cut_out(structure, run, &mut self.part))
+        } else {
+            None
+        };
         let (structure, neighbors) = part.as_ref().map_or((structure, neighbors), |part| (part, &self.part));
         let length = |(l, channels): (usize, &Vec<_>)| {
             let per_center = (2 * l + 1) * channels.len();
@@ -350,25 +377,18 @@ impl Work {
     }
 }
 
-/// Some centres of a structure as a structure, with their neighbours. Of a neighbour only its species counts: after the
+/// Some centres of a structure as a structure, given their neighbours. Of a neighbour only its species counts: after the
 /// centres, one atom without neighbours stands for each species.
-fn cut_out(structure: &Structure, neighbors: &NeighborList, run: Range<usize>, part: &mut NeighborList) -> Structure {
+fn cut_out(structure: &Structure, run: Range<usize>, neighbors: &mut NeighborList) -> Structure {
     let species = species_of(std::slice::from_ref(structure));
     let mut stands_for = [0; 256];
     for (k, &z) in species.iter().enumerate() {
         stands_for[z as usize] = (run.len() + k) as u32;
     }
-    let pairs = neighbors.start[run.start]..neighbors.start[run.end];
-    part.start.clear();
-    part.start.extend(neighbors.start[run.start..=run.end].iter().map(|start| start - pairs.start));
-    part.start.resize(run.len() + species.len() + 1, pairs.len());
-    part.neighbor.clear();
-    let species_of_neighbor = |&j: &u32| stands_for[structure.species[j as usize] as usize];
-    part.neighbor.extend(neighbors.neighbor[pairs.clone()].iter().map(species_of_neighbor));
-    part.vector.clear();
-    part.vector.extend_from_slice(&neighbors.vector[pairs.clone()]);
-    part.shift.clear();
-    part.shift.extend_from_slice(&neighbors.shift[pairs]);
+    for j in &mut neighbors.neighbor {
+        *j = stands_for[structure.species[*j as usize] as usize];
+    }
+    neighbors.start.resize(run.len() + species.len() + 1, neighbors.len());
     let species = [&structure.species[run], &species[..]].concat();
     Structure { positions: vec![[0.0; 3]; species.len()], species, ..Structure::default() }
 }

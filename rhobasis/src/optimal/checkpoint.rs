@@ -51,6 +51,9 @@ impl Task {
     }
 }
 
+/// A pair of species, and its sums for each l.
+type PairSums = ((u8, u8), Vec<Array2<f64>>);
+
 /// Removes a checkpoint, and what a run that was killed while writing has left of it.
 ///
 /// # Errors
@@ -144,7 +147,7 @@ impl Covariance {
     }
 
     /// The pair `a-b` and its sums of each l; `None` if there are more or fewer numbers than that.
-    fn pair(&self, name: &str, mut values: &[f64]) -> Option<((u8, u8), Vec<Array2<f64>>)> {
+    fn pair(&self, name: &str, mut values: &[f64]) -> Option<PairSums> {
         let (a, b) = name.split_once('-')?;
         let mut blocks = Vec::new();
         for l in 0..=self.template.l_max() {

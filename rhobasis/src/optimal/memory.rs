@@ -16,6 +16,9 @@ const PILOT: usize = 1024;
 /// Bytes of a pair in a neighbour list, and half as much again that vectors leave behind as they grow.
 const PAIR: f64 = 1.5 * 40.0;
 
+/// Bytes of an atom and its images in the search for neighbours.
+const SITE: f64 = 400.0;
+
 /// Quadrature nodes on which contracted functions are kept while their tables are made.
 const NODES: f64 = 400.0;
 
@@ -79,10 +82,22 @@ impl Covariance {
         let rows: f64 = (0..=l_max).map(row).sum();
         let of_kind = if self.settings.center_specific { row(l_max) } else { 0.0 };
         let width = if self.settings.mixing == Mixing::Combined { n_species } else { 1.0 } * self.n_functions(0) as f64;
-        let neighbors = NeighborList::new(largest, self.template.density().r_cut).map_or(0, |list| list.len());
-        let list = PAIR * neighbors as f64;
-        let part = if largest.len() > RUN { list * centers / largest.len() as f64 } else { 0.0 };
-        (8.0 * (centers * (rows + of_kind) + width * width) + part, list)
+        let r_cut = self.template.density().r_cut;
+        let mut list = NeighborList::default();
+        let search = if largest.len() > RUN {
+            let mid = largest.len() / 2;
+            let part = mid..largest.len().min(mid + RUN);
+            let mut search = NeighborList::default();
+            // A structure that is refused is reported when its turn comes.
+            let found = search.prepare(largest, r_cut).and_then(|()| list.update_part(&search, part, r_cut));
+            found.map_or(0.0, |()| SITE * largest.len() as f64)
+        } else {
+            let _ = list.update(largest, r_cut); // as above
+            0.0
+        };
+        let list = PAIR * list.len() as f64;
+        let lists = if search > 0.0 { (list, search) } else { (0.0, list) };
+        (8.0 * (centers * (rows + of_kind) + width * width) + lists.0, lists.1)
     }
 
     /// Contractions, then tables of what is kept and their copy on the way to the file.
@@ -112,15 +127,12 @@ impl Covariance {
             centers <= PILOT
         });
         let few = &structures[..enough.count()];
-        // A large cell is cut down to some of its atoms.
-        let cut = structures.first().map(|one| {
-            let n = one.len().min(PILOT);
-            Structure::molecule(one.species[..n].to_vec(), one.positions[..n].to_vec())
-        });
-        let few = if few.is_empty() { cut.as_slice() } else { few };
         let mut pilot = self.empty();
         // A structure that is refused is reported when its turn comes.
-        let _ = pilot.add(few, None);
+        let _ = match few {
+            [] => structures.first().map_or(Ok(()), |large| pilot.add_some_centers(large, PILOT)),
+            few => pilot.add(few, None),
+        };
         channel_counts(&pilot, truncation).unwrap_or(0) as f64
     }
 }
