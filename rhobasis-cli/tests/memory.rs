@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 /// Bytes that a command stated, and the most that it held.
+#[allow(clippy::zombie_processes)] // wait4 waits for it
 fn stated_and_peak(args: &[&str]) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_rhobasis"))

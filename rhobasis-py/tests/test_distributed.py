@@ -7,13 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from ase import Atoms
-
 import rhobasis as rb
+from ase import Atoms
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
-N_FRAMES, PART = 1000, 48
+N_FRAMES, PART = 1000, 32
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +30,15 @@ def cluster():
 @pytest.fixture(scope="module")
 def frames():
     rng = np.random.default_rng(5)
-    return [
-        Atoms("CHON" + ("F" if k == 900 else "H") * 8, positions=rng.uniform(0, 5, (12, 3)) + np.arange(12)[:, None] / 3)
-        for k in range(N_FRAMES)
-    ]
+    along = np.arange(12)[:, None] / 3
+    symbols = ["CHON" + ("F" if k == 900 else "H") * 8 for k in range(N_FRAMES)]
+    return [Atoms(names, positions=rng.uniform(0, 5, (12, 3)) + along) for names in symbols]
 
 
 def basis_of(**more):
-    return rb.OptimalBasis(rb.Density(r_cut=5.0), rb.Gto(n_max=10), l_max=4, q_max=4, mixing="combined", **more)
+    return rb.OptimalBasis(
+        rb.Density(r_cut=5.0), rb.Gto(n_max=10), l_max=4, q_max=4, mixing="combined", spline_accuracy=1e-4, **more
+    )
 
 
 def assert_equal(found, expected):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 import rhobasis as rb
 
 
@@ -51,7 +50,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(frames, tmp_path, monkeyp
     path, checkpoint = tmp_path / "data.xyz", tmp_path / "run.ckpt"
     rb.write(path, frames)
     data = frames if source == "memory" else path
-    expected = basis_of(q_max=3, center_specific=True).fit(data)
+    expected = basis_of(center_specific=True).fit(data)
     monkeypatch.setattr(optimal, "_CHUNK", 37)
     real, calls = optimal._native.Covariance, []
 
@@ -74,13 +73,13 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(frames, tmp_path, monkeyp
 
     monkeypatch.setattr(optimal._native, "Covariance", Fragile)
     with pytest.raises(Interrupted):
-        basis_of(q_max=3, center_specific=True).fit(data, checkpoint=checkpoint, checkpoint_every=0)
+        basis_of(center_specific=True).fit(data, checkpoint=checkpoint, checkpoint_every=0)
     assert checkpoint.exists()
     with pytest.raises(rb.RhobasisError, match=r"run\.ckpt.*n_max = 5.*n_max = 6.*remove the checkpoint"):
         basis_of(center_specific=True).set_params(primitive=rb.Gto(n_max=6)).fit(data, checkpoint=checkpoint)
     with pytest.raises(rb.RhobasisError, match="remove the checkpoint"):
         basis_of(center_specific=True).fit(frames[1:], checkpoint=checkpoint)
-    found = basis_of(q_max=3, center_specific=True).fit(data, checkpoint=checkpoint)
+    found = basis_of(center_specific=True).fit(data, checkpoint=checkpoint)
     assert calls == [37, 37, 37, 37, 37, 12]  # two parts were done, and were not done again
     assert found._basis.to_bytes() == expected._basis.to_bytes()
     assert not checkpoint.exists()

@@ -1,9 +1,9 @@
 """Fits on many machines with Dask: ``pip install 'rhobasis[dask]'``.
 
-The frames are cut into parts by their index, each part is accumulated by one task, and the accumulators are added up in a
-tree. Parts and tree depend on nothing but the frames, so the result has the same bits for any number of workers, and
-whichever of them are lost on the way: Dask computes what was lost with a worker again. It differs from that of a local fit
-in the last bits only, as sums in another order do (1e-13 relative).
+The frames are cut into parts by their index, each part is accumulated by one task, and the accumulators are added up
+in a tree. Parts and tree depend on nothing but the frames, so the result has the same bits for any number of workers,
+and whichever of them are lost on the way: Dask computes what was lost with a worker again. It differs from that of a
+local fit in the last bits only, as sums in another order do (1e-13 relative).
 
 Each worker process takes as many threads as Dask gave it (``nthreads``), unless ``RAYON_NUM_THREADS`` is set there.
 """
@@ -32,9 +32,9 @@ _FAN_IN = 8
 def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int = 1024) -> OptimalBasis:
     """Fits `basis` on the workers of a `dask.distributed.Client`; without one, on those of the client in use.
 
-    Files must be there under the same name on all workers. Each of them is read from its beginning to the end of a part, so
-    a packed file is unpacked many times: unpack it, or cut it into several files. `part` is the number of frames of a task.
-    The number of frames and atoms is checked at the end.
+    Files must be there under the same name on all workers. Each of them is read from its beginning to the end of a
+    part, so a packed file is unpacked many times: unpack it, or cut it into several files. `part` is the number of
+    frames of a task. The number of frames and atoms is checked at the end.
 
     >>> import rhobasis as rb
     >>> from ase.build import molecule

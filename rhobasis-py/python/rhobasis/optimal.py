@@ -126,7 +126,8 @@ class OptimalBasis(Evaluator):
     ) -> None:
         """Writes the covariance of `frames` to an accumulator file (``*.cov``), for `merge`; this basis stays as it is.
 
-        `shard` = (i, n) takes only part i = 1 … n of the frames, those with index mod n = i − 1. `checkpoint` as in `fit`.
+        `shard` = (i, n) takes only part i = 1 … n of the frames, those with index mod n = i − 1. `checkpoint` as in
+        `fit`.
 
         >>> import rhobasis as rb
         >>> from ase.build import molecule
