@@ -85,9 +85,9 @@ impl Demo {
             center_specific: false,
         };
         let n_max = settings.expansion.primitive.n_max();
-        let covariance = covariance_of(&settings, &frames)?;
-        let basis =
-            OptimalBasis::from_covariance(&covariance, Truncation::QMax(8))?.with_files(vec![source(&path, &frames)?]);
+        let mut covariance = covariance_of(&settings, &frames)?;
+        covariance.set_files(vec![source(&path, &frames)?], None);
+        let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(8))?;
         let rho = self.output.join("silicon.rho");
         basis.save(&rho)?;
         writeln!(
@@ -174,7 +174,8 @@ impl Demo {
             mixing: Mixing::Combined,
             center_specific: false,
         };
-        let covariance = covariance_of(&settings, &frames)?;
+        let mut covariance = covariance_of(&settings, &frames)?;
+        covariance.set_files(vec![source(&path, &frames)?], None);
         let species = covariance.species();
         let names: Vec<&str> = species.iter().map(|&z| symbol(z)).collect();
         writeln!(
@@ -185,8 +186,7 @@ impl Demo {
             count(atoms),
             path.display()
         )?;
-        let combined = OptimalBasis::from_covariance(&covariance, Truncation::Retain(1.0 - LEVEL))?
-            .with_files(vec![source(&path, &frames)?]);
+        let combined = OptimalBasis::from_covariance(&covariance, Truncation::Retain(1.0 - LEVEL))?;
         let rho = self.output.join("molecules.rho");
         combined.save(&rho)?;
         let separate = CovarianceSettings { mixing: Mixing::PerSpecies, ..settings.clone() };

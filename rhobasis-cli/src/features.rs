@@ -105,14 +105,14 @@ impl Features {
         Ok((n_centers, format!("arrays l0 to l{l_max}, axes [center, m, channel]")))
     }
 
-    fn write_npy(&self, basis: &OptimalBasis, input: Input, out: &mut dyn Write) -> Result<(usize, String)> {
+    fn write_npy(&self, basis: &OptimalBasis, mut input: Input, out: &mut dyn Write) -> Result<(usize, String)> {
         let width = row_length(basis);
         let columns: Vec<i64> = basis.expansion().channels().iter().enumerate().flat_map(columns_of).collect();
         let columns = || Array::integers("columns", Some(4), &columns);
         let mut matrices = match self.chunk_rows {
             None => Matrices::whole(&self.output, width)?,
             Some(n) => {
-                let data = json!({ "files": input.hashes()?, "chunk_rows": n });
+                let data = json!({ "files": input.hash()?, "chunk_rows": n });
                 Matrices::in_chunks(&self.output, width, n as usize, vec![self.settings(basis, data)?, columns()])?
             }
         };
@@ -166,7 +166,7 @@ fn for_each_block(
 ) -> Result<Vec<SourceFile>> {
     let most_atoms = (AT_A_TIME * rayon::current_num_threads() / (8 * row_length(basis)).max(1)).max(1);
     let (mut rows, mut announced) = (0, false);
-    let before = output::resident_memory();
+    let before = output::held_memory();
     input.for_each_chunk("computing", |chunk| {
         if !std::mem::replace(&mut announced, true) {
             announce_memory(basis, before, &chunk, most_atoms);

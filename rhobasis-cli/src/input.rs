@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhobasis::extxyz::{Options, Reader};
-use rhobasis::optimal::SourceFile;
+use rhobasis::optimal::{Shard, SourceFile};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Result, Structure};
 use sha2::{Digest, Sha256};
@@ -49,8 +49,14 @@ impl Keys {
 /// Some consecutive frames.
 pub struct Chunk {
     pub structures: Vec<Structure>,
-    /// Index of the first frame over all files.
+    /// Index of the first frame among those that are read.
     pub first: usize,
+    /// Index, over all files, of the frame after the last.
+    pub next: usize,
+    /// Part of all bytes that has been read.
+    pub fraction: f64,
+    /// The text that was, in bytes.
+    pub text: u64,
     places: Vec<(PathBuf, usize)>,
     /// Bytes of memory that reading takes.
     decoder: u64,
@@ -59,6 +65,10 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    fn new(first: usize, next: usize) -> Self {
+        Chunk { structures: Vec::new(), first, next, fraction: 1.0, text: 0, places: Vec::new(), decoder: 0, of: 1.0 }
+    }
+
     /// File of a frame of this chunk, and its index there.
     pub fn place(&self, k: usize) -> (&PathBuf, usize) {
         let (path, frame) = &self.places[k];
@@ -89,22 +99,53 @@ impl Chunk {
 /// Opened files, not yet read.
 pub struct Input {
     readers: Vec<(String, Reader)>,
+    shard: Shard,
+    /// Frames that are passed over, because their work is done.
+    done: usize,
+    /// SHA-256 of the files, where it had to be known beforehand.
+    hashes: Vec<String>,
+    labels: bool,
 }
 
 impl Input {
     /// Opens all files, so that a wrong name is found before the work starts.
     pub fn open(specs: &[String], options: &Options) -> Result<Self> {
         let open = |spec: &String| Ok((spec.clone(), Reader::open(spec, options)?));
-        Ok(Input { readers: specs.iter().map(open).collect::<Result<_>>()? })
+        let readers = specs.iter().map(open).collect::<Result<_>>()?;
+        Ok(Input { readers, shard: Shard::default(), done: 0, hashes: Vec::new(), labels: true })
     }
 
-    /// Path and SHA-256 of each file.
-    pub fn hashes(&self) -> Result<Vec<serde_json::Value>> {
-        let hash = |(spec, reader): &(String, Reader)| {
-            let hashes = reader.files().map(sha256).collect::<Result<Vec<_>>>()?;
-            Ok(serde_json::json!({ "path": spec, "sha256": hashes.concat() }))
+    /// Takes only some of the frames, counted over all files.
+    pub fn shard(self, shard: Shard) -> Self {
+        Input { shard, ..self }
+    }
+
+    /// Passes over the frames before this one, counted over all files.
+    pub fn after(self, done: usize) -> Self {
+        Input { done, ..self }
+    }
+
+    /// Keeps species, positions and cells only.
+    pub fn without_labels(self) -> Self {
+        Input { labels: false, ..self }
+    }
+
+    /// Memory that reading takes besides the frames, in bytes.
+    pub fn window(&self) -> u64 {
+        self.readers.iter().map(|(_, reader)| reader.window()).max().unwrap_or(0)
+    }
+
+    /// The files and the SHA-256 of their content, before a frame is read.
+    pub fn hash(&mut self) -> Result<Vec<SourceFile>> {
+        let of =
+            |(_, reader): &(String, Reader)| reader.paths().iter().map(|path| sha256(path)).collect::<Result<String>>();
+        self.hashes = self.readers.iter().map(of).collect::<Result<_>>()?;
+        let file = |((path, _), sha256): (&(String, Reader), &String)| SourceFile {
+            path: path.clone(),
+            frames: 0,
+            sha256: sha256.clone(),
         };
-        self.readers.iter().map(hash).collect()
+        Ok(self.readers.iter().zip(&self.hashes).map(file).collect())
     }
 
     /// Calls `work` with one chunk after the other while the next ones are being read, and returns what was read.
@@ -127,32 +168,46 @@ impl Input {
 
     fn read(self, sender: &mpsc::SyncSender<(Chunk, u64)>) -> Result<Vec<SourceFile>> {
         let mut files = Vec::new();
-        let (mut next, mut bytes_before) = (0, 0);
-        let bytes_in_all: u64 = self.readers.iter().map(|(_, r)| r.bytes().1).sum();
-        let new_chunk = |first| Chunk { structures: Vec::new(), first, places: Vec::new(), decoder: 0, of: 1.0 };
-        let mut chunk = new_chunk(0);
+        let (mut next, mut bytes_before, mut text_before) = (0, 0, 0);
+        let bytes_total: u64 = self.readers.iter().map(|(_, r)| r.bytes().1).sum();
+        let mut chunk = Chunk::new(0, 0);
         let mut chunks = 0.0;
         let mut atoms = 0;
-        for (spec, mut reader) in self.readers {
+        for (k, (spec, mut reader)) in self.readers.into_iter().enumerate() {
             let mut frames = 0;
-            while let Some(structure) = reader.next() {
-                let structure = structure?;
+            loop {
+                let wanted = self.shard.next(next.max(self.done));
+                let passed = reader.pass(wanted - next)?;
+                frames += self.shard.count(next..next + passed);
+                next += passed;
+                if next < wanted {
+                    break; // the end of the file
+                }
+                let Some(structure) = reader.next() else { break };
+                let mut structure = structure?;
+                if !self.labels {
+                    (structure.info, structure.columns) = (Vec::new(), Vec::new());
+                }
                 let path = reader.path().map(PathBuf::from).unwrap_or_default();
                 chunk.places.push((path, reader.frame_index().unwrap_or(0)));
                 atoms += structure.len();
                 chunk.structures.push(structure);
                 frames += 1;
                 next += 1;
+                chunk.next = next;
                 if chunk.structures.len() == 1 {
                     chunk.decoder = reader.memory();
                 }
                 if chunk.structures.len() >= CHUNK_FRAMES || atoms >= CHUNK_ATOMS {
-                    let mut full = std::mem::replace(&mut chunk, new_chunk(next));
+                    let first = chunk.first + chunk.structures.len();
+                    let mut full = std::mem::replace(&mut chunk, Chunk::new(first, next));
                     atoms = 0;
                     chunks += 1.0;
                     let bytes = bytes_before + (reader.progress() * reader.bytes().1 as f64) as u64;
                     full.decoder = reader.memory();
-                    full.of = chunks * bytes_in_all as f64 / bytes.max(1) as f64;
+                    full.of = chunks * bytes_total as f64 / bytes.max(1) as f64;
+                    full.fraction = bytes as f64 / bytes_total.max(1) as f64;
+                    full.text = text_before + reader.unpacked();
                     if sender.send((full, bytes)).is_err() {
                         return Ok(files); // the receiver has given up, for a reason of its own
                     }
@@ -161,9 +216,12 @@ impl Input {
             let Some(path) = reader.path() else {
                 return Err(Error::file(spec, "no frame is selected", "change the slice after the '@'"));
             };
-            files.push(SourceFile { sha256: sha256(path)?, path: spec, frames });
+            let sha256 = self.hashes.get(k).cloned().map_or_else(|| sha256(path), Ok)?;
+            files.push(SourceFile { sha256, path: spec, frames });
             bytes_before += reader.bytes().1;
+            text_before += reader.unpacked();
         }
+        chunk.text = text_before;
         if !chunk.structures.is_empty() {
             let _ = sender.send((chunk, bytes_before)); // as above
         }

@@ -1,5 +1,6 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
+mod checkpoint;
 mod demo;
 mod export;
 mod failure;
@@ -8,6 +9,7 @@ mod fit;
 mod info;
 mod input;
 mod matrix;
+mod merge;
 mod npy;
 mod output;
 mod plot;
@@ -50,6 +52,7 @@ enum Verb {
     Demo(demo::Demo),
     Info(info::Info),
     Fit(fit::Fit),
+    Merge(merge::Merge),
     Show(show::Show),
     Features(features::Features),
     Export(export::Export),
@@ -85,6 +88,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Demo(demo) => demo.run(&mut out)?,
         Verb::Info(info) => info.run(&mut out)?,
         Verb::Fit(fit) => fit.run(&mut out)?,
+        Verb::Merge(merge) => merge.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
         Verb::Features(features) => features.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,

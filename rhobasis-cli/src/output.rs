@@ -75,11 +75,21 @@ pub fn announce_memory(bytes: f64, of_what: &str) {
     eprintln!("memory: about {} {of_what}", size(bytes));
 }
 
-/// Bytes of memory that this process takes now; where the system does not tell, what it takes at its start.
-pub fn resident_memory() -> f64 {
+/// What this process holds now, in bytes; a guess where the system does not tell.
+pub fn held_memory() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    resident.and_then(|kb| kb.trim().parse().ok()).map_or(1e7, |kb: f64| 1024.0 * kb)
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    1024.0 * kilobytes.unwrap_or(12_000.0)
+}
+
+/// Gives back what was freed: the allocator keeps it otherwise, beside what the next step needs.
+pub fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: a call of the C library that only concerns its own free memory; it may be made at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Bytes in words: `1.2 GB`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -9,7 +10,7 @@ use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Si
 use rhobasis::optimal::{CovarianceSettings, Mixing, Truncation};
 use rhobasis::structure::{atomic_number, symbol};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// What is expanded, and in what.
 #[derive(Args, Debug)]
@@ -105,13 +106,22 @@ pub struct TruncationFlags {
 }
 
 impl TruncationFlags {
-    pub fn given(&self) -> bool {
-        self.q_max.is_some() || self.retain.is_some()
+    /// Refuses a truncation of what is not truncated.
+    pub fn check(&self, output: &Path) -> Outcome {
+        if is_covariance(output) && (self.q_max.is_some() || self.retain.is_some()) {
+            return Err(Failure::usage("--q-max and --retain do not change a covariance file (.cov): leave them out"));
+        }
+        Ok(())
     }
 
     pub fn truncation(&self) -> Truncation {
         self.q_max.map_or(Truncation::Retain(self.retain.unwrap_or(0.9999)), Truncation::QMax)
     }
+}
+
+/// Whether the output is an accumulator rather than a basis.
+pub fn is_covariance(output: &Path) -> bool {
+    output.extension().is_some_and(|e| e == "cov")
 }
 
 /// Which primitive basis.

@@ -254,7 +254,7 @@ fn wrong_usage_ends_with_code_2() {
 
 #[test]
 fn each_verb_explains_itself_with_an_example() {
-    for verb in ["demo", "info", "fit", "show", "features", "export"] {
+    for verb in ["demo", "info", "fit", "merge", "show", "features", "export"] {
         assert_says(&Place::new().ok(&[verb, "--help"]), &["Usage: rhobasis", "Example"]);
     }
 }

@@ -29,6 +29,12 @@ fn main(py: Python<'_>, argv: Vec<std::ffi::OsString>) -> i32 {
     py.detach(|| rhobasis_cli::run(argv))
 }
 
+/// Sets the number of threads of this process, before the first computation; false if it was set already.
+#[pyfunction]
+fn set_threads(n: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(n).build_global().is_ok()
+}
+
 #[pymodule(gil_used = false)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -36,6 +42,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("DEFAULTS", settings::defaults(m.py())?)?;
     m.add("SYMBOLS", rhobasis::structure::SYMBOLS.to_vec())?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
+    m.add_function(wrap_pyfunction!(set_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(optimal::remove_checkpoint, m)?)?;
     m.add_class::<structure::Frames>()?;
     m.add_class::<structure::Reader>()?;
     m.add_class::<expansion::Expansion>()?;

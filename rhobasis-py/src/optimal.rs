@@ -1,13 +1,13 @@
 //! The covariance and the basis made from it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, SourceFile};
+use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, SourceFile, Task};
 
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
@@ -44,7 +44,7 @@ impl Covariance {
             Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
         }
         .map_err(refuse)?;
-        Ok(Covariance { inner: Mutex::new(inner) })
+        Ok(Covariance::from(inner))
     }
 
     /// Adds frames, with a weight per centre or none.
@@ -53,29 +53,121 @@ impl Covariance {
             weights.map(|w| reals("weights", "one number for each centre", w)).transpose()?;
         let weights = weights.as_ref().and_then(|w| w.as_slice());
         py.detach(|| {
-            let mut covariance = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut covariance = self.lock();
             let first = covariance.n_structures();
             covariance.add(frames.structures(), weights).map_err(|e| (e, first))
         })
         .map_err(|(e, first)| frames.refuse(e, first))
     }
 
-    /// Diagonalises, and keeps what `q_max` and `retain` of `settings` say; `files` are (path, frames, sha256).
-    fn basis(
-        &self,
-        py: Python<'_>,
-        settings: &Bound<'_, PyAny>,
-        files: Vec<(String, usize, String)>,
-    ) -> PyResult<Basis> {
-        let truncation = settings::truncation(settings)?;
-        let files = files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect();
+    /// Notes the (path, frames, sha256) of the files, and the shard (i, n) that was taken of them.
+    fn set_files(&self, files: Vec<File>, shard: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let shard = settings::shard(shard)?;
+        self.lock().set_files(source_files(files), shard);
+        Ok(())
+    }
+
+    /// The (path, frames, sha256) of the files.
+    fn files(&self) -> Vec<File> {
+        self.lock().files().iter().map(|f| (f.path.clone(), f.frames, f.sha256.clone())).collect()
+    }
+
+    /// The settings as in files (JSON).
+    fn settings(&self) -> PyResult<String> {
+        to_json(self.lock().settings())
+    }
+
+    /// Structures and centres added so far.
+    fn counts(&self) -> (usize, usize) {
+        let covariance = self.lock();
+        (covariance.n_structures(), covariance.kinds().into_iter().map(|kind| covariance.n_centers(kind)).sum())
+    }
+
+    /// Adds the sums of another accumulator.
+    fn merge(&self, py: Python<'_>, other: &Covariance) -> PyResult<()> {
         py.detach(|| {
-            let covariance = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            OptimalBasis::from_covariance(&covariance, truncation)
+            let other = optimal::Covariance::from_bytes(&other.lock().to_bytes())?; // one lock at a time
+            self.lock().merge(&other)
         })
-        .map(|basis| Basis { inner: basis.with_files(files) })
         .map_err(refuse)
     }
+
+    /// The union of accumulator files.
+    #[staticmethod]
+    fn merge_files(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Self> {
+        py.detach(|| optimal::Covariance::merge_files(&paths)).map(Covariance::from).map_err(refuse)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.lock().save(&path)).map_err(refuse)
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.lock().to_bytes()))
+    }
+
+    #[staticmethod]
+    fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
+        optimal::Covariance::from_bytes(bytes).map(Covariance::from).map_err(refuse)
+    }
+
+    /// Writes a checkpoint; frame `next` of the files comes next.
+    fn save_checkpoint(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        files: Vec<File>,
+        shard: Option<&Bound<'_, PyAny>>,
+        next: usize,
+    ) -> PyResult<()> {
+        let task = Task { files: source_files(files), shard: settings::shard(shard)? };
+        py.detach(|| self.lock().save_checkpoint(&path, &task, next)).map_err(refuse)
+    }
+
+    /// Continues from a checkpoint, if there is one: the frame that comes next.
+    fn resume(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        files: Vec<File>,
+        shard: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<usize>> {
+        let task = Task { files: source_files(files), shard: settings::shard(shard)? };
+        py.detach(|| self.lock().resume(&path, &task)).map_err(refuse)
+    }
+
+    /// Diagonalises, and keeps what `q_max` and `retain` of `settings` say.
+    fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
+        let truncation = settings::truncation(settings)?;
+        py.detach(|| OptimalBasis::from_covariance(&self.lock(), truncation))
+            .map(|inner| Basis { inner })
+            .map_err(refuse)
+    }
+}
+
+impl Covariance {
+    fn lock(&self) -> MutexGuard<'_, optimal::Covariance> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<optimal::Covariance> for Covariance {
+    fn from(covariance: optimal::Covariance) -> Self {
+        Covariance { inner: Mutex::new(covariance) }
+    }
+}
+
+/// Path, frames, sha256.
+type File = (String, usize, String);
+
+fn source_files(files: Vec<File>) -> Vec<SourceFile> {
+    files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect()
+}
+
+/// Removes a checkpoint, and what a run that was killed while writing has left of it.
+#[pyfunction]
+pub(crate) fn remove_checkpoint(path: PathBuf) -> PyResult<()> {
+    optimal::remove_checkpoint(&path).map_err(refuse)
 }
 
 /// An optimal basis.

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
-use rhobasis::optimal::{Mixing, Truncation};
+use rhobasis::optimal::{Mixing, Shard, Truncation};
 use rhobasis::{Error, structure};
 
 use crate::refuse;
@@ -111,6 +111,14 @@ pub(crate) fn expansion(of: &Bound<'_, PyAny>) -> PyResult<ExpansionSettings> {
         l_max: count("l_max", &of.getattr("l_max")?)?,
         spline_accuracy: if accuracy.is_none() { None } else { Some(number("spline_accuracy", &accuracy)?) },
     })
+}
+
+/// A shard (i, n), or none.
+pub(crate) fn shard(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Shard>> {
+    let Some(value) = value else { return Ok(None) };
+    let (index, of) =
+        value.extract().map_err(|_| wrong_type("shard", "a pair (i, n) of whole numbers, 1 ≤ i ≤ n", value))?;
+    Shard::new(index, of).map(Some).map_err(refuse)
 }
 
 pub(crate) fn mixing(value: &Bound<'_, PyAny>) -> PyResult<Mixing> {

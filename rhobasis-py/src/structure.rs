@@ -13,6 +13,7 @@ use pyo3::{IntoPyObjectExt, intern};
 use rhobasis::extxyz;
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Structure};
+use sha2::{Digest, Sha256};
 
 use crate::refuse;
 use crate::settings::wrong_type;
@@ -148,6 +149,22 @@ impl Frames {
         self.structures().iter().map(Structure::len).collect()
     }
 
+    /// SHA-256 of species, positions, cells and periodicity.
+    fn sha256(&self, py: Python<'_>) -> String {
+        py.detach(|| {
+            let mut hash = Sha256::new();
+            for structure in self.structures() {
+                hash.update((structure.len() as u64).to_le_bytes());
+                hash.update(&structure.species);
+                for x in structure.positions.iter().chain(&structure.cell).flatten() {
+                    hash.update(x.to_le_bytes());
+                }
+                hash.update(structure.pbc.map(u8::from));
+            }
+            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        })
+    }
+
     /// Writes an extended XYZ file.
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         py.detach(|| extxyz::write(&path, self.structures())).map_err(refuse)
@@ -186,14 +203,19 @@ impl Reader {
         Ok(Reader { inner: Mutex::new((reader, None)), labels })
     }
 
-    /// The next `n` frames; fewer at the end, none after it.
-    fn chunk(&self, py: Python<'_>, n: usize) -> PyResult<Frames> {
+    /// The next `n` frames, or those with `first` frames before them and `step` − 1 between them; fewer at the end, none after
+    /// it. With how many frames have gone by.
+    #[pyo3(signature = (n, first=0, step=1))]
+    fn chunk(&self, py: Python<'_>, n: usize, first: usize, step: usize) -> PyResult<(Frames, usize)> {
         py.detach(|| {
             let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let (reader, file) = &mut *guard;
             let (mut all, mut origins) = (Vec::new(), Vec::new());
+            let mut gone_by = 0;
             while all.len() < n {
+                gone_by += reader.pass(if all.is_empty() { first } else { step.saturating_sub(1) })?;
                 let Some(structure) = reader.next() else { break };
+                gone_by += 1;
                 let mut structure = structure?;
                 let (path, frame) = (reader.path().unwrap_or(std::path::Path::new("")), reader.frame_index());
                 let frame = frame.unwrap_or_default();
@@ -207,9 +229,15 @@ impl Reader {
                 origins.push((file, frame));
                 all.push(structure);
             }
-            Ok(Frames::new(all, Some(origins)))
+            Ok((Frames::new(all, Some(origins)), gone_by))
         })
         .map_err(refuse)
+    }
+
+    /// Passes over the next `n` frames, or all that are left; how many there were.
+    #[pyo3(name = "pass_", signature = (n=usize::MAX))]
+    fn pass(&self, py: Python<'_>, n: usize) -> PyResult<usize> {
+        py.detach(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.pass(n)).map_err(refuse)
     }
 
     /// Fraction of the work done, 0 to 1.

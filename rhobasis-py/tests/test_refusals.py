@@ -9,6 +9,7 @@ import pytest
 import rhobasis as rb
 from ase import Atoms
 from ase.build import molecule
+from rhobasis import optimal
 
 H2 = Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]])
 
@@ -163,16 +164,15 @@ def test_names_that_are_missing_or_unknown():
 )
 def test_truncations_are_refused_before_any_work(options, error, message, monkeypatch):
     basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, **options)
-    monkeypatch.setattr(basis, "_chunks", lambda *_, **__: pytest.fail("frames were read"))
+    monkeypatch.setattr(optimal._Share, "chunks", lambda *_, **__: pytest.fail("frames were read"))
     with pytest.raises(error, match=message):
         basis.fit(H2)
 
 
 def test_files_that_are_missing_are_refused_before_any_work():
     rb.write("a.xyz", [H2])
-    basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, q_max=1)
     with pytest.raises(rb.RhobasisError, match=r"absent\.xyz.*no such file"):
-        next(basis._chunks(["a.xyz", "absent.xyz"], in_parts=False))
+        next(optimal._Share(["a.xyz", "absent.xyz"], (1, 1)).chunks(in_parts=False))
 
 
 @pytest.mark.parametrize("weights", [2.0, "abc", [[1.0], [1.0]]])

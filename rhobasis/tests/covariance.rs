@@ -8,7 +8,9 @@ use rhobasis::Structure;
 use rhobasis::density::{
     Channel, Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion, species_of,
 };
-use rhobasis::optimal::{Contraction, Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+use rhobasis::optimal::{
+    Contraction, Covariance, CovarianceSettings, Mixing, OptimalBasis, SourceFile, Task, Truncation,
+};
 
 fn expansion(primitive: Primitive, l_max: usize, spline_accuracy: Option<f64>) -> ExpansionSettings {
     let density = Density { r_cut: 3.5, sigma: Sigma::Same(0.4), ..Density::default() };
@@ -318,5 +320,94 @@ fn an_accumulator_read_back_holds_the_same_sums_and_goes_on() {
         std::fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
         let message = Covariance::load(&path).unwrap_err().to_string();
         assert!(message.contains("half.cov"), "{message}");
+    }
+}
+
+#[test]
+fn a_checkpoint_anywhere_does_not_change_a_bit() {
+    let structures: Vec<Structure> = (0..150)
+        .map(|k| naive::random_molecule(if k % 5 == 0 { &[6, 1, 8] } else { &[6, 1] }, k))
+        .chain([naive::random_molecule(&[9, 1], 150)])
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run.ckpt");
+    let file = |sha256: &str| SourceFile { path: "a.xyz".into(), frames: 0, sha256: sha256.into() };
+    let task = Task { files: vec![file("1")], shard: None };
+    for (mixing, center_specific) in [(Mixing::PerSpecies, true), (Mixing::Combined, false)] {
+        let settings = settings(4, 2, mixing, center_specific);
+        let expected = accumulated(&settings, &structures, None);
+        for n in [0, 1, 37, 64, 100, 128, 151] {
+            accumulated(&settings, &structures[..n], None).save_checkpoint(&path, &task, 2 * n).unwrap();
+            let mut found = Covariance::new(&settings).unwrap();
+            assert_eq!(found.resume(&path, &task).unwrap(), Some(2 * n));
+            assert_eq!(found.n_structures(), n);
+            found.add(&structures[n..], None).unwrap();
+            assert!(found.to_bytes() == expected.to_bytes(), "{mixing:?}: interrupted after {n} structures");
+        }
+        let other = Task { files: vec![file("2")], shard: None };
+        let message = Covariance::new(&settings).unwrap().resume(&path, &other).unwrap_err().to_string();
+        assert!(message.contains("a.xyz has changed"), "{message}");
+    }
+}
+
+#[test]
+fn a_large_structure_in_runs_of_centers_equals_its_coefficients() {
+    // 300 atoms of four species: runs of 256 and 44, whose neighbours are in the other one.
+    let parts: Vec<Structure> = (0..75).map(|k| naive::random_molecule(&[6, 1, 8, 7], k)).collect();
+    let mut large = Structure::default();
+    for (k, part) in parts.iter().enumerate() {
+        let at =
+            |r: &[f64; 3]| [r[0] + 2.5 * (k % 5) as f64, r[1] + 2.5 * (k / 5 % 5) as f64, r[2] + 2.5 * (k / 25) as f64];
+        large.species.extend(&part.species);
+        large.positions.extend(part.positions.iter().map(at));
+    }
+    let weights: Vec<f64> = (0..300).map(|i| 0.5 + 0.01 * f64::from(i)).collect();
+    for (mixing, center_specific) in [(Mixing::PerSpecies, true), (Mixing::Combined, false)] {
+        let settings = settings(4, 2, mixing, center_specific);
+        let structures = std::slice::from_ref(&large);
+        let c = coefficients(&settings, structures);
+        let found = accumulated(&settings, structures, Some(&weights));
+        for kind in found.kinds() {
+            for l in 0..=2 {
+                let expected = match mixing {
+                    Mixing::PerSpecies => eq6(&c, l, kind, Some(&weights)),
+                    Mixing::Combined => eq11(&c, l, kind, Some(&weights)),
+                };
+                let scale = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+                assert!(largest_matrix_difference(&found.matrix(kind, l, &[1, 6, 7, 8]), &expected) < 1e-13 * scale);
+            }
+        }
+        let bytes = [1, 2, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| accumulated(&settings, structures, Some(&weights)).to_bytes())
+        });
+        assert!(bytes[0] == bytes[1] && bytes[1] == bytes[2]);
+    }
+}
+
+#[test]
+fn a_structure_that_is_refused_leaves_no_trace() {
+    let settings = settings(4, 1, Mixing::Combined, false);
+    let mut structures: Vec<Structure> = (0..300).map(|k| naive::random_molecule(&[6, 1], k)).collect();
+    let mut covariance = accumulated(&settings, &structures[..10], None);
+    let before = covariance.to_bytes();
+    structures[290].positions[1] = structures[290].positions[0];
+    let message = covariance.add(&structures[10..], None).unwrap_err().to_string();
+    assert!(message.contains("frame 290"), "{message}");
+    assert!(covariance.to_bytes() == before);
+}
+
+#[test]
+fn accumulators_with_other_settings_are_not_merged() {
+    let mut covariance = Covariance::new(&settings(4, 1, Mixing::Combined, false)).unwrap();
+    let others = [
+        (settings(5, 1, Mixing::Combined, false), "n_max = 4"),
+        (settings(4, 2, Mixing::Combined, false), "l_max = 1"),
+        (settings(4, 1, Mixing::PerSpecies, false), "mixing = combined"),
+        (settings(4, 1, Mixing::Combined, true), "center_specific = false"),
+    ];
+    for (other, words) in others {
+        let message = covariance.merge(&Covariance::new(&other).unwrap()).unwrap_err().to_string();
+        assert!(message.contains(words) && message.contains("same settings"), "{message}");
     }
 }

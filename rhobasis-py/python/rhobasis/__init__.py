@@ -9,6 +9,7 @@
 Equivariants(6 centers, l_max=3, channels per l: 3)
 """
 
+from . import distributed
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
@@ -29,6 +30,7 @@ __all__ = [
     "RhobasisError",
     "SphericalExpansion",
     "__version__",
+    "distributed",
     "load",
     "read",
     "write",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -93,19 +94,76 @@ class OptimalBasis(Evaluator):
         y: Any = None,
         weights: ArrayLike | None = None,
         progress: bool = False,
+        checkpoint: PathLike | None = None,
+        checkpoint_every: float = 60.0,
     ) -> Self:
         """Accumulates the covariance of `frames`, diagonalises, tabulates. Files are streamed.
 
-        `weights` holds a non-negative number for each centre (Eq. 21); `y` is ignored.
+        `weights` holds a non-negative number for each centre (Eq. 21); `y` is ignored. With `checkpoint`, what is
+        accumulated is written to that file every `checkpoint_every` seconds, and continued from if it is there: same
+        settings, same data, same result to the last bit. It is removed at the end.
         """
         self._forget()
         try:
-            self._accumulate(frames, weights, progress)
+            self._accumulate(frames, weights, progress, None, checkpoint, checkpoint_every)
             self._finish()
         except BaseException:
             self._forget()  # no basis of half the frames
             raise
+        if checkpoint is not None:
+            _native.remove_checkpoint(checkpoint)
         return self
+
+    def accumulate(
+        self,
+        frames: FramesLike,
+        output: PathLike,
+        shard: tuple[int, int] | None = None,
+        weights: ArrayLike | None = None,
+        progress: bool = False,
+        checkpoint: PathLike | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> None:
+        """Writes the covariance of `frames` to an accumulator file (``*.cov``), for `merge`; this basis stays as it is.
+
+        `shard` = (i, n) takes only part i = 1 … n of the frames, those with index mod n = i − 1. `checkpoint` as in
+        `fit`.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import molecule
+        >>> frames = [molecule(name) for name in ("H2O", "CH4", "NH3")]
+        >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1)
+        >>> for i in (1, 2):
+        ...     basis.accumulate(frames, f"part-{i}.cov", shard=(i, 2))
+        >>> merged = rb.OptimalBasis.merge(["part-1.cov", "part-2.cov"], q_max=2)
+        >>> merged.species_, merged.n_centers_
+        ([1, 6, 7, 8], 12)
+        """
+        one = OptimalBasis(**self.get_params(deep=False))
+        one._accumulate(frames, weights, progress, shard, checkpoint, checkpoint_every)
+        one._covariance.set_files(one._files, shard)
+        one._covariance.save(output)
+        if checkpoint is not None:
+            _native.remove_checkpoint(checkpoint)
+
+    @classmethod
+    def merge(cls, parts: Sequence[PathLike], q_max: int | None = None, retain: float | None = None) -> Self:
+        """The basis of accumulator files: all shards of one data set, or accumulators of different data.
+
+        Settings are those of the files, which must agree. Missing or repeated shards are refused.
+        """
+        return cls._of(_native.Covariance.merge_files([os.fspath(part) for part in parts]), q_max=q_max, retain=retain)
+
+    @classmethod
+    def _of(cls, covariance: _native.Covariance, **truncation: Any) -> Self:
+        basis = cls(**_parameters(json.loads(covariance.settings())), **truncation)
+        basis._adopt(covariance)
+        basis._finish()
+        return basis
+
+    def _adopt(self, covariance: _native.Covariance) -> None:
+        self._forget()
+        self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
 
     def partial_fit(self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None) -> Self:
         """Adds frames to the covariance; the basis is made when it is first asked for.
@@ -121,8 +179,19 @@ class OptimalBasis(Evaluator):
         self.__dict__.pop("_basis", None)
         return self
 
-    def _accumulate(self, frames: FramesLike, weights: ArrayLike | None, progress: bool) -> None:
-        settings = {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _TRUNCATION}
+    def _settings(self) -> dict[str, str]:
+        return {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _TRUNCATION}
+
+    def _accumulate(
+        self,
+        frames: FramesLike,
+        weights: ArrayLike | None,
+        progress: bool,
+        shard: tuple[int, int] | None = None,
+        checkpoint: PathLike | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> None:
+        settings = self._settings()
         if "_covariance" not in self.__dict__:
             self._covariance, self._files, self._accumulated = _native.Covariance(self), [], settings
         for name, value in settings.items():
@@ -133,8 +202,19 @@ class OptimalBasis(Evaluator):
                 )
         bar = Progress("fit", progress)
         all_weights = None if weights is None else _weights(weights)
+        if all_weights is not None and (shard is not None or checkpoint is not None):
+            raise RhobasisError(
+                "weights: they are not known for frames of other shards and of earlier runs; "
+                "give this part's own frames and weights, without shard and checkpoint"
+            )
+        share = _Share(frames, (1, 1) if shard is None else shard)
+        task: list[tuple[str, int, str]] = []
+        if checkpoint is not None:
+            task = share.identity()
+            share.done = self._covariance.resume(checkpoint, task, shard) or 0
+        last = time.monotonic()
         used = 0
-        for chunk, fraction in self._chunks(frames, in_parts=progress):
+        for chunk, fraction in share.chunks(in_parts=progress or checkpoint is not None):
             part = None
             if all_weights is not None:
                 n_centers = sum(chunk.n_atoms())
@@ -142,36 +222,23 @@ class OptimalBasis(Evaluator):
                 used += n_centers
             self._covariance.add(chunk, part)
             bar.update(fraction)
+            if checkpoint is not None and time.monotonic() - last >= checkpoint_every:
+                self._covariance.save_checkpoint(checkpoint, task, shard, share.next)
+                last = time.monotonic()
         bar.done()
+        self._files += share.files
         if all_weights is not None and used != len(all_weights):
             raise RhobasisError(
                 f"weights = {len(all_weights)}: one weight per centre is needed, and there are {used} centres; "
                 "give them in file order"
             )
 
-    def _chunks(self, frames: FramesLike, in_parts: bool) -> Iterator[tuple[_native.Frames, float]]:
-        names = file_names(frames)
-        if names is None:
-            native = as_native(frames)
-            step = _CHUNK if in_parts else max(len(native), 1)
-            for start in range(0, len(native), step):
-                n = min(step, len(native) - start)
-                yield native.slice(start, 1, n), (start + n) / len(native)
-            return
-        # All are opened first: a name that is wrong is found before hours of work.
-        readers = [_native.Reader(name, None, None, None, None) for name in names]
-        for k, (name, reader) in enumerate(zip(names, readers, strict=True)):
-            n_frames = 0
-            while len(chunk := reader.chunk(_CHUNK)):
-                n_frames += len(chunk)
-                yield chunk, (k + reader.progress()) / len(names)
-            self._files.append((name, n_frames, _sha256(name)))
-
     def _finish(self) -> _native.Basis:
         truncation = repr((self.q_max, self.retain))
         made = "_basis" in self.__dict__
         if "_covariance" in self.__dict__ and not (made and self._truncation == truncation):
-            self._basis, self._truncation = self._covariance.basis(self, self._files), truncation
+            self._covariance.set_files(self._files, None)
+            self._basis, self._truncation = self._covariance.basis(self), truncation
             if texts := self._basis.warnings():
                 warnings.warn(_noise(texts), UserWarning, stacklevel=3)
         elif not made:
@@ -317,6 +384,14 @@ def load(path: PathLike) -> OptimalBasis:
     """
     native = _native.Basis.load(path)
     settings = json.loads(native.settings())
+    truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
+    basis = OptimalBasis(**_parameters(settings), **truncation)
+    basis._basis = native
+    return basis
+
+
+def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of the constructor, from the settings of a file."""
     expansion = settings["expansion"]
     density = dict(expansion["density"])
     if isinstance(density["sigma"], dict):
@@ -325,18 +400,74 @@ def load(path: PathLike) -> OptimalBasis:
         density["scaling"] = RadialScaling(**density["scaling"])
     primitive = dict(expansion["primitive"])
     classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
-    truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
-    basis = OptimalBasis(
-        Density(**density),
-        classes[primitive.pop("kind")](**primitive),
-        l_max=expansion["l_max"],
-        mixing=settings["mixing"],
-        center_specific=settings["center_specific"],
-        spline_accuracy=expansion["spline_accuracy"],
-        **truncation,
-    )
-    basis._basis = native
-    return basis
+    return {
+        "density": Density(**density),
+        "primitive": classes[primitive.pop("kind")](**primitive),
+        "l_max": expansion["l_max"],
+        "mixing": settings["mixing"],
+        "center_specific": settings["center_specific"],
+        "spline_accuracy": expansion["spline_accuracy"],
+    }
+
+
+class _Share:
+    """Frames that are to be added: those of a shard, from frame `done` on."""
+
+    def __init__(self, frames: FramesLike, shard: tuple[int, int]) -> None:
+        self.names = file_names(frames)
+        self.native = as_native(frames) if self.names is None else None
+        self.index, self.of = _shard(shard)
+        self.done = self.next = 0
+        self.files: list[tuple[str, int, str]] = []
+        self._hashes: list[str] | None = None
+
+    def identity(self) -> list[tuple[str, int, str]]:
+        """What tells a checkpoint of these frames from others."""
+        if self.native is not None:
+            return [("frames in memory", 0, self.native.sha256())]
+        self._hashes = [_sha256(name) for name in self.names or []]
+        return [(name, 0, sha256) for name, sha256 in zip(self.names or [], self._hashes, strict=True)]
+
+    def _first(self, frame: int) -> int:
+        return frame + (self.index - 1 - frame) % self.of
+
+    def chunks(self, in_parts: bool) -> Iterator[tuple[_native.Frames, float]]:
+        """Frames, and the fraction of the work that is done with them; `next` is the frame after them."""
+        if self.native is not None:
+            yield from self._slices(self.native, in_parts)
+            return
+        names = self.names or []
+        # All are opened first: a name that is wrong is found before hours of work.
+        readers = [_native.Reader(name, None, None, None, None) for name in names]
+        for k, (name, reader) in enumerate(zip(names, readers, strict=True)):
+            n_frames = 0
+            while True:
+                before = self.next
+                first = self._first(max(before, self.done)) - before
+                chunk, gone_by = reader.chunk(_CHUNK, first, self.of)
+                self.next += gone_by
+                n_frames += len(range(self._first(before), self.next, self.of))
+                if not len(chunk):
+                    break
+                yield chunk, (k + reader.progress()) / len(names)
+            self.files.append((name, n_frames, _sha256(name) if self._hashes is None else self._hashes[k]))
+
+    def _slices(self, native: _native.Frames, in_parts: bool) -> Iterator[tuple[_native.Frames, float]]:
+        step = _CHUNK if in_parts else max(len(native), 1)
+        for frame in range(self._first(self.done), len(native), step * self.of):
+            n = len(range(frame, min(frame + step * self.of, len(native)), self.of))
+            self.next = frame + (n - 1) * self.of + 1
+            yield native.slice(frame, self.of, n), self.next / len(native)
+
+
+def _shard(shard: Any) -> tuple[int, int]:
+    if not (isinstance(shard, tuple) and len(shard) == 2 and all(isinstance(k, int) for k in shard)):
+        raise TypeError(f"shard must be a pair (i, n) of whole numbers, 1 ≤ i ≤ n, not {shard!r}")
+    if not 1 <= shard[0] <= shard[1]:
+        raise RhobasisError(
+            f"shard = {shard[0]}/{shard[1]}: a shard i/n has 1 ≤ i ≤ n; count the shards from 1, as in (1, 4)"
+        )
+    return shard
 
 
 def _weights(weights: ArrayLike) -> np.ndarray:

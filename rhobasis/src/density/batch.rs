@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::derivatives::{Adjoint, Motion};
 use super::equivariants::{Center, Equivariants};
 use super::expansion::{SphericalExpansion, Workspace};
-use crate::neighbors::{NeighborList, Search};
+use crate::neighbors::Search;
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 
@@ -342,12 +342,6 @@ fn pull_neighbors(neighbors: &[u32], pair_gradients: &[Vec3], forces: &mut [Vec3
 fn prepare_search(structure: &Structure, search: &mut Search, r_cut: f64) -> Result<()> {
     structure.validate()?;
     search.update(structure, r_cut)
-}
-
-/// Validates a structure and finds its neighbours.
-pub(crate) fn prepare_neighbors(structure: &Structure, neighbors: &mut NeighborList, r_cut: f64) -> Result<()> {
-    structure.validate()?;
-    neighbors.update(structure, r_cut)
 }
 
 fn offsets(structures: &[Structure]) -> Vec<usize> {

@@ -126,7 +126,7 @@ impl SphericalExpansion {
     }
 
     /// Coefficients of some centres, whose pairs `neighbors` holds, or their derivative along a motion; overwrites `out`.
-    pub(super) fn forward_centers(
+    pub(crate) fn forward_centers(
         &self,
         structure: &Structure,
         neighbors: &NeighborList,

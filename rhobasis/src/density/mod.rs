@@ -16,7 +16,6 @@ mod radial;
 mod settings;
 mod spline;
 
-pub(crate) use batch::prepare_neighbors;
 pub use batch::{centers_of, species_of};
 pub use cutoff::RadialScaling;
 pub use derivatives::{Adjoint, Jacobian, JacobianCursor, JacobianPart, JacobianRow, Motion, Variable};

@@ -56,6 +56,7 @@ impl Default for Options {
 /// ```
 pub struct Reader {
     validate: bool,
+    paths: Vec<PathBuf>,
     queue: VecDeque<(PathBuf, Slice)>,
     current: Option<Frames>,
     /// File and index of the frame read last.
@@ -63,6 +64,7 @@ pub struct Reader {
     layout: Option<Layout>,
     bytes_closed: u64,
     bytes_total: u64,
+    unpacked: u64,
 }
 
 /// An open file: `next` is the index of the frame that begins at the source's position.
@@ -91,12 +93,14 @@ impl Reader {
         }
         Ok(Reader {
             validate: options.validate,
+            paths: queue.iter().map(|(path, _)| path.clone()).collect(),
             queue,
             current: None,
             last: None,
             layout: None,
             bytes_closed: 0,
             bytes_total,
+            unpacked: 0,
         })
     }
 
@@ -110,9 +114,30 @@ impl Reader {
         self.last.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// Files that are still to be opened, in order.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.queue.iter().map(|(path, _)| path.as_path())
+    /// All files, without their slices.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Memory that reading to the end may take, in bytes: the window of what is unpacked, or mapped pages; not the frames.
+    pub fn window(&self) -> u64 {
+        let window = |path: &PathBuf| Source::window(path);
+        self.paths.iter().map(window).max().unwrap_or(0)
+    }
+
+    /// Passes over the next `n` frames by their lines alone, and says how many there were: fewer at the end.
+    ///
+    /// # Errors
+    /// If the file ends within a frame; that ends the iteration.
+    pub fn pass(&mut self, n: usize) -> Result<usize> {
+        for passed in 0..n {
+            match self.step(false) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(passed),
+                Err(e) => return Err(self.end_with(e)),
+            }
+        }
+        Ok(n)
     }
 
     /// Bytes read so far and bytes in all, as stored (packed, where a file is packed), over all files.
@@ -124,6 +149,11 @@ impl Reader {
     /// Bytes of memory that reading takes, judged by the file that is open: its window, and the dictionary of its packing.
     pub fn memory(&self) -> u64 {
         self.current.as_ref().map_or(0, |f| f.source.memory(f.bytes))
+    }
+
+    /// Bytes of text read so far, over all files.
+    pub fn unpacked(&self) -> u64 {
+        self.unpacked
     }
 
     /// Fraction of the work done, from 0 to 1: by bytes, or by frames where a slice ends before its file does.
@@ -147,7 +177,8 @@ impl Reader {
         self.by_ref().take(n).collect()
     }
 
-    fn next_frame(&mut self) -> Result<Option<Structure>> {
+    /// The next frame of the slice; its structure if it is to be read.
+    fn step(&mut self, read: bool) -> Result<Option<Option<Structure>>> {
         loop {
             let frames = match &mut self.current {
                 Some(frames) => frames,
@@ -156,7 +187,7 @@ impl Reader {
                     None => return Ok(None),
                 },
             };
-            match frames.step(&mut self.layout, self.validate)? {
+            match frames.step(&mut self.layout, self.validate, read, &mut self.unpacked)? {
                 Step::Frame(structure) => {
                     let index = frames.next - 1;
                     match &mut self.last {
@@ -165,7 +196,7 @@ impl Reader {
                     }
                     return Ok(Some(structure));
                 }
-                Step::Skipped => {}
+                Step::NotSelected => {}
                 Step::End => {
                     self.bytes_closed += frames.bytes;
                     self.current = None;
@@ -175,22 +206,30 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// After an error nothing more is read.
+    fn end_with(&mut self, error: Error) -> Error {
+        self.queue.clear();
+        self.current = None;
+        error
+    }
+}
+
 impl Iterator for Reader {
     type Item = Result<Structure>;
 
     fn next(&mut self) -> Option<Result<Structure>> {
-        let item = self.next_frame().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.queue.clear();
-            self.current = None;
+        match self.step(true) {
+            Ok(frame) => frame.flatten().map(Ok),
+            Err(e) => Some(Err(self.end_with(e))),
         }
-        item
     }
 }
 
 enum Step {
-    Frame(Structure),
-    Skipped,
+    /// A frame of the slice, with its structure if it was read.
+    Frame(Option<Structure>),
+    NotSelected,
     End,
 }
 
@@ -202,29 +241,32 @@ impl Frames {
         Ok(Frames { path, source, selection, next: 0, bytes })
     }
 
-    fn step(&mut self, layout: &mut Option<Layout>, validate: bool) -> Result<Step> {
+    fn step(&mut self, layout: &mut Option<Layout>, validate: bool, read: bool, unpacked: &mut u64) -> Result<Step> {
         let index = self.next;
         if self.selection.ends_before(index) {
             return Ok(Step::End);
         }
         let bytes = self.source.frame_bytes()?;
         let place = |e: Error| e.at_frame(index).in_file(&self.path);
-        let (step, consumed) = if self.selection.contains(index) {
+        let selected = self.selection.contains(index);
+        let (step, consumed) = if selected && read {
             let Some((structure, consumed)) = frame::parse(bytes, index, layout).map_err(place)? else {
                 return self.end();
             };
             if validate {
                 structure.validate().map_err(place)?;
             }
-            (Step::Frame(structure), consumed)
+            (Step::Frame(Some(structure)), consumed)
         } else {
+            let step = if selected { Step::Frame(None) } else { Step::NotSelected };
             match frame::extent(bytes, true).map_err(place)? {
-                Extent::Frame(consumed) => (Step::Skipped, consumed),
+                Extent::Frame(consumed) => (step, consumed),
                 Extent::Cut { atoms, of } => return Err(place(frame::cut_short(atoms, of, index))),
                 Extent::Blank => return self.end(),
             }
         };
         self.source.advance(consumed);
+        *unpacked += consumed as u64;
         self.next += 1;
         Ok(step)
     }

@@ -13,10 +13,10 @@ use crate::{Error, Result};
 
 /// First size of the window onto a stream; it grows to the longest frame.
 const WINDOW: usize = 1 << 20;
+/// Bytes of a mapped file that are held behind the position, at most twice that; a multiple of the page size.
+const HELD: usize = 4 << 20;
 /// Memory that an xz or Zstandard stream may ask for, in bytes: above what their strongest presets need.
 const MAX_DICTIONARY: u64 = 1 << 30;
-/// Bytes of a mapped file that are read before they are given back, so that a file does not fill the memory.
-const RELEASE: usize = 1 << 24;
 
 /// The unpacked bytes of a file, from the current position on.
 pub(super) struct Source {
@@ -30,7 +30,8 @@ enum Kind {
     Mapped {
         map: memmap2::Mmap,
         pos: usize,
-        released: usize,
+        /// Pages before this are no longer held.
+        held: usize,
     },
     Stream {
         reader: Box<dyn Read + Send>,
@@ -77,7 +78,7 @@ impl Source {
                 // The advice is a hint; without it reading is only slower.
                 let _ = map.advise(memmap2::Advice::Sequential);
                 let pos = if map.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-                return Ok(Source { path: path.to_path_buf(), kind: Kind::Mapped { map, pos, released: 0 }, read });
+                return Ok(Source { path: path.to_path_buf(), kind: Kind::Mapped { map, pos, held: 0 }, read });
             }
             _ => (None, 0, Box::new(packed)),
         };
@@ -114,19 +115,26 @@ impl Source {
         }
     }
 
+    /// Memory that reading a file may take, in bytes, judged by its first bytes: pages of a map, or what unpacking needs.
+    pub fn window(path: &Path) -> u64 {
+        let mut head = [0; 64];
+        let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+        match &head[..read] {
+            [0x1f, 0x8b, ..] => 1 << 15,
+            head @ ([0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) => {
+                dictionary::of_zstandard(head)
+            }
+            head @ [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => dictionary::of_xz(head),
+            _ => 2 * HELD as u64,
+        }
+    }
+
     /// Moves on by `n` bytes of those last seen.
     pub fn advance(&mut self, n: usize) {
         match &mut self.kind {
-            Kind::Mapped { map, pos, released } => {
+            Kind::Mapped { map, pos, held } => {
                 *pos += n;
-                let behind = (*pos - *released) / RELEASE * RELEASE;
-                if behind > 0 {
-                    // SAFETY: the map is never written to, and what is read again comes from the file again.
-                    #[cfg(unix)]
-                    let _ =
-                        unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, *released, behind) };
-                    *released += behind;
-                }
+                let_go(map, *pos, held);
             }
             Kind::Stream { start, .. } => *start += n,
         }
@@ -135,7 +143,7 @@ impl Source {
     /// Bytes of memory that reading this file to its end takes, judged by what has been unpacked of its `stored` bytes.
     pub fn memory(&self, stored: u64) -> u64 {
         match &self.kind {
-            Kind::Mapped { .. } => stored.min(RELEASE as u64),
+            Kind::Mapped { .. } => stored.min(2 * HELD as u64),
             Kind::Stream { dictionary, packing, unpacked, window, .. } => {
                 // The dictionary of xz grows with what is unpacked, by factors of two.
                 let whole = *unpacked as f64 * stored as f64 / self.consumed().max(1) as f64;
@@ -153,6 +161,21 @@ impl Source {
         }
     }
 }
+
+/// Lets go of the pages of a map that have been read: else they count as memory of the process until it ends.
+#[cfg(unix)]
+fn let_go(map: &memmap2::Mmap, pos: usize, held: &mut usize) {
+    if pos - *held >= 2 * HELD {
+        let end = pos / HELD * HELD;
+        // SAFETY: the map is a file that is only read; a page that is asked for again is read from the file again. The advice
+        // is a hint: without it only more memory is held.
+        let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, *held, end - *held) };
+        *held = end;
+    }
+}
+
+#[cfg(not(unix))]
+fn let_go(_: &memmap2::Mmap, _: usize, _: &mut usize) {}
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -146,16 +146,9 @@ impl OptimalBasis {
         let provenance = Provenance {
             rhobasis: env!("CARGO_PKG_VERSION").into(),
             n_structures: covariance.n_structures(),
-            files: Vec::new(),
+            files: covariance.files().to_vec(),
         };
         Ok(OptimalBasis { settings, species, kinds, expansion, provenance, warnings })
-    }
-
-    /// Notes the files that the structures came from.
-    #[must_use]
-    pub fn with_files(mut self, files: Vec<SourceFile>) -> Self {
-        self.provenance.files = files;
-        self
     }
 
     /// How the basis was made.
@@ -309,6 +302,16 @@ fn diagonalise(
         }
     }
     Ok(blocks)
+}
+
+/// Channels over all l, species and kinds of centre that a truncation keeps of a covariance.
+pub(super) fn channel_counts(covariance: &Covariance, truncation: Truncation) -> Result<usize> {
+    let mut n = 0;
+    for kind in covariance.kinds() {
+        let blocks = diagonalise(covariance, covariance.settings().mixing, kind, &covariance.species())?;
+        n += truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>()).iter().sum::<usize>();
+    }
+    Ok(n)
 }
 
 /// The direct evaluation of Eqs. (8), (13) for these contractions.

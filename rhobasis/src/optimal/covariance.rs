@@ -3,17 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array2, s};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::density::{ExpansionSettings, Sigma, SphericalExpansion, Workspace, prepare_neighbors, species_of};
-use crate::linalg::add_gram;
-use crate::structure::{Structure, symbol};
+use super::basis::SourceFile;
+use super::shards::Shard;
+use crate::density::{ExpansionSettings, Sigma, SphericalExpansion};
+use crate::structure::symbol;
 use crate::{Error, Result};
-
-/// Structures whose sums are added one after the other before they are added to the total (by absolute index, so that
-/// neither threads nor chunks change a bit).
-const BLOCK: usize = 64;
 
 /// Which channels are contracted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +33,45 @@ pub struct CovarianceSettings {
     pub center_specific: bool,
 }
 
+/// Settings by name, as in files: those that describe what is accumulated.
+const SETTINGS: [(&str, &str); 11] = [
+    ("r_cut", "/expansion/density/r_cut"),
+    ("sigma", "/expansion/density/sigma"),
+    ("cutoff_width", "/expansion/density/cutoff_width"),
+    ("scaling", "/expansion/density/scaling"),
+    ("center_weight", "/expansion/density/center_weight"),
+    ("primitive", "/expansion/primitive/kind"),
+    ("n_max", "/expansion/primitive/n_max"),
+    ("l_max", "/expansion/l_max"),
+    ("spline_accuracy", "/expansion/spline_accuracy"),
+    ("mixing", "/mixing"),
+    ("center_specific", "/center_specific"),
+];
+
+impl CovarianceSettings {
+    /// The first setting that differs: its name, its value here, its value there.
+    pub fn difference(&self, other: &CovarianceSettings) -> Option<(&'static str, String, String)> {
+        if self == other {
+            return None;
+        }
+        let json = |settings: &CovarianceSettings| serde_json::to_value(settings).expect("plain numbers and names");
+        let (mine, theirs) = (json(self), json(other));
+        let text = |value: Option<&serde_json::Value>| value.map_or("none".into(), |v| v.to_string().replace('"', ""));
+        let named = SETTINGS.iter().find_map(|&(name, at)| {
+            let (mine, theirs) = (mine.pointer(at), theirs.pointer(at));
+            (mine != theirs).then(|| (name, text(mine), text(theirs)))
+        });
+        // What has no name of its own: the quadrature of a DVR.
+        named.or_else(|| {
+            Some((
+                "primitive",
+                text(mine.pointer("/expansion/primitive")),
+                text(theirs.pointer("/expansion/primitive")),
+            ))
+        })
+    }
+}
+
 /// Σ_i Σ_m c_i\[m, (a, n)\] c_i\[m, (a′, n′)\] over centres, for each l; divided by N it is Eq. (11), its diagonal blocks
 /// (a = a′) Eq. (6).
 ///
@@ -53,9 +88,11 @@ pub struct Covariance {
     /// Expansion that knows every species `sigma` allows; cut down to those of each structure.
     pub(super) template: SphericalExpansion,
     pub(super) total: Sums,
-    /// The block of [`BLOCK`] structures that is not complete yet.
-    open: Sums,
+    /// The block of structures that is not complete yet.
+    pub(super) open: Sums,
     pub(super) n_structures: usize,
+    pub(super) files: Vec<SourceFile>,
+    pub(super) shard: Option<Shard>,
 }
 
 /// Sums by kind of centre: 0 for all, else the atomic number.
@@ -79,7 +116,24 @@ impl Covariance {
             Sigma::PerSpecies(map) => map.keys().copied().collect(),
         };
         let template = SphericalExpansion::new(&settings.expansion, &species)?;
-        Ok(Covariance { settings: settings.clone(), template, total: Sums::new(), open: Sums::new(), n_structures: 0 })
+        Ok(Covariance::with_template(settings.clone(), template))
+    }
+
+    /// An empty accumulator with the settings of this one.
+    pub(super) fn empty(&self) -> Self {
+        Covariance::with_template(self.settings.clone(), self.template.clone())
+    }
+
+    fn with_template(settings: CovarianceSettings, template: SphericalExpansion) -> Self {
+        Covariance {
+            settings,
+            template,
+            total: Sums::new(),
+            open: Sums::new(),
+            n_structures: 0,
+            files: Vec::new(),
+            shard: None,
+        }
     }
 
     /// The settings.
@@ -90,6 +144,21 @@ impl Covariance {
     /// Structures added so far.
     pub fn n_structures(&self) -> usize {
         self.n_structures
+    }
+
+    /// The files that the structures came from, as far as they are known.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// Notes the files that the structures came from, and the shard of their frames that was taken.
+    pub fn set_files(&mut self, files: Vec<SourceFile>, shard: Option<Shard>) {
+        (self.files, self.shard) = (files, shard);
+    }
+
+    /// The shard of its files that this accumulator holds.
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard
     }
 
     /// Kinds of centre seen: `None` for all together, else their species, ascending.
@@ -115,173 +184,31 @@ impl Covariance {
         [&self.total, &self.open].into_iter()
     }
 
+    /// Adds the sums of another accumulator of other structures: covariances of parts add up to that of the whole. The
+    /// order of the sums differs from that of one accumulator for all, and so do the last bits.
+    ///
+    /// ```text
+    /// N C^l = Σ_parts N_part C^l_part
+    /// ```
+    ///
+    /// # Errors
+    /// If the settings differ, naming the first that does.
+    pub fn merge(&mut self, other: &Covariance) -> Result<()> {
+        if let Some((name, mine, theirs)) = self.settings.difference(&other.settings) {
+            let problem = format!("the other accumulator was made with {theirs}");
+            return Err(Error::setting(name, mine, problem, "accumulate both with the same settings"));
+        }
+        let open = std::mem::take(&mut self.open);
+        for part in [&open, &other.total, &other.open] {
+            add_sums(&mut self.total, part);
+        }
+        self.n_structures += other.n_structures;
+        Ok(())
+    }
+
     /// Primitive functions per species at this l.
     pub fn n_functions(&self, l: usize) -> usize {
         self.template.channels()[l].iter().filter(|c| c.species == self.template.species()[0]).count()
-    }
-
-    /// Adds structures, in parallel; `weights` holds one non-negative number for each centre (Eq. 21).
-    ///
-    /// # Errors
-    /// For the first structure that is refused, named by its index since the accumulator was made; nothing of this call is
-    /// then added.
-    pub fn add(&mut self, structures: &[Structure], weights: Option<&[f64]>) -> Result<()> {
-        let n_centers: usize = structures.iter().map(Structure::len).sum();
-        if let Some(weights) = weights {
-            if weights.len() != n_centers {
-                let problem = format!("one weight per centre is needed, and there are {n_centers} centres");
-                return Err(Error::setting("weights", weights.len(), problem, "give them in file order"));
-            }
-            if let Some(bad) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
-                return Err(Error::setting("weights", bad, "must be finite and not negative", "check the weights"));
-            }
-        }
-        let before = self.n_structures;
-        let mut pieces = Vec::new();
-        let (mut s, mut center) = (0, 0);
-        while s < structures.len() {
-            let end = structures.len().min(s + BLOCK - (before + s) % BLOCK);
-            let n: usize = structures[s..end].iter().map(Structure::len).sum();
-            let weights = weights.map(|w| &w[center..center + n]);
-            pieces.push(Piece { first: before + s, structures: &structures[s..end], weights });
-            (s, center) = (end, center + n);
-        }
-        // The first block goes on where the call before left it open.
-        let start = |k: usize| if k == 0 { self.open.clone() } else { Sums::new() };
-        let blocks: Vec<Result<Sums>> = if pieces.len() >= 2 * rayon::current_num_threads() {
-            let work = || Workspace::new(&self.template);
-            let block = |work: &mut Workspace, (k, piece): (usize, Piece)| {
-                let mut sums = start(k);
-                piece.structures().try_for_each(|one| self.add_one(one, &mut sums, work))?;
-                Ok(sums)
-            };
-            pieces.into_par_iter().enumerate().map_init(work, block).collect()
-        } else {
-            // Too few blocks for the threads: structures in parallel, added one by one all the same.
-            pieces.into_iter().enumerate().map(|(k, piece)| self.add_block(piece, start(k))).collect()
-        };
-        let blocks: Vec<Sums> = blocks.into_iter().collect::<Result<_>>()?;
-        let n_blocks = blocks.len();
-        for (k, sums) in blocks.into_iter().enumerate() {
-            self.open = sums;
-            let complete = k + 1 < n_blocks || (before + structures.len()).is_multiple_of(BLOCK);
-            if complete {
-                add_sums(&mut self.total, &std::mem::take(&mut self.open));
-            }
-        }
-        self.n_structures += structures.len();
-        Ok(())
-    }
-
-    /// A block whose structures are expanded in parallel; the same bits as adding them one after the other.
-    fn add_block(&self, piece: Piece, mut sums: Sums) -> Result<Sums> {
-        let structures: Vec<_> = piece.structures().collect();
-        let work = || Workspace::new(&self.template);
-        let alone = |work: &mut Workspace, one: &One| {
-            let mut sums = Sums::new();
-            self.add_one(*one, &mut sums, work).map(|()| sums)
-        };
-        let parts: Vec<Result<Sums>> = structures.par_iter().map_init(work, alone).collect();
-        for part in parts {
-            add_sums(&mut sums, &part?);
-        }
-        Ok(sums)
-    }
-
-    fn add_one(&self, one: One, sums: &mut Sums, work: &mut Workspace) -> Result<()> {
-        self.add_structure(one.structure, one.weights, sums, work).map_err(|e| e.at_frame(one.frame))
-    }
-
-    fn add_structure(
-        &self,
-        structure: &Structure,
-        weights: Option<&[f64]>,
-        sums: &mut Sums,
-        work: &mut Workspace,
-    ) -> Result<()> {
-        let mut neighbors = std::mem::take(&mut work.neighbors);
-        prepare_neighbors(structure, &mut neighbors, self.template.density().r_cut)?;
-        let species = species_of(std::slice::from_ref(structure));
-        let Some(expansion) = self.template.for_species(&species) else {
-            let atom = structure.species.iter().position(|z| !self.template.species().contains(z));
-            let missing = symbol(atom.map_or(0, |i| structure.species[i]));
-            return Err(Error::structure(
-                atom,
-                format!("sigma has no width for {missing} (only for {})", symbols(self.template.species())),
-                "add this species to sigma, or give one number for all",
-            ));
-        };
-        let n_atoms = structure.len();
-        let mut blocks: Vec<ndarray::Array3<f64>> = expansion
-            .channels()
-            .iter()
-            .enumerate()
-            .map(|(l, c)| ndarray::Array3::zeros((n_atoms, 2 * l + 1, c.len())))
-            .collect();
-        let mut views: Vec<_> = blocks.iter_mut().map(|b| b.view_mut()).collect();
-        expansion.forward_into(structure, &neighbors, &mut views, work)?;
-        work.neighbors = neighbors;
-        if let Some(weights) = weights {
-            for block in &mut blocks {
-                for (mut rows, weight) in block.outer_iter_mut().zip(weights) {
-                    rows *= weight.sqrt();
-                }
-            }
-        }
-        if !self.settings.center_specific {
-            let kind = sums.entry(0).or_default();
-            kind.n_centers += n_atoms;
-            for (l, block) in blocks.iter().enumerate() {
-                self.add_rows(l, block.as_slice().expect("contiguous"), &species, kind);
-            }
-            return Ok(());
-        }
-        for &z in &species {
-            let atoms: Vec<usize> = (0..n_atoms).filter(|&i| structure.species[i] == z).collect();
-            let kind = sums.entry(z).or_default();
-            kind.n_centers += atoms.len();
-            for (l, block) in blocks.iter().enumerate() {
-                let rows = block.select(ndarray::Axis(0), &atoms);
-                self.add_rows(l, rows.as_slice().expect("contiguous"), &species, kind);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds XᵀX of rows `[(i, m), (a, n)]` over the species of one structure.
-    fn add_rows(&self, l: usize, x: &[f64], species: &[u8], kind: &mut KindSums) {
-        let n = self.n_functions(l);
-        let width = n * species.len();
-        if width == 0 {
-            return;
-        }
-        let rows = x.len() / width;
-        let l_max = self.template.l_max();
-        let mut pair = |(a, b): (u8, u8), gram: &[f64], stride: usize, at: (usize, usize)| {
-            let blocks = kind.pairs.entry((a, b)).or_insert_with(|| {
-                (0..=l_max).map(|l| Array2::zeros((self.n_functions(l), self.n_functions(l)))).collect()
-            });
-            // Only the lower triangle is there: block (a, b), a ≤ b, is the transpose of rows b, columns a.
-            for ((i, j), value) in blocks[l].indexed_iter_mut() {
-                let (row, column) = (at.1 + j, at.0 + i);
-                *value += gram[row.max(column) * stride + row.min(column)];
-            }
-        };
-        if self.settings.mixing == Mixing::Combined {
-            let mut gram = vec![0.0; width * width];
-            add_gram(x, rows, width, width, &mut gram);
-            for (i, &a) in species.iter().enumerate() {
-                for (j, &b) in species.iter().enumerate().skip(i) {
-                    pair((a, b), &gram, width, (i * n, j * n));
-                }
-            }
-            return;
-        }
-        for (i, &a) in species.iter().enumerate() {
-            let mut gram = vec![0.0; n * n];
-            add_gram(&x[i * n..], rows, n, width, &mut gram);
-            pair((a, a), &gram, n, (0, 0));
-        }
     }
 
     /// The covariance of one kind of centre and one l, Eq. (11): `[(a, n), (a′, n′)]` over `species`, ascending, n fastest.
@@ -313,35 +240,8 @@ impl Covariance {
     }
 }
 
-/// Consecutive structures of one block.
-struct Piece<'a> {
-    /// Index of the first since the accumulator was made.
-    first: usize,
-    structures: &'a [Structure],
-    weights: Option<&'a [f64]>,
-}
-
-/// One structure, its index, and the weights of its centres.
-#[derive(Clone, Copy)]
-struct One<'a> {
-    frame: usize,
-    structure: &'a Structure,
-    weights: Option<&'a [f64]>,
-}
-
-impl<'a> Piece<'a> {
-    fn structures(&self) -> impl Iterator<Item = One<'a>> + use<'a> {
-        let (first, weights) = (self.first, self.weights);
-        let mut center = 0;
-        self.structures.iter().enumerate().map(move |(s, structure)| {
-            let mine = center..center + structure.len();
-            center = mine.end;
-            One { frame: first + s, structure, weights: weights.map(|w| &w[mine]) }
-        })
-    }
-}
-
-fn add_sums(total: &mut Sums, part: &Sums) {
+/// Adds what `part` holds to `total`.
+pub(super) fn add_sums(total: &mut Sums, part: &Sums) {
     for (z, part) in part {
         let kind = total.entry(*z).or_default();
         kind.n_centers += part.n_centers;

@@ -2,13 +2,16 @@
 //!
 //! Tensors (float64): `sum/l{l}` = N·C^l `[(a, n), (a′, n′)]` when combined, `sum/{Z}/l{l}` `[n, n′]` for each neighbour species
 //! kept apart; `n_centers`. Centre-specific: under `c{Z}/` for each species of centre.
-//! Metadata: `kind` = covariance, `format_version`, `settings` (JSON), `species`, `centers` and `n_structures`.
+//! Metadata: `kind` = covariance, `format_version`, `settings` (JSON), `species`, `centers`, `n_structures`, and of the data
+//! `files` (path, frames, sha256) and `shard`.
 
 use std::path::Path;
 
 use ndarray::{Array1, Array2, s};
 
+use super::basis::SourceFile;
 use super::covariance::{Covariance, CovarianceSettings, KindSums, Mixing, to_json};
+use super::shards::Shard;
 use crate::files::Archive;
 use crate::{Error, Result};
 
@@ -23,6 +26,17 @@ impl Covariance {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
+        self.archive().write(path)
+    }
+
+    /// The bytes of the accumulator file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.archive().encode(&mut bytes).expect("memory takes what is written to it");
+        bytes
+    }
+
+    fn archive(&self) -> Archive {
         let species = self.species();
         let centers: Vec<u8> = self.kinds().iter().map(|kind| kind.unwrap_or(0)).collect();
         let mut archive = Archive::default();
@@ -33,6 +47,8 @@ impl Covariance {
         note("species", to_json(&species));
         note("centers", to_json(&centers));
         note("n_structures", self.n_structures.to_string());
+        note("files", to_json(&self.files));
+        note("shard", to_json(&self.shard));
         for kind in self.kinds() {
             let prefix = prefix(kind.unwrap_or(0));
             let n_centers = Array1::from_vec(vec![self.n_centers(kind) as f64]);
@@ -50,7 +66,7 @@ impl Covariance {
                 }
             }
         }
-        archive.write(path)
+        archive
     }
 
     /// Reads an accumulator, to make a basis of it or to add more structures.
@@ -58,7 +74,25 @@ impl Covariance {
     /// # Errors
     /// If the file is missing, damaged, of another kind, or from a newer format.
     pub fn load(path: &Path) -> Result<Self> {
+        Self::from_archive(&Archive::read(path, KIND, FORMAT)?, path)
+    }
+
+    /// Reads the bytes of an accumulator file, as [`Covariance::to_bytes`] gives them.
+    ///
+    /// # Errors
+    /// As [`Covariance::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new("accumulator in memory");
+        Self::from_archive(&Archive::decode(bytes, path, KIND, FORMAT)?, path)
+    }
+
+    /// Settings, files and shard of an accumulator file.
+    pub(super) fn origin(path: &Path) -> Result<(CovarianceSettings, Vec<SourceFile>, Option<Shard>)> {
         let archive = Archive::read(path, KIND, FORMAT)?;
+        Ok((archive.json(path, "settings")?, archive.json(path, "files")?, archive.json(path, "shard")?))
+    }
+
+    fn from_archive(archive: &Archive, path: &Path) -> Result<Self> {
         let settings: CovarianceSettings = archive.json(path, "settings")?;
         let species: Vec<u8> = archive.json(path, "species")?;
         let centers: Vec<u8> = archive.json(path, "centers")?;
@@ -66,6 +100,7 @@ impl Covariance {
         let mut covariance =
             Covariance::new(&settings).map_err(|e| damaged(format!("settings that make no basis ({e})")))?;
         covariance.n_structures = archive.json(path, "n_structures")?;
+        covariance.set_files(archive.json(path, "files")?, archive.json(path, "shard")?);
         if centers.iter().any(|&z| (z > 0) != settings.center_specific) || !species.is_sorted_by(|a, b| a < b) {
             return Err(damaged(format!("species {species:?} and centres {centers:?} do not fit the settings")));
         }

@@ -1,0 +1,49 @@
+//! The memory that `fit` states before it begins, against what it takes.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+/// Bytes that a command stated, and the most that it held.
+#[allow(clippy::zombie_processes)] // wait4 waits for it
+fn stated_and_peak(args: &[&str]) -> (f64, f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rhobasis"))
+        .args(args)
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut message = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
+    let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });
+    // SAFETY: the process is our child and has not been waited for; both places are ours.
+    let pid = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) };
+    assert!(pid > 0 && status == 0, "{message}");
+    let words: Vec<&str> = message.split("memory: about ").nth(1).expect(&message).split(' ').collect();
+    let unit = match words[1] {
+        "kB" => 1e3,
+        "MB" => 1e6,
+        _ => 1e9,
+    };
+    (words[0].parse::<f64>().unwrap() * unit, 1024.0 * usage.ru_maxrss as f64)
+}
+
+#[test]
+fn memory_is_stated_within_a_fifth() {
+    let data = |name: &str| format!("{}/../examples/data/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (silicon, molecules) = (data("silicon.xyz.xz"), data("molecules.xyz.xz@:1200"));
+    let cases: [&[&str]; 4] = [
+        &[&silicon, "-o", "b.rho", "--q-max", "8"],
+        &[&molecules, "-o", "b.rho", "--l-max", "4"],
+        &[&molecules, "-o", "b.rho", "--l-max", "4", "--mixing", "combined"],
+        &[&molecules, "-o", "b.cov", "--l-max", "4", "--mixing", "combined", "--center-specific"],
+    ];
+    for case in cases {
+        let (stated, peak) = stated_and_peak(&[&["fit"], case, &["--threads", "2"]].concat());
+        let [stated, peak] = [stated, peak].map(|bytes| bytes / 1e6);
+        println!("{stated:.0} MB stated, {peak:.1} MB held: {}", case[1..].join(" "));
+        assert!((stated / peak - 1.0).abs() < 0.2, "{case:?}: {stated} MB stated, {peak} MB held");
+    }
+}

@@ -1,0 +1,139 @@
+"""Fits on many machines with Dask: ``pip install 'rhobasis[dask]'``.
+
+The frames are cut into parts by their index, each part is accumulated by one task, and the accumulators are added up
+in a tree. Parts and tree depend on nothing but the frames, so the result has the same bits for any number of workers,
+and whichever of them are lost on the way: Dask computes what was lost with a worker again. It differs from that of a
+local fit in the last bits only, as sums in another order do (1e-13 relative).
+
+Each worker process takes as many threads as Dask gave it (``nthreads``), unless ``RAYON_NUM_THREADS`` is set there.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from . import _native
+from ._errors import RhobasisError
+from .optimal import OptimalBasis, _sha256
+from .structure import Frames, as_native, file_names
+
+if TYPE_CHECKING:
+    from .structure import FramesLike
+
+# Accumulator, and the frames and atoms that should be in it.
+_Sum: TypeAlias = tuple[bytes, int, int]
+
+_CHUNK = 1024
+_FAN_IN = 8
+
+
+def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int = 1024) -> OptimalBasis:
+    """Fits `basis` on the workers of a `dask.distributed.Client`; without one, on those of the client in use.
+
+    Files must be there under the same name on all workers. Each of them is read from its beginning to the end of a
+    part, so a packed file is unpacked many times: unpack it, or cut it into several files. `part` is the number of
+    frames of a task. The number of frames and atoms is checked at the end.
+
+    >>> import rhobasis as rb
+    >>> from ase.build import molecule
+    >>> from dask.distributed import Client
+    >>> frames = [molecule(name) for name in ("H2O", "CH4", "NH3", "HCN")]
+    >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1, q_max=2)
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    ...     rb.distributed.fit(basis, frames, client, part=2).n_centers_
+    15
+    """
+    client = _client(client)
+    if not isinstance(part, int) or part < 1:
+        raise RhobasisError(f"part = {part!r}: a task takes at least one frame; the default is 1024")
+    empty = OptimalBasis(**basis.get_params(deep=False))
+    _native.Covariance(empty)  # refuses its parameters here rather than on a worker
+    pieces, files, n_frames = _pieces(frames, part)
+    run = uuid.uuid4().hex
+    name = f"rhobasis-part-{run}"
+    sums = [client.submit(_accumulate, empty, *piece, key=f"{name}-{k}") for k, piece in enumerate(pieces)]
+    while len(sums) > 1:
+        groups = [sums[k : k + _FAN_IN] for k in range(0, len(sums), _FAN_IN)]
+        name = f"{name}-sum"
+        sums = [client.submit(_merge, group, key=f"{name}-{k}") for k, group in enumerate(groups)]
+    accumulated, n_read, n_atoms = cast(_Sum, sums[0].result()) if sums else (None, 0, 0)
+    covariance = _native.Covariance(empty) if accumulated is None else _native.Covariance.from_bytes(accumulated)
+    if (n_frames, n_frames, n_atoms) != (n_read, *covariance.counts()):
+        found = covariance.counts()
+        raise RhobasisError(
+            f"{found[0]} frames with {found[1]} centres were accumulated, but there are {n_frames} with {n_atoms}; "
+            "the files changed meanwhile, or differ between the workers: give all workers the same files"
+        )
+    covariance.set_files(files, None)
+    basis._adopt(covariance)
+    basis._finish()
+    return basis
+
+
+def _client(client: Any) -> Any:
+    try:
+        from distributed import default_client
+    except ImportError as error:
+        raise ImportError("Dask is needed to fit on many machines; pip install 'rhobasis[dask]'") from error
+    if client is not None:
+        return client
+    try:
+        return default_client()
+    except ValueError as error:
+        raise RhobasisError("client: none is in use; make one with dask.distributed.Client(...)") from error
+
+
+def _pieces(frames: FramesLike, part: int) -> tuple[list[tuple[Any, int, int]], list[tuple[str, int, str]], int]:
+    """Frames or file, first frame and number of frames of each task; the files; all frames."""
+    names = file_names(frames)
+    if names is None:
+        native = as_native(frames)
+        starts = range(0, len(native), part)
+        pieces = [(Frames(native.slice(a, 1, min(part, len(native) - a))), 0, part) for a in starts]
+        return pieces, [], len(native)
+    pieces, files = [], []
+    for name in (os.path.abspath(name) for name in names):
+        n_frames = _native.Reader(name, None, None, None, None).pass_()
+        pieces += [(name, a, min(part, n_frames - a)) for a in range(0, n_frames, part)]
+        files.append((name, n_frames, _sha256(name)))
+    given = [(name, *file[1:]) for name, file in zip(names, files, strict=True)]
+    return pieces, given, sum(n for _, n, _ in files)
+
+
+def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -> _Sum:
+    """One part, on a worker."""
+    _take_threads()
+    covariance = _native.Covariance(basis)
+    n_read = n_atoms = 0
+    if isinstance(frames, Frames):
+        covariance.add(frames._native, None)
+        return covariance.to_bytes(), len(frames), sum(frames.n_atoms)
+    reader = _native.Reader(frames, None, None, None, None)
+    while n_read < n:
+        chunk, _ = reader.chunk(min(_CHUNK, n - n_read), first if n_read == 0 else 0)
+        if not len(chunk):
+            break
+        covariance.add(chunk, None)
+        n_read += len(chunk)
+        n_atoms += sum(chunk.n_atoms())
+    return covariance.to_bytes(), n_read, n_atoms
+
+
+def _merge(parts: list[_Sum]) -> _Sum:
+    """The sum of some parts, in their order, on a worker."""
+    _take_threads()
+    covariance = _native.Covariance.from_bytes(parts[0][0])
+    for part, _, _ in parts[1:]:
+        covariance.merge(_native.Covariance.from_bytes(part))
+    return covariance.to_bytes(), sum(n for _, n, _ in parts), sum(n for _, _, n in parts)
+
+
+def _take_threads() -> None:
+    """Before the first computation of a worker process: the threads that Dask gave it."""
+    if "RAYON_NUM_THREADS" in os.environ:
+        return
+    from distributed import get_worker
+
+    _native.set_threads(get_worker().state.nthreads)

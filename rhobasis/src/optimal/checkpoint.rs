@@ -1,0 +1,161 @@
+//! Checkpoints: an accumulator that is not finished, to go on from with the same bits.
+//!
+//! Unlike an accumulator file, a checkpoint keeps the total of the complete blocks apart from the block that is open: only so
+//! are later structures added in the order in which an uninterrupted run adds them.
+//!
+//! Tensors (float64), under `total/` and `open/`: `c{Z}/n_centers`, and for each pair a ≤ a′ of neighbour species seen
+//! `c{Z}/{a}-{a′}` = sums `[l][n, n′]`, one after the other; Z = 0 for all centres together.
+
+use std::fs;
+use std::path::Path;
+
+use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
+
+use super::basis::SourceFile;
+use super::covariance::{Covariance, KindSums, Sums, to_json};
+use super::shards::Shard;
+use crate::files::Archive;
+use crate::{Error, Result};
+
+const KIND: &str = "checkpoint";
+
+/// Version of the format that this library writes, and the newest it reads.
+const FORMAT: u32 = 1;
+
+/// What a run adds up: a checkpoint is continued by the same task only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Files and the SHA-256 of their content; the number of frames is not compared.
+    pub files: Vec<SourceFile>,
+    /// Part of their frames.
+    pub shard: Option<Shard>,
+}
+
+impl Task {
+    /// What differs from the task of a checkpoint, and what to do.
+    fn difference(&self, before: &Task) -> Option<(String, String)> {
+        let shard = |task: &Task| task.shard.map_or("all frames".into(), |s| format!("shard {s}"));
+        if self.shard != before.shard {
+            let problem = format!("it is a checkpoint of {}, not of {}", shard(before), shard(self));
+            return Some((problem, "give each shard a checkpoint of its own".into()));
+        }
+        let paths = |task: &Task| task.files.iter().map(|f| f.path.clone()).collect::<Vec<_>>().join(", ");
+        if paths(self) != paths(before) {
+            let problem = format!("it is a checkpoint of {}, not of {}", paths(before), paths(self));
+            return Some((problem, "name the same files in the same order".into()));
+        }
+        let changed = self.files.iter().zip(&before.files).find(|(now, then)| now.sha256 != then.sha256)?.0;
+        let problem = format!("the content of {} has changed since it was written", changed.path);
+        Some((problem, "restore that file".into()))
+    }
+}
+
+/// A pair of species, and its sums for each l.
+type PairSums = ((u8, u8), Vec<Array2<f64>>);
+
+/// Removes a checkpoint, and what a run that was killed while writing has left of it.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn remove_checkpoint(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let file = found.file_name().unwrap_or_default().to_string_lossy();
+        let half_written = file.starts_with(&format!(".{name}.")) && file.ends_with(".part");
+        if half_written || file == name {
+            fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
+        }
+    }
+    Ok(())
+}
+
+impl Covariance {
+    /// Writes what is needed to go on after frame `next` of the files of `task` with the same bits.
+    ///
+    /// # Errors
+    /// If the file cannot be written; an older checkpoint is then still there.
+    pub fn save_checkpoint(&self, path: &Path, task: &Task, next: usize) -> Result<()> {
+        let mut archive = Archive::default();
+        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
+        note("kind", KIND.into());
+        note("format_version", FORMAT.to_string());
+        note("settings", to_json(&self.settings));
+        note("task", to_json(task));
+        note("next", next.to_string());
+        note("n_structures", self.n_structures.to_string());
+        for (name, sums) in [("total", &self.total), ("open", &self.open)] {
+            for (z, kind) in sums {
+                let number = Array1::from_vec(vec![kind.n_centers as f64]);
+                archive.insert(format!("{name}/c{z}/n_centers"), number.view().into_dyn());
+                for ((a, b), blocks) in &kind.pairs {
+                    let flat: Array1<f64> = blocks.iter().flatten().copied().collect();
+                    archive.insert(format!("{name}/c{z}/{a}-{b}"), flat.view().into_dyn());
+                }
+            }
+        }
+        archive.write(path)
+    }
+
+    /// Continues from a checkpoint: this accumulator then holds what that one did. Returns the frame that comes next, or
+    /// `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If settings or task differ from those of the checkpoint, naming what does; if the file is damaged or of another kind.
+    pub fn resume(&mut self, path: &Path, task: &Task) -> Result<Option<usize>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let archive = Archive::read(path, KIND, FORMAT)?;
+        let start_anew = |problem: String, remedy: &str| {
+            Error::file(path, problem, format!("{remedy}, or remove the checkpoint to start anew"))
+        };
+        if let Some((name, now, then)) = self.settings.difference(&archive.json(path, "settings")?) {
+            let problem = format!("it was made with {name} = {then}, and this run has {name} = {now}");
+            return Err(start_anew(problem, "give the same settings"));
+        }
+        if let Some((problem, remedy)) = task.difference(&archive.json(path, "task")?) {
+            return Err(start_anew(problem, &remedy));
+        }
+        let (mut total, mut open) = (Sums::new(), Sums::new());
+        for (name, values) in &archive.tensors {
+            let damaged = || start_anew(format!("array '{name}' does not belong in it"), "restore the file");
+            let parts: Vec<&str> = name.split('/').collect();
+            let &[sums, center, what] = &parts[..] else { return Err(damaged()) };
+            let z: u8 = center.strip_prefix('c').and_then(|z| z.parse().ok()).ok_or_else(damaged)?;
+            let values: Vec<f64> = values.iter().copied().collect();
+            let pair = match what {
+                "n_centers" => None,
+                pair => Some(self.pair(pair, &values).ok_or_else(damaged)?),
+            };
+            let sums: &mut Sums = match sums {
+                "total" => &mut total,
+                "open" => &mut open,
+                _ => return Err(damaged()),
+            };
+            let kind: &mut KindSums = sums.entry(z).or_default();
+            match pair {
+                Some((pair, blocks)) => drop(kind.pairs.insert(pair, blocks)),
+                None => kind.n_centers = *values.first().ok_or_else(damaged)? as usize,
+            }
+        }
+        (self.total, self.open) = (total, open);
+        self.n_structures = archive.json(path, "n_structures")?;
+        Ok(Some(archive.json(path, "next")?))
+    }
+
+    /// The pair `a-b` and its sums of each l; `None` if there are more or fewer numbers than that.
+    fn pair(&self, name: &str, mut values: &[f64]) -> Option<PairSums> {
+        let (a, b) = name.split_once('-')?;
+        let mut blocks = Vec::new();
+        for l in 0..=self.template.l_max() {
+            let n = self.n_functions(l);
+            let (block, rest) = values.split_at_checked(n * n)?;
+            blocks.push(Array2::from_shape_vec((n, n), block.to_vec()).ok()?);
+            values = rest;
+        }
+        values.is_empty().then_some(((a.parse().ok()?, b.parse().ok()?), blocks))
+    }
+}

@@ -1,0 +1,204 @@
+//! Parts of a data set that were accumulated apart, and their union.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::basis::SourceFile;
+use super::covariance::Covariance;
+use crate::{Error, Result};
+
+/// Part i of n of a data set, i = 1 … n: its frames k with k mod n = i − 1, counted over all files and after slices.
+///
+/// ```
+/// use rhobasis::optimal::Shard;
+/// let second: Shard = "2/3".parse()?;
+/// assert_eq!([0, 2, 5].map(|frame| second.next(frame)), [1, 4, 7]); // its frames are 1, 4, 7, …
+/// assert_eq!(second.count(0..7), 2);
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    index: usize,
+    of: usize,
+}
+
+impl Shard {
+    /// Part `index` of `of`, counted from 1.
+    ///
+    /// # Errors
+    /// Unless 1 ≤ index ≤ of.
+    pub fn new(index: usize, of: usize) -> Result<Self> {
+        if index == 0 || index > of {
+            let problem = "a shard i/n has 1 ≤ i ≤ n";
+            return Err(Error::setting(
+                "shard",
+                format!("{index}/{of}"),
+                problem,
+                "count the shards from 1, as in 1/4",
+            ));
+        }
+        Ok(Shard { index, of })
+    }
+
+    /// How many of these frames are its own.
+    pub fn count(self, frames: Range<usize>) -> usize {
+        let below = |frame: usize| (frame + self.of - self.index) / self.of;
+        below(frames.end) - below(frames.start)
+    }
+
+    /// Its first frame at or after `frame`.
+    pub fn next(self, frame: usize) -> usize {
+        frame + (self.index - 1 + self.of - frame % self.of) % self.of
+    }
+}
+
+impl Default for Shard {
+    /// All frames.
+    fn default() -> Self {
+        Shard { index: 1, of: 1 }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.of)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let (index, of) = numbers.ok_or_else(|| {
+            Error::setting("shard", text, "is no shard", "write i/n with two whole numbers, as in 2/8")
+        })?;
+        Shard::new(index, of)
+    }
+}
+
+impl SourceFile {
+    /// Whether this is the same slice of the same bytes; the folder may differ from machine to machine.
+    pub fn same_data(&self, other: &SourceFile) -> bool {
+        let name = |file: &SourceFile| Path::new(&file.path).file_name().map(std::ffi::OsStr::to_owned);
+        self.sha256 == other.sha256 && name(self) == name(other)
+    }
+}
+
+impl Covariance {
+    /// The union of accumulator files: all shards of one data set, in any order, or accumulators of different data, added in
+    /// the order given. One accumulator is in memory besides the sum.
+    ///
+    /// # Errors
+    /// If a file cannot be read, settings differ, shards are missing, repeated, or of different data, or the same data was
+    /// accumulated in two of them.
+    pub fn merge_files(paths: &[PathBuf]) -> Result<Self> {
+        let Some(first) = paths.first() else {
+            return Err(Error::setting("parts", 0, "there is nothing to merge", "name the accumulator files (*.cov)"));
+        };
+        let parts: Vec<Part> = paths.iter().map(|path| Part::of(path)).collect::<Result<_>>()?;
+        for part in &parts[1..] {
+            if let Some((name, here, there)) = parts[0].settings.difference(&part.settings) {
+                let problem = format!("made with {name} = {there}, but {} with {name} = {here}", first.display());
+                return Err(Error::file(part.path, problem, "accumulate all parts with the same settings"));
+            }
+        }
+        let order = if parts.iter().any(|part| part.shard.is_some()) { shards(&parts)? } else { different(&parts)? };
+        let mut sum = Covariance::load(order[0].path)?;
+        for part in &order[1..] {
+            sum.merge(&Covariance::load(part.path)?)?;
+        }
+        let sharded = order[0].shard.is_some();
+        sum.set_files(if sharded { frames_of_all(&order) } else { files_of_all(&order) }, None);
+        Ok(sum)
+    }
+}
+
+/// What is known of an accumulator file before its sums are added.
+struct Part<'a> {
+    path: &'a Path,
+    settings: super::CovarianceSettings,
+    files: Vec<SourceFile>,
+    shard: Option<Shard>,
+}
+
+impl<'a> Part<'a> {
+    fn of(path: &'a Path) -> Result<Self> {
+        let (settings, files, shard) = Covariance::origin(path)?;
+        Ok(Part { path, settings, files, shard })
+    }
+}
+
+/// Shards by index, if they are all those of one data set.
+fn shards<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
+    let Some(first) = parts.iter().find(|part| part.shard.is_some()) else { return Ok(Vec::new()) };
+    let of = first.shard.unwrap_or_default().of;
+    let mut order: Vec<Option<&Part>> = vec![None; of];
+    for part in parts {
+        let apart = "merge the shards of one data set into a .cov first, then that with the others";
+        let Some(shard) = part.shard else {
+            let problem =
+                format!("is no shard, but {} is shard {}", first.path.display(), first.shard.unwrap_or_default());
+            return Err(Error::file(part.path, problem, apart));
+        };
+        if shard.of != of {
+            let problem = format!("is shard {shard}, but {} is one of {of}", first.path.display());
+            return Err(Error::file(part.path, problem, apart));
+        }
+        let same = part.files.len() == first.files.len()
+            && part.files.iter().zip(&first.files).all(|(mine, theirs)| mine.same_data(theirs));
+        if !same {
+            let problem = format!("is a shard of {}, but {} of {}", names(part), first.path.display(), names(first));
+            return Err(Error::file(part.path, problem, apart));
+        }
+        if let Some(earlier) = order[shard.index - 1].replace(part) {
+            let problem = format!("is shard {shard}, and so is {}", earlier.path.display());
+            return Err(Error::file(part.path, problem, "leave one of them out: its frames would count twice"));
+        }
+    }
+    let missing: Vec<String> = (0..of).filter(|&k| order[k].is_none()).map(|k| format!("{}/{of}", k + 1)).collect();
+    if !missing.is_empty() {
+        let noun = if missing.len() == 1 { "shard" } else { "shards" };
+        let problem = format!("{} of {of} shards of {} are there", of - missing.len(), names(first));
+        let remedy = format!("make {noun} {} with fit --shard, and name it too", missing.join(", "));
+        return Err(Error::setting("missing", missing.join(" "), problem, remedy));
+    }
+    Ok(order.into_iter().flatten().collect())
+}
+
+/// Accumulators as given, if no data is in two of them.
+fn different<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
+    for (k, part) in parts.iter().enumerate() {
+        for earlier in &parts[..k] {
+            let twice = part.files.iter().find(|mine| earlier.files.iter().any(|theirs| mine.same_data(theirs)));
+            if let Some(file) = twice {
+                let problem = format!("holds {}, and so does {}", file.path, earlier.path.display());
+                return Err(Error::file(part.path, problem, "leave one of them out: its frames would count twice"));
+            }
+        }
+    }
+    Ok(parts.iter().collect())
+}
+
+/// Files of all shards, with the frames that these took of each.
+fn frames_of_all(shards: &[&Part]) -> Vec<SourceFile> {
+    let mut files = shards[0].files.clone();
+    for shard in &shards[1..] {
+        files.iter_mut().zip(&shard.files).for_each(|(sum, file)| sum.frames += file.frames);
+    }
+    files
+}
+
+fn files_of_all(parts: &[&Part]) -> Vec<SourceFile> {
+    parts.iter().flat_map(|part| part.files.clone()).collect()
+}
+
+fn names(part: &Part) -> String {
+    let names: Vec<String> =
+        part.files.iter().map(|f| format!("{} (sha256 {}…)", f.path, f.sha256.get(..8).unwrap_or(""))).collect();
+    names.join(", ")
+}
