@@ -233,12 +233,12 @@ pub(crate) fn motions(
         return Err(refuse(Error::setting("velocities", found, problem, "give x, y, z for each atom, in Å per unit")));
     }
     let strains: Option<Array3<f64>> = strains.map(|s| reals("strain", "an array [frame, 3, 3]", s)).transpose()?;
-    if let Some(strains) = &strains {
-        if strains.dim() != (structures.len(), 3, 3) {
-            let found = format!("{:?}", strains.shape());
-            let problem = format!("there are {} frames", structures.len());
-            return Err(refuse(Error::setting("strain", found, problem, "give a 3 × 3 matrix for each frame")));
-        }
+    if let Some(strains) = &strains
+        && strains.dim() != (structures.len(), 3, 3)
+    {
+        let found = format!("{:?}", strains.shape());
+        let problem = format!("there are {} frames", structures.len());
+        return Err(refuse(Error::setting("strain", found, problem, "give a 3 × 3 matrix for each frame")));
     }
     let mut first = 0;
     let motion = |(s, structure): (usize, &Structure)| {

@@ -126,8 +126,8 @@ fn the_tangent_is_the_difference_quotient_along_the_motion() {
         for structure in [crystal(), molecule()] {
             let strain = random(5, 3).try_into().unwrap();
             let motion = Motion { velocities: random(3, structure.len()), strain };
-            let tangent = expansion.tangent(&[structure.clone()], &[motion.clone()]).unwrap();
-            let expected = quotient(&expansion, |t| moved(&structure, &motion, t));
+            let tangent = expansion.tangent(std::slice::from_ref(&structure), std::slice::from_ref(&motion)).unwrap();
+            let expected = quotient(expansion, |t| moved(&structure, &motion, t));
             assert_close(&tangent.blocks, &expected, 2e-8, name);
         }
     }
@@ -137,14 +137,14 @@ fn the_tangent_is_the_difference_quotient_along_the_motion() {
 fn the_jacobian_by_positions_is_the_difference_quotient_for_every_atom() {
     for (name, expansion) in EXPANSIONS.iter() {
         for structure in [crystal(), molecule()] {
-            let jacobian = expansion.jacobian(&[structure.clone()], Variable::Positions).unwrap();
+            let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Positions).unwrap();
             for atom in 0..structure.len() {
                 for axis in 0..3 {
                     let found =
                         contract(&jacobian, structure.len(), |r, d| f64::from(r.atom == Some(atom) && d == axis));
                     let mut motion = Motion { velocities: vec![[0.0; 3]; structure.len()], strain: [[0.0; 3]; 3] };
                     motion.velocities[atom][axis] = 1.0;
-                    let expected = quotient(&expansion, |t| moved(&structure, &motion, t));
+                    let expected = quotient(expansion, |t| moved(&structure, &motion, t));
                     assert_close(&found, &expected, 2e-8, &format!("{name}, atom {atom}, axis {axis}"));
                     let alone = structure.pbc == [false; 3] && atom == 4;
                     assert!(alone || largest(&found) > 1e-3, "{name}: atom {atom} moves nothing");
@@ -158,13 +158,13 @@ fn the_jacobian_by_positions_is_the_difference_quotient_for_every_atom() {
 fn strain_derivatives_are_difference_quotients_component_by_component() {
     for (name, expansion) in EXPANSIONS.iter() {
         let structure = crystal();
-        let jacobian = expansion.jacobian(&[structure.clone()], Variable::Strain).unwrap();
+        let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Strain).unwrap();
         for p in 0..3 {
             for q in 0..3 {
                 let found = contract(&jacobian, structure.len(), |_, component| f64::from(component == 3 * p + q));
                 let mut motion = Motion { velocities: vec![[0.0; 3]; structure.len()], strain: [[0.0; 3]; 3] };
                 motion.strain[p][q] = 1.0;
-                let expected = quotient(&expansion, |t| moved(&structure, &motion, t));
+                let expected = quotient(expansion, |t| moved(&structure, &motion, t));
                 assert_close(&found, &expected, 2e-8, &format!("{name}, strain {p}{q}"));
             }
         }
@@ -175,11 +175,11 @@ fn strain_derivatives_are_difference_quotients_component_by_component() {
 fn cell_derivatives_are_difference_quotients_with_the_atoms_left_where_they_are() {
     for (name, expansion) in EXPANSIONS.iter() {
         let structure = crystal();
-        let jacobian = expansion.jacobian(&[structure.clone()], Variable::Cell).unwrap();
+        let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Cell).unwrap();
         for p in 0..3 {
             for q in 0..3 {
                 let found = contract(&jacobian, structure.len(), |_, component| f64::from(component == 3 * p + q));
-                let expected = quotient(&expansion, |t| {
+                let expected = quotient(expansion, |t| {
                     let mut cell = structure.cell;
                     cell[p][q] += t;
                     Structure { cell, ..structure.clone() }
@@ -203,7 +203,7 @@ fn tangent_and_adjoint_are_the_jacobian_times_a_vector_from_either_side() {
             let along = contract(&positions, n, |r, d| motion.velocities[r.atom.unwrap()][d]);
             let strained = contract(&by_strain, n, |_, component| strain[component / 3][component % 3]);
             let expected: Vec<Array3<f64>> = along.iter().zip(&strained).map(|(a, b)| a + b).collect();
-            let tangent = expansion.tangent(one, &[motion.clone()]).unwrap();
+            let tangent = expansion.tangent(one, std::slice::from_ref(&motion)).unwrap();
             assert_close(&tangent.blocks, &expected, 1e-13, name);
 
             let gradient = expansion.forward(one).unwrap();
@@ -247,11 +247,11 @@ fn parts_of_any_size_into_used_memory_make_the_same_jacobian_to_the_bit() {
             for most_bytes in [0, 100_000, 400_000] {
                 let mut cursor = JacobianCursor::new(variable, most_bytes);
                 let (mut rows, mut blocks) = (Vec::new(), vec![Vec::new(); expansion.channels().len()]);
-                while let Some(part) = cursor.next_part(&expansion, &frames).unwrap() {
+                while let Some(part) = cursor.next_part(expansion, &frames).unwrap() {
                     let mut memory: Vec<Vec<f64>> =
-                        (0..blocks.len()).map(|l| vec![f64::NAN; part.len_of(&expansion, l)]).collect();
+                        (0..blocks.len()).map(|l| vec![f64::NAN; part.len_of(expansion, l)]).collect();
                     let mut slices: Vec<&mut [f64]> = memory.iter_mut().map(|m| &mut m[..]).collect();
-                    part.fill(&expansion, &frames, &mut slices).unwrap();
+                    part.fill(expansion, &frames, &mut slices).unwrap();
                     blocks.iter_mut().zip(memory).for_each(|(all, part)| all.extend(part));
                     let bytes: usize = blocks.iter().map(|b: &Vec<f64>| 8 * b.len()).sum();
                     assert!(bytes > 0 || expansion.channels().iter().all(Vec::is_empty));

@@ -321,7 +321,7 @@ fn by_threads() {
             for _ in 0..7 {
                 for (pool, best) in pools.iter().zip(&mut best) {
                     let start = Instant::now();
-                    pool.install(|| job());
+                    pool.install(&mut job);
                     *best = best.min(start.elapsed().as_secs_f64() * 1e6 / centers(frames) as f64);
                 }
             }

@@ -29,8 +29,8 @@ fn expand(
             let k = ((r / h) as usize).min(table.n_knots() - 2);
             let t = r / h - k as f64;
             let (h01, h10, h11) = (t * t * (3.0 - 2.0 * t), t * (1.0 - t).powi(2), t * t * (t - 1.0));
-            for l in 0..=l_max {
-                let at = |knot: usize, which: usize, n: usize| tables[l][[knot, which, n]];
+            for (l, table) in tables.iter().enumerate() {
+                let at = |knot: usize, which: usize, n: usize| table[[knot, which, n]];
                 for n in 0..n_max {
                     let value = (1.0 - h01) * at(k, 0, n) + h01 * at(k + 1, 0, n);
                     let value = f * (value + h * (h10 * at(k, 1, n) + h11 * at(k + 1, 1, n)));
