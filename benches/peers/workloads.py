@@ -1,6 +1,6 @@
 """The same jobs for every code: from a list of `ase.Atoms` to an array of density coefficients.
 
-Structures: `si.xyz` (10 cells of 54 atoms), `sm.xyz` (50 molecules), `mc.xyz` (4 molecular crystals) in the folder
+Structures: `si.xyz` (10 silicon cells), `sm.xyz` (50 molecules), `mc.xyz` (4 cells of molecules) in the folder
 `BENCH_DATA`. Run each code with one thread (see README.md); compare ratios, not numbers.
 """
 
@@ -55,8 +55,8 @@ WORKLOADS = {
 
 
 def measure(code: str, build: Callable) -> None:
-    """Prints, for each workload, the least CPU time per centre by `build(workload, frames)()`, with how much it was in most
-    calls, and the peak memory, as a line of JSON. Peaks are those of one workload where only one is asked for.
+    """Prints a line of JSON for each workload: least and median CPU time per centre by `build(workload, frames)()`, and peak
+    memory, which is that of the workload where only one is asked for.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
