@@ -55,8 +55,8 @@ WORKLOADS = {
 
 
 def measure(code: str, build: Callable) -> None:
-    """Prints a line of JSON for each workload: least and median CPU time per centre by `build(workload, frames)()`, and peak
-    memory, which is that of the workload where only one is asked for.
+    """Prints a line of JSON for each workload: least and median CPU time per centre by `build(workload, frames)()`, and
+    peak memory, which is that of the workload where only one is asked for.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
