@@ -219,6 +219,80 @@ fn tangent_and_adjoint_are_the_jacobian_times_a_vector_from_either_side() {
 }
 
 #[test]
+fn derivatives_are_right_without_angles_with_twenty_and_where_an_l_has_no_channels() {
+    let with = |l_max: usize, sigma: f64, primitive: Primitive| {
+        let mut settings = settings(primitive);
+        (settings.l_max, settings.density.sigma, settings.spline_accuracy) = (l_max, Sigma::Same(sigma), Some(1e-10));
+        settings
+    };
+    let mut expansions = Vec::new();
+    for settings in [
+        with(0, 0.4, Primitive::Gto { n_max: 1 }),
+        with(0, 0.4, Primitive::Gto { n_max: 17 }),
+        with(20, 0.4, Primitive::Gto { n_max: 3 }),
+        with(20, 0.4, Primitive::Dvr { n_max: 10, quadrature: false }),
+        with(20, 0.4, Primitive::LaplacianEigenstates { n_max: 9 }),
+        with(12, 0.0, Primitive::LaplacianEigenstates { n_max: 6 }),
+    ] {
+        let name = format!("{:?}, l_max = {}, sigma {:?}", settings.primitive, settings.l_max, settings.density.sigma);
+        expansions.push((name, SphericalExpansion::new(&settings, &[1, 6, 14]).unwrap()));
+    }
+    for mixing in [Mixing::PerSpecies, Mixing::Combined] {
+        let expansion = with(7, 0.4, Primitive::Gto { n_max: 6 });
+        let settings = CovarianceSettings { expansion, mixing, center_specific: true };
+        let mut covariance = Covariance::new(&settings).unwrap();
+        covariance.add(&[crystal(), molecule()], None).unwrap();
+        let basis = OptimalBasis::from_covariance(&covariance, Truncation::Retain(0.3)).unwrap();
+        assert!(basis.expansion().channels().iter().any(Vec::is_empty));
+        expansions.push((format!("{mixing:?}, few channels"), basis.expansion().clone()));
+    }
+    for (name, expansion) in expansions {
+        for structure in [crystal(), molecule()] {
+            let n = structure.len();
+            let strain: [Vec3; 3] = random(19, 3).try_into().unwrap();
+            let motion = Motion { velocities: random(17, n), strain };
+            let one = std::slice::from_ref(&structure);
+            let tangent = expansion.tangent(one, &[motion.clone()]).unwrap();
+            let expected = quotient(&expansion, |t| moved(&structure, &motion, t));
+            assert_close(&tangent.blocks, &expected, 2e-8, &name);
+            let positions = expansion.jacobian(one, Variable::Positions).unwrap();
+            let by_strain = expansion.jacobian(one, Variable::Strain).unwrap();
+            let along = contract(&positions, n, |r, d| motion.velocities[r.atom.unwrap()][d]);
+            let strained = contract(&by_strain, n, |_, component| strain[component / 3][component % 3]);
+            let sum: Vec<Array3<f64>> = along.iter().zip(&strained).map(|(a, b)| a + b).collect();
+            assert_close(&sum, &tangent.blocks, 1e-12, &name);
+            let c = expansion.forward(one).unwrap();
+            let adjoint = &expansion.backward(one, &c.views()).unwrap()[0];
+            let left: f64 = c.blocks.iter().zip(&tangent.blocks).map(|(g, t)| (g * t).sum()).sum();
+            let forces = adjoint.forces.as_flattened().iter().zip(motion.velocities.as_flattened());
+            let right: f64 =
+                -forces.chain(adjoint.virial.iter().zip(strain.as_flattened())).map(|(a, b)| a * b).sum::<f64>();
+            assert!((left - right).abs() < 1e-11 * left.abs(), "{name}: {left} and {right}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_species_is_refused_by_every_derivative_with_frame_and_atom() {
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6]).unwrap();
+    let frames = [Structure::molecule(vec![6], vec![[0.0; 3]]), Structure::default(), molecule()];
+    let motions: Vec<Motion> =
+        frames.iter().map(|s| Motion { velocities: vec![[0.0; 3]; s.len()], strain: [[0.0; 3]; 3] }).collect();
+    let mut errors = vec![expansion.tangent(&frames, &motions).unwrap_err()];
+    for variable in [Variable::Positions, Variable::Strain, Variable::Cell] {
+        errors.push(expansion.jacobian(&frames, variable).unwrap_err());
+    }
+    for error in errors {
+        let words = error.to_string();
+        assert!(words.contains("frame 2") && words.contains("atom 4") && words.contains("Si is not among"), "{words}");
+    }
+    let error = expansion.tangent(&frames, &motions[..2]).unwrap_err().to_string();
+    assert!(error.contains("one motion per structure is needed, and there are 3"), "{error}");
+    let error = expansion.tangent(&frames[2..], &motions[..1]).unwrap_err().to_string();
+    assert!(error.contains("1 velocities for 5 atoms"), "{error}");
+}
+
+#[test]
 fn rows_are_the_centre_and_the_atoms_within_the_cutoff_in_order() {
     let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6, 14]).unwrap();
     let rows = expansion.jacobian(&[Structure::default(), molecule()], Variable::Positions).unwrap().rows;
