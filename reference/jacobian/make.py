@@ -4,10 +4,11 @@
 
 Packages: featomic 0.6.7, numpy 2.4.6; also ASE and safetensors, which only carry the numbers.
 
-Three structures with GTO 4/3. `<case>/positions` has axes [row, xyz, species, n, lm], lm = l² + l + m, species ascending, and
-`<case>/rows` says which (centre, atom) its rows are: all that occur among the samples of featomic's blocks, which are one for
-each (l, centre species, neighbour species); where a block lacks a row, the values are 0. `<case>/strain` and `<case>/cell` have
-axes [centre, p, q, species, n, lm]. featomic normalises its Gaussian to ∫g² = 1, we to ∫g = 1:
+Three structures with GTO 4/3. `<case>/positions` has axes [row, xyz, species, n, lm], lm = l² + l + m, species
+ascending, and `<case>/rows` says which (centre, atom) its rows are: all that occur among the samples of featomic's
+blocks, one for each (l, centre species, neighbour species); where a block lacks a row, the values are 0.
+`<case>/strain` and `<case>/cell` have axes [centre, p, q, species, n, lm].
+featomic normalises its Gaussian to ∫g² = 1, we to ∫g = 1:
 
     ours = featomic · (πσ²)^{3/4} / (2πσ²)^{3/2}
 """
@@ -27,11 +28,11 @@ N_MAX, L_MAX = 4, 3
 
 def structures():
     molecule = Atoms(
-        [8, 6, 1, 1, 14],  # a bond along z, an atom that only some others see, and one beyond the cutoff of all
+        [8, 6, 1, 1, 14],  # a bond along z, an atom that only some see, and one that none does
         [[0, 0, 0], [0, 0, 1.2], [0.93, 0.1, 1.8], [-0.9, 3.6, 1.9], [0.3, -0.4, -6.1]],
     )
     skewed = Atoms(
-        [14, 8, 1],  # lattice vectors shorter than the cutoff, two atoms outside the cell: images of all, of centres too
+        [14, 8, 1],  # lattice vectors shorter than the cutoff, two atoms outside the cell
         [[0.2, -0.3, 0.1], [1.4, 3.2, 0.8], [5.9, 1.0, -1.1]],
         cell=[[3.1, 0, 0], [1.9, 2.9, 0], [-1.3, 1.1, 3.4]],
         pbc=True,
