@@ -418,6 +418,26 @@ except MemoryError as error:
     assert words.endswith("give fewer frames at a time, or take a Jacobian in parts")
 
 
+def test_the_pieces_of_code_on_the_page_run(molecules, crystals, capsys):
+    page = (ROOT / "docs" / "how-to" / "derivatives.md").read_text()
+    code = [piece.split("```")[0] for piece in page.split("```python\n")[1:]]
+    frames = [*molecules, crystals[1]]
+    frames[-1].positions += 0.1
+    contracted("combined").fit(frames).save("basis.rho")
+    rb.write("data.xyz", frames)
+    names: dict = {}
+    for piece in code:
+        exec(piece, names)
+    shapes, slopes, row, difference, *strains = capsys.readouterr().out.splitlines()
+    assert shapes == "(3, 3) (9, 3, 3)"
+    assert float(slopes.split()[0]) == pytest.approx(float(slopes.split()[1]), rel=1e-12)
+    assert row == "0 0 1 (3, 3, 3)"
+    scale = max(np.abs(f).max() for f in names["forces"])
+    assert float(difference) < 1e-12 * scale
+    assert len(strains) == 4
+    assert all(float(line.split()[1]) < 1e-12 * scale for line in strains)
+
+
 # featomic, where it is installed.
 
 

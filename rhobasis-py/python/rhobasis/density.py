@@ -203,7 +203,7 @@ class Evaluator(Parameters):
     def tangent(
         self, frames: FramesLike, velocities: ArrayLike | Sequence[ArrayLike], strain: ArrayLike | None = None
     ) -> Equivariants:
-        """dc/dt along one motion: the Jacobian times a vector, at about twice the cost of `transform`.
+        """dc/dt along one motion: the Jacobian times a vector, at two to three times the cost of `transform`.
 
         `velocities` is dr/dt: [atom, 3] over the atoms of all frames, or such an array for each frame, as `backward`
         gives forces. `strain` is dε/dt, [frame, 3, 3], for r → r(1 + ε), cell → cell(1 + ε), positions and lattice
