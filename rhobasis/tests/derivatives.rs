@@ -1,5 +1,6 @@
 //! Tangent, Jacobian, strain and cell derivatives against difference quotients, against each other and against the adjoint.
 
+use std::slice::from_ref;
 use std::sync::LazyLock;
 
 use ndarray::{Array3, ArrayView3};
@@ -126,7 +127,7 @@ fn the_tangent_is_the_difference_quotient_along_the_motion() {
         for structure in [crystal(), molecule()] {
             let strain = random(5, 3).try_into().unwrap();
             let motion = Motion { velocities: random(3, structure.len()), strain };
-            let tangent = expansion.tangent(std::slice::from_ref(&structure), std::slice::from_ref(&motion)).unwrap();
+            let tangent = expansion.tangent(from_ref(&structure), from_ref(&motion)).unwrap();
             let expected = quotient(expansion, |t| moved(&structure, &motion, t));
             assert_close(&tangent.blocks, &expected, 2e-8, name);
         }
@@ -137,7 +138,7 @@ fn the_tangent_is_the_difference_quotient_along_the_motion() {
 fn the_jacobian_by_positions_is_the_difference_quotient_for_every_atom() {
     for (name, expansion) in EXPANSIONS.iter() {
         for structure in [crystal(), molecule()] {
-            let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Positions).unwrap();
+            let jacobian = expansion.jacobian(from_ref(&structure), Variable::Positions).unwrap();
             for atom in 0..structure.len() {
                 for axis in 0..3 {
                     let found =
@@ -158,7 +159,7 @@ fn the_jacobian_by_positions_is_the_difference_quotient_for_every_atom() {
 fn strain_derivatives_are_difference_quotients_component_by_component() {
     for (name, expansion) in EXPANSIONS.iter() {
         let structure = crystal();
-        let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Strain).unwrap();
+        let jacobian = expansion.jacobian(from_ref(&structure), Variable::Strain).unwrap();
         for p in 0..3 {
             for q in 0..3 {
                 let found = contract(&jacobian, structure.len(), |_, component| f64::from(component == 3 * p + q));
@@ -175,7 +176,7 @@ fn strain_derivatives_are_difference_quotients_component_by_component() {
 fn cell_derivatives_are_difference_quotients_with_the_atoms_left_where_they_are() {
     for (name, expansion) in EXPANSIONS.iter() {
         let structure = crystal();
-        let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Cell).unwrap();
+        let jacobian = expansion.jacobian(from_ref(&structure), Variable::Cell).unwrap();
         for p in 0..3 {
             for q in 0..3 {
                 let found = contract(&jacobian, structure.len(), |_, component| f64::from(component == 3 * p + q));
@@ -197,13 +198,13 @@ fn tangent_and_adjoint_are_the_jacobian_times_a_vector_from_either_side() {
             let n = structure.len();
             let strain: [Vec3; 3] = random(11, 3).try_into().unwrap();
             let motion = Motion { velocities: random(7, n), strain };
-            let one = std::slice::from_ref(&structure);
+            let one = from_ref(&structure);
             let positions = expansion.jacobian(one, Variable::Positions).unwrap();
             let by_strain = expansion.jacobian(one, Variable::Strain).unwrap();
             let along = contract(&positions, n, |r, d| motion.velocities[r.atom.unwrap()][d]);
             let strained = contract(&by_strain, n, |_, component| strain[component / 3][component % 3]);
             let expected: Vec<Array3<f64>> = along.iter().zip(&strained).map(|(a, b)| a + b).collect();
-            let tangent = expansion.tangent(one, std::slice::from_ref(&motion)).unwrap();
+            let tangent = expansion.tangent(one, from_ref(&motion)).unwrap();
             assert_close(&tangent.blocks, &expected, 1e-13, name);
 
             let gradient = expansion.forward(one).unwrap();
@@ -251,8 +252,8 @@ fn derivatives_are_right_without_angles_with_twenty_and_where_an_l_has_no_channe
             let n = structure.len();
             let strain: [Vec3; 3] = random(19, 3).try_into().unwrap();
             let motion = Motion { velocities: random(17, n), strain };
-            let one = std::slice::from_ref(&structure);
-            let tangent = expansion.tangent(one, &[motion.clone()]).unwrap();
+            let one = from_ref(&structure);
+            let tangent = expansion.tangent(one, from_ref(&motion)).unwrap();
             let expected = quotient(&expansion, |t| moved(&structure, &motion, t));
             assert_close(&tangent.blocks, &expected, 2e-8, &name);
             let positions = expansion.jacobian(one, Variable::Positions).unwrap();
