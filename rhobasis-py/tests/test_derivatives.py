@@ -4,6 +4,7 @@ import concurrent.futures
 import copy
 import gc
 import itertools
+import os
 import pathlib
 import pickle
 import subprocess
@@ -395,6 +396,33 @@ for k, part in enumerate(expansion.jacobian_parts(frames, memory=4e5)):
 print(k > 20, len(seen) <= 3)
 """
     assert in_python(SETUP + code) == ["True"] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_forked_process_does_not_wait_for_the_threads_of_its_parent():
+    code = """
+import os, signal, sys
+before = expansion.transform(frames)
+basis = rb.OptimalBasis(expansion.density, rb.Gto(5), l_max=2, q_max=2).fit(frames)
+kept = [block.copy() for block in before.blocks]
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    after = expansion.transform(frames)
+    again = rb.OptimalBasis(expansion.density, rb.Gto(5), l_max=2, q_max=2).fit(frames)
+    same = [np.array_equal(a, b) for x in (before, after) for a, b in zip(x.blocks, kept)]
+    same.append(np.array_equal(again.transform(frames).to_matrix(), basis.transform(frames).to_matrix()))
+    for block in before.blocks:
+        block[...] = 0
+    grandchild = os.fork()
+    if grandchild == 0:
+        signal.alarm(20)
+        expansion.jacobian(frames)
+        os._exit(0)
+    os._exit(os.waitpid(grandchild, 0)[1] + (not all(same)))
+print(os.waitpid(child, 0)[1], all(np.array_equal(a, b) for a, b in zip(before.blocks, kept)))
+"""
+    assert in_python(SETUP + code) == ["0", "True"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited as Linux does it")
