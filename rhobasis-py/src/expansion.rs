@@ -12,6 +12,7 @@ use crate::memory::Memory;
 use crate::refuse;
 use crate::settings;
 use crate::structure::{Frames, reals};
+use crate::threads::detach;
 
 /// Blocks `[center, m, channel]`; structure, atom and species of each centre; (species, n) of the channels of each l.
 pub(crate) type Coefficients<'py> =
@@ -38,7 +39,7 @@ impl Expansion {
         let py = settings.py();
         let settings = settings::expansion(settings)?;
         let species = species.iter().map(|z| settings::species("species", z)).collect::<PyResult<Vec<_>>>()?;
-        let inner = py.detach(|| SphericalExpansion::new(&settings, &species)).map_err(refuse)?;
+        let inner = detach(py, || SphericalExpansion::new(&settings, &species)).map_err(refuse)?;
         Ok(Expansion { inner, settings })
     }
 
@@ -125,7 +126,7 @@ pub(crate) fn radial_functions<'py>(
     x: &Bound<'py, PyAny>,
 ) -> PyResult<Tables<'py>> {
     let x = distances(x)?;
-    let tables: Vec<Array2<f64>> = py.detach(|| {
+    let tables: Vec<Array2<f64>> = detach(py, || {
         let table = |l| {
             let mut table = Array2::zeros((x.len(), radial.n_functions(l)));
             for (mut row, &x) in table.rows_mut().into_iter().zip(&x) {
@@ -145,7 +146,7 @@ pub(crate) fn radial_integrals<'py>(
     r: &Bound<'py, PyAny>,
 ) -> PyResult<(Tables<'py>, Tables<'py>)> {
     let r = distances(r)?;
-    let (values, derivatives) = py.detach(|| {
+    let (values, derivatives) = detach(py, || {
         let n = radial.offset(radial.l_max() + 1);
         let (mut values, mut derivatives) = (Array2::zeros((r.len(), n)), Array2::zeros((r.len(), n)));
         let (mut i_over_power, mut slope) = (vec![0.0; n], vec![0.0; n]);
@@ -183,7 +184,7 @@ pub(crate) fn forward<'py>(
         expansion.channels().iter().enumerate().map(|(l, c)| [n_centers, 2 * l + 1, c.len()]).collect();
     let mut blocks: Vec<Memory> =
         shapes.iter().map(|shape| Memory::new(shape.iter().product())).collect::<PyResult<_>>()?;
-    py.detach(|| {
+    detach(py, || {
         let view = |(block, shape): (_, &[usize; 3])| {
             let numbers: &mut [f64] = Memory::as_mut_slice(block);
             ArrayViewMut3::from_shape(*shape, numbers).expect("as many numbers as the shape says")
@@ -269,7 +270,7 @@ pub(crate) fn backward<'py>(
     };
     let blocks = gradient.iter().enumerate().map(as_block).collect::<PyResult<Vec<_>>>()?;
     let views: Vec<_> = blocks.iter().map(|block| block.as_array()).collect();
-    let adjoints = py.detach(|| expansion.backward(frames.structures(), &views)).map_err(|e| frames.refuse(e, 0))?;
+    let adjoints = detach(py, || expansion.backward(frames.structures(), &views)).map_err(|e| frames.refuse(e, 0))?;
     let mut virials = Array3::zeros((adjoints.len(), 3, 3));
     let mut forces = Vec::with_capacity(adjoints.len());
     for (adjoint, mut virial) in adjoints.into_iter().zip(virials.outer_iter_mut()) {
@@ -316,11 +317,11 @@ impl JacobianParts {
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<JacobianPart<'py>>> {
         let JacobianParts { expansion, frames, variable, cursor } = self;
-        let next = py.detach(|| cursor.next_part(expansion, frames.structures()));
+        let next = detach(py, || cursor.next_part(expansion, frames.structures()));
         let Some(part) = next.map_err(|e| frames.refuse(e, 0))? else { return Ok(None) };
         let mut blocks: Vec<Memory> =
             (0..=expansion.l_max()).map(|l| Memory::new(part.len_of(expansion, l))).collect::<PyResult<_>>()?;
-        py.detach(|| {
+        detach(py, || {
             let mut slices: Vec<&mut [f64]> = blocks.iter_mut().map(Memory::as_mut_slice).collect();
             part.fill(expansion, frames.structures(), &mut slices)
         })

@@ -7,6 +7,7 @@ mod memory;
 mod optimal;
 mod settings;
 mod structure;
+mod threads;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -37,6 +38,7 @@ fn set_threads(n: usize) -> bool {
 
 #[pymodule(gil_used = false)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    threads::import();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("RhobasisError", m.py().get_type::<RhobasisError>())?;
     m.add("DEFAULTS", settings::defaults(m.py())?)?;

@@ -16,6 +16,7 @@ use crate::expansion::{
 use crate::refuse;
 use crate::settings;
 use crate::structure::{Frames, reals};
+use crate::threads::detach;
 
 /// Accumulates the covariance of the density coefficients.
 #[pyclass(frozen, module = "rhobasis._native")]
@@ -36,7 +37,7 @@ impl Covariance {
             mixing: settings::mixing(&settings.getattr("mixing")?)?,
             center_specific: settings.getattr("center_specific")?.is_truthy()?,
         };
-        let inner = py.detach(|| optimal::Covariance::new(&settings)).map_err(refuse)?;
+        let inner = detach(py, || optimal::Covariance::new(&settings)).map_err(refuse)?;
         let n_max = (0..=settings.expansion.l_max).map(|l| inner.n_functions(l)).max().unwrap_or(0);
         match settings.mixing {
             Mixing::PerSpecies => truncation.validate(n_max, "per species"),
@@ -52,7 +53,7 @@ impl Covariance {
         let weights: Option<Array1<f64>> =
             weights.map(|w| reals("weights", "one number for each centre", w)).transpose()?;
         let weights = weights.as_ref().and_then(|w| w.as_slice());
-        py.detach(|| {
+        detach(py, || {
             let mut covariance = self.lock();
             let first = covariance.n_structures();
             covariance.add(frames.structures(), weights).map_err(|e| (e, first))
@@ -85,7 +86,7 @@ impl Covariance {
 
     /// Adds the sums of another accumulator.
     fn merge(&self, py: Python<'_>, other: &Covariance) -> PyResult<()> {
-        py.detach(|| {
+        detach(py, || {
             let other = optimal::Covariance::from_bytes(&other.lock().to_bytes())?; // one lock at a time
             self.lock().merge(&other)
         })
@@ -95,15 +96,15 @@ impl Covariance {
     /// The union of accumulator files.
     #[staticmethod]
     fn merge_files(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Self> {
-        py.detach(|| optimal::Covariance::merge_files(&paths)).map(Covariance::from).map_err(refuse)
+        detach(py, || optimal::Covariance::merge_files(&paths)).map(Covariance::from).map_err(refuse)
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| self.lock().save(&path)).map_err(refuse)
+        detach(py, || self.lock().save(&path)).map_err(refuse)
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &py.detach(|| self.lock().to_bytes()))
+        PyBytes::new(py, &detach(py, || self.lock().to_bytes()))
     }
 
     #[staticmethod]
@@ -121,7 +122,7 @@ impl Covariance {
         next: usize,
     ) -> PyResult<()> {
         let task = Task { files: source_files(files), shard: settings::shard(shard)? };
-        py.detach(|| self.lock().save_checkpoint(&path, &task, next)).map_err(refuse)
+        detach(py, || self.lock().save_checkpoint(&path, &task, next)).map_err(refuse)
     }
 
     /// Continues from a checkpoint, if there is one: the frame that comes next.
@@ -133,13 +134,13 @@ impl Covariance {
         shard: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<usize>> {
         let task = Task { files: source_files(files), shard: settings::shard(shard)? };
-        py.detach(|| self.lock().resume(&path, &task)).map_err(refuse)
+        detach(py, || self.lock().resume(&path, &task)).map_err(refuse)
     }
 
     /// Diagonalises, and keeps what `q_max` and `retain` of `settings` say.
     fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
         let truncation = settings::truncation(settings)?;
-        py.detach(|| OptimalBasis::from_covariance(&self.lock(), truncation))
+        detach(py, || OptimalBasis::from_covariance(&self.lock(), truncation))
             .map(|inner| Basis { inner })
             .map_err(refuse)
     }
@@ -183,11 +184,11 @@ type Block<'py> = (Option<u16>, usize, Bound<'py, PyArray1<f64>>, Bound<'py, PyA
 impl Basis {
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.detach(|| OptimalBasis::load(&path)).map(|inner| Basis { inner }).map_err(refuse)
+        detach(py, || OptimalBasis::load(&path)).map(|inner| Basis { inner }).map_err(refuse)
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| self.inner.save(&path)).map_err(refuse)
+        detach(py, || self.inner.save(&path)).map_err(refuse)
     }
 
     #[staticmethod]
@@ -196,7 +197,7 @@ impl Basis {
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &py.detach(|| self.inner.to_bytes()))
+        PyBytes::new(py, &detach(py, || self.inner.to_bytes()))
     }
 
     /// The settings as in the basis file (JSON).
@@ -273,7 +274,7 @@ impl Basis {
     /// featomic's hyperparameters by neighbour species (JSON).
     fn to_featomic(&self, py: Python<'_>, center: Option<&Bound<'_, PyAny>>, accuracy: f64) -> PyResult<String> {
         let center = center.map(|z| settings::species("center", z)).transpose()?;
-        to_json(&py.detach(|| self.inner.to_featomic(center, accuracy)).map_err(refuse)?.by_species)
+        to_json(&detach(py, || self.inner.to_featomic(center, accuracy)).map_err(refuse)?.by_species)
     }
 
     fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {

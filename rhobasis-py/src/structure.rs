@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::refuse;
 use crate::settings::wrong_type;
+use crate::threads::detach;
 
 /// File and frame that a structure was read from.
 type Origin = (Arc<PathBuf>, usize);
@@ -151,7 +152,7 @@ impl Frames {
 
     /// SHA-256 of species, positions, cells and periodicity.
     fn sha256(&self, py: Python<'_>) -> String {
-        py.detach(|| {
+        detach(py, || {
             let mut hash = Sha256::new();
             for structure in self.structures() {
                 hash.update((structure.len() as u64).to_le_bytes());
@@ -167,7 +168,7 @@ impl Frames {
 
     /// Writes an extended XYZ file.
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| extxyz::write(&path, self.structures())).map_err(refuse)
+        detach(py, || extxyz::write(&path, self.structures())).map_err(refuse)
     }
 }
 
@@ -199,7 +200,7 @@ impl Reader {
             virial_key: virial_key.unwrap_or_default(),
             ..extxyz::Options::default()
         });
-        let reader = py.detach(|| extxyz::Reader::open(&spec, &extxyz::Options::default())).map_err(refuse)?;
+        let reader = detach(py, || extxyz::Reader::open(&spec, &extxyz::Options::default())).map_err(refuse)?;
         Ok(Reader { inner: Mutex::new((reader, None)), labels })
     }
 
@@ -207,7 +208,7 @@ impl Reader {
     /// it. With how many frames have gone by.
     #[pyo3(signature = (n, first=0, step=1))]
     fn chunk(&self, py: Python<'_>, n: usize, first: usize, step: usize) -> PyResult<(Frames, usize)> {
-        py.detach(|| {
+        detach(py, || {
             let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let (reader, file) = &mut *guard;
             let (mut all, mut origins) = (Vec::new(), Vec::new());
@@ -237,7 +238,7 @@ impl Reader {
     /// Passes over the next `n` frames, or all that are left; how many there were.
     #[pyo3(name = "pass_", signature = (n=usize::MAX))]
     fn pass(&self, py: Python<'_>, n: usize) -> PyResult<usize> {
-        py.detach(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.pass(n)).map_err(refuse)
+        detach(py, || self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.pass(n)).map_err(refuse)
     }
 
     /// Fraction of the work done, 0 to 1.

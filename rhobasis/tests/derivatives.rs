@@ -1,5 +1,6 @@
 //! Tangent, Jacobian, strain and cell derivatives against difference quotients, against each other and against the adjoint.
 
+use std::slice::from_ref;
 use std::sync::LazyLock;
 
 use ndarray::{Array3, ArrayView3};
@@ -126,7 +127,7 @@ fn the_tangent_is_the_difference_quotient_along_the_motion() {
         for structure in [crystal(), molecule()] {
             let strain = random(5, 3).try_into().unwrap();
             let motion = Motion { velocities: random(3, structure.len()), strain };
-            let tangent = expansion.tangent(std::slice::from_ref(&structure), std::slice::from_ref(&motion)).unwrap();
+            let tangent = expansion.tangent(from_ref(&structure), from_ref(&motion)).unwrap();
             let expected = quotient(expansion, |t| moved(&structure, &motion, t));
             assert_close(&tangent.blocks, &expected, 2e-8, name);
         }
@@ -137,7 +138,7 @@ fn the_tangent_is_the_difference_quotient_along_the_motion() {
 fn the_jacobian_by_positions_is_the_difference_quotient_for_every_atom() {
     for (name, expansion) in EXPANSIONS.iter() {
         for structure in [crystal(), molecule()] {
-            let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Positions).unwrap();
+            let jacobian = expansion.jacobian(from_ref(&structure), Variable::Positions).unwrap();
             for atom in 0..structure.len() {
                 for axis in 0..3 {
                     let found =
@@ -158,7 +159,7 @@ fn the_jacobian_by_positions_is_the_difference_quotient_for_every_atom() {
 fn strain_derivatives_are_difference_quotients_component_by_component() {
     for (name, expansion) in EXPANSIONS.iter() {
         let structure = crystal();
-        let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Strain).unwrap();
+        let jacobian = expansion.jacobian(from_ref(&structure), Variable::Strain).unwrap();
         for p in 0..3 {
             for q in 0..3 {
                 let found = contract(&jacobian, structure.len(), |_, component| f64::from(component == 3 * p + q));
@@ -175,7 +176,7 @@ fn strain_derivatives_are_difference_quotients_component_by_component() {
 fn cell_derivatives_are_difference_quotients_with_the_atoms_left_where_they_are() {
     for (name, expansion) in EXPANSIONS.iter() {
         let structure = crystal();
-        let jacobian = expansion.jacobian(std::slice::from_ref(&structure), Variable::Cell).unwrap();
+        let jacobian = expansion.jacobian(from_ref(&structure), Variable::Cell).unwrap();
         for p in 0..3 {
             for q in 0..3 {
                 let found = contract(&jacobian, structure.len(), |_, component| f64::from(component == 3 * p + q));
@@ -197,13 +198,13 @@ fn tangent_and_adjoint_are_the_jacobian_times_a_vector_from_either_side() {
             let n = structure.len();
             let strain: [Vec3; 3] = random(11, 3).try_into().unwrap();
             let motion = Motion { velocities: random(7, n), strain };
-            let one = std::slice::from_ref(&structure);
+            let one = from_ref(&structure);
             let positions = expansion.jacobian(one, Variable::Positions).unwrap();
             let by_strain = expansion.jacobian(one, Variable::Strain).unwrap();
             let along = contract(&positions, n, |r, d| motion.velocities[r.atom.unwrap()][d]);
             let strained = contract(&by_strain, n, |_, component| strain[component / 3][component % 3]);
             let expected: Vec<Array3<f64>> = along.iter().zip(&strained).map(|(a, b)| a + b).collect();
-            let tangent = expansion.tangent(one, std::slice::from_ref(&motion)).unwrap();
+            let tangent = expansion.tangent(one, from_ref(&motion)).unwrap();
             assert_close(&tangent.blocks, &expected, 1e-13, name);
 
             let gradient = expansion.forward(one).unwrap();
@@ -216,6 +217,80 @@ fn tangent_and_adjoint_are_the_jacobian_times_a_vector_from_either_side() {
             assert!(difference < 1e-12 * from_the_left.abs(), "{name}: {from_the_left} and {from_the_right}");
         }
     }
+}
+
+#[test]
+fn derivatives_are_right_without_angles_with_twenty_and_where_an_l_has_no_channels() {
+    let with = |l_max: usize, sigma: f64, primitive: Primitive| {
+        let mut settings = settings(primitive);
+        (settings.l_max, settings.density.sigma, settings.spline_accuracy) = (l_max, Sigma::Same(sigma), Some(1e-10));
+        settings
+    };
+    let mut expansions = Vec::new();
+    for settings in [
+        with(0, 0.4, Primitive::Gto { n_max: 1 }),
+        with(0, 0.4, Primitive::Gto { n_max: 17 }),
+        with(20, 0.4, Primitive::Gto { n_max: 3 }),
+        with(20, 0.4, Primitive::Dvr { n_max: 10, quadrature: false }),
+        with(20, 0.4, Primitive::LaplacianEigenstates { n_max: 9 }),
+        with(12, 0.0, Primitive::LaplacianEigenstates { n_max: 6 }),
+    ] {
+        let name = format!("{:?}, l_max = {}, sigma {:?}", settings.primitive, settings.l_max, settings.density.sigma);
+        expansions.push((name, SphericalExpansion::new(&settings, &[1, 6, 14]).unwrap()));
+    }
+    for mixing in [Mixing::PerSpecies, Mixing::Combined] {
+        let expansion = with(7, 0.4, Primitive::Gto { n_max: 6 });
+        let settings = CovarianceSettings { expansion, mixing, center_specific: true };
+        let mut covariance = Covariance::new(&settings).unwrap();
+        covariance.add(&[crystal(), molecule()], None).unwrap();
+        let basis = OptimalBasis::from_covariance(&covariance, Truncation::Retain(0.3)).unwrap();
+        assert!(basis.expansion().channels().iter().any(Vec::is_empty));
+        expansions.push((format!("{mixing:?}, few channels"), basis.expansion().clone()));
+    }
+    for (name, expansion) in expansions {
+        for structure in [crystal(), molecule()] {
+            let n = structure.len();
+            let strain: [Vec3; 3] = random(19, 3).try_into().unwrap();
+            let motion = Motion { velocities: random(17, n), strain };
+            let one = from_ref(&structure);
+            let tangent = expansion.tangent(one, from_ref(&motion)).unwrap();
+            let expected = quotient(&expansion, |t| moved(&structure, &motion, t));
+            assert_close(&tangent.blocks, &expected, 2e-8, &name);
+            let positions = expansion.jacobian(one, Variable::Positions).unwrap();
+            let by_strain = expansion.jacobian(one, Variable::Strain).unwrap();
+            let along = contract(&positions, n, |r, d| motion.velocities[r.atom.unwrap()][d]);
+            let strained = contract(&by_strain, n, |_, component| strain[component / 3][component % 3]);
+            let sum: Vec<Array3<f64>> = along.iter().zip(&strained).map(|(a, b)| a + b).collect();
+            assert_close(&sum, &tangent.blocks, 1e-12, &name);
+            let c = expansion.forward(one).unwrap();
+            let adjoint = &expansion.backward(one, &c.views()).unwrap()[0];
+            let left: f64 = c.blocks.iter().zip(&tangent.blocks).map(|(g, t)| (g * t).sum()).sum();
+            let forces = adjoint.forces.as_flattened().iter().zip(motion.velocities.as_flattened());
+            let right: f64 =
+                -forces.chain(adjoint.virial.iter().zip(strain.as_flattened())).map(|(a, b)| a * b).sum::<f64>();
+            assert!((left - right).abs() < 1e-11 * left.abs(), "{name}: {left} and {right}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_species_is_refused_by_every_derivative_with_frame_and_atom() {
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6]).unwrap();
+    let frames = [Structure::molecule(vec![6], vec![[0.0; 3]]), Structure::default(), molecule()];
+    let motions: Vec<Motion> =
+        frames.iter().map(|s| Motion { velocities: vec![[0.0; 3]; s.len()], strain: [[0.0; 3]; 3] }).collect();
+    let mut errors = vec![expansion.tangent(&frames, &motions).unwrap_err()];
+    for variable in [Variable::Positions, Variable::Strain, Variable::Cell] {
+        errors.push(expansion.jacobian(&frames, variable).unwrap_err());
+    }
+    for error in errors {
+        let words = error.to_string();
+        assert!(words.contains("frame 2") && words.contains("atom 4") && words.contains("Si is not among"), "{words}");
+    }
+    let error = expansion.tangent(&frames, &motions[..2]).unwrap_err().to_string();
+    assert!(error.contains("one motion per structure is needed, and there are 3"), "{error}");
+    let error = expansion.tangent(&frames[2..], &motions[..1]).unwrap_err().to_string();
+    assert!(error.contains("1 velocities for 5 atoms"), "{error}");
 }
 
 #[test]
@@ -244,7 +319,7 @@ fn parts_of_any_size_into_used_memory_make_the_same_jacobian_to_the_bit() {
     for (name, expansion) in EXPANSIONS.iter() {
         for variable in [Variable::Positions, Variable::Strain, Variable::Cell] {
             let whole = expansion.jacobian(&frames, variable).unwrap();
-            for most_bytes in [0, 100_000, 400_000] {
+            for most_bytes in [0, 1, 30_000, 100_000, 400_000] {
                 let mut cursor = JacobianCursor::new(variable, most_bytes);
                 let (mut rows, mut blocks) = (Vec::new(), vec![Vec::new(); expansion.channels().len()]);
                 while let Some(part) = cursor.next_part(expansion, &frames).unwrap() {
@@ -263,6 +338,29 @@ fn parts_of_any_size_into_used_memory_make_the_same_jacobian_to_the_bit() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn parts_stay_within_their_bytes_when_environments_become_denser() {
+    // Two atoms alone, then a crystal: centres of 2 rows, then of 4.
+    let mut slab = crystal();
+    slab.pbc = [true, true, false];
+    let dimer = Structure::molecule(vec![6, 1], vec![[0.0; 3], [0.0, 0.0, 1.1]]);
+    let frames = [dimer.clone(), crystal(), dimer.clone(), Structure::default(), slab, dimer];
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6, 14]).unwrap();
+    let whole = expansion.jacobian(&frames, Variable::Positions).unwrap();
+    let row_bytes = 8 * whole.blocks.iter().map(|b| b.len()).sum::<usize>() / whole.rows.len();
+    for most_rows in 1..=whole.rows.len() {
+        let mut cursor = JacobianCursor::new(Variable::Positions, most_rows * row_bytes);
+        let mut rows = Vec::new();
+        while let Some(part) = cursor.next_part(&expansion, &frames).unwrap() {
+            let (first, last) = (part.rows[0], part.rows[part.rows.len() - 1]);
+            let one_center = (first.structure, first.center) == (last.structure, last.center);
+            assert!(part.rows.len() <= most_rows || one_center, "{} rows, {most_rows} asked for", part.rows.len());
+            rows.extend(part.rows);
+        }
+        assert_eq!(rows, whole.rows);
     }
 }
 

@@ -9,7 +9,7 @@ use ndarray::{Array2, Axis};
 use rhobasis::Structure;
 use rhobasis::density::{
     Density, Equivariants, ExpansionSettings, Primitive, RadialIntegrals, RadialScaling, Sigma, SolidHarmonics,
-    SphericalExpansion, species_of,
+    SphericalExpansion, Variable, species_of,
 };
 use rhobasis::neighbors::NeighborList;
 use rhobasis::optimal::{Contraction, Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
@@ -97,6 +97,62 @@ fn coefficients_equal_those_of_featomic() {
         }
     }
 }
+
+#[test]
+fn jacobians_equal_those_of_featomic_row_by_row() {
+    let path = root().join("reference/jacobian/values.safetensors");
+    let (arrays, notes) = (load(&path), settings(&path));
+    for (name, s) in notes["cases"].as_object().expect("cases") {
+        let of = |key: &str| &arrays[&format!("{name}/{key}")].1;
+        let rows = |key: &str| of(key).chunks(3).map(|r| [r[0], r[1], r[2]]).collect::<Vec<_>>();
+        let periodic = s["periodic"].as_bool().expect("periodic");
+        let structure = Structure {
+            species: of("numbers").iter().map(|&z| z as u8).collect(),
+            positions: rows("positions_of_atoms"),
+            cell: rows("cell_of_atoms").try_into().expect("three lattice vectors"),
+            pbc: [periodic; 3],
+            ..Structure::default()
+        };
+        let one = std::slice::from_ref(&structure);
+        let theirs: Vec<(usize, usize)> = of("rows").chunks(2).map(|r| (r[0] as usize, r[1] as usize)).collect();
+        // Ten times what is found; of splines it is the slope that counts, which is less accurate than the value.
+        for (spline_accuracy, bound) in [(None, 1.3e-12), (Some(1e-10), 2.4e-7)] {
+            let settings = ExpansionSettings {
+                density: density(s),
+                primitive: Primitive::Gto { n_max: count(s, "n_max") },
+                l_max: count(s, "l_max"),
+                spline_accuracy,
+            };
+            let expansion = SphericalExpansion::new(&settings, &species_of(one)).unwrap();
+            let variables: &[_] = if periodic { &DERIVATIVES } else { &DERIVATIVES[..1] };
+            for &(variable, key) in variables {
+                let ours = expansion.jacobian(one, variable).unwrap();
+                if variable == Variable::Positions {
+                    let rows: Vec<_> = ours.rows.iter().map(|r| (r.center, r.atom.expect("an atom"))).collect();
+                    assert_eq!(rows, theirs, "{name}: rows (centre, atom)");
+                }
+                let (expected, n_channels) = (of(key), ours.channels[0].len());
+                let n_lm = ours.blocks.len().pow(2);
+                let (mut largest, mut difference) = (0.0_f64, 0.0_f64);
+                for (l, block) in ours.blocks.iter().enumerate() {
+                    for ((row, component, m, channel), value) in block.indexed_iter() {
+                        let of_row = row * variable.n_components() + component;
+                        let expected = expected[(of_row * n_channels + channel) * n_lm + l * l + m];
+                        largest = largest.max(expected.abs());
+                        difference = difference.max((value - expected).abs());
+                    }
+                }
+                let shape = ours.rows.len() * variable.n_components() * n_channels * n_lm;
+                assert_eq!(expected.len(), shape, "{name} by {key}");
+                println!("{name} by {key}, splines {spline_accuracy:?}: {:.1e} of the largest", difference / largest);
+                assert!(difference < bound * largest, "{name} by {key}: {difference:e}, largest {largest:e}");
+            }
+        }
+    }
+}
+
+const DERIVATIVES: [(Variable, &str); 3] =
+    [(Variable::Positions, "positions"), (Variable::Strain, "strain"), (Variable::Cell, "cell")];
 
 #[test]
 fn harmonics_equal_those_of_sphericart_to_l_20_at_the_poles_too() {

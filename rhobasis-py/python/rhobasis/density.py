@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -140,8 +141,8 @@ class Jacobian:
     Attributes
     ----------
     blocks : for each l an array; by positions [row, 3, m, channel], by strain or cell [row, 3, 3, m, channel].
-    rows : structured array. By positions, a row for each centre and each atom within its cutoff (itself included, images
-        summed), with fields ``structure``, ``center``, ``atom``; by strain or cell, a row for each centre, with ``atom`` −1.
+    rows : structured array with fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and
+        each atom within its cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
     channels : as those of `Equivariants`.
     """
 
@@ -202,11 +203,11 @@ class Evaluator(Parameters):
     def tangent(
         self, frames: FramesLike, velocities: ArrayLike | Sequence[ArrayLike], strain: ArrayLike | None = None
     ) -> Equivariants:
-        """dc/dt along one motion: the Jacobian times a vector, at about twice the cost of `transform`.
+        """dc/dt along one motion: the Jacobian times a vector, at two to three times the cost of `transform`.
 
-        `velocities` is dr/dt: [atom, 3] over the atoms of all frames, or such an array for each frame, as `backward` gives
-        forces. `strain` is dε/dt, [frame, 3, 3], for r → r(1 + ε), cell → cell(1 + ε), positions and lattice vectors being
-        rows.
+        `velocities` is dr/dt: [atom, 3] over the atoms of all frames, or such an array for each frame, as `backward`
+        gives forces. `strain` is dε/dt, [frame, 3, 3], for r → r(1 + ε), cell → cell(1 + ε), positions and lattice
+        vectors being rows.
 
         >>> from ase.build import molecule
         >>> water = molecule("H2O")
@@ -216,14 +217,15 @@ class Evaluator(Parameters):
         True
         """
         native = as_native(frames)
-        blocks, centers, channels = self._evaluator(native).tangent(native, _one_array(velocities), _frames_of(strain))
+        velocities = _one_array(velocities, native.n_atoms())
+        blocks, centers, channels = self._evaluator(native).tangent(native, velocities, _frames_of(strain))
         return Equivariants(blocks, centers.view(_CENTERS)[:, 0], channels)
 
     def jacobian(self, frames: FramesLike, by: By = "positions") -> Jacobian:
         """All derivatives of the coefficients, in memory; `jacobian_parts` gives them piece by piece.
 
-        By "positions": dc_i/dr_j. By "strain": dc/dε_pq for r → r(1 + ε), cell → cell(1 + ε), not symmetrised. By "cell":
-        dc/dH_pq, lattice vectors in rows, Cartesian positions fixed. Forces cost far less with `backward`.
+        By "positions": dc_i/dr_j. By "strain": dc/dε_pq for r → r(1 + ε), cell → cell(1 + ε), not symmetrised.
+        By "cell": dc/dH_pq, lattice vectors in rows, Cartesian positions fixed. Forces cost far less with `backward`.
 
         >>> from ase.build import molecule
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=1)
@@ -245,7 +247,8 @@ class Evaluator(Parameters):
     def jacobian_parts(self, frames: FramesLike, by: By = "positions", memory: float = 4e6) -> Iterator[Jacobian]:
         """The Jacobian in parts of at most `memory` bytes (or one centre), centres in order.
 
-        Fastest while a part fits into the cache of the processor; memory of parts that are no longer used is used again.
+        Fastest while a part fits into the cache of the processor. Memory of parts that are no longer used is used
+        again; parts that are kept stay as they are.
         """
         native = as_native(frames)
         return _jacobians(self._evaluator(native), native, by, _bytes(memory))
@@ -341,31 +344,59 @@ def _jacobians(
     evaluator: _native.Expansion | _native.Basis, frames: _native.Frames, by: By, memory: int | None
 ) -> Iterator[Jacobian]:
     channels = evaluator.channels()
-    for blocks, rows in evaluator.jacobian(frames, by, memory):
+
+    def named(part: tuple[list[np.ndarray], np.ndarray]) -> Jacobian:
+        blocks, rows = part
         if by != "positions":
             blocks = [block.reshape(len(block), 3, 3, *block.shape[2:]) for block in blocks]
-        yield Jacobian(blocks, rows.view(_ROWS)[:, 0], channels)
+        return Jacobian(blocks, rows.view(_ROWS)[:, 0], channels)
+
+    # A generator would refuse a bad `by` only when asked for the first part, and keep the last one's memory in use.
+    return map(named, evaluator.jacobian(frames, by, memory))
 
 
 def _bytes(memory: float) -> int:
-    if not (isinstance(memory, (int, float)) and memory > 0):
+    if not (isinstance(memory, numbers.Real) and memory > 0):
         raise RhobasisError(f"memory = {memory!r}: a number of bytes is needed; 4e6 is the default")
     return int(min(memory, 2**62))
 
 
-def _one_array(velocities: ArrayLike | Sequence[ArrayLike]) -> ArrayLike:
+def _one_array(velocities: ArrayLike | Sequence[ArrayLike], n_atoms: list[int]) -> ArrayLike:
     """Velocities of all frames as one array, where they come as one for each."""
-    if isinstance(velocities, (list, tuple)) and velocities and np.ndim(velocities[0]) == 2:
-        return np.concatenate([np.asarray(v, dtype=float) for v in velocities])
-    return velocities  # pyright: ignore[reportReturnType]
+    if isinstance(velocities, (list, tuple)):
+        if not velocities:
+            return np.zeros((0, 3))
+        first = _shape(velocities[0])
+        each = first is None or len(first) == 2
+    else:
+        each = isinstance(velocities, np.ndarray) and velocities.ndim == 3
+    if not each:
+        return velocities  # pyright: ignore[reportReturnType]
+    arrays: Sequence[ArrayLike] = velocities  # pyright: ignore[reportAssignmentType]
+    if len(arrays) != len(n_atoms):
+        problem = f"there are {len(n_atoms)} frames; give an array for each, or one for all atoms"
+        raise RhobasisError(f"velocities = {len(arrays)} arrays: {problem}")
+    for frame, (array, n) in enumerate(zip(arrays, n_atoms, strict=True)):
+        shape = _shape(array)
+        if shape != (n, 3):
+            problem = f"frame {frame} has {n} atoms; give x, y, z for each atom, in Å per unit"
+            raise RhobasisError(f"velocities[{frame}] = {'ragged' if shape is None else shape}: {problem}")
+    return np.concatenate([np.asarray(array) for array in arrays])
 
 
-def _frames_of(strain: ArrayLike | None) -> np.ndarray | None:
-    """Strains of all frames; one matrix stands for one frame."""
-    if strain is None:
+def _shape(array: ArrayLike) -> tuple[int, ...] | None:
+    """The shape of an array, None if it is ragged."""
+    try:
+        return np.shape(array)
+    except ValueError:
         return None
-    strain = np.asarray(strain, dtype=float)
-    return strain[np.newaxis] if strain.ndim == 2 else strain
+
+
+def _frames_of(strain: ArrayLike | None) -> ArrayLike | None:
+    """Strains of all frames; one matrix stands for one frame."""
+    if strain is not None and len(_shape(strain) or ()) == 2:
+        return np.asarray(strain)[np.newaxis]
+    return strain
 
 
 def only_species(species: Sequence[int]) -> int:

@@ -28,8 +28,8 @@ impl SphericalExpansion {
         Ok(out)
     }
 
-    /// dc/dt of all centres for one [`Motion`] of each structure: the Jacobian times a vector, at about twice the cost of
-    /// [`SphericalExpansion::forward`].
+    /// dc/dt of all centres for one [`Motion`] of each structure: the Jacobian times a vector, at two to three times the
+    /// cost of [`SphericalExpansion::forward`].
     ///
     /// # Errors
     /// As for `forward`, and if a motion has another number of atoms than its structure.

@@ -311,8 +311,8 @@ impl JacobianCursor {
                 prepared.map_err(|e| e.at_frame(s))?;
             }
             // So many centres more should fit; but a part holds at least one.
-            let room = self.most_bytes.saturating_sub(part.rows.len() * row_bytes) as f64 / row_bytes as f64;
-            let fitting = (room / self.rows_per_center.max(1.0)) as usize;
+            let room = self.most_bytes.saturating_sub(part.rows.len() * row_bytes) / row_bytes;
+            let fitting = (room as f64 / self.rows_per_center.max(1.0)) as usize;
             if fitting == 0 && !part.rows.is_empty() {
                 break;
             }
@@ -321,10 +321,17 @@ impl JacobianCursor {
             let centers = first..structure.len().min(first + fitting.clamp(1, most));
             let mut neighbors = NeighborList::default();
             neighbors.find(&self.search, structure, centers.clone()).map_err(|e| e.at_frame(s))?;
-            let rows = self.rows_of(&neighbors, centers.clone());
+            let mut rows = self.rows_of(&neighbors, centers.clone());
             if !centers.is_empty() {
                 self.rows_per_center = rows.len() as f64 / centers.len() as f64;
             }
+            // They may have more rows than the centres before, from which their number was guessed.
+            let at_least = if part.rows.is_empty() { rows.partition_point(|row| row.0 == first) } else { 0 };
+            keep_whole_centers(&mut rows, room.max(at_least));
+            if rows.is_empty() && !centers.is_empty() {
+                break;
+            }
+            let centers = first..rows.last().map_or(first, |row| row.0 + 1);
             let atom = |atom| (self.variable == Variable::Positions).then_some(atom);
             part.rows.extend(rows.iter().map(|&(center, moving)| JacobianRow {
                 structure: s,
@@ -395,6 +402,13 @@ impl JacobianPart {
             expansion.with_workspace(job).map_err(|e| e.at_frame(run.structure))
         };
         super::batch::in_parallel(tasks, job).into_iter().collect()
+    }
+}
+
+/// Leaves out the centres that have rows beyond the first `most`.
+fn keep_whole_centers(rows: &mut Vec<(usize, usize)>, most: usize) {
+    if let Some(&(center, _)) = rows.get(most) {
+        rows.truncate(rows.partition_point(|row| row.0 < center));
     }
 }
 
