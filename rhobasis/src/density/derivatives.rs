@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, Array4};
 
+use super::aligned::Aligned;
 use super::batch::cut_rows;
 use super::equivariants::Channel;
 use super::expansion::{Order, SphericalExpansion, Workspace};
@@ -179,14 +180,14 @@ impl SphericalExpansion {
         let Workspace { order, block, more_sums: [of_atom, of_center], .. } = work;
         for (slot, rows, pairs) in self.busy_slots(feeds, order) {
             let n_sums = kernel::n_sums(rows);
-            let mut store = |sums: &[[f64; LANES]], row: usize| {
-                for (component, sums) in sums.chunks_exact(n_sums).enumerate() {
+            let mut store = |sums: &Aligned, row: usize| {
+                for (component, sums) in sums.lanes().chunks_exact(n_sums).enumerate() {
                     self.store(sums, rows, &feeds.starts, slot, row * n_components + component, out);
                 }
             };
-            of_center.clear();
-            of_center.resize(n_components * n_sums, [0.0; LANES]);
-            of_atom.resize(of_center.len(), [0.0; LANES]);
+            of_center.resize(n_components * n_sums * LANES);
+            of_center.fill(0.0);
+            of_atom.resize(of_center.len());
             let mut moving = None;
             for pairs in pairs.chunks(PAIRS) {
                 self.fill_block(structure, neighbors, pairs, feeds, block);

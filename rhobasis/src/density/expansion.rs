@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 
+use super::aligned::Aligned;
 use super::derivatives::Motion;
 use super::equivariants::Channel;
 use super::feeds::{Feeds, Shared};
@@ -143,7 +144,7 @@ impl SphericalExpansion {
                 self.clear_row(row, out);
             }
             for (slot, rows, pairs) in self.busy_slots(feeds, &work.order) {
-                let sums = &mut work.sums[..kernel::n_sums(rows)];
+                let sums = &mut work.sums.lanes_mut()[..kernel::n_sums(rows)];
                 sums.fill([0.0; LANES]);
                 for pairs in pairs.chunks(PAIRS) {
                     self.fill_block(structure, neighbors, pairs, feeds, &mut work.block);
@@ -236,7 +237,7 @@ impl SphericalExpansion {
             let feeds = self.feeds_of(structure, i)?;
             self.sort_pairs(structure, neighbors, (i, row), feeds, order)?;
             for (slot, rows, pairs) in self.busy_slots(feeds, order) {
-                self.load(gradient, first + row, rows, &feeds.starts, slot, sums, of_center);
+                self.load(gradient, first + row, rows, &feeds.starts, slot, sums.lanes_mut(), of_center);
                 for pairs in pairs.chunks(PAIRS) {
                     self.fill_block(structure, neighbors, pairs, feeds, block);
                     kernel::backward_block(&tools, rows, block, of_center, &mut of_block);
@@ -262,7 +263,9 @@ impl SphericalExpansion {
         out: &mut CenterGradient,
     ) {
         out.constant.clear();
-        out.ladder.clear();
+        out.ladder.resize(kernel::n_ladder(rows));
+        out.ladder.fill(0.0);
+        let mut start = 0;
         for l in 0..=rows.l_max() {
             let block = gradient[l].index_axis(Axis(0), row);
             for done in (0..rows.counts[l]).step_by(LANES) {
@@ -280,11 +283,11 @@ impl SphericalExpansion {
                     out.constant.push(lanes[0].map(|g| g * Y00));
                     continue;
                 }
-                let start = out.ladder.len();
-                out.ladder.resize(start + 2 * l - 1, [[0.0; LANES]; 3]);
+                let ladder = &mut out.ladder_mut()[start..start + 2 * l - 1];
+                start += 2 * l - 1;
                 for term in self.shared.ladder_of(l) {
                     let from = &lanes[term.lm - l * l];
-                    let to = &mut out.ladder[start + term.below - (l - 1) * (l - 1)][term.direction];
+                    let to = &mut ladder[term.below - (l - 1) * (l - 1)][term.direction];
                     for k in 0..LANES {
                         to[k] += term.coefficient * from[k];
                     }
@@ -388,12 +391,12 @@ pub struct Workspace {
     pub(super) search: Search,
     pub(super) order: Order,
     pub(super) block: Block,
-    pub(super) sums: Vec<Lanes>,
+    pub(super) sums: Aligned,
     gradient: CenterGradient,
     /// dE/dr_ji of each pair of the list.
     pub(super) pair_gradients: Vec<Vec3>,
     /// Sums of several kinds, for Jacobians.
-    pub(super) more_sums: [Vec<Lanes>; 2],
+    pub(super) more_sums: [Aligned; 2],
 }
 
 impl Workspace {
@@ -405,7 +408,7 @@ impl Workspace {
         let most_sums = radials.iter().map(|r| kernel::n_sums(r.rows())).max().unwrap_or(0);
         Workspace {
             block: Block::new(l_max, longest_row),
-            sums: vec![[0.0; LANES]; most_sums.max(2 * l_max + 1)],
+            sums: Aligned::zeros(LANES * most_sums.max(2 * l_max + 1)),
             ..Workspace::default()
         }
     }

@@ -4,6 +4,7 @@
 
 use multiversion::multiversion;
 
+use super::aligned::Aligned;
 use super::harmonics::{LANES, Lanes, SolidHarmonics};
 use super::radial::RadialIntegrals;
 use super::settings::Density;
@@ -138,14 +139,14 @@ pub(crate) struct Block {
     /// f(r) and df/dr.
     weight: [[Lanes; BATCHES]; 2],
     /// r^l Y_lm: `[batch of eight][lm][neighbour of the batch]`
-    harmonics: Vec<Lanes>,
+    harmonics: Aligned,
     /// ∂(r^l Y_lm) along x, y, z: `[batch][direction][lm][neighbour]`; or along the velocity, without direction.
-    gradients: Vec<Lanes>,
+    gradients: Aligned,
     /// f s, and where derivatives are wanted (f′ s + f s′)/r: `[neighbour][row]`
-    values: Vec<f64>,
-    slopes: Vec<f64>,
+    values: Aligned,
+    slopes: Aligned,
     /// dc/dr_ji of one neighbour: `[direction][l][c][m]`
-    of_pair: Vec<Lanes>,
+    of_pair: Aligned,
     n_lm: usize,
 }
 
@@ -160,11 +161,11 @@ impl Block {
             radial: [0; PAIRS],
             distance: [zero; BATCHES],
             weight: [[zero; BATCHES]; 2],
-            harmonics: vec![zero; BATCHES * n_lm],
-            gradients: Vec::new(),
-            values: vec![0.0; PAIRS * longest_row],
-            slopes: Vec::new(),
-            of_pair: Vec::new(),
+            harmonics: Aligned::zeros(LANES * BATCHES * n_lm),
+            gradients: Aligned::default(),
+            values: Aligned::zeros(PAIRS * longest_row),
+            slopes: Aligned::default(),
+            of_pair: Aligned::default(),
             n_lm,
         }
     }
@@ -192,7 +193,9 @@ impl Block {
     #[inline(always)]
     fn prepare(&mut self, density: &Density, harmonics: &SolidHarmonics) {
         let [x, y, z] = &self.vector;
-        for (batch, out) in self.harmonics.chunks_exact_mut(self.n_lm).take(self.n.div_ceil(LANES)).enumerate() {
+        for (batch, out) in
+            self.harmonics.lanes_mut().chunks_exact_mut(self.n_lm).take(self.n.div_ceil(LANES)).enumerate()
+        {
             let (x, y, z) = (&x[batch], &y[batch], &z[batch]);
             let r = &mut self.distance[batch];
             *r = std::array::from_fn(|k| (x[k] * x[k] + y[k] * y[k] + z[k] * z[k]).sqrt());
@@ -211,7 +214,7 @@ impl Block {
 
     #[inline(always)]
     fn fill_slopes(&mut self, radials: &[Radial], row: usize) {
-        self.slopes.resize(self.values.len(), 0.0);
+        self.slopes.resize(self.values.len());
         let rows = self.values.chunks_exact_mut(row).zip(self.slopes.chunks_exact_mut(row));
         for (j, (values, slopes)) in rows.take(self.n).enumerate() {
             let (batch, lane) = (j / LANES, j % LANES);
@@ -224,10 +227,10 @@ impl Block {
     #[inline(always)]
     fn fill_gradients(&mut self, ladder: &[LadderTerm]) {
         let n_lm = self.n_lm;
-        self.gradients.resize(3 * BATCHES * n_lm, [0.0; LANES]);
+        self.gradients.resize(LANES * 3 * BATCHES * n_lm);
         for batch in 0..self.n_batches() {
-            let y = &self.harmonics[batch * n_lm..][..n_lm];
-            let out = &mut self.gradients[3 * batch * n_lm..][..3 * n_lm];
+            let y = &self.harmonics.lanes()[batch * n_lm..][..n_lm];
+            let out = &mut self.gradients.lanes_mut()[3 * batch * n_lm..][..3 * n_lm];
             out.fill([0.0; LANES]);
             for term in ladder {
                 add_scaled(&mut out[term.direction * n_lm + term.lm], term.coefficient, &y[term.below]);
@@ -239,10 +242,10 @@ impl Block {
     #[inline(always)]
     fn fill_gradients_along_velocity(&mut self, ladder: &[LadderTerm]) {
         let n_lm = self.n_lm;
-        self.gradients.resize(3 * BATCHES * n_lm, [0.0; LANES]);
+        self.gradients.resize(LANES * 3 * BATCHES * n_lm);
         for batch in 0..self.n_batches() {
-            let y = &self.harmonics[batch * n_lm..][..n_lm];
-            let out = &mut self.gradients[batch * n_lm..][..n_lm];
+            let y = &self.harmonics.lanes()[batch * n_lm..][..n_lm];
+            let out = &mut self.gradients.lanes_mut()[batch * n_lm..][..n_lm];
             out.fill([0.0; LANES]);
             for term in ladder {
                 let (u, to, y) = (&self.velocity[term.direction][batch], &mut out[term.lm], &y[term.below]);
@@ -285,7 +288,7 @@ pub(crate) struct Tools<'a> {
 pub(crate) fn forward_block(tools: &Tools, rows: &Rows, block: &mut Block, sums: &mut [Lanes]) {
     block.prepare(tools.density, tools.harmonics);
     block.fill_values(tools.radials, rows.len());
-    accumulate_all(rows, &block.values, &block.harmonics, block.n, block.n_lm, sums);
+    accumulate_all(rows, &block.values, block.harmonics.lanes(), block.n, block.n_lm, sums);
 }
 
 /// The derivative of [`forward_block`] along the velocities u of its pairs:
@@ -305,8 +308,8 @@ pub(crate) fn tangent_block(tools: &Tools, rows: &Rows, block: &mut Block, sums:
         let along: f64 = (0..3).map(|d| block.velocity[d][batch][lane] * block.vector[d][batch][lane]).sum();
         block.slopes[j * row..][..row].iter_mut().for_each(|slope| *slope *= along);
     }
-    accumulate_all(rows, &block.values, &block.gradients, block.n, block.n_lm, sums);
-    accumulate_all(rows, &block.slopes, &block.harmonics, block.n, block.n_lm, sums);
+    accumulate_all(rows, &block.values, block.gradients.lanes(), block.n, block.n_lm, sums);
+    accumulate_all(rows, &block.slopes, block.harmonics.lanes(), block.n, block.n_lm, sums);
 }
 
 #[inline(always)]
@@ -376,8 +379,26 @@ fn accumulate<const M: usize>(terms: Terms, sums: &mut [Lanes]) {
 pub(crate) struct CenterGradient {
     /// dE/dc_0 · Y_00, by chunk.
     pub constant: Vec<Lanes>,
-    /// Along each direction, Σ_m dE/dc_lm ∂(r^l Y_lm) as coefficients of the harmonics of l − 1: `[l ≥ 1][c][m′]`.
-    pub ladder: Vec<[Lanes; 3]>,
+    /// Σ_m dE/dc_lm ∂(r^l Y_lm) as coefficients of the harmonics of l − 1: `[l ≥ 1][c][m′][direction]`.
+    pub ladder: Aligned,
+}
+
+impl CenterGradient {
+    /// Coefficients along x, y and z: `[l ≥ 1][c][m′]`.
+    #[inline(always)]
+    pub fn ladder(&self) -> &[[Lanes; 3]] {
+        self.ladder.lanes().as_chunks().0
+    }
+
+    /// As [`CenterGradient::ladder`].
+    pub fn ladder_mut(&mut self) -> &mut [[Lanes; 3]] {
+        self.ladder.lanes_mut().as_chunks_mut().0
+    }
+}
+
+/// Length of the ladder of [`CenterGradient`].
+pub(crate) fn n_ladder(rows: &Rows) -> usize {
+    (1..=rows.l_max()).map(|l| 3 * (2 * l - 1) * (rows.offsets[l + 1] - rows.offsets[l])).sum()
 }
 
 /// Neighbours whose sums are in registers together.
@@ -434,9 +455,9 @@ fn backward_group(rows: &Rows, block: &Block, gradient: &CenterGradient, first: 
         add_product(&mut one.along, &of(&block.slopes, 0, chunk * LANES), g);
         add_product(&mut two.along, &of(&block.slopes, 1, chunk * LANES), g);
     }
-    let mut ladder = &gradient.ladder[..];
+    let mut ladder = gradient.ladder();
     for l in 1..=rows.l_max() {
-        let y = &block.harmonics[batch * block.n_lm + (l - 1) * (l - 1)..][..2 * l - 1];
+        let y = &block.harmonics.lanes()[batch * block.n_lm + (l - 1) * (l - 1)..][..2 * l - 1];
         let inverse_l = 1.0 / l as f64;
         for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {
             let (g, rest) = ladder.split_at(y.len());
@@ -543,19 +564,19 @@ pub(crate) fn add_pair_gradient(
     block: &mut Block,
     j: usize,
     first: bool,
-    neighbor: &mut [Lanes],
-    center: &mut [Lanes],
+    neighbor: &mut [f64],
+    center: &mut [f64],
 ) {
     fill_pair_gradient(rows, block, j);
-    let gradient = block.of_pair.as_flattened();
-    for (center, gradient) in center.as_flattened_mut().iter_mut().zip(gradient) {
+    let gradient = &block.of_pair[..];
+    for (center, gradient) in center.iter_mut().zip(gradient) {
         *center -= gradient;
     }
     if first {
-        neighbor.as_flattened_mut().copy_from_slice(gradient);
+        neighbor.copy_from_slice(gradient);
         return;
     }
-    for (neighbor, gradient) in neighbor.as_flattened_mut().iter_mut().zip(gradient) {
+    for (neighbor, gradient) in neighbor.iter_mut().zip(gradient) {
         *neighbor += gradient;
     }
 }
@@ -566,10 +587,10 @@ pub(crate) fn add_pair_gradient(
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-pub(crate) fn add_pair_moments(rows: &Rows, block: &mut Block, j: usize, a: Vec3, sums: &mut [Lanes]) {
+pub(crate) fn add_pair_moments(rows: &Rows, block: &mut Block, j: usize, a: Vec3, sums: &mut [f64]) {
     fill_pair_gradient(rows, block, j);
-    let gradient = block.of_pair.as_flattened();
-    for (sums, a) in sums.as_flattened_mut().chunks_exact_mut(gradient.len()).zip(a) {
+    let gradient = &block.of_pair[..];
+    for (sums, a) in sums.chunks_exact_mut(gradient.len()).zip(a) {
         for (sum, gradient) in sums.iter_mut().zip(gradient) {
             *sum = a.mul_add(*gradient, *sum);
         }
@@ -580,13 +601,13 @@ pub(crate) fn add_pair_moments(rows: &Rows, block: &mut Block, j: usize, a: Vec3
 #[inline(always)]
 fn fill_pair_gradient(rows: &Rows, block: &mut Block, j: usize) {
     let (batch, lane, row, n_lm) = (j / LANES, j % LANES, rows.len(), block.n_lm);
-    block.of_pair.resize(3 * n_sums(rows), [0.0; LANES]);
+    block.of_pair.resize(LANES * 3 * n_sums(rows));
     let (values, slopes) = (&block.values[j * row..][..row], &block.slopes[j * row..][..row]);
-    let y = &block.harmonics[batch * n_lm..][..n_lm];
-    let mut out = &mut block.of_pair[..];
+    let y = &block.harmonics.lanes()[batch * n_lm..][..n_lm];
+    let mut out = block.of_pair.lanes_mut();
     for direction in 0..3 {
         let r = block.vector[direction][batch][lane];
-        let dy = &block.gradients[(3 * batch + direction) * n_lm..][..n_lm];
+        let dy = &block.gradients.lanes()[(3 * batch + direction) * n_lm..][..n_lm];
         for l in 0..=rows.l_max() {
             let (y, dy) = (&y[l * l..(l + 1) * (l + 1)], &dy[l * l..(l + 1) * (l + 1)]);
             for offset in (rows.offsets[l]..rows.offsets[l + 1]).step_by(LANES) {

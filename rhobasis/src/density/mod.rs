@@ -1,5 +1,6 @@
 //! The atom density around a centre and its expansion, Eqs. (2)-(5), (8), (13).
 
+mod aligned;
 mod batch;
 mod cutoff;
 mod derivatives;

@@ -3,6 +3,7 @@
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
+use super::aligned::Aligned;
 use super::harmonics::{LANES, Lanes};
 use super::radial::RadialIntegrals;
 use crate::{Error, Result};
@@ -78,7 +79,7 @@ pub struct RadialTable {
     n_knots: usize,
     step: f64,
     /// `[knot][value, derivative][row]`
-    data: Vec<f64>,
+    data: Aligned,
 }
 
 impl RadialTable {
@@ -87,7 +88,7 @@ impl RadialTable {
         let rows = Rows::of(integrals);
         let step = r_cut / (n_knots - 1) as f64;
         let row = rows.len();
-        let mut data = vec![0.0; n_knots * 2 * row];
+        let mut data = Aligned::zeros(n_knots * 2 * row);
         data.par_chunks_mut((2 * row).max(1)).enumerate().for_each(|(k, knot)| {
             // Rounding must not put the last knot beyond r_cut, where Laplacian eigenstates have ended.
             let (values, derivatives) = exact(integrals, (step * k as f64).min(r_cut));
@@ -112,7 +113,7 @@ impl RadialTable {
         let n_knots = arrays[0].dim().0;
         let step = r_cut / (n_knots - 1) as f64;
         let row = rows.len();
-        let mut data = vec![0.0; n_knots * 2 * row];
+        let mut data = Aligned::zeros(n_knots * 2 * row);
         for (l, array) in arrays.iter().enumerate() {
             for ((k, d, q), value) in array.indexed_iter() {
                 data[(2 * k + d) * row + rows.offsets[l] + q] = *value;

@@ -1,0 +1,89 @@
+//! Numbers that begin on a cache line.
+
+use std::ops::{Deref, DerefMut};
+
+use super::harmonics::{LANES, Lanes};
+
+/// Bytes of a cache line, and of a vector of [`LANES`] numbers.
+const LINE: usize = 64;
+
+/// Like `Vec<f64>`, but vectors of [`LANES`] numbers lie each on one cache line: one that lies on two costs twice the time.
+#[derive(Debug, Default)]
+pub(crate) struct Aligned {
+    data: Vec<f64>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    /// Zeros.
+    pub fn zeros(len: usize) -> Self {
+        let data = vec![0.0; len + LANES];
+        let start = data.as_ptr().align_offset(LINE).min(LANES);
+        Aligned { data, start, len }
+    }
+
+    /// Changes the length; what the numbers are then is not said.
+    pub fn resize(&mut self, len: usize) {
+        match self.start + len <= self.data.len() {
+            true => self.len = len,
+            false => *self = Aligned::zeros(len),
+        }
+    }
+
+    /// The numbers in vectors; the length must be a multiple of [`LANES`].
+    #[inline(always)]
+    pub fn lanes(&self) -> &[Lanes] {
+        self.as_chunks().0
+    }
+
+    /// As [`Aligned::lanes`].
+    #[inline(always)]
+    pub fn lanes_mut(&mut self) -> &mut [Lanes] {
+        self.as_chunks_mut().0
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [f64];
+
+    #[inline(always)]
+    fn deref(&self) -> &[f64] {
+        &self.data[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for Aligned {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [f64] {
+        &mut self.data[self.start..self.start + self.len]
+    }
+}
+
+impl Clone for Aligned {
+    /// The copy lies elsewhere, and begins on a line of its own.
+    fn clone(&self) -> Self {
+        let mut copy = Aligned::zeros(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_begin_on_a_line_after_every_change() {
+        let on_line = |a: &Aligned| a.as_ptr().addr() % LINE == 0;
+        for len in [0, 1, 8, 1000, 100_000] {
+            let mut numbers = Aligned::zeros(len);
+            assert!(numbers.iter().all(|&x| x == 0.0) && numbers.len() == len);
+            numbers.iter_mut().enumerate().for_each(|(k, x)| *x = k as f64);
+            let copy = numbers.clone();
+            assert!(on_line(&numbers) && on_line(&copy) && *copy == *numbers);
+            numbers.resize(2 * len + 3);
+            assert!(on_line(&numbers) && numbers.len() == 2 * len + 3);
+        }
+    }
+}
