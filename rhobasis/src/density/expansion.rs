@@ -285,13 +285,7 @@ impl SphericalExpansion {
                 }
                 let ladder = &mut out.ladder_mut()[start..start + 2 * l - 1];
                 start += 2 * l - 1;
-                for term in self.shared.ladder_of(l) {
-                    let from = &lanes[term.lm - l * l];
-                    let to = &mut ladder[term.below - (l - 1) * (l - 1)][term.direction];
-                    for k in 0..LANES {
-                        to[k] += term.coefficient * from[k];
-                    }
-                }
+                kernel::add_ladder(self.shared.ladder_of(l), l, lanes, ladder);
             }
         }
     }

@@ -396,6 +396,19 @@ impl CenterGradient {
     }
 }
 
+/// Adds dE/dc_lm of one l and eight channels (`[m]`) to what the gradient of the harmonics turns it into (`[m′]`).
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+pub(crate) fn add_ladder(terms: &[LadderTerm], l: usize, of_m: &[Lanes], ladder: &mut [[Lanes; 3]]) {
+    for term in terms {
+        let (from, to) = (&of_m[term.lm - l * l], &mut ladder[term.below - (l - 1) * (l - 1)][term.direction]);
+        add_scaled(to, term.coefficient, from);
+    }
+}
+
 /// Length of the ladder of [`CenterGradient`].
 pub(crate) fn n_ladder(rows: &Rows) -> usize {
     (1..=rows.l_max()).map(|l| 3 * (2 * l - 1) * (rows.offsets[l + 1] - rows.offsets[l])).sum()
