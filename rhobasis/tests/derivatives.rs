@@ -420,3 +420,17 @@ fn threads_change_no_bit_of_values_and_derivatives_of_small_and_large_structures
     let adjoints = expansion.backward(&many, &c.views()).unwrap();
     assert!(adjoints.iter().all(|adjoint| *adjoint == one.1[0]));
 }
+
+#[test]
+fn numbers_that_are_not_finite_are_refused_by_their_place() {
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6, 14]).unwrap();
+    let frames = [molecule(), crystal()];
+    let mut gradient = expansion.forward(&frames).unwrap();
+    gradient.blocks[2][[6, 3, 1]] = f64::NAN;
+    let error = expansion.backward(&frames, &gradient.views()).unwrap_err().to_string();
+    assert!(error.contains("gradient = NaN: not finite, at l = 2, center 6, component 3, channel 1"), "{error}");
+    let mut motions = [0, 1].map(|s| Motion { velocities: frames[s].positions.clone(), strain: [[0.0; 3]; 3] });
+    motions[1].velocities[2][1] = f64::INFINITY;
+    let error = expansion.tangent(&frames, &motions).unwrap_err().to_string();
+    assert!(error.contains("frame 1, atom 2") && error.contains("is not finite"), "{error}");
+}

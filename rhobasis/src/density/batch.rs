@@ -32,7 +32,7 @@ impl SphericalExpansion {
     /// cost of [`SphericalExpansion::forward`].
     ///
     /// # Errors
-    /// As for `forward`, and if a motion has another number of atoms than its structure.
+    /// As for `forward`, and if a motion has another number of atoms than its structure, or is not finite.
     pub fn tangent(&self, structures: &[Structure], motions: &[Motion]) -> Result<Equivariants> {
         let mut out = Equivariants::zeros(centers_of(structures), self.channels.clone());
         self.forward_to(structures, Some(motions), &mut out.views_mut())?;
@@ -85,7 +85,7 @@ impl SphericalExpansion {
     /// `gradient` has the shape that `forward` gives for the same structures, see [`Equivariants::views`].
     ///
     /// # Errors
-    /// As for `forward`, and if the shapes differ.
+    /// As for `forward`, and if the shapes differ or the gradient is not finite.
     pub fn backward(&self, structures: &[Structure], gradient: &[ArrayView3<f64>]) -> Result<Vec<Adjoint>> {
         let shapes: Vec<_> = gradient.iter().map(|block| block.dim()).collect();
         self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
@@ -126,7 +126,11 @@ impl SphericalExpansion {
             }
             parts.iter().for_each(|part| part.add_to(&mut adjoints[s]));
         }
-        Ok(adjoints)
+        let finite = |a: &Adjoint| a.forces.as_flattened().iter().chain(&a.virial).all(|x| x.is_finite());
+        match adjoints.iter().all(finite) {
+            true => Ok(adjoints),
+            false => Err(not_finite(gradient)),
+        }
     }
 
     /// Calls `job` for the centres of a run, structure by structure and at most [`RUN`] at a time, with their pairs in
@@ -281,8 +285,27 @@ fn check_motions(structures: &[Structure], motions: &[Motion]) -> Result<()> {
             let problem = format!("{} velocities for {} atoms", motion.velocities.len(), structure.len());
             return Err(Error::structure(None, problem, "give one velocity per atom").at_frame(s));
         }
+        if let Some(atom) = motion.velocities.iter().position(|v| !v.iter().all(|x| x.is_finite())) {
+            let problem = format!("velocity {:?} is not finite", motion.velocities[atom]);
+            return Err(Error::structure(Some(atom), problem, "repair it").at_frame(s));
+        }
+        if !motion.strain.as_flattened().iter().all(|x| x.is_finite()) {
+            let problem = format!("strain {:?} is not finite", motion.strain);
+            return Err(Error::structure(None, problem, "repair it").at_frame(s));
+        }
     }
     Ok(())
+}
+
+/// The error for forces that are not finite, which only a gradient that is not so can make.
+fn not_finite(gradient: &[ArrayView3<f64>]) -> Error {
+    for (l, block) in gradient.iter().enumerate() {
+        if let Some(((i, m, q), value)) = block.indexed_iter().find(|(_, x)| !x.is_finite()) {
+            let problem = format!("not finite, at l = {l}, center {i}, component {m}, channel {q}");
+            return Error::setting("gradient", value, problem, "look for the step of the model that made it");
+        }
+    }
+    Error::setting("gradient", "too large", "forces overflow", "check the unit of the energy")
 }
 
 /// What some centres of a large structure contribute to its forces and virial.
