@@ -238,8 +238,8 @@ pub(crate) fn motions(
         && strains.dim() != (structures.len(), 3, 3)
     {
         let found = format!("{:?}", strains.shape());
-        let problem = format!("there are {} frames", structures.len());
-        return Err(refuse(Error::setting("strain", found, problem, "give a 3 × 3 matrix for each frame")));
+        let problem = format!("one matrix for each frame is needed (frames: {})", structures.len());
+        return Err(refuse(Error::setting("strain", found, problem, "give an array [frame, 3, 3]")));
     }
     let mut first = 0;
     let motion = |(s, structure): (usize, &Structure)| {

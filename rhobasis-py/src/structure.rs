@@ -504,6 +504,12 @@ pub(crate) fn reals<D: ndarray::Dimension>(
     axes: &str,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<ndarray::Array<f64, D>> {
+    // NumPy would drop imaginary parts with no more than a warning.
+    let complex =
+        value.getattr("dtype").and_then(|d| d.getattr("kind")).is_ok_and(|kind| kind.eq("c").unwrap_or(false));
+    if complex {
+        return Err(wrong_type(name, &format!("{axes} of real numbers"), value));
+    }
     let array = as_array(value, "float64").map_err(|_| wrong_type(name, axes, value))?;
     let array = array.extract::<PyReadonlyArrayDyn<'_, f64>>()?;
     let view = array.as_array().into_dimensionality::<D>().map_err(|_| wrong_type(name, axes, value))?;

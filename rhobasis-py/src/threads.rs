@@ -34,8 +34,11 @@ fn own_threads() -> Option<&'static ThreadPool> {
     match *own {
         Some((of, pool)) if of == process => Some(pool),
         _ => {
-            // Never dropped: in a fork of this process nobody would be there to be stopped. Without threads, none is used.
-            let pool: &ThreadPool = Box::leak(Box::new(rayon::ThreadPoolBuilder::new().build().ok()?));
+            // Never dropped: in a fork of this process nobody would be there to be stopped. The threads of the parent are
+            // gone: where no new ones can be had, the calling one becomes the only thread of its pool.
+            let all = rayon::ThreadPoolBuilder::new().build();
+            let pool = all.or_else(|_| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build());
+            let pool: &ThreadPool = Box::leak(Box::new(pool.expect("the calling thread is there")));
             *own = Some((process, pool));
             Some(pool)
         }

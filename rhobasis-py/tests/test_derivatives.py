@@ -9,12 +9,13 @@ import pathlib
 import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import rhobasis as rb
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 ROOT = pathlib.Path(__file__).parents[2]
 VARIABLES = ["positions", "strain", "cell"]
@@ -378,7 +379,7 @@ def in_python(code):
 
 SETUP = """
 import numpy as np, rhobasis as rb
-from ase.build import molecule
+from ase.build import bulk, molecule
 frames = [molecule("C2H6") for _ in range(60)]
 expansion = rb.SphericalExpansion(rb.Density(r_cut=3.5, sigma=0.4), rb.Gto(n_max=4), l_max=3)
 """
@@ -509,3 +510,37 @@ def test_featomic_finds_the_same_derivatives_of_random_structures(seed):
                 expected[key["o3_lambda"]][places[place]][..., channels] = factor * gradient.values[k]
         assert seen == set(places)
         assert_close(ours.blocks, expected, 1e-11)
+
+
+def test_species_may_be_an_array_that_is_assigned_again():
+    expansion = rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(4), l_max=1, species=[1, 8])
+    water = molecule("H2O")
+    expected = expansion.transform(water).blocks[1]
+    for species in (np.array([1, 8]), np.array([1, 8])):
+        expansion.species = species
+        np.testing.assert_array_equal(expansion.transform(water).blocks[1], expected)
+    expansion.species = np.array([1, 6, 8])
+    assert expansion.transform(water).blocks[1].shape[2] == 12
+    expansion.species = iter([1, 8])
+    with pytest.raises(TypeError, match="species must be a list"):
+        expansion.transform(water)
+
+
+def test_complex_gradients_are_refused():
+    expansion, water = rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(4), l_max=1), molecule("H2O")
+    with pytest.raises(TypeError, match=r"gradient\[0\] must be .* real numbers"):
+        expansion.backward(water, [1j * block for block in expansion.transform(water).blocks])
+
+
+def test_parts_of_a_large_cell_cost_what_those_of_a_small_one_cost():
+    # Once, buffers as large as the structure were made for every other centre.
+    expansion = rb.SphericalExpansion(rb.Density(r_cut=3.0), rb.Gto(2), l_max=1)
+    expansion.fit(bulk("Si")).transform(bulk("Si"))  # makes the tables
+    seconds = []
+    for n in (6, 18):
+        silicon = bulk("Si", cubic=True).repeat(n)
+        silicon.rattle(0.05, seed=1)
+        start = time.process_time()
+        sum(len(part) for part in expansion.jacobian_parts(silicon))
+        seconds.append((time.process_time() - start) / len(silicon))
+    assert seconds[1] < 4 * seconds[0]

@@ -6,6 +6,7 @@
 //! | (2) | neighbour density, cutoff, scaling | [`Density`](density::Density), [`Density::weight`](density::Density::weight) |
 //! | (3) | coefficients on R_nl Y_lm | [`Equivariants`](density::Equivariants), [`SolidHarmonics`](density::SolidHarmonics), [`RadialIntegrals::functions`](density::RadialIntegrals::functions) |
 //! | (4) | coefficients as a sum over neighbours | [`SphericalExpansion::forward`](density::SphericalExpansion::forward) |
+//! | ∂(4) | forces, along a motion, in full | [`SphericalExpansion::backward`](density::SphericalExpansion::backward), [`tangent`](density::SphericalExpansion::tangent), [`jacobian`](density::SphericalExpansion::jacobian) |
 //! | (5) | radial integrals | [`RadialIntegrals::integrals`](density::RadialIntegrals::integrals) |
 //! | (6), (11) | covariance, per species and combined | [`Covariance`](optimal::Covariance) |
 //! | (7), (12) | contraction coefficients U | [`Contraction`](optimal::Contraction) |

@@ -92,6 +92,17 @@ impl NeighborList {
         }
     }
 
+    /// The same pairs, without the buffers that finding them took.
+    pub(crate) fn pairs_only(&self) -> Self {
+        NeighborList {
+            start: self.start.clone(),
+            neighbor: self.neighbor.clone(),
+            vector: self.vector.clone(),
+            shift: self.shift.clone(),
+            ..NeighborList::default()
+        }
+    }
+
     /// Number of pairs, each direction counted.
     pub fn len(&self) -> usize {
         self.neighbor.len()

@@ -434,3 +434,43 @@ fn numbers_that_are_not_finite_are_refused_by_their_place() {
     let error = expansion.tangent(&frames, &motions).unwrap_err().to_string();
     assert!(error.contains("frame 1, atom 2") && error.contains("is not finite"), "{error}");
 }
+
+#[test]
+fn the_error_is_that_of_the_first_bad_frame_for_any_number_of_threads() {
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6, 14]).unwrap();
+    let unknown = Structure::molecule(vec![1, 8], vec![[0.0; 3], [0.0, 0.0, 1.0]]);
+    let broken = Structure { cell: [[0.0; 3]; 3], ..large() };
+    let frames = [molecule(), unknown, molecule(), broken];
+    for n_threads in [1, 2, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        pool.install(|| {
+            let error = expansion.forward(&frames).unwrap_err().to_string();
+            assert!(error.contains("frame 1, atom 1"), "{n_threads} threads: {error}");
+            let error = expansion.jacobian(&frames, Variable::Strain).unwrap_err().to_string();
+            assert!(error.contains("frame 1, atom 1"), "{n_threads} threads: {error}");
+        });
+    }
+}
+
+#[test]
+fn a_cursor_ends_with_its_first_error() {
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6, 14]).unwrap();
+    let frames = [molecule(), Structure::molecule(vec![8], vec![[0.0; 3]]), molecule()];
+    let mut cursor = JacobianCursor::new(Variable::Positions, 1);
+    for _ in 0..molecule().len() {
+        assert!(cursor.next_part(&expansion, &frames).unwrap().is_some());
+    }
+    assert!(cursor.next_part(&expansion, &frames).is_err());
+    assert!(cursor.next_part(&expansion, &frames).unwrap().is_none());
+}
+
+#[test]
+fn a_part_refuses_structures_it_was_not_made_for() {
+    let expansion = SphericalExpansion::new(&settings(Primitive::Gto { n_max: 3 }), &[1, 6, 14]).unwrap();
+    let part = JacobianCursor::new(Variable::Cell, 1_000_000).next_part(&expansion, &[crystal()]).unwrap().unwrap();
+    let mut memory: Vec<Vec<f64>> = (0..=7).map(|l| vec![0.0; part.len_of(&expansion, l)]).collect();
+    let mut slices: Vec<&mut [f64]> = memory.iter_mut().map(|m| &mut m[..]).collect();
+    assert!(part.fill(&expansion, &[], &mut slices).is_err());
+    assert!(part.fill(&expansion, &[molecule()], &mut slices).is_err());
+    assert!(part.fill(&expansion, &[crystal()], &mut slices).is_ok());
+}

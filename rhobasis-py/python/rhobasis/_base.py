@@ -65,7 +65,7 @@ def _frozen(value: Any) -> Any:
     """A value that later changes of the original do not reach."""
     if isinstance(value, Parameters):
         return value._state()
-    return repr(value) if isinstance(value, (dict, list)) else value
+    return type(value), repr(value)
 
 
 class Settings(Parameters):

@@ -195,6 +195,15 @@ class Evaluator(Parameters):
         """Forces −dE/dr ([atoms, 3] for each frame) and virials −dE/dε ([frames, 3, 3]), given dE/dc in blocks.
 
         The adjoint of `transform`: its cost does not depend on how many features were made of the coefficients.
+
+        >>> from ase.build import molecule
+        >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
+        >>> c = expansion.transform(molecule("H2O"))
+        >>> forces, virials = expansion.backward(molecule("H2O"), c)  # of E = ½ Σ c²
+        >>> forces[0].shape, virials.shape
+        ((3, 3), (1, 3, 3))
+
+        Raises `RhobasisError` for blocks of another shape, or where forces are not finite.
         """
         native = as_native(frames)
         blocks = gradient.blocks if isinstance(gradient, Equivariants) else list(gradient)
@@ -249,6 +258,11 @@ class Evaluator(Parameters):
 
         Fastest while a part fits into the cache of the processor. Memory of parts that are no longer used is used
         again; parts that are kept stay as they are.
+
+        >>> from ase.build import molecule
+        >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=1)
+        >>> sum(len(part) for part in expansion.jacobian_parts([molecule("H2O")] * 3, memory=5000))
+        27
         """
         native = as_native(frames)
         return _jacobians(self._evaluator(native), native, by, _bytes(memory))
@@ -321,7 +335,9 @@ class SphericalExpansion(Evaluator):
         species = self.species if self.species is not None else self.__dict__.get("species_")
         if species is None:
             raise NotFittedError("this SphericalExpansion knows no species yet; give species=..., or call fit(frames)")
-        return species
+        if not hasattr(species, "__len__"):
+            raise TypeError(f"species must be a list of atomic numbers or symbols, not {species!r}")
+        return list(species)
 
     def _evaluator(self, frames: _native.Frames) -> _native.Expansion:
         known = self.species is not None or "species_" in self.__dict__
@@ -329,10 +345,10 @@ class SphericalExpansion(Evaluator):
 
     def _expansion(self, species: Sequence[int | str]) -> _native.Expansion:
         # The tables take longer than a small structure: kept until a parameter changes.
-        key = (self._state(), tuple(species))
+        key = (self._state(), *species)
         cached = self.__dict__.get("_cached")
         if cached is None or cached[0] != key:
-            cached = (key, _native.Expansion(self, list(species)))
+            cached = (key, _native.Expansion(self, species))
             self._cached = cached
         return cached[1]
 
@@ -356,7 +372,7 @@ def _jacobians(
 
 
 def _bytes(memory: float) -> int:
-    if not (isinstance(memory, numbers.Real) and memory > 0):
+    if isinstance(memory, bool) or not (isinstance(memory, numbers.Real) and memory > 0):
         raise RhobasisError(f"memory = {memory!r}: a number of bytes is needed; 4e6 is the default")
     return int(min(memory, 2**62))
 
@@ -366,8 +382,8 @@ def _one_array(velocities: ArrayLike | Sequence[ArrayLike], n_atoms: list[int]) 
     if isinstance(velocities, (list, tuple)):
         if not velocities:
             return np.zeros((0, 3))
-        first = _shape(velocities[0])
-        each = first is None or len(first) == 2
+        shapes = [_shape(array) for array in velocities]
+        each = any(shape is None or len(shape) == 2 for shape in shapes)
     else:
         each = isinstance(velocities, np.ndarray) and velocities.ndim == 3
     if not each:

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn numbers_begin_on_a_line_after_every_change() {
-        let on_line = |a: &Aligned| a.as_ptr().addr() % LINE == 0;
+        let on_line = |a: &Aligned| a.as_ptr().addr().is_multiple_of(LINE);
         for len in [0, 1, 8, 1000, 100_000] {
             let mut numbers = Aligned::zeros(len);
             assert!(numbers.iter().all(|&x| x == 0.0) && numbers.len() == len);

@@ -1,6 +1,7 @@
 //! Many structures at once, over threads: whole small structures, or runs of centres of a large one.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 use rayon::prelude::*;
@@ -55,7 +56,7 @@ impl SphericalExpansion {
         if let Some(motions) = motions {
             check_motions(structures, motions)?;
         }
-        let searches = self.searches_of_large(structures)?;
+        let searches = self.searches_of_large(structures);
         let mut rest = contiguous(out)?;
         let widths = self.widths();
         let tasks: Vec<_> = runs(structures, &searches)
@@ -76,20 +77,32 @@ impl SphericalExpansion {
                 })
             })
         };
-        // Results in order, so that the error is always that of the first frame.
-        in_parallel(tasks, job).into_iter().collect()
+        in_parallel(tasks, job)?;
+        Ok(())
     }
 
     /// Forces −dE/dr and virial −dE/dε of each structure, given dE/dc: the adjoint of [`SphericalExpansion::forward`].
     ///
     /// `gradient` has the shape that `forward` gives for the same structures, see [`Equivariants::views`].
     ///
+    /// ```
+    /// # use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion};
+    /// # use rhobasis::Structure;
+    /// # let settings = ExpansionSettings { primitive: Primitive::Gto { n_max: 4 }, l_max: 1, ..Default::default() };
+    /// # let expansion = SphericalExpansion::new(&settings, &[1])?;
+    /// let dimer = [Structure::molecule(vec![1, 1], vec![[0.0; 3], [0.0, 0.0, 0.7]])];
+    /// let c = expansion.forward(&dimer)?; // of E = ½ Σ c², dE/dc is c itself
+    /// let adjoint = &expansion.backward(&dimer, &c.views())?[0];
+    /// assert!((adjoint.forces[0][2] + adjoint.forces[1][2]).abs() < 1e-12);
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As for `forward`, and if the shapes differ or the gradient is not finite.
+    /// As for `forward`, and if the shapes differ or a gradient that is not finite makes such forces.
     pub fn backward(&self, structures: &[Structure], gradient: &[ArrayView3<f64>]) -> Result<Vec<Adjoint>> {
         let shapes: Vec<_> = gradient.iter().map(|block| block.dim()).collect();
         self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
-        let searches = self.searches_of_large(structures)?;
+        let searches = self.searches_of_large(structures);
         let first_row = offsets(structures);
         let at_rest = |s: &Structure| Adjoint { forces: vec![[0.0; 3]; s.len()], virial: Array2::zeros((3, 3)) };
         let runs = runs(structures, &searches);
@@ -115,10 +128,10 @@ impl SphericalExpansion {
                 Ok((adjoints, parts))
             })
         };
-        let done = in_parallel(runs.iter().collect(), job);
+        let done = in_parallel(runs.iter().collect(), job)?;
         let mut adjoints: Vec<Adjoint> = Vec::with_capacity(structures.len());
         for (run, done) in runs.iter().zip(done) {
-            let (whole, parts) = done?;
+            let (whole, parts) = done;
             adjoints.extend(whole);
             let s = run.structures.start;
             if adjoints.len() == s && !parts.is_empty() {
@@ -197,18 +210,19 @@ impl SphericalExpansion {
         Ok(())
     }
 
-    /// The search of the structures that several threads share.
-    fn searches_of_large(&self, structures: &[Structure]) -> Result<Vec<Option<Search>>> {
+    /// The search of the structures that several threads share. None of one that is refused: its turn will come.
+    fn searches_of_large(&self, structures: &[Structure]) -> Vec<Option<Search>> {
         let threads = rayon::current_num_threads();
-        let of_large = |(s, structure): (usize, &Structure)| {
-            if structure.len() <= SPLIT_ATOMS || structures.len() >= 4 * threads {
-                return Ok(None); // frames enough to keep all threads busy
-            }
+        let large = |structure: &Structure| structure.len() > SPLIT_ATOMS && structures.len() < 4 * threads;
+        if !structures.iter().any(large) {
+            return structures.iter().map(|_| None).collect(); // frames enough to keep all threads busy
+        }
+        let search = |structure: &Structure| {
             let mut search = Search::default();
-            prepare_search(structure, &mut search, self.density().r_cut).map_err(|e| e.at_frame(s))?;
-            Ok(Some(search))
+            let refused = prepare_search(structure, &mut search, self.density().r_cut).is_err();
+            (!refused).then_some(search)
         };
-        in_parallel(structures.iter().enumerate().collect(), of_large).into_iter().collect()
+        structures.par_iter().map(|structure| if large(structure) { search(structure) } else { None }).collect()
     }
 }
 
@@ -261,15 +275,31 @@ pub(super) fn cut_rows<'a>(rest: &mut [&'a mut [f64]], widths: &[usize], n: usiz
         .collect()
 }
 
-/// The job for each item, results in order; on the calling thread where threads would not help.
-pub(super) fn in_parallel<T: Send, R: Send>(items: Vec<T>, job: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+/// The job for each item, results in order; on the calling thread where threads would not help. The error is that of the
+/// first item that fails, and jobs after it are left undone.
+pub(super) fn in_parallel<T: Send, R: Send>(
+    items: Vec<T>,
+    job: impl Fn(T) -> Result<R> + Send + Sync,
+) -> Result<Vec<R>> {
     if items.len() <= 1 || rayon::current_num_threads() == 1 {
         return items.into_iter().map(job).collect();
     }
-    items.into_par_iter().map(job).collect()
+    let first_failed = AtomicUsize::new(usize::MAX);
+    let unless_failed = |(k, item)| {
+        if k > first_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let result = job(item);
+        if result.is_err() {
+            first_failed.fetch_min(k, Ordering::Relaxed);
+        }
+        Some(result)
+    };
+    let results: Vec<Option<Result<R>>> = items.into_par_iter().enumerate().map(unless_failed).collect();
+    results.into_iter().flatten().collect()
 }
 
-fn contiguous<'a>(blocks: &'a mut [ArrayViewMut3<f64>]) -> Result<Vec<&'a mut [f64]>> {
+pub(super) fn contiguous<'a>(blocks: &'a mut [ArrayViewMut3<f64>]) -> Result<Vec<&'a mut [f64]>> {
     let strided =
         || Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order");
     blocks.iter_mut().map(|block| block.as_slice_mut().ok_or_else(strided)).collect()
@@ -297,7 +327,7 @@ fn check_motions(structures: &[Structure], motions: &[Motion]) -> Result<()> {
     Ok(())
 }
 
-/// The error for forces that are not finite, which only a gradient that is not so can make.
+/// The error for forces that are not finite.
 fn not_finite(gradient: &[ArrayView3<f64>]) -> Error {
     for (l, block) in gradient.iter().enumerate() {
         if let Some(((i, m, q), value)) = block.indexed_iter().find(|(_, x)| !x.is_finite()) {
@@ -362,7 +392,7 @@ fn pull_neighbors(neighbors: &[u32], pair_gradients: &[Vec3], forces: &mut [Vec3
     }
 }
 
-fn prepare_search(structure: &Structure, search: &mut Search, r_cut: f64) -> Result<()> {
+pub(super) fn prepare_search(structure: &Structure, search: &mut Search, r_cut: f64) -> Result<()> {
     structure.validate()?;
     search.update(structure, r_cut)
 }

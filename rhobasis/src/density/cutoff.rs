@@ -72,14 +72,14 @@ impl Density {
     pub(crate) fn weights(&self, r: &Lanes) -> (Lanes, Lanes) {
         let inside = self.r_cut - self.cutoff_width;
         let inverse = if self.cutoff_width > 0.0 { 1.0 / self.cutoff_width } else { 0.0 };
-        // With x = π(t − ½), ½(1 + cos πt) = ½(1 − sin x), and |x| ≤ π/2.
-        let x = r.map(|r| std::f64::consts::PI * (((r - inside) * inverse).clamp(0.0, 1.0) - 0.5));
+        // ½(1 + cos πt) = cos² x with x = πt/2: never negative.
+        let x = r.map(|r| std::f64::consts::FRAC_PI_2 * ((r - inside) * inverse).clamp(0.0, 1.0));
         let (sin, cos) = sin_cos(&x);
         let (mut f, mut df) = ([0.0; LANES], [0.0; LANES]);
         for k in 0..LANES {
             let full = r[k] <= inside;
-            let value = if full { 1.0 } else { 0.5 - 0.5 * sin[k] };
-            let slope = if full { 0.0 } else { -0.5 * std::f64::consts::PI * inverse * cos[k] };
+            let value = if full { 1.0 } else { cos[k] * cos[k] };
+            let slope = if full { 0.0 } else { -std::f64::consts::PI * inverse * sin[k] * cos[k] };
             f[k] = if r[k] < self.r_cut { value } else { 0.0 };
             df[k] = if r[k] < self.r_cut { slope } else { 0.0 };
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{Array2, Array4};
 
 use super::aligned::Aligned;
-use super::batch::cut_rows;
+use super::batch::{cut_rows, in_parallel, prepare_search};
 use super::equivariants::Channel;
 use super::expansion::{Order, SphericalExpansion, Workspace};
 use super::harmonics::LANES;
@@ -236,7 +236,7 @@ impl Target<'_> {
     }
 }
 
-/// Centres whose derivatives are computed by one thread.
+/// Centres whose derivatives one thread computes at a time.
 const RUN: usize = 2;
 
 /// A full Jacobian in parts of bounded memory: centres in file order, as many to a part as fit.
@@ -264,6 +264,8 @@ pub struct JacobianCursor {
     next: (usize, usize),
     /// Of structure `next.0`, if `next.1 > 0`.
     search: Search,
+    neighbors: NeighborList,
+    order: Order,
     /// Rows per centre of the last run.
     rows_per_center: f64,
 }
@@ -280,6 +282,8 @@ pub struct JacobianPart {
 #[derive(Debug)]
 struct Run {
     structure: usize,
+    /// Its number of atoms.
+    n_atoms: usize,
     centers: Range<usize>,
     neighbors: NeighborList,
     /// (centre, atom that moves), in order; strain and cell have one row (centre, centre).
@@ -289,14 +293,34 @@ struct Run {
 impl JacobianCursor {
     /// Starts at the first centre. A part holds at most `most_bytes`, or one centre.
     pub fn new(variable: Variable, most_bytes: usize) -> Self {
-        JacobianCursor { variable, most_bytes, next: (0, 0), search: Search::default(), rows_per_center: 0.0 }
+        JacobianCursor {
+            variable,
+            most_bytes,
+            next: (0, 0),
+            search: Search::default(),
+            neighbors: NeighborList::default(),
+            order: Order::default(),
+            rows_per_center: 0.0,
+        }
     }
 
-    /// The next part, `None` after the last.
+    /// The next part, `None` after the last and after an error.
     ///
     /// # Errors
     /// As for [`SphericalExpansion::forward`].
     pub fn next_part(
+        &mut self,
+        expansion: &SphericalExpansion,
+        structures: &[Structure],
+    ) -> Result<Option<JacobianPart>> {
+        let part = self.try_next_part(expansion, structures);
+        if part.is_err() {
+            self.next = (structures.len(), 0);
+        }
+        part
+    }
+
+    fn try_next_part(
         &mut self,
         expansion: &SphericalExpansion,
         structures: &[Structure],
@@ -307,9 +331,7 @@ impl JacobianCursor {
             let (s, first) = self.next;
             let structure = &structures[s];
             if first == 0 {
-                let prepared = structure.validate();
-                let prepared = prepared.and_then(|()| self.search.update(structure, expansion.density().r_cut));
-                prepared.map_err(|e| e.at_frame(s))?;
+                prepare_search(structure, &mut self.search, expansion.density().r_cut).map_err(|e| e.at_frame(s))?;
             }
             // So many centres more should fit; but a part holds at least one.
             let room = self.most_bytes.saturating_sub(part.rows.len() * row_bytes) / row_bytes;
@@ -320,9 +342,14 @@ impl JacobianCursor {
             // The first run tells how many rows a centre has.
             let most = if self.rows_per_center == 0.0 && self.most_bytes < usize::MAX { 1 } else { RUN };
             let centers = first..structure.len().min(first + fitting.clamp(1, most));
-            let mut neighbors = NeighborList::default();
+            let neighbors = &mut self.neighbors;
             neighbors.find(&self.search, structure, centers.clone()).map_err(|e| e.at_frame(s))?;
-            let mut rows = self.rows_of(&neighbors, centers.clone());
+            for center in centers.clone().zip(0..) {
+                let feeds = expansion.feeds_of(structure, center.0);
+                let known = feeds.and_then(|f| expansion.sort_pairs(structure, neighbors, center, f, &mut self.order));
+                known.map_err(|e| e.at_frame(s))?;
+            }
+            let mut rows = self.rows_of(centers.clone());
             if !centers.is_empty() {
                 self.rows_per_center = rows.len() as f64 / centers.len() as f64;
             }
@@ -340,12 +367,13 @@ impl JacobianCursor {
                 atom: atom(moving),
             }));
             self.next = if centers.end == structure.len() { (s + 1, 0) } else { (s, centers.end) };
-            part.runs.push(Run { structure: s, centers, neighbors, rows });
+            let (n_atoms, neighbors) = (structure.len(), self.neighbors.pairs_only());
+            part.runs.push(Run { structure: s, n_atoms, centers, neighbors, rows });
         }
         Ok((!part.runs.is_empty()).then_some(part))
     }
 
-    fn rows_of(&self, neighbors: &NeighborList, centers: Range<usize>) -> Vec<(usize, usize)> {
+    fn rows_of(&self, centers: Range<usize>) -> Vec<(usize, usize)> {
         if self.variable != Variable::Positions {
             return centers.map(|i| (i, i)).collect();
         }
@@ -353,7 +381,7 @@ impl JacobianCursor {
         for (row, i) in centers.enumerate() {
             let start = rows.len();
             rows.push((i, i));
-            rows.extend(neighbors.neighbor[neighbors.pairs(row)].iter().map(|&j| (i, j as usize)));
+            rows.extend(self.neighbors.neighbor[self.neighbors.pairs(row)].iter().map(|&j| (i, j as usize)));
             rows[start..].sort_unstable();
             let mut kept = start;
             for k in start + 1..rows.len() {
@@ -381,7 +409,8 @@ impl JacobianPart {
     /// Computes the blocks `[row, component, m, channel]`, overwriting `out`, in parallel.
     ///
     /// # Errors
-    /// If a species is unknown, or a block has another length than [`JacobianPart::len_of`].
+    /// If the structures or the expansion are not those that the part was made for, or a block has another length than
+    /// [`JacobianPart::len_of`].
     pub fn fill(&self, expansion: &SphericalExpansion, structures: &[Structure], out: &mut [&mut [f64]]) -> Result<()> {
         for l in 0..=expansion.l_max() {
             let (expected, found) = (self.len_of(expansion, l), out.get(l).map(|block| block.len()));
@@ -391,6 +420,16 @@ impl JacobianPart {
                 return Err(Error::setting("out", found, problem, "give one block for each l"));
             }
         }
+        let of_other = |run: &&Run| structures.get(run.structure).map(Structure::len) != Some(run.n_atoms);
+        if let Some(run) = self.runs.iter().find(of_other) {
+            let problem = format!("structure {} is not that of this part of a Jacobian", run.structure);
+            return Err(Error::setting(
+                "structures",
+                structures.len(),
+                problem,
+                "give those that the cursor was given",
+            ));
+        }
         let Some(variable) = self.variable else { return Ok(()) };
         let widths: Vec<usize> = (0..=expansion.l_max())
             .map(|l| variable.n_components() * (2 * l + 1) * expansion.channels()[l].len())
@@ -399,10 +438,11 @@ impl JacobianPart {
         let tasks: Vec<_> = self.runs.iter().map(|run| (run, cut_rows(&mut rest, &widths, run.rows.len()))).collect();
         let job = |(run, mut out): (&Run, Vec<&mut [f64]>)| {
             let structure = &structures[run.structure];
-            let job = |work: &mut Workspace| expansion.jacobian_of_run(structure, variable, run, &mut out, work);
-            expansion.with_workspace(job).map_err(|e| e.at_frame(run.structure))
+            let fill = |work: &mut Workspace| expansion.jacobian_of_run(structure, variable, run, &mut out, work);
+            expansion.with_workspace(fill).map_err(|e| e.at_frame(run.structure))
         };
-        super::batch::in_parallel(tasks, job).into_iter().collect()
+        in_parallel(tasks, job)?;
+        Ok(())
     }
 }
 

@@ -1,11 +1,12 @@
 //! The one sum over neighbours, Eqs. (4), (8), (13), and its adjoint.
 
 use std::ops::Range;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 
 use super::aligned::Aligned;
+use super::batch::contiguous;
 use super::derivatives::Motion;
 use super::equivariants::Channel;
 use super::feeds::{Feeds, Shared};
@@ -116,13 +117,7 @@ impl SphericalExpansion {
         }
         let shapes: Vec<_> = out.iter().map(|block| block.dim()).collect();
         self.check_shape("out", structure.len(), &shapes)?;
-        let mut slices = Vec::with_capacity(out.len());
-        for block in out {
-            let slice = block.as_slice_mut().ok_or_else(|| {
-                Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order")
-            })?;
-            slices.push(slice);
-        }
+        let mut slices = contiguous(out)?;
         self.forward_centers(structure, neighbors, 0..structure.len(), None, &mut slices, work)
     }
 
@@ -357,13 +352,15 @@ impl SphericalExpansion {
         Ok(())
     }
 
-    /// Runs a job with buffers that earlier jobs have left.
+    /// Runs a job with buffers that earlier jobs have left. Nobody waits for them: in a forked process, whoever held the lock
+    /// may not exist.
     pub(super) fn with_workspace<T>(&self, job: impl FnOnce(&mut Workspace) -> T) -> T {
-        let idle = || self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let work = idle().pop();
-        let mut work = work.unwrap_or_else(|| Workspace::new(self));
+        let left = self.shared.idle.try_lock().ok().and_then(|mut idle| idle.pop());
+        let mut work = left.unwrap_or_else(|| Workspace::new(self));
         let result = job(&mut work);
-        idle().push(work);
+        if let Ok(mut idle) = self.shared.idle.try_lock() {
+            idle.push(work);
+        }
         result
     }
 
@@ -380,8 +377,8 @@ impl SphericalExpansion {
 /// Buffers that one thread reuses from centre to centre.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    /// Neighbour list, for callers that build one structure after the other.
-    pub neighbors: NeighborList,
+    /// Pairs of the centres in work.
+    pub(crate) neighbors: NeighborList,
     pub(super) search: Search,
     pub(super) order: Order,
     pub(super) block: Block,

@@ -95,7 +95,7 @@ impl SphericalExpansion {
         radial_of.dedup();
         let mut kind = Feeds::separate(&shared, &radial_of);
         let channels = separate_channels(&shared, &radial_of);
-        kind.covers = kind.fill(&shared, &channels);
+        kind.covers = kind.fills_all(&shared, &channels);
         let species = radial_of.iter().map(|&(z, _)| z).collect();
         SphericalExpansion { shared, species, kinds: vec![kind], kind_of: vec![Some(0); 256], channels }
     }
@@ -146,7 +146,7 @@ impl SphericalExpansion {
                 true => Feeds::combined(l_max, radial_of),
                 false => Feeds::into_channels(&channels, radial_of),
             };
-            kind.covers = kind.fill(&shared, &channels);
+            kind.covers = kind.fills_all(&shared, &channels);
             feeds.push(kind);
         }
         Ok(SphericalExpansion { shared, species, kinds: feeds, kind_of, channels })
@@ -192,7 +192,7 @@ impl Shared {
 
 impl Feeds {
     /// Whether the slots fill all channels.
-    fn fill(&self, shared: &Shared, channels: &[Vec<Channel>]) -> bool {
+    fn fills_all(&self, shared: &Shared, channels: &[Vec<Channel>]) -> bool {
         let filled = |l: usize| self.representative.iter().map(|&r| shared.radials[r].rows().counts[l]).sum::<usize>();
         channels.iter().enumerate().all(|(l, channels)| filled(l) == channels.len())
     }
