@@ -128,7 +128,7 @@ def test_motions_of_the_wrong_shape_are_refused_with_what_was_expected(molecules
         with pytest.raises((rb.RhobasisError, TypeError), match=words):
             primitive().tangent(frames, wrong, strains)
     for wrong, words in [
-        (strains[0], r"strain = \[1, 3, 3\]: there are 2 frames; give a 3 × 3 matrix for each frame"),
+        (strains[0], r"strain = \[1, 3, 3\]: one matrix for each frame is needed .frames: 2."),
         (strains[:, :2], r"strain = \[2, 2, 3\]"),
         (np.zeros(9), "strain"),
         ("none", "strain"),
