@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use rhobasis::Error;
 use rhobasis::optimal::Covariance;
 
 use crate::failure::Outcome;
@@ -35,6 +36,11 @@ impl Merge {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check(&self.output, &["rho", "cov"])?;
         self.truncation.check(&self.output)?;
+        let place = |path: &PathBuf| path.canonicalize().ok();
+        if let Some(part) = self.parts.iter().find(|part| place(part).is_some() && place(part) == place(&self.output)) {
+            let problem = "is one of the parts, and would be overwritten";
+            return Err(Error::file(part, problem, "give the sum another name").into());
+        }
         let covariance = Covariance::merge_files(&self.parts)?;
         fit::finish(&covariance, self.truncation.truncation(), &self.output, out)
     }

@@ -34,7 +34,11 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     }
     let probe = folder.join(format!(".rhobasis.{}.part", std::process::id()));
     match File::create(&probe) {
-        Ok(_) => fs::remove_file(&probe).map_err(|e| Error::io(&probe, e)),
+        // Another machine's process of the same number may have removed it.
+        Ok(_) => match fs::remove_file(&probe) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(&probe, e)),
+            _ => Ok(()),
+        },
         Err(e) => {
             Err(Error::file(folder, format!("the folder cannot be written to ({e})"), "choose another output folder"))
         }

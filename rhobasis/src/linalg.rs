@@ -18,7 +18,29 @@ use ndarray::{Array2, ArrayView2};
 pub fn eigh(a: ArrayView2<f64>) -> (Vec<f64>, Array2<f64>) {
     let n = a.nrows();
     assert_eq!(n, a.ncols(), "a symmetric matrix is square");
-    let matrix = to_faer(a);
+    // Rows of zeros (species that never meet) are eigenvectors already, and too many of them keep the iteration from ending.
+    let (active, zero): (Vec<usize>, Vec<usize>) = (0..n).partition(|&i| a.row(i).iter().any(|&x| x != 0.0));
+    let (values, vectors) = eigh_of_active(a, &active);
+    let mut order: Vec<usize> = (0..n).collect();
+    let value = |k: usize| values.get(k).copied().unwrap_or(0.0);
+    order.sort_by(|&p, &q| value(q).total_cmp(&value(p)).then(p.cmp(&q)));
+    let mut rows = Array2::zeros((n, n));
+    for (mut row, &k) in rows.rows_mut().into_iter().zip(&order) {
+        match k.checked_sub(active.len()) {
+            Some(k) => row[zero[k]] = 1.0,
+            None => active.iter().enumerate().for_each(|(i, &place)| row[place] = vectors[(i, k)]),
+        }
+    }
+    (order.into_iter().map(value).collect(), rows)
+}
+
+/// Eigenvalues, descending, and eigenvectors in columns, of the rows and columns named.
+fn eigh_of_active(a: ArrayView2<f64>, active: &[usize]) -> (Vec<f64>, Mat<f64>) {
+    let n = active.len();
+    if n == 0 {
+        return (Vec::new(), Mat::new());
+    }
+    let matrix = Mat::from_fn(n, n, |i, j| a[[active[i], active[j]]]);
     let mut vectors = Mat::zeros(n, n);
     let mut values = faer::diag::Diag::zeros(n);
     let scratch = evd::self_adjoint_evd_scratch::<f64>(n, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default());
@@ -32,7 +54,7 @@ pub fn eigh(a: ArrayView2<f64>) -> (Vec<f64>, Array2<f64>) {
     )
     .expect("a finite symmetric matrix has eigenvectors");
     let descending = (0..n).map(|q| values[n - 1 - q]).collect();
-    (descending, Array2::from_shape_fn((n, n), |(q, i)| vectors[(i, n - 1 - q)]))
+    (descending, Mat::from_fn(n, n, |i, q| vectors[(i, n - 1 - q)]))
 }
 
 /// Orthogonal factor of the polar decomposition, `U Vᵀ` of the thin singular value decomposition `a = U Σ Vᵀ`:

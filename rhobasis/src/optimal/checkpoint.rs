@@ -64,12 +64,21 @@ pub fn remove_checkpoint(path: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let file = found.file_name().unwrap_or_default().to_string_lossy();
-        let half_written = file.starts_with(&format!(".{name}.")) && file.ends_with(".part");
-        if half_written || file == name {
+        // A result may bear the name of the checkpoint, written in another way: it stays.
+        let checkpoint = file == name && Archive::read(&found, KIND, FORMAT).is_ok();
+        if checkpoint || is_draft(&file, &name) {
             fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
         }
     }
     Ok(())
+}
+
+/// Whether a file is a half-written one of this name: .NAME.PROCESS-COUNT.part
+fn is_draft(file: &str, name: &str) -> bool {
+    let rest = file.strip_prefix('.').and_then(|rest| rest.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
+    let numbers = rest.and_then(|rest| rest.strip_suffix(".part")).and_then(|numbers| numbers.split_once('-'));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, count)| digits(process) && digits(count))
 }
 
 impl Covariance {

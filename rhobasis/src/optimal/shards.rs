@@ -1,5 +1,6 @@
 //! Parts of a data set that were accumulated apart, and their union.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,29 @@ use crate::{Error, Result};
 /// # Ok::<(), rhobasis::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Numbers")]
 pub struct Shard {
     index: usize,
     of: usize,
 }
+
+/// A shard as it stands in a file, before its numbers are checked.
+#[derive(Deserialize)]
+struct Numbers {
+    index: usize,
+    of: usize,
+}
+
+impl TryFrom<Numbers> for Shard {
+    type Error = Error;
+
+    fn try_from(numbers: Numbers) -> Result<Self> {
+        Shard::new(numbers.index, numbers.of)
+    }
+}
+
+/// More shards than that are a slip of the pen.
+const MOST_SHARDS: usize = 1_000_000;
 
 impl Shard {
     /// Part `index` of `of`, counted from 1.
@@ -32,8 +52,8 @@ impl Shard {
     /// # Errors
     /// Unless 1 ≤ index ≤ of.
     pub fn new(index: usize, of: usize) -> Result<Self> {
-        if index == 0 || index > of {
-            let problem = "a shard i/n has 1 ≤ i ≤ n";
+        if index == 0 || index > of || of > MOST_SHARDS {
+            let problem = format!("a shard i/n has 1 ≤ i ≤ n, and n is at most {MOST_SHARDS}");
             return Err(Error::setting(
                 "shard",
                 format!("{index}/{of}"),
@@ -87,6 +107,13 @@ impl SourceFile {
         let name = |file: &SourceFile| Path::new(&file.path).file_name().map(std::ffi::OsStr::to_owned);
         self.sha256 == other.sha256 && name(self) == name(other)
     }
+
+    /// Whether both hold frames of the same bytes, for all that their slices say: two different slices may be apart.
+    fn overlaps(&self, other: &SourceFile) -> bool {
+        let slice = |file: &SourceFile| file.path.rsplit_once('@').map(|(_, slice)| slice.to_owned());
+        let (mine, theirs) = (slice(self), slice(other));
+        self.sha256 == other.sha256 && (mine == theirs || mine.is_none() || theirs.is_none())
+    }
 }
 
 impl Covariance {
@@ -137,7 +164,7 @@ impl<'a> Part<'a> {
 fn shards<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
     let Some(first) = parts.iter().find(|part| part.shard.is_some()) else { return Ok(Vec::new()) };
     let of = first.shard.unwrap_or_default().of;
-    let mut order: Vec<Option<&Part>> = vec![None; of];
+    let mut order: BTreeMap<usize, &Part> = BTreeMap::new();
     for part in parts {
         let apart = "merge the shards of one data set into a .cov first, then that with the others";
         let Some(shard) = part.shard else {
@@ -155,26 +182,29 @@ fn shards<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
             let problem = format!("is a shard of {}, but {} of {}", names(part), first.path.display(), names(first));
             return Err(Error::file(part.path, problem, apart));
         }
-        if let Some(earlier) = order[shard.index - 1].replace(part) {
+        if let Some(earlier) = order.insert(shard.index, part) {
             let problem = format!("is shard {shard}, and so is {}", earlier.path.display());
             return Err(Error::file(part.path, problem, "leave one of them out: its frames would count twice"));
         }
     }
-    let missing: Vec<String> = (0..of).filter(|&k| order[k].is_none()).map(|k| format!("{}/{of}", k + 1)).collect();
-    if !missing.is_empty() {
-        let noun = if missing.len() == 1 { "shard" } else { "shards" };
-        let problem = format!("{} of {of} shards of {} are there", of - missing.len(), names(first));
-        let remedy = format!("make {noun} {} with fit --shard, and name it too", missing.join(", "));
-        return Err(Error::setting("missing", missing.join(" "), problem, remedy));
+    if order.len() < of {
+        let n = of - order.len();
+        let named: Vec<String> =
+            (1..=of).filter(|k| !order.contains_key(k)).take(10).map(|k| format!("{k}/{of}")).collect();
+        let noun = if n == 1 { "shard" } else { "shards" };
+        let more = if n > named.len() { format!(" and {} more", n - named.len()) } else { String::new() };
+        let problem = format!("{} of {of} shards of {} are there", order.len(), names(first));
+        let remedy = format!("make {noun} {}{more} with fit --shard, and name it too", named.join(", "));
+        return Err(Error::setting("missing", format!("{}{more}", named.join(" ")), problem, remedy));
     }
-    Ok(order.into_iter().flatten().collect())
+    Ok(order.into_values().collect())
 }
 
 /// Accumulators as given, if no data is in two of them.
 fn different<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
     for (k, part) in parts.iter().enumerate() {
         for earlier in &parts[..k] {
-            let twice = part.files.iter().find(|mine| earlier.files.iter().any(|theirs| mine.same_data(theirs)));
+            let twice = part.files.iter().find(|mine| earlier.files.iter().any(|theirs| mine.overlaps(theirs)));
             if let Some(file) = twice {
                 let problem = format!("holds {}, and so does {}", file.path, earlier.path.display());
                 return Err(Error::file(part.path, problem, "leave one of them out: its frames would count twice"));
