@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::equivariants::Channel;
+use super::evaluated::Radial;
 use super::expansion::{SphericalExpansion, Workspace};
 use super::harmonics::{SolidHarmonics, gradient_terms};
-use super::kernel::{LadderTerm, Radial, Tools};
+use super::kernel::{LadderTerm, Tools};
 use super::radial::RadialIntegrals;
 use super::settings::{Density, ExpansionSettings};
 use super::spline::{RadialTable, Rows, SplineError, tabulate};

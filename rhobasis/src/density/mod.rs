@@ -6,6 +6,7 @@ mod cutoff;
 mod derivatives;
 mod dvr;
 mod equivariants;
+mod evaluated;
 mod expansion;
 mod feeds;
 pub mod gto;
