@@ -127,7 +127,8 @@ class OptimalBasis(Evaluator):
         """Writes the covariance of `frames` to an accumulator file (``*.cov``), for `merge`; this basis stays as it is.
 
         `shard` = (i, n) takes only part i = 1 … n of the frames, those with index mod n = i − 1. `checkpoint` as in
-        `fit`. Files are known by their content, so that `merge` refuses what would count twice; frames in memory are not.
+        `fit`. Files are known by their content, so that `merge` refuses what would count twice; frames in memory are
+        not.
 
         >>> import rhobasis as rb
         >>> from ase.build import molecule
