@@ -19,6 +19,7 @@
 //! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`.
 #![warn(missing_docs)]
 
+pub mod correlations;
 pub mod density;
 pub mod error;
 pub mod extxyz;
