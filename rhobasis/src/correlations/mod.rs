@@ -1,5 +1,13 @@
 //! Correlations of the density with itself, Eqs. (15)-(21).
 
+mod bispectrum;
 mod clebsch_gordan;
+mod invariants;
+mod invariants_jacobian;
+mod lanes;
+mod power_spectrum;
+mod radial_spectrum;
 
 pub use clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};
+pub use invariants::Invariants;
+pub use invariants_jacobian::InvariantsJacobian;

@@ -14,7 +14,7 @@ use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 
 /// Centres that one thread takes at a time.
-const RUN: usize = 64;
+pub(crate) const RUN: usize = 64;
 /// Structures larger than this are split over threads by centre.
 const SPLIT_ATOMS: usize = 4 * RUN;
 
@@ -56,28 +56,37 @@ impl SphericalExpansion {
         if let Some(motions) = motions {
             check_motions(structures, motions)?;
         }
+        self.fill_rows(structures, contiguous(out)?, &self.widths(), |s, centers, out, work| {
+            let (neighbors, motion) = (std::mem::take(&mut work.neighbors), motions.map(|m| &m[s]));
+            let done = self.forward_centers(&structures[s], &neighbors, centers, motion, out, work);
+            work.neighbors = neighbors;
+            done
+        })
+    }
+
+    /// Calls `job` for all centres, in parallel and some centres of one structure at a time: index of the structure, its
+    /// centres, their rows of the arrays `out`, whose rows have these widths. Their pairs are in `work.neighbors`.
+    pub(crate) fn fill_rows(
+        &self,
+        structures: &[Structure],
+        mut out: Vec<&mut [f64]>,
+        widths: &[usize],
+        job: impl Fn(usize, Range<usize>, &mut [&mut [f64]], &mut Workspace) -> Result<()> + Sync,
+    ) -> Result<()> {
         let searches = self.searches_of_large(structures);
-        let mut rest = contiguous(out)?;
-        let widths = self.widths();
         let tasks: Vec<_> = runs(structures, &searches)
             .into_iter()
-            .map(|run| (cut_rows(&mut rest, &widths, run.n_centers(structures)), run))
+            .map(|run| (cut_rows(&mut out, widths, run.n_centers(structures)), run))
             .collect();
-        let job = |(mut out, run): (Vec<&mut [f64]>, Run)| {
+        let of_run = |(mut rest, run): (Vec<&mut [f64]>, Run)| {
             self.with_workspace(|work| {
                 self.each_run(structures, &searches, &run, work, |s, centers, work| {
-                    let (neighbors, motion) = (std::mem::take(&mut work.neighbors), motions.map(|m| &m[s]));
-                    let n = centers.len();
-                    let done = self.forward_centers(&structures[s], &neighbors, centers, motion, &mut out, work);
-                    work.neighbors = neighbors;
-                    for (out, width) in out.iter_mut().zip(&widths) {
-                        *out = &mut std::mem::take(out)[n * width..];
-                    }
-                    done
+                    let mut rows = cut_rows(&mut rest, widths, centers.len());
+                    job(s, centers, &mut rows, work)
                 })
             })
         };
-        in_parallel(tasks, job)?;
+        in_parallel(tasks, of_run)?;
         Ok(())
     }
 
@@ -102,19 +111,35 @@ impl SphericalExpansion {
     pub fn backward(&self, structures: &[Structure], gradient: &[ArrayView3<f64>]) -> Result<Vec<Adjoint>> {
         let shapes: Vec<_> = gradient.iter().map(|block| block.dim()).collect();
         self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
+        let adjoints = self.pull_back(structures, |s, centers, row, work| {
+            self.backward_centers(&structures[s], centers, gradient, row, work)
+        })?;
+        match adjoints.iter().all(Adjoint::is_finite) {
+            true => Ok(adjoints),
+            false => Err(not_finite(gradient)),
+        }
+    }
+
+    /// Forces and virials of all structures, in parallel, from dE/dr_ji of all pairs: `job` is given the index of a structure,
+    /// some of its centres, and the row of the first of them among the centres of all structures; it writes
+    /// `work.pair_gradients` for the pairs in `work.neighbors`.
+    pub(crate) fn pull_back(
+        &self,
+        structures: &[Structure],
+        job: impl Fn(usize, Range<usize>, usize, &mut Workspace) -> Result<()> + Sync,
+    ) -> Result<Vec<Adjoint>> {
         let searches = self.searches_of_large(structures);
         let first_row = offsets(structures);
         let at_rest = |s: &Structure| Adjoint { forces: vec![[0.0; 3]; s.len()], virial: Array2::zeros((3, 3)) };
         let runs = runs(structures, &searches);
-        let job = |run: &Run| -> Result<(Vec<Adjoint>, Vec<Pulled>)> {
+        let of_run = |run: &Run| -> Result<(Vec<Adjoint>, Vec<Pulled>)> {
             self.with_workspace(|work| {
                 // Whole structures are finished here; parts of a large one wait for the others.
                 let whole = if run.centers.is_none() { &structures[run.structures.clone()] } else { &[] };
                 let (mut adjoints, mut parts): (Vec<Adjoint>, Vec<Pulled>) =
                     (whole.iter().map(at_rest).collect(), Vec::new());
                 self.each_run(structures, &searches, run, work, |s, centers, work| {
-                    let row = first_row[s] + centers.start;
-                    self.backward_centers(&structures[s], centers.clone(), gradient, row, work)?;
+                    job(s, centers.clone(), first_row[s] + centers.start, work)?;
                     match adjoints.get_mut(s - run.structures.start) {
                         Some(adjoint) => {
                             let Adjoint { forces, virial } = adjoint;
@@ -128,7 +153,7 @@ impl SphericalExpansion {
                 Ok((adjoints, parts))
             })
         };
-        let done = in_parallel(runs.iter().collect(), job)?;
+        let done = in_parallel(runs.iter().collect(), of_run)?;
         let mut adjoints: Vec<Adjoint> = Vec::with_capacity(structures.len());
         for (run, done) in runs.iter().zip(done) {
             let (whole, parts) = done;
@@ -139,11 +164,7 @@ impl SphericalExpansion {
             }
             parts.iter().for_each(|part| part.add_to(&mut adjoints[s]));
         }
-        let finite = |a: &Adjoint| a.forces.as_flattened().iter().chain(&a.virial).all(|x| x.is_finite());
-        match adjoints.iter().all(finite) {
-            true => Ok(adjoints),
-            false => Err(not_finite(gradient)),
-        }
+        Ok(adjoints)
     }
 
     /// Calls `job` for the centres of a run, structure by structure and at most [`RUN`] at a time, with their pairs in
@@ -176,7 +197,7 @@ impl SphericalExpansion {
     }
 
     /// Numbers of one centre in each block.
-    fn widths(&self) -> Vec<usize> {
+    pub(crate) fn widths(&self) -> Vec<usize> {
         self.channels.iter().enumerate().map(|(l, c)| (2 * l + 1) * c.len()).collect()
     }
 
@@ -264,7 +285,7 @@ fn runs(structures: &[Structure], searches: &[Option<Search>]) -> Vec<Run> {
 }
 
 /// Cuts `n` rows off the front of each block, whose rows have these widths.
-pub(super) fn cut_rows<'a>(rest: &mut [&'a mut [f64]], widths: &[usize], n: usize) -> Vec<&'a mut [f64]> {
+pub(crate) fn cut_rows<'a>(rest: &mut [&'a mut [f64]], widths: &[usize], n: usize) -> Vec<&'a mut [f64]> {
     rest.iter_mut()
         .zip(widths)
         .map(|(rest, width)| {
@@ -305,7 +326,7 @@ pub(super) fn contiguous<'a>(blocks: &'a mut [ArrayViewMut3<f64>]) -> Result<Vec
     blocks.iter_mut().map(|block| block.as_slice_mut().ok_or_else(strided)).collect()
 }
 
-fn check_motions(structures: &[Structure], motions: &[Motion]) -> Result<()> {
+pub(crate) fn check_motions(structures: &[Structure], motions: &[Motion]) -> Result<()> {
     if motions.len() != structures.len() {
         let problem = format!("one motion per structure is needed, and there are {}", structures.len());
         return Err(Error::setting("motions", motions.len(), problem, "give them in the order of the structures"));

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use ndarray::{Array2, Array4};
 
-use super::aligned::Aligned;
 use super::batch::{cut_rows, in_parallel, prepare_search};
 use super::equivariants::Channel;
 use super::expansion::{Order, SphericalExpansion, Workspace};
-use super::harmonics::LANES;
+use super::harmonics::{LANES, Lanes};
 use super::kernel::{self, Block, PAIRS};
+use super::spline::Rows;
 use crate::neighbors::{NeighborList, Search};
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
@@ -24,6 +24,10 @@ pub struct Adjoint {
 }
 
 impl Adjoint {
+    pub(crate) fn is_finite(&self) -> bool {
+        self.forces.as_flattened().iter().chain(&self.virial).all(|x| x.is_finite())
+    }
+
     /// Stress +(1/V) dE/dε in the energy unit per Å³.
     ///
     /// # Errors
@@ -145,13 +149,9 @@ impl SphericalExpansion {
         out: &mut [&mut [f64]],
         work: &mut Workspace,
     ) -> Result<()> {
-        let mut rows = &run.rows[..];
-        let mut first = 0;
-        for (row, i) in run.centers.clone().enumerate() {
-            let n = rows.iter().take_while(|r| r.0 == i).count();
-            let mine = Target { center: (i, row), variable, first, rows: &rows[..n] };
-            self.jacobian_of_center(structure, &run.neighbors, mine, out, work)?;
-            (rows, first) = (&rows[n..], first + n);
+        for (center, rows) in run.each_center() {
+            let target = Target { center, variable, first: rows.start, rows: &run.rows[rows] };
+            self.jacobian_of_center(structure, &run.neighbors, target, out, work)?;
         }
         Ok(())
     }
@@ -164,7 +164,6 @@ impl SphericalExpansion {
         out: &mut [&mut [f64]],
         work: &mut Workspace,
     ) -> Result<()> {
-        let tools = self.shared.tools();
         let (i, n_components) = (target.center.0, target.variable.n_components());
         let feeds = self.feeds_of(structure, i)?;
         self.sort_pairs(structure, neighbors, target.center, feeds, &mut work.order)?;
@@ -172,19 +171,38 @@ impl SphericalExpansion {
             let all = target.first * n_components..(target.first + target.rows.len()) * n_components;
             all.for_each(|row| self.clear_row(row, out));
         }
-        let by_atom = |pair: &usize| neighbors.neighbor[*pair];
-        if target.variable == Variable::Positions {
+        self.each_gradient(structure, neighbors, target.center, target.variable, work, |gradient| {
+            let row = target.row_of(gradient.atom) * n_components;
+            for component in 0..n_components {
+                gradient.store(component, row + component, out);
+            }
+        })
+    }
+
+    /// Calls `sink` with the derivatives of the coefficients of one centre, slot by slot: by the position of each atom within
+    /// reach, ascending, and of the centre itself last; or of the centre alone, by strain or cell.
+    pub(crate) fn each_gradient(
+        &self,
+        structure: &Structure,
+        neighbors: &NeighborList,
+        center: (usize, usize),
+        variable: Variable,
+        work: &mut Workspace,
+        mut sink: impl FnMut(&Gradient),
+    ) -> Result<()> {
+        let tools = self.shared.tools();
+        let (i, n_components) = (center.0, variable.n_components());
+        let feeds = self.feeds_of(structure, i)?;
+        self.sort_pairs(structure, neighbors, center, feeds, &mut work.order)?;
+        if variable == Variable::Positions {
+            let by_atom = |pair: &usize| neighbors.neighbor[*pair];
             let Order { pairs, starts, .. } = &mut work.order;
             starts.windows(2).for_each(|slot| pairs[slot[0]..slot[1]].sort_by_key(by_atom));
         }
         let Workspace { order, block, more_sums: [of_atom, of_center], .. } = work;
         for (slot, rows, pairs) in self.busy_slots(feeds, order) {
             let n_sums = kernel::n_sums(rows);
-            let mut store = |sums: &Aligned, row: usize| {
-                for (component, sums) in sums.lanes().chunks_exact(n_sums).enumerate() {
-                    self.store(sums, rows, &feeds.starts, slot, row * n_components + component, out);
-                }
-            };
+            let of_slot = OfSlot { expansion: self, starts: &feeds.starts, rows, slot };
             of_center.resize(n_components * n_sums * LANES);
             of_center.fill(0.0);
             of_atom.resize(of_center.len());
@@ -193,7 +211,7 @@ impl SphericalExpansion {
                 self.fill_block(structure, neighbors, pairs, feeds, block);
                 kernel::gradient_block(&tools, rows, block);
                 for (j, &pair) in pairs.iter().enumerate() {
-                    let a = match target.variable {
+                    let a = match variable {
                         Variable::Strain => neighbors.vector[pair],
                         Variable::Cell => neighbors.shift[pair].map(f64::from),
                         Variable::Positions => {
@@ -202,7 +220,7 @@ impl SphericalExpansion {
                                 continue; // images of the centre move with it
                             }
                             if let Some(last) = moving.filter(|&last| last != atom) {
-                                store(of_atom, target.row_of(last));
+                                sink(&Gradient { of_slot: &of_slot, atom: last, sums: of_atom.lanes() });
                             }
                             kernel::add_pair_gradient(rows, block, j, moving != Some(atom), of_atom, of_center);
                             moving = Some(atom);
@@ -213,11 +231,43 @@ impl SphericalExpansion {
                 }
             }
             if let Some(last) = moving {
-                store(of_atom, target.row_of(last));
+                sink(&Gradient { of_slot: &of_slot, atom: last, sums: of_atom.lanes() });
             }
-            store(of_center, target.row_of(i));
+            sink(&Gradient { of_slot: &of_slot, atom: i, sums: of_center.lanes() });
         }
         Ok(())
+    }
+}
+
+/// The derivatives of the coefficients of one centre and slot by the position of one atom, or by strain or cell.
+pub(crate) struct Gradient<'a> {
+    of_slot: &'a OfSlot<'a>,
+    /// The atom that moves; the centre, for strain and cell.
+    pub atom: usize,
+    /// `[component][l][c][m]`, eight channels each.
+    sums: &'a [Lanes],
+}
+
+struct OfSlot<'a> {
+    expansion: &'a SphericalExpansion,
+    starts: &'a [Vec<usize>],
+    rows: &'a Rows,
+    slot: usize,
+}
+
+impl Gradient<'_> {
+    /// The channels that change, for each l.
+    pub fn channels(&self) -> impl Iterator<Item = Range<usize>> {
+        let OfSlot { starts, rows, slot, .. } = self.of_slot;
+        starts.iter().zip(&rows.counts).map(|(starts, n)| starts[*slot]..starts[*slot] + n)
+    }
+
+    /// Copies one component to the channels that change, of one row of all blocks.
+    pub fn store(&self, component: usize, row: usize, out: &mut [&mut [f64]]) {
+        let OfSlot { expansion, starts, rows, slot } = self.of_slot;
+        let n_sums = kernel::n_sums(rows);
+        let sums = &self.sums[component * n_sums..][..n_sums];
+        expansion.store(sums, rows, starts, *slot, row, out);
     }
 }
 
@@ -268,6 +318,8 @@ pub struct JacobianCursor {
     order: Order,
     /// Rows per centre of the last run.
     rows_per_center: f64,
+    /// Numbers in a component of a row; those of all coefficients if not given.
+    row_length: Option<usize>,
 }
 
 /// Some centres of a Jacobian: their rows, and what it takes to compute them.
@@ -276,18 +328,31 @@ pub struct JacobianPart {
     /// What the rows are.
     pub rows: Vec<JacobianRow>,
     runs: Vec<Run>,
-    variable: Option<Variable>,
+    pub(crate) variable: Option<Variable>,
 }
 
+/// Some centres of one structure.
 #[derive(Debug)]
-struct Run {
+pub(crate) struct Run {
     structure: usize,
     /// Its number of atoms.
     n_atoms: usize,
-    centers: Range<usize>,
-    neighbors: NeighborList,
+    pub centers: Range<usize>,
+    pub neighbors: NeighborList,
     /// (centre, atom that moves), in order; strain and cell have one row (centre, centre).
-    rows: Vec<(usize, usize)>,
+    pub rows: Vec<(usize, usize)>,
+}
+
+impl Run {
+    /// Each centre with its place in the list of neighbours, and its rows.
+    pub fn each_center(&self) -> impl Iterator<Item = ((usize, usize), Range<usize>)> {
+        let mut next = 0;
+        self.centers.clone().zip(0..).map(move |center| {
+            let n = self.rows[next..].iter().take_while(|row| row.0 == center.0).count();
+            next += n;
+            (center, next - n..next)
+        })
+    }
 }
 
 impl JacobianCursor {
@@ -301,7 +366,13 @@ impl JacobianCursor {
             neighbors: NeighborList::default(),
             order: Order::default(),
             rows_per_center: 0.0,
+            row_length: None,
         }
+    }
+
+    /// For rows of so many numbers in each component.
+    pub(crate) fn with_row_length(variable: Variable, most_bytes: usize, row_length: usize) -> Self {
+        JacobianCursor { row_length: Some(row_length.max(1)), ..JacobianCursor::new(variable, most_bytes) }
     }
 
     /// The next part, `None` after the last and after an error.
@@ -325,7 +396,8 @@ impl JacobianCursor {
         expansion: &SphericalExpansion,
         structures: &[Structure],
     ) -> Result<Option<JacobianPart>> {
-        let row_bytes = 8 * self.variable.n_components() * row_length(expansion);
+        let row_length = self.row_length.unwrap_or_else(|| row_length(expansion));
+        let row_bytes = (8 * self.variable.n_components()).saturating_mul(row_length);
         let mut part = JacobianPart { variable: Some(self.variable), ..JacobianPart::default() };
         while self.next.0 < structures.len() {
             let (s, first) = self.next;
@@ -402,7 +474,7 @@ impl JacobianPart {
         self.rows.len() * self.n_components() * (2 * l + 1) * expansion.channels()[l].len()
     }
 
-    fn n_components(&self) -> usize {
+    pub(crate) fn n_components(&self) -> usize {
         self.variable.map_or(0, Variable::n_components)
     }
 
@@ -420,6 +492,26 @@ impl JacobianPart {
                 return Err(Error::setting("out", found, problem, "give one block for each l"));
             }
         }
+        let Some(variable) = self.variable else { return Ok(()) };
+        let widths: Vec<usize> = (0..=expansion.l_max())
+            .map(|l| variable.n_components() * (2 * l + 1) * expansion.channels()[l].len())
+            .collect();
+        let rest = out.iter_mut().map(|block| &mut **block).collect();
+        self.fill_rows(expansion, structures, rest, &widths, |structure, run, out, work| {
+            expansion.jacobian_of_run(structure, variable, run, out, work)
+        })
+    }
+
+    /// Calls `job` for the centres of the part, in parallel and some at a time, with their rows of the arrays `rest`, which
+    /// have these widths.
+    pub(crate) fn fill_rows(
+        &self,
+        expansion: &SphericalExpansion,
+        structures: &[Structure],
+        mut rest: Vec<&mut [f64]>,
+        widths: &[usize],
+        job: impl Fn(&Structure, &Run, &mut [&mut [f64]], &mut Workspace) -> Result<()> + Sync,
+    ) -> Result<()> {
         let of_other = |run: &&Run| structures.get(run.structure).map(Structure::len) != Some(run.n_atoms);
         if let Some(run) = self.runs.iter().find(of_other) {
             let problem = format!("structure {} is not that of this part of a Jacobian", run.structure);
@@ -430,18 +522,13 @@ impl JacobianPart {
                 "give those that the cursor was given",
             ));
         }
-        let Some(variable) = self.variable else { return Ok(()) };
-        let widths: Vec<usize> = (0..=expansion.l_max())
-            .map(|l| variable.n_components() * (2 * l + 1) * expansion.channels()[l].len())
-            .collect();
-        let mut rest: Vec<&mut [f64]> = out.iter_mut().map(|block| &mut **block).collect();
-        let tasks: Vec<_> = self.runs.iter().map(|run| (run, cut_rows(&mut rest, &widths, run.rows.len()))).collect();
-        let job = |(run, mut out): (&Run, Vec<&mut [f64]>)| {
+        let tasks: Vec<_> = self.runs.iter().map(|run| (run, cut_rows(&mut rest, widths, run.rows.len()))).collect();
+        let of_run = |(run, mut out): (&Run, Vec<&mut [f64]>)| {
             let structure = &structures[run.structure];
-            let fill = |work: &mut Workspace| expansion.jacobian_of_run(structure, variable, run, &mut out, work);
+            let fill = |work: &mut Workspace| job(structure, run, &mut out, work);
             expansion.with_workspace(fill).map_err(|e| e.at_frame(run.structure))
         };
-        in_parallel(tasks, job)?;
+        in_parallel(tasks, of_run)?;
         Ok(())
     }
 }

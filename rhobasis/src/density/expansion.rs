@@ -216,7 +216,7 @@ impl SphericalExpansion {
     }
 
     /// dE/dr_ji of every pair of some centres, given dE/dc: rows `first…` of the blocks of `gradient`.
-    pub(super) fn backward_centers(
+    pub(crate) fn backward_centers(
         &self,
         structure: &Structure,
         centers: Range<usize>,
@@ -355,7 +355,7 @@ impl SphericalExpansion {
 
     /// Runs a job with buffers that earlier jobs have left. Nobody waits for them: in a forked process, whoever held the lock
     /// may not exist.
-    pub(super) fn with_workspace<T>(&self, job: impl FnOnce(&mut Workspace) -> T) -> T {
+    pub(crate) fn with_workspace<T>(&self, job: impl FnOnce(&mut Workspace) -> T) -> T {
         let left = self.shared.idle.try_lock().ok().and_then(|mut idle| idle.pop());
         let mut work = left.unwrap_or_else(|| Workspace::new(self));
         let result = job(&mut work);
@@ -389,6 +389,8 @@ pub struct Workspace {
     pub(super) pair_gradients: Vec<Vec3>,
     /// Sums of several kinds, for Jacobians.
     pub(super) more_sums: [Aligned; 2],
+    /// For what is made of the coefficients.
+    pub(crate) scratch: Scratch,
 }
 
 impl Workspace {
@@ -404,6 +406,14 @@ impl Workspace {
             ..Workspace::default()
         }
     }
+}
+
+/// Coefficients of some centres and what is made of them, as their users like it.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub rows: [Aligned; 2],
+    pub lanes: [Aligned; 4],
+    pub moving: Aligned,
 }
 
 /// Pairs of one centre, sorted by slot.
