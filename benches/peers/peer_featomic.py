@@ -57,9 +57,8 @@ def contracted_parameters(w: Workload, frames) -> dict:
 
 
 def build(w: Workload, frames):
-    calculator = featomic.SphericalExpansion(
-        **(contracted_parameters(w, frames) if w.contract_from else parameters(w, w.n))
-    )
+    kind = {"density": featomic.SphericalExpansion, "power": featomic.SoapPowerSpectrum}[w.kind]
+    calculator = kind(**(contracted_parameters(w, frames) if w.contract_from else parameters(w, w.n)))
     # featomic has no adjoint: forces there are its gradients, and their contraction with dE/dc, which is left out here.
     gradients = None if w.task == "values" else ["positions"]
     return lambda: calculator.compute(frames, gradients=gradients)

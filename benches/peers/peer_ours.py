@@ -16,8 +16,12 @@ def build(w: Workload, frames):
     else:
         basis = rb.SphericalExpansion(density, rb.Gto(w.n), l_max=w.l_max)
     basis.fit(frames)
+    if w.kind == "power":
+        basis = rb.PowerSpectrum(basis)
     if w.task == "adjoint":
         gradient = basis.transform(frames)
+        if w.kind == "power":
+            gradient = gradient.mean(axis=0)  # the weights of a linear model
         return lambda: basis.backward(frames, gradient)
     if w.task == "jacobian":
         return lambda: sum(len(part) for part in basis.jacobian_parts(frames))

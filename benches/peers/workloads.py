@@ -30,6 +30,8 @@ class Workload:
     cutoff_width: float = 0.5
     contract_from: int | None = None
     combined: bool = False
+    # density: coefficients; power: power spectrum
+    kind: str = "density"
     # values; jacobian: by every position; adjoint: forces and virial, given dE/dc
     task: str = "values"
 
@@ -51,6 +53,10 @@ WORKLOADS = {
     "w1-si-n20-adjoint": replace(SILICON, n=20, task="adjoint"),
     "w2-sm-n8-adjoint": replace(MOLECULES, task="adjoint"),
     "w2-mc-n8-adjoint": replace(CRYSTALS, task="adjoint"),
+} | {
+    f"w3-{structures.data}-n8{suffix}": replace(structures, kind="power", task=task)
+    for structures in (SILICON, MOLECULES, CRYSTALS)
+    for task, suffix in (("values", ""), ("jacobian", "-grad"), ("adjoint", "-adjoint"))
 }
 
 

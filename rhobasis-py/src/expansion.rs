@@ -4,7 +4,8 @@ use ndarray::{Array1, Array2, Array3, ArrayViewMut3};
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray3};
 use pyo3::prelude::*;
 use rhobasis::density::{
-    Channel, ExpansionSettings, JacobianCursor, JacobianRow, Motion, RadialIntegrals, SphericalExpansion, Variable,
+    Adjoint, Channel, ExpansionSettings, JacobianCursor, JacobianRow, Motion, RadialIntegrals, SphericalExpansion,
+    Variable,
 };
 use rhobasis::{Error, Structure};
 
@@ -101,6 +102,10 @@ impl Expansion {
 }
 
 impl Expansion {
+    pub(crate) fn expansion(&self) -> &SphericalExpansion {
+        &self.inner
+    }
+
     fn radial(&self, species: &Bound<'_, PyAny>) -> PyResult<RadialIntegrals> {
         let ExpansionSettings { density, primitive, l_max, .. } = &self.settings;
         let sigma = density.sigma.of(settings::species("species", species)?).map_err(refuse)?;
@@ -193,14 +198,19 @@ pub(crate) fn forward<'py>(
         expansion.forward_to(structures, motions, &mut views)
     })
     .map_err(|e| frames.refuse(e, 0))?;
-    let mut centers = Vec::with_capacity(3 * n_centers);
+    let blocks = blocks.into_iter().zip(shapes).map(|(block, shape)| block.into_array(py, shape));
+    Ok((blocks.collect::<PyResult<_>>()?, center_table(py, structures)?, channel_tables(py, expansion)?))
+}
+
+/// Structure, atom and species of each centre.
+pub(crate) fn center_table<'py>(py: Python<'py>, structures: &[Structure]) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let mut centers = Vec::with_capacity(3 * structures.iter().map(Structure::len).sum::<usize>());
     for (s, structure) in structures.iter().enumerate() {
         for (atom, &z) in structure.species.iter().enumerate() {
             centers.extend([s as i64, atom as i64, i64::from(z)]);
         }
     }
-    let blocks = blocks.into_iter().zip(shapes).map(|(block, shape)| block.into_array(py, shape));
-    Ok((blocks.collect::<PyResult<_>>()?, table(py, centers, 3)?, channel_tables(py, expansion)?))
+    table(py, centers, 3)
 }
 
 /// (species, n) of the channels of each l.
@@ -271,6 +281,10 @@ pub(crate) fn backward<'py>(
     let blocks = gradient.iter().enumerate().map(as_block).collect::<PyResult<Vec<_>>>()?;
     let views: Vec<_> = blocks.iter().map(|block| block.as_array()).collect();
     let adjoints = detach(py, || expansion.backward(frames.structures(), &views)).map_err(|e| frames.refuse(e, 0))?;
+    adjoint_arrays(py, adjoints)
+}
+
+pub(crate) fn adjoint_arrays(py: Python<'_>, adjoints: Vec<Adjoint>) -> PyResult<Adjoints<'_>> {
     let mut virials = Array3::zeros((adjoints.len(), 3, 3));
     let mut forces = Vec::with_capacity(adjoints.len());
     for (adjoint, mut virial) in adjoints.into_iter().zip(virials.outer_iter_mut()) {
@@ -291,19 +305,30 @@ pub(crate) struct JacobianParts {
     cursor: JacobianCursor,
 }
 
+/// What a Jacobian is by, by its name.
+pub(crate) fn variable(by: &str) -> PyResult<Variable> {
+    match by {
+        "positions" => Ok(Variable::Positions),
+        "strain" => Ok(Variable::Strain),
+        "cell" => Ok(Variable::Cell),
+        _ => {
+            let known = "name one of 'positions', 'strain', 'cell'";
+            Err(refuse(Error::setting("by", format!("'{by}'"), "no such derivative", known)))
+        }
+    }
+}
+
+/// Structure, center and atom (or −1) of each row.
+pub(crate) fn jacobian_rows<'py>(py: Python<'py>, rows: &[JacobianRow]) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let row = |r: &JacobianRow| [r.structure as i64, r.center as i64, r.atom.map_or(-1, |atom| atom as i64)];
+    table(py, rows.iter().flat_map(row).collect(), 3)
+}
+
 type JacobianPart<'py> = (Vec<Bound<'py, PyArray4<f64>>>, Bound<'py, PyArray2<i64>>);
 
 impl JacobianParts {
     pub fn new(expansion: &SphericalExpansion, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<Self> {
-        let variable = match by {
-            "positions" => Variable::Positions,
-            "strain" => Variable::Strain,
-            "cell" => Variable::Cell,
-            _ => {
-                let known = "name one of 'positions', 'strain', 'cell'";
-                return Err(refuse(Error::setting("by", format!("'{by}'"), "no such derivative", known)));
-            }
-        };
+        let variable = variable(by)?;
         let cursor = JacobianCursor::new(variable, most_bytes.unwrap_or(usize::MAX));
         Ok(JacobianParts { expansion: expansion.clone(), frames: frames.share(), variable, cursor })
     }
@@ -331,7 +356,6 @@ impl JacobianParts {
             block.into_array(py, [n_rows, variable.n_components(), 2 * l + 1, expansion.channels()[l].len()])
         };
         let blocks = blocks.into_iter().enumerate().map(array).collect::<PyResult<_>>()?;
-        let row = |r: &JacobianRow| [r.structure as i64, r.center as i64, r.atom.map_or(-1, |atom| atom as i64)];
-        Ok(Some((blocks, table(py, part.rows.iter().flat_map(row).collect(), 3)?)))
+        Ok(Some((blocks, jacobian_rows(py, &part.rows)?)))
     }
 }

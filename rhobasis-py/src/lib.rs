@@ -2,6 +2,7 @@
 //!
 //! The public face is `python/rhobasis/*.py`; this module holds what it calls.
 
+mod correlations;
 mod expansion;
 mod memory;
 mod optimal;
@@ -52,5 +53,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;
     m.add_class::<optimal::Basis>()?;
+    m.add_class::<correlations::Invariants>()?;
+    m.add_class::<correlations::InvariantsJacobianParts>()?;
+    m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
     Ok(())
 }

@@ -311,6 +311,10 @@ impl Basis {
 }
 
 impl Basis {
+    pub(crate) fn expansion(&self) -> &rhobasis::density::SphericalExpansion {
+        self.inner.expansion()
+    }
+
     fn radial(
         &self,
         species: &Bound<'_, PyAny>,

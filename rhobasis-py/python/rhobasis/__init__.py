@@ -12,12 +12,14 @@ Equivariants(6 centers, l_max=3, channels per l: 3)
 from . import distributed
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
+from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
 from .extxyz import read, write
 from .optimal import OptimalBasis, load
 from .structure import Frames
 
 __all__ = [
+    "Bispectrum",
     "Density",
     "Dvr",
     "Equivariants",
@@ -26,10 +28,13 @@ __all__ = [
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
+    "PowerSpectrum",
     "RadialScaling",
+    "RadialSpectrum",
     "RhobasisError",
     "SphericalExpansion",
     "__version__",
+    "clebsch_gordan",
     "distributed",
     "load",
     "read",

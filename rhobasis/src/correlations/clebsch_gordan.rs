@@ -135,9 +135,9 @@ mod tests {
         let [y, z, x] = [0, 1, 2];
         let cross = [a[z] * b[x] - a[x] * b[z], a[x] * b[y] - a[y] * b[x], a[y] * b[z] - a[z] * b[y]];
         let coupled = dense(1, 1, 1);
-        for mu in 0..3 {
+        for (mu, component) in cross.into_iter().enumerate() {
             let sum: f64 = coupled.indexed_iter().filter(|(k, _)| k.2 == mu).map(|(k, v)| v * a[k.0] * b[k.1]).sum();
-            assert!((sum - cross[mu] * FRAC_1_SQRT_2).abs() < 1e-15, "{mu}");
+            assert!((sum - component * FRAC_1_SQRT_2).abs() < 1e-15, "{mu}");
         }
     }
 

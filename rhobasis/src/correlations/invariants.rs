@@ -45,10 +45,15 @@ pub(crate) trait Correlation: Debug + Send + Sync {
         self.tangent(&same, dc, dp);
     }
 
+    /// The whole power spectrum, of whose derivatives one direction at a time is computed faster than eight.
+    fn whole_power_spectrum(&self) -> Option<&PowerSpectrum> {
+        None
+    }
+
     /// The features that change if no channels but `active` do, in order.
     fn touched(&self, active: &[Range<usize>]) -> Vec<Range<usize>> {
         let _ = active;
-        vec![0..self.n_features()]
+        std::iter::once(0..self.n_features()).collect()
     }
 }
 
@@ -301,7 +306,7 @@ impl Invariants {
     }
 
     /// Each l and its block among the coefficients of n centres.
-    fn blocks(&self, n: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    pub(super) fn blocks(&self, n: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
         self.correlation.layout().offsets.windows(2).map(move |w| n * w[0]..n * w[1]).enumerate()
     }
 

@@ -6,6 +6,7 @@ use ndarray::Array3;
 
 use super::invariants::{Invariants, along_sphere, features_to_rows, normalize};
 use super::lanes::{Layout, Shape, to_lanes};
+use super::power_spectrum_rows::{Tiles, tangent_row};
 use crate::density::{
     Aligned, Gradient, JacobianCursor, JacobianPart, JacobianRow, LANES, Lanes, Run, Scratch, Variable, Workspace,
 };
@@ -70,23 +71,28 @@ impl Invariants {
         work: &mut Workspace,
     ) -> Result<()> {
         let (n, n_features) = (run.centers.len(), self.n_features());
-        let n_components = variable.n_components();
+        let (n_components, layout) = (variable.n_components(), self.correlation.layout());
         let width = n_components * n_features;
         let Scratch { rows: [c_rows, of_center], lanes: [c, dc, p, dp], moving } = scratch;
         self.coefficients(structure, &run.neighbors, run.centers.clone(), None, c_rows, work)?;
         for (place, (center, rows)) in run.each_center().enumerate() {
             self.to_lanes(c_rows, n, place..place + 1, c);
-            let alone: Vec<f64> = c.lanes().iter().map(|lanes| lanes[0]).collect();
             let mut unit = None;
             if self.normalize {
                 p.resize(n_features * LANES);
                 self.correlation.forward(c.lanes(), p.lanes_mut());
-                unit = Some((normalize(p.lanes_mut()), p.lanes()));
+                let of_norm = normalize(p.lanes_mut())[0];
+                unit = Some((of_norm, p.lanes()));
             }
             let atoms = &run.rows[rows.clone()];
             let out = &mut out[rows.start * width..rows.end * width];
-            let mut directions = Directions::new(self, alone, unit, [&mut *moving, &mut *dc, &mut *dp], out);
-            of_center.resize(n_components * self.correlation.layout().len());
+            let center_of = Center { c: c.lanes().iter().map(|lanes| lanes[0]).collect(), unit };
+            let mut directions = Directions::new(self, center_of, [&mut *moving, &mut *dc, &mut *dp], out);
+            if let Some([tiles, _]) = &mut directions.tiles {
+                let block = |(_, block): (usize, Range<usize>)| &c_rows[block.start + place * (block.len() / n)..];
+                tiles.set(layout, self.blocks(n).map(block), layout.counts.iter().map(|&n| 0..n));
+            }
+            of_center.resize(n_components * layout.len());
             of_center.fill(0.0);
             let mut of_center_blocks = self.cut_blocks(of_center, n_components);
             let mut reached = vec![false; atoms.len()];
@@ -113,17 +119,24 @@ impl Invariants {
     }
 }
 
-/// Directions in which the coefficients of one centre change, eight of which go through the products at a time.
+/// The centre whose features change.
+struct Center<'a> {
+    /// Coefficients, as the layout says.
+    c: Vec<f64>,
+    /// Inverse norm and normalised features, if they are normalised; the same in all lanes.
+    unit: Option<(f64, &'a [Lanes])>,
+}
+
+/// Directions in which the coefficients of one centre change: eight at a time, or each at once for a whole power spectrum.
 struct Directions<'a> {
     invariants: &'a Invariants,
-    /// Coefficients of the centre, as the layout says.
-    c: Vec<f64>,
-    /// Inverse norm and normalised features of the centre, if they are normalised.
-    unit: Option<(Lanes, &'a [Lanes])>,
+    center: Center<'a>,
     /// dc of at most eight directions: blocks `[direction, m, channel]`.
     blocks: Vec<&'a mut [f64]>,
     dc: &'a mut Aligned,
     dp: &'a mut Aligned,
+    /// c, and dc of one direction, for a whole power spectrum.
+    tiles: Option<[Tiles; 2]>,
     /// Row of each direction that waits.
     waiting: Vec<usize>,
     /// The channels that change in these directions, and the features that do.
@@ -136,17 +149,21 @@ struct Directions<'a> {
 impl<'a> Directions<'a> {
     fn new(
         invariants: &'a Invariants,
-        c: Vec<f64>,
-        unit: Option<(Lanes, &'a [Lanes])>,
+        center: Center<'a>,
         [rows, dc, dp]: [&'a mut Aligned; 3],
         out: &'a mut [f64],
     ) -> Self {
-        rows.resize(LANES * c.len());
-        dc.resize(LANES * c.len());
-        dp.resize(LANES * invariants.n_features());
+        let length = center.c.len();
+        rows.resize(LANES * length);
         let blocks = invariants.cut_blocks(rows, LANES);
+        let layout = invariants.correlation.layout();
+        let tiles = invariants.correlation.whole_power_spectrum().map(|_| [(); 2].map(|()| Tiles::zeros(layout)));
+        if tiles.is_none() {
+            dc.resize(LANES * length);
+            dp.resize(LANES * invariants.n_features());
+        }
         let waiting = Vec::with_capacity(LANES);
-        Directions { invariants, c, unit, blocks, dc, dp, waiting, active: Vec::new(), touched: Vec::new(), out }
+        Directions { invariants, center, blocks, dc, dp, tiles, waiting, active: Vec::new(), touched: Vec::new(), out }
     }
 
     /// Adds the components of a gradient, whose derivatives belong to these rows.
@@ -157,32 +174,56 @@ impl<'a> Directions<'a> {
         }
         for (component, row) in rows.enumerate() {
             gradient.store(component, self.waiting.len(), &mut self.blocks);
-            self.waiting.push(row);
-            if self.waiting.len() == LANES {
-                self.flush();
-            }
+            self.push(row);
         }
     }
 
-    /// Computes directions in which all channels change: blocks `[direction, m, channel]`.
+    /// Adds directions in which all channels change: blocks `[direction, m, channel]`.
     fn add_whole(&mut self, dc: &[f64], rows: Range<usize>) {
-        let counts = &self.invariants.correlation.layout().counts;
+        let Layout { counts, offsets } = self.invariants.correlation.layout();
         self.set_active(counts.iter().map(|&n| 0..n).collect());
         let n = rows.len();
-        for first in (0..n).step_by(LANES) {
-            let octet = first..n.min(first + LANES);
-            self.invariants.to_lanes(dc, n, octet.clone(), self.dc);
-            self.waiting.extend(octet.map(|k| rows.start + k));
-            self.finish();
+        for (direction, row) in rows.enumerate() {
+            for (l, to) in offsets.windows(2).zip(&mut self.blocks) {
+                let width = l[1] - l[0];
+                let from = &dc[n * l[0] + direction * width..][..width];
+                to[self.waiting.len() * width..][..width].copy_from_slice(from);
+            }
+            self.push(row);
+        }
+        self.flush();
+    }
+
+    /// Takes the direction that was written to the blocks, behind those that wait.
+    fn push(&mut self, row: usize) {
+        let invariants = self.invariants;
+        let n_features = invariants.n_features();
+        if let (Some(spectrum), Some([c, dc])) = (invariants.correlation.whole_power_spectrum(), &mut self.tiles) {
+            let out = &mut self.out[row * n_features..][..n_features];
+            let blocks = self.blocks.iter().map(|block| &**block);
+            dc.set(invariants.correlation.layout(), blocks, self.active.iter().cloned());
+            tangent_row(spectrum, c, dc, &self.active, out);
+            if let Some((of_norm, unit)) = self.center.unit {
+                let dot: f64 = unit.iter().zip(out.iter()).map(|(unit, x)| unit[0] * x).sum();
+                out.iter_mut().zip(unit).for_each(|(x, unit)| *x = (*x - unit[0] * dot) * of_norm);
+            }
+            return;
+        }
+        self.waiting.push(row);
+        if self.waiting.len() == LANES {
+            self.flush();
         }
     }
 
     fn set_active(&mut self, active: Vec<Range<usize>>) {
-        self.dc.fill(0.0);
-        self.touched = self.invariants.correlation.touched(&active);
-        if self.unit.is_some() {
-            // All features change with the norm.
-            self.touched = vec![0..self.invariants.n_features()];
+        if let Some([_, dc]) = &mut self.tiles {
+            dc.clear();
+        } else {
+            self.dc.fill(0.0);
+            self.touched = match self.center.unit {
+                None => self.invariants.correlation.touched(&active),
+                Some(_) => std::iter::once(0..self.invariants.n_features()).collect(), // with the norm
+            };
         }
         self.active = active;
     }
@@ -192,31 +233,20 @@ impl<'a> Directions<'a> {
         if self.waiting.is_empty() {
             return;
         }
-        let Layout { counts, offsets } = self.invariants.correlation.layout();
+        let correlation = &self.invariants.correlation;
+        let (n_features, Layout { counts, offsets }) = (self.invariants.n_features(), correlation.layout());
         for (l, active) in self.active.iter().enumerate() {
             let width = (2 * l + 1) * counts[l];
             let starts: [usize; LANES] = std::array::from_fn(|k| k * width);
-            let shape = Shape { n_m: 2 * l + 1, n_q: counts[l] };
-            to_lanes(
-                self.blocks[l],
-                &starts[..self.waiting.len()],
-                shape,
-                active.clone(),
-                &mut self.dc.lanes_mut()[offsets[l]..],
-            );
+            let (starts, shape) = (&starts[..self.waiting.len()], Shape { n_m: 2 * l + 1, n_q: counts[l] });
+            to_lanes(self.blocks[l], starts, shape, active.clone(), &mut self.dc.lanes_mut()[offsets[l]..]);
         }
-        self.finish();
-    }
-
-    /// From `dc` to the rows that wait.
-    fn finish(&mut self) {
-        let n_features = self.invariants.n_features();
-        if self.unit.is_some() {
+        if self.center.unit.is_some() {
             self.dp.fill(0.0);
         }
-        self.invariants.correlation.tangent_of_one(&self.c, self.dc.lanes(), &self.active, self.dp.lanes_mut());
-        if let Some((of_norm, unit)) = &self.unit {
-            along_sphere(unit, of_norm, self.dp.lanes_mut());
+        correlation.tangent_of_one(&self.center.c, self.dc.lanes(), &self.active, self.dp.lanes_mut());
+        if let Some((of_norm, unit)) = self.center.unit {
+            along_sphere(unit, &[of_norm; LANES], self.dp.lanes_mut());
         }
         let starts: Vec<usize> = self.waiting.drain(..).map(|row| row * n_features).collect();
         let mut end = 0;

@@ -6,6 +6,7 @@ mod invariants;
 mod invariants_jacobian;
 mod lanes;
 mod power_spectrum;
+mod power_spectrum_rows;
 mod radial_spectrum;
 
 pub use clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};

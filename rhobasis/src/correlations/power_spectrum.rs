@@ -19,9 +19,11 @@ use crate::{Error, Result};
 /// so that Σ p p′ is that of all pairs (α, β).
 #[derive(Debug)]
 pub(crate) struct PowerSpectrum {
-    layout: Layout,
+    pub(super) layout: Layout,
     /// `[l, α, β]` of each column.
     columns: Vec<[usize; 3]>,
+    /// Whether these are all there are, in their own order.
+    whole: bool,
     /// Consecutive columns of one l and α, with ascending β.
     runs: Vec<Run>,
     /// Where channel β of each column stands among lanes.
@@ -45,6 +47,7 @@ impl PowerSpectrum {
     pub fn new(channels: &[Vec<Channel>], columns: Option<&[[usize; 3]]>) -> Result<Self> {
         let layout = Layout::new(channels);
         let all = |(l, &n): (usize, &usize)| (0..n).flat_map(move |a| (a..n).map(move |b| [l, a, b]));
+        let whole = columns.is_none();
         let columns = match columns {
             None => layout.counts.iter().enumerate().flat_map(all).collect(),
             Some(columns) => checked(&layout, columns)?,
@@ -61,7 +64,7 @@ impl PowerSpectrum {
             let multiplicity = if alpha == beta { 1.0 } else { 2.0 };
             (multiplicity / (2 * l + 1) as f64).sqrt()
         });
-        Ok(PowerSpectrum { factor: factor.collect(), layout, columns, runs, second })
+        Ok(PowerSpectrum { factor: factor.collect(), layout, columns, whole, runs, second })
     }
 }
 
@@ -121,6 +124,10 @@ impl Correlation for PowerSpectrum {
         tangent_of_one(self, c, dc, active, dp);
     }
 
+    fn whole_power_spectrum(&self) -> Option<&PowerSpectrum> {
+        if self.whole { Some(self) } else { None }
+    }
+
     fn touched(&self, active: &[Range<usize>]) -> Vec<Range<usize>> {
         let mut touched: Vec<Range<usize>> = Vec::new();
         for run in &self.runs {
@@ -162,6 +169,7 @@ macro_rules! for_l {
         }
     };
 }
+pub(super) use for_l;
 
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",

@@ -1,0 +1,282 @@
+"""Invariant features of atoms: radial spectrum, power spectrum (Eq. 15), bispectrum; Clebsch-Gordan coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _native
+from ._base import Parameters
+from ._progress import Progress
+from .density import _CENTERS, _CHUNK, _ROWS, By, Evaluator, _bytes, _frames_of, _one_array
+from .structure import Frames, as_native
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .structure import FramesLike
+
+
+class FeatureJacobian:
+    """Derivatives of the features of some centres.
+
+    Attributes
+    ----------
+    values : by positions [row, 3, column], by strain or cell [row, 3, 3, column].
+    rows : structured array with fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and
+        each atom within its cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
+    """
+
+    def __init__(self, values: np.ndarray, rows: np.ndarray) -> None:
+        self.values = values
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"FeatureJacobian({len(self)} rows, {self.values.shape[-1]} columns)"
+
+
+class Invariants(Parameters):
+    """What all invariant features share: a matrix with a row for each atom, and its derivatives.
+
+    `basis` is an `OptimalBasis` or a `SphericalExpansion`; of one that knows no species yet, `fit` notes those of the
+    frames, so that all frames have the same columns.
+    """
+
+    _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum"]
+    basis: Evaluator
+    normalize: bool
+
+    def fit(self, frames: FramesLike, y: Any = None) -> Self:
+        """Fits `basis` if it has not been; there is nothing else to learn."""
+        if not self._knows_species():
+            self.basis.fit(frames)  # pyright: ignore[reportAttributeAccessIssue]
+        return self
+
+    def fit_transform(self, frames: FramesLike, y: Any = None) -> np.ndarray:
+        """`fit` and `transform`."""
+        frames = Frames(as_native(frames))
+        return self.fit(frames).transform(frames)
+
+    def _knows_species(self) -> bool:
+        known = ("species_", "_basis", "_covariance")
+        return getattr(self.basis, "species", None) is not None or any(name in self.basis.__dict__ for name in known)
+
+    def transform(self, frames: FramesLike, progress: bool = False) -> np.ndarray:
+        """Features of all atoms of `frames`, in order: [center, column]."""
+        native = as_native(frames)
+        invariants = self._native(native)
+        if not progress:
+            return invariants.forward(native)[0]
+        bar, parts = Progress("transform", progress), []
+        for start in range(0, max(len(native), 1), _CHUNK):
+            n = min(_CHUNK, len(native) - start)
+            parts.append(invariants.forward(native.slice(start, 1, n))[0])
+            bar.update((start + n) / max(len(native), 1))
+        bar.done()
+        return np.concatenate(parts)
+
+    def centers(self, frames: FramesLike) -> np.ndarray:
+        """What the rows of `transform` are: structured array with fields ``structure``, ``atom``, ``species``."""
+        native = as_native(frames)
+        numbers = [_native.Frames.parts(native, k)[0] for k in range(len(native))]
+        rows = [(k, atom, z) for k, of_frame in enumerate(numbers) for atom, z in enumerate(of_frame)]
+        return np.array(rows, dtype=_CENTERS)
+
+    @property
+    def columns_(self) -> np.ndarray:
+        """What the columns are, a row for each; see the class for the fields."""
+        return self._native(None).columns()
+
+    @property
+    def channels_(self) -> list[np.ndarray]:
+        """For each l what its channels are: [channel, 2] of (neighbour species, n), species 0 being all combined."""
+        return self._native(None).channels()
+
+    def backward(self, frames: FramesLike, gradient: ArrayLike) -> tuple[list[np.ndarray], np.ndarray]:
+        """Forces −dE/dr ([atoms, 3] for each frame) and virials −dE/dε ([frames, 3, 3]), given dE/dX.
+
+        `gradient` is [center, column]; or [column], the weights of a linear model, alike for all centres, which takes
+        no memory that grows with centres times columns.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import molecule
+        >>> soap = rb.PowerSpectrum(rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(n_max=3), l_max=2))
+        >>> w = np.ones(soap.fit(molecule("H2O")).transform(molecule("H2O")).shape[1])
+        >>> forces, virials = soap.backward(molecule("H2O"), w)  # of E = Σ_i w·X_i
+        >>> forces[0].shape, virials.shape
+        ((3, 3), (1, 3, 3))
+
+        Raises `RhobasisError` for another shape, or where forces are not finite.
+        """
+        native = as_native(frames)
+        if not isinstance(gradient, np.ndarray):
+            gradient = np.asarray(gradient)
+        return self._native(native).backward(native, gradient)
+
+    def tangent(
+        self, frames: FramesLike, velocities: ArrayLike | Sequence[ArrayLike], strain: ArrayLike | None = None
+    ) -> np.ndarray:
+        """dX/dt along one motion, [center, column]: the Jacobian times a vector.
+
+        `velocities` is dr/dt ([atom, 3] over the atoms of all frames, or such an array for each frame), `strain` is
+        dε/dt ([frame, 3, 3]), as for `SphericalExpansion.tangent`.
+        """
+        native = as_native(frames)
+        velocities = _one_array(velocities, native.n_atoms())
+        return self._native(native).tangent(native, velocities, _frames_of(strain))[0]
+
+    def jacobian(self, frames: FramesLike, by: By = "positions") -> FeatureJacobian:
+        """All derivatives of the features, in memory; `jacobian_parts` gives them piece by piece.
+
+        By "positions": dX_i/dr_j. By "strain": dX/dε_pq for r → r(1 + ε), cell → cell(1 + ε), not symmetrised. By
+        "cell": dX/dH_pq, lattice vectors in rows, Cartesian positions fixed. Forces cost far less with `backward`.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import molecule
+        >>> soap = rb.PowerSpectrum(rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(n_max=3), l_max=2))
+        >>> soap.jacobian(molecule("H2O"))
+        FeatureJacobian(9 rows, 63 columns)
+        """
+        native = as_native(frames)
+        invariants = self._native(native)
+        for everything in _jacobians(invariants, native, by, None):
+            return everything
+        axes = (3,) if by == "positions" else (3, 3)
+        return FeatureJacobian(np.zeros((0, *axes, invariants.n_features())), np.zeros(0, _ROWS))
+
+    def jacobian_parts(
+        self, frames: FramesLike, by: By = "positions", memory: float = 4e6
+    ) -> Iterator[FeatureJacobian]:
+        """The Jacobian in parts of at most `memory` bytes (or one centre), centres in order.
+
+        Memory of parts that are no longer used is used again; parts that are kept stay as they are.
+        """
+        native = as_native(frames)
+        return _jacobians(self._native(native), native, by, _bytes(memory))
+
+    def _native(self, frames: _native.Frames | None) -> _native.Invariants:
+        if not isinstance(self.basis, Evaluator):
+            raise TypeError(f"basis must be an OptimalBasis or a SphericalExpansion, not {self.basis!r}")
+        # Without frames, the species must be known.
+        evaluator = self.basis._evaluator(_native.Frames.from_atoms([], False) if frames is None else frames)
+        columns = getattr(self, "columns", None)
+        key = (evaluator, None if columns is None else np.asarray(columns).tobytes(), bool(self.normalize))
+        cached = self.__dict__.get("_cached")
+        if cached is None or cached[0] != key:
+            rows = None if columns is None else np.asarray(columns).tolist()
+            cached = (key, _native.Invariants(self._kind, evaluator, rows, bool(self.normalize)))
+            self._cached = cached
+        return cached[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_cached"}
+
+
+class RadialSpectrum(Invariants):
+    """Invariants of two bodies: X = c_{n00}, the coefficients of l = 0. Columns are (0, channel).
+
+    >>> import rhobasis as rb
+    >>> from ase.build import molecule
+    >>> expansion = rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(n_max=4), l_max=0)
+    >>> rb.RadialSpectrum(expansion).fit_transform(molecule("H2O")).shape
+    (3, 8)
+    """
+
+    _kind = "radial-spectrum"
+
+    def __init__(self, basis: Evaluator, normalize: bool = False) -> None:
+        self.basis = basis
+        self.normalize = normalize
+
+
+class PowerSpectrum(Invariants):
+    """Invariants of three bodies (SOAP), Eq. (15):
+
+        X = (2l + 1)^(−1/2) Σ_m c_{αlm} c_{βlm},   α ≤ β,   times √2 for α ≠ β
+
+    so that dot products are those of the full, symmetric matrix of (α, β).
+
+    Parameters
+    ----------
+    basis : `OptimalBasis` or `SphericalExpansion`.
+    columns : rows (l, α, β) of the components to compute, such as some of `columns_`; None for all. What is left out
+        takes no time.
+    normalize : divide each row by its norm; a row of zeros stays one.
+
+    Columns are (l, α, β): l slowest, then α, then β ≥ α; α and β count the channels of l, see `channels_`.
+
+    >>> import rhobasis as rb
+    >>> from ase.build import molecule
+    >>> density = rb.Density(r_cut=4.0, sigma=0.3)
+    >>> basis = rb.OptimalBasis(density, rb.Gto(n_max=8), l_max=2, q_max=3, mixing="combined").fit(molecule("CH3OH"))
+    >>> soap = rb.PowerSpectrum(basis)
+    >>> soap.transform(molecule("CH3OH")).shape
+    (6, 18)
+    >>> rb.PowerSpectrum(basis, columns=soap.columns_[[0, 5, 17]]).transform(molecule("CH3OH")).shape
+    (6, 3)
+    """
+
+    _kind = "power-spectrum"
+
+    def __init__(self, basis: Evaluator, columns: ArrayLike | None = None, normalize: bool = False) -> None:
+        self.basis = basis
+        self.columns = columns
+        self.normalize = normalize
+
+
+class Bispectrum(Invariants):
+    """Invariants of four bodies, of even l1 + l2 + l3 (which do not change under inversion):
+
+        X = (2 l3 + 1)^(−1/2) Σ ⟨l1 m1; l2 m2|l3 m3⟩ c_{α1 l1 m1} c_{α2 l2 m2} c_{α3 l3 m3}
+
+    for (l1, α1) ≤ (l2, α2) ≤ (l3, α3), times the root of the number of their different orders: dot products are those
+    of all orders. Columns are (l1, l2, l3, α1, α2, α3).
+
+    >>> import rhobasis as rb
+    >>> from ase.build import molecule
+    >>> density = rb.Density(r_cut=4.0, sigma=0.3)
+    >>> basis = rb.OptimalBasis(density, rb.Gto(n_max=8), l_max=2, q_max=3, mixing="combined").fit(molecule("CH3OH"))
+    >>> rb.Bispectrum(basis).transform(molecule("CH3OH")).shape
+    (6, 74)
+    """
+
+    _kind = "bispectrum"
+
+    def __init__(self, basis: Evaluator, normalize: bool = False) -> None:
+        self.basis = basis
+        self.normalize = normalize
+
+
+def clebsch_gordan(l1: int, l2: int, lam: int) -> np.ndarray:
+    """Real, orthonormal Clebsch-Gordan coefficients ⟨l1 m1; l2 m2|λμ⟩: [m1, m2, μ], each from −l to l.
+
+    They couple what turns like real harmonics, and keep the norm: Σ_λμ |(A ⊗ B)_λμ|² = |A|² |B|². Zeros if the triangle
+    is not closed. For l1, l2 up to 12.
+
+    >>> np.round(clebsch_gordan(1, 1, 2)[:, :, 2], 6) + 0.0
+    array([[-0.408248,  0.      ,  0.      ],
+           [ 0.      ,  0.816497,  0.      ],
+           [ 0.      ,  0.      , -0.408248]])
+    """
+    dense = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * lam + 1))
+    for m1, m2, mu, value in _native.clebsch_gordan(l1, l2, lam):
+        dense[m1, m2, mu] = value
+    return dense
+
+
+def _jacobians(
+    invariants: _native.Invariants, frames: _native.Frames, by: By, memory: int | None
+) -> Iterator[FeatureJacobian]:
+    def named(part: tuple[np.ndarray, np.ndarray]) -> FeatureJacobian:
+        values, rows = part
+        if by != "positions":
+            values = values.reshape(len(values), 3, 3, -1)
+        return FeatureJacobian(values, rows.view(_ROWS)[:, 0])
+
+    return map(named, invariants.jacobian(frames, by, memory))

@@ -1,0 +1,163 @@
+//! Invariant features of atoms.
+
+use ndarray::{Array1, Array2, ArrayViewMut2};
+use numpy::{IntoPyArray, PyArray2, PyArray3, PyReadonlyArray2};
+use pyo3::prelude::*;
+use rhobasis::Error;
+use rhobasis::correlations;
+use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
+
+use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, motions, variable};
+use crate::memory::Memory;
+use crate::optimal::Basis;
+use crate::refuse;
+use crate::structure::{Frames, reals};
+use crate::threads::detach;
+
+/// Features `[center, column]`; structure, atom and species of each centre.
+type Features<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<i64>>);
+
+/// Radial spectrum, power spectrum or bispectrum of an expansion or a basis.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Invariants {
+    inner: correlations::Invariants,
+}
+
+#[pymethods]
+impl Invariants {
+    #[new]
+    fn new(
+        kind: &str,
+        evaluator: &Bound<'_, PyAny>,
+        columns: Option<&Bound<'_, PyAny>>,
+        normalize: bool,
+    ) -> PyResult<Self> {
+        let py = evaluator.py();
+        let columns = columns.map(components).transpose()?;
+        let made = |expansion: &SphericalExpansion| {
+            detach(py, || match kind {
+                "radial-spectrum" => Ok(correlations::Invariants::radial_spectrum(expansion, normalize)),
+                "bispectrum" => correlations::Invariants::bispectrum(expansion, normalize),
+                _ => correlations::Invariants::power_spectrum(expansion, columns.as_deref(), normalize),
+            })
+        };
+        let inner = match evaluator.cast::<Basis>() {
+            Ok(basis) => made(basis.get().expansion()),
+            Err(_) => made(evaluator.cast::<Expansion>()?.get().expansion()),
+        };
+        inner.map(|inner| Invariants { inner }).map_err(refuse)
+    }
+
+    fn n_features(&self) -> usize {
+        self.inner.n_features()
+    }
+
+    /// What the features are, a row for each.
+    fn columns<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<i64>> {
+        self.inner.columns().mapv(|field| field as i64).into_pyarray(py)
+    }
+
+    /// (species, n) of the channels of each l.
+    fn channels<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyArray2<i64>>>> {
+        expansion::channel_tables(py, self.inner.expansion())
+    }
+
+    fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Features<'py>> {
+        self.features(py, frames, None)
+    }
+
+    fn tangent<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        velocities: &Bound<'py, PyAny>,
+        strain: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Features<'py>> {
+        self.features(py, frames, Some(&motions(frames, velocities, strain)?))
+    }
+
+    /// From dE/dX `[center, column]`, or `[column]` for all centres alike.
+    fn backward<'py>(&self, py: Python<'py>, frames: &Frames, gradient: &Bound<'py, PyAny>) -> PyResult<Adjoints<'py>> {
+        let n_dimensions = gradient.getattr("ndim").and_then(|n| n.extract::<usize>());
+        let adjoints = if n_dimensions.is_ok_and(|n| n == 1) {
+            let weights: Array1<f64> = reals("gradient", "an array [column]", gradient)?;
+            let n_centers = frames.structures().iter().map(rhobasis::Structure::len).sum::<usize>();
+            let view = weights.broadcast((n_centers, weights.len())).expect("a row can be repeated");
+            detach(py, || self.inner.backward(frames.structures(), view))
+        } else if let Ok(gradient) = gradient.extract::<PyReadonlyArray2<f64>>() {
+            let view = gradient.as_array();
+            detach(py, || self.inner.backward(frames.structures(), view))
+        } else {
+            let gradient: Array2<f64> = reals("gradient", "an array [center, column]", gradient)?;
+            detach(py, || self.inner.backward(frames.structures(), gradient.view()))
+        };
+        expansion::adjoint_arrays(py, adjoints.map_err(|e| frames.refuse(e, 0))?)
+    }
+
+    fn jacobian(&self, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<InvariantsJacobianParts> {
+        let variable = variable(by)?;
+        let cursor = self.inner.jacobian_cursor(variable, most_bytes.unwrap_or(usize::MAX));
+        Ok(InvariantsJacobianParts { inner: self.inner.clone(), frames: frames.share(), variable, cursor })
+    }
+}
+
+impl Invariants {
+    fn features<'py>(&self, py: Python<'py>, frames: &Frames, motions: Option<&[Motion]>) -> PyResult<Features<'py>> {
+        let structures = frames.structures();
+        let shape = [structures.iter().map(rhobasis::Structure::len).sum(), self.inner.n_features()];
+        let mut memory = Memory::new(shape.iter().product())?;
+        detach(py, || {
+            let numbers = memory.as_mut_slice();
+            let out = ArrayViewMut2::from_shape(shape, numbers).expect("as many numbers as the shape says");
+            self.inner.forward_to(structures, motions, out)
+        })
+        .map_err(|e| frames.refuse(e, 0))?;
+        Ok((memory.into_array(py, shape)?, center_table(py, structures)?))
+    }
+}
+
+/// Rows [l, α, β].
+fn components(columns: &Bound<'_, PyAny>) -> PyResult<Vec<[usize; 3]>> {
+    columns.extract().map_err(|_| {
+        let shown: String = columns.repr().map_or("columns".into(), |text| text.to_string().chars().take(60).collect());
+        let problem = "rows [l, alpha, beta] of whole numbers are needed";
+        refuse(Error::setting("columns", shown, problem, "give some rows of columns_, or the file of a selection"))
+    })
+}
+
+/// All derivatives, some centres at a time: an iterator of (`[row, component, column]`, (structure, center, atom or −1) of the
+/// rows).
+#[pyclass(module = "rhobasis._native")]
+pub(crate) struct InvariantsJacobianParts {
+    inner: correlations::Invariants,
+    frames: Frames,
+    variable: Variable,
+    cursor: JacobianCursor,
+}
+
+type Part<'py> = (Bound<'py, PyArray3<f64>>, Bound<'py, PyArray2<i64>>);
+
+#[pymethods]
+impl InvariantsJacobianParts {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Part<'py>>> {
+        let InvariantsJacobianParts { inner, frames, variable, cursor } = self;
+        let next = detach(py, || cursor.next_part(inner.expansion(), frames.structures()));
+        let Some(part) = next.map_err(|e| frames.refuse(e, 0))? else { return Ok(None) };
+        let shape = [part.rows.len(), variable.n_components(), inner.n_features()];
+        let mut memory = Memory::new(shape.iter().product())?;
+        detach(py, || inner.fill_jacobian(&part, frames.structures(), memory.as_mut_slice()))
+            .map_err(|e| frames.refuse(e, 0))?;
+        Ok(Some((memory.into_array(py, shape)?, jacobian_rows(py, &part.rows)?)))
+    }
+}
+
+/// Real Clebsch–Gordan coefficients: m1, m2, μ of those that are not zero, from 0, and their values.
+#[pyfunction]
+pub(crate) fn clebsch_gordan(l1: usize, l2: usize, lambda: usize) -> PyResult<Vec<(usize, usize, usize, f64)>> {
+    let couplings = correlations::clebsch_gordan(l1, l2, lambda).map_err(refuse)?;
+    Ok(couplings.into_iter().map(|c| (c.m1, c.m2, c.mu, c.value)).collect())
+}

@@ -1,0 +1,192 @@
+//! Derivatives of the whole power spectrum of one centre, in one direction after the other: columns in vector lanes.
+//!
+//! The channels β of each l lie in tiles of eight, `[tile][m][lane]`, aligned to the **last** channel: only the first tile may
+//! hold less. Columns are written from the last to the first, whole tiles at a time: what the tile on the diagonal writes too
+//! much, zeros on its left, belongs to columns that come later.
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+
+use super::lanes::Layout;
+use super::power_spectrum::{PowerSpectrum, for_l};
+use crate::density::{LANES, Lanes};
+
+/// Coefficients of one centre, or their derivative, in tiles, l slowest.
+#[derive(Debug, Default)]
+pub(crate) struct Tiles(Vec<Lanes>);
+
+impl Tiles {
+    pub fn zeros(layout: &Layout) -> Self {
+        let of_l = |(l, n): (usize, &usize)| (2 * l + 1) * n.div_ceil(LANES);
+        Tiles(vec![[0.0; LANES]; layout.counts.iter().enumerate().map(of_l).sum()])
+    }
+
+    pub fn clear(&mut self) {
+        self.0.fill([0.0; LANES]);
+    }
+
+    /// Takes some channels of blocks `[m, channel]`.
+    pub fn set<'a>(
+        &mut self,
+        layout: &Layout,
+        blocks: impl Iterator<Item = &'a [f64]>,
+        channels: impl Iterator<Item = Range<usize>>,
+    ) {
+        let mut tiles = self.0.as_flattened_mut();
+        for ((l, &n), (block, channels)) in layout.counts.iter().enumerate().zip(blocks.zip(channels)) {
+            let (n_m, pad) = (2 * l + 1, padding(n));
+            for m in 0..n_m {
+                let row = &block[m * n..][..n];
+                let mut q = channels.start;
+                while q < channels.end {
+                    let (tile, lane) = ((q + pad) / LANES, (q + pad) % LANES);
+                    let take = (LANES - lane).min(channels.end - q);
+                    let to = &mut tiles[(tile * n_m + m) * LANES + lane..][..take];
+                    match <&mut Lanes>::try_from(&mut *to) {
+                        Ok(to) => to.copy_from_slice(&row[q..][..LANES]),
+                        Err(_) => to.copy_from_slice(&row[q..][..take]),
+                    }
+                    q += take;
+                }
+            }
+            tiles = &mut tiles[n_m * n.div_ceil(LANES) * LANES..];
+        }
+    }
+}
+
+/// Lanes of the first tile that hold no channel.
+fn padding(n: usize) -> usize {
+    n.next_multiple_of(LANES) - n
+}
+
+/// dp/dt of one centre, given c and dc/dt, where no channels but `active` (a range for each l) have dc ≠ 0.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+pub(crate) fn tangent_row(spectrum: &PowerSpectrum, c: &Tiles, dc: &Tiles, active: &[Range<usize>], dp: &mut [f64]) {
+    if active.iter().zip(&spectrum.layout.counts).any(|(active, &n)| *active != (0..n)) {
+        dp.fill(0.0);
+    }
+    let (mut start, mut tiles) = (dp.len(), c.0.len());
+    for (l, &n) in spectrum.layout.counts.iter().enumerate().rev() {
+        let first_tile = tiles - (2 * l + 1) * n.div_ceil(LANES);
+        let (c, dc) = (&c.0[first_tile..tiles], &dc.0[first_tile..tiles]);
+        start -= n * (n + 1) / 2;
+        let columns = Columns { l, n, pad: padding(n), start, c, dc };
+        for_l!(l, of_l, (&columns, active[l].clone(), dp));
+        tiles = first_tile;
+    }
+}
+
+/// The columns of one l.
+struct Columns<'a> {
+    l: usize,
+    /// Channels.
+    n: usize,
+    pad: usize,
+    /// First column.
+    start: usize,
+    c: &'a [Lanes],
+    dc: &'a [Lanes],
+}
+
+impl Columns<'_> {
+    /// Where the columns (α, β) with β in this tile end.
+    #[inline(always)]
+    fn end(&self, alpha: usize, tile: usize) -> usize {
+        self.start + alpha * (2 * self.n - alpha + 1) / 2 + (tile + 1) * LANES - self.pad - alpha
+    }
+
+    /// The channels of a tile.
+    fn channels(&self, tile: usize) -> Range<usize> {
+        (tile * LANES).saturating_sub(self.pad)..(tile + 1) * LANES - self.pad
+    }
+}
+
+#[inline(always)]
+fn of_l<const M: usize>(columns: &Columns, active: Range<usize>, dp: &mut [f64]) {
+    let n_tiles = columns.n.div_ceil(LANES);
+    // α in the tile of β first: of these, what stands to the left of the diagonal is not wanted.
+    for part in [true, false] {
+        for tile in (0..n_tiles).rev() {
+            let channels = columns.channels(tile);
+            let alphas = if part { channels.clone() } else { 0..channels.start };
+            let second = active.start < channels.end && channels.start < active.end;
+            let clip = |x: usize| x.clamp(alphas.start, alphas.end);
+            let (a, b) = (clip(active.start), clip(active.end));
+            // From the last to the first.
+            for (alphas, first) in [(b..alphas.end, false), (a..b, true), (alphas.start..a, false)] {
+                match (first, second) {
+                    (true, true) => some_columns::<M, true, true>(columns, alphas, tile, dp),
+                    (true, false) => some_columns::<M, true, false>(columns, alphas, tile, dp),
+                    (false, true) => some_columns::<M, false, true>(columns, alphas, tile, dp),
+                    (false, false) => {} // zero already
+                }
+            }
+        }
+    }
+}
+
+/// Columns (α, β) for some α and the β of a tile: da b where α changes, a db where β may.
+#[inline(always)]
+fn some_columns<const M: usize, const FIRST: bool, const SECOND: bool>(
+    columns: &Columns,
+    alphas: Range<usize>,
+    tile: usize,
+    dp: &mut [f64],
+) {
+    let n_m = if M > 0 { M } else { 2 * columns.l + 1 };
+    let (b, db) = (&columns.c[tile * n_m..][..n_m], &columns.dc[tile * n_m..][..n_m]);
+    let factor = (2.0 / (2 * columns.l + 1) as f64).sqrt();
+    for alpha in alphas.rev() {
+        let (own_tile, lane) = ((alpha + columns.pad) / LANES, (alpha + columns.pad) % LANES);
+        let (a, da) = (&columns.c[own_tile * n_m..][..n_m], &columns.dc[own_tile * n_m..][..n_m]);
+        // Four sums, none of which has to wait for the others.
+        let mut sums = [[0.0; LANES]; 4];
+        for m in 0..n_m {
+            let (a, da) = (a[m][lane], da[m][lane]);
+            for k in 0..LANES {
+                if FIRST {
+                    sums[m % 2][k] = da.mul_add(b[m][k], sums[m % 2][k]);
+                }
+                if SECOND {
+                    sums[2 + m % 2][k] = a.mul_add(db[m][k], sums[2 + m % 2][k]);
+                }
+            }
+        }
+        let scale = if tile == own_tile { &ON_DIAGONAL[lane] } else { &[1.0; LANES] };
+        let end = columns.end(alpha, tile);
+        let values: Lanes =
+            std::array::from_fn(|k| ((sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k])) * (factor * scale[k]));
+        match dp[..end].last_chunk_mut::<LANES>() {
+            Some(to) => *to = values,
+            None => put_last(&mut dp[..end], values),
+        }
+    }
+}
+
+/// In the tile of α: nothing left of its lane, and there, where β = α, half the square of the √2 of the others.
+const ON_DIAGONAL: [Lanes; LANES] = {
+    let mut scales = [[0.0; LANES]; LANES];
+    let mut lane = 0;
+    while lane < LANES {
+        scales[lane][lane] = std::f64::consts::FRAC_1_SQRT_2;
+        let mut right = lane + 1;
+        while right < LANES {
+            scales[lane][right] = 1.0;
+            right += 1;
+        }
+        lane += 1;
+    }
+    scales
+};
+
+/// Writes the last of the values, as many as there is room for.
+#[cold]
+#[inline(never)]
+fn put_last(dp: &mut [f64], values: Lanes) {
+    dp.iter_mut().rev().zip(values.iter().rev()).for_each(|(to, value)| *to = *value);
+}
