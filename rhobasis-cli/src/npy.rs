@@ -21,6 +21,7 @@ pub fn header(dtype: &str, shape: &[usize]) -> Vec<u8> {
 }
 
 /// An array file in memory.
+#[derive(Clone)]
 pub struct Array {
     name: String,
     bytes: Vec<u8>,
