@@ -1,6 +1,6 @@
 //! What is computed of each centre, and the arrays that hold it.
 
-use ndarray::Array2;
+use ndarray::{ArrayView2, ArrayViewMut2};
 use rhobasis::Result;
 use rhobasis::correlations::Invariants;
 use rhobasis::density::{Channel, Equivariants, SphericalExpansion};
@@ -15,12 +15,12 @@ pub enum Descriptor {
 }
 
 /// Numbers of some centres.
-pub enum Values {
+pub enum Values<'a> {
     Density(Equivariants),
-    Invariants(Array2<f64>),
+    Invariants(ArrayView2<'a, f64>),
 }
 
-impl Values {
+impl Values<'_> {
     /// Each array, and the length of its rows.
     pub fn blocks(&self) -> Vec<(&[f64], usize)> {
         const CONTIGUOUS: &str = "made in C order";
@@ -41,11 +41,19 @@ impl Descriptor {
         }
     }
 
-    pub fn compute(&self, structures: &[Structure]) -> Result<Values> {
-        Ok(match self {
-            Descriptor::Density(expansion) => Values::Density(expansion.forward(structures)?),
-            Descriptor::Invariants(invariants) => Values::Invariants(invariants.forward(structures)?),
-        })
+    /// Features of all centres of these structures, which may stand in `buffer`.
+    pub fn compute<'a>(&self, structures: &[Structure], buffer: &'a mut Vec<f64>) -> Result<Values<'a>> {
+        let invariants = match self {
+            Descriptor::Density(expansion) => return Ok(Values::Density(expansion.forward(structures)?)),
+            Descriptor::Invariants(invariants) => invariants,
+        };
+        let shape = (structures.iter().map(Structure::len).sum::<usize>(), invariants.n_features());
+        let length = shape.0 * shape.1;
+        buffer.reserve_exact(length.saturating_sub(buffer.len()));
+        buffer.resize(length, 0.0);
+        const AS_LONG: &str = "as long as the shape says";
+        invariants.forward_to(structures, None, ArrayViewMut2::from_shape(shape, buffer).expect(AS_LONG))?;
+        Ok(Values::Invariants(ArrayView2::from_shape(shape, buffer).expect(AS_LONG)))
     }
 
     /// Name of each array, and the shape of its rows.

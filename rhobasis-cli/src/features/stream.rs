@@ -25,7 +25,7 @@ pub fn for_each_block(
     mut write: impl FnMut(&[Center], Option<&Values>) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
     let most_atoms = (AT_A_TIME * rayon::current_num_threads() / (8 * descriptor.width()).max(1)).max(1);
-    let (mut rows, mut announced) = (0, false);
+    let (mut rows, mut announced, mut buffer) = (0, false, Vec::new());
     output::return_memory();
     let before = output::held_memory();
     input.for_each_chunk("computing", |chunk| {
@@ -39,7 +39,8 @@ pub fn for_each_block(
             let values = if rows <= done {
                 None
             } else {
-                Some(descriptor.compute(structures).map_err(|e| chunk.locate(e, |frame| frame + first))?)
+                let values = descriptor.compute(structures, &mut buffer);
+                Some(values.map_err(|e| chunk.locate(e, |frame| frame + first))?)
             };
             centers.iter_mut().for_each(|c| c.structure += first + chunk.first);
             write(&centers, values.as_ref())?;
