@@ -37,6 +37,13 @@ impl Array {
         Array { name: name.into(), bytes }
     }
 
+    /// Float64 numbers `[rows]`.
+    pub fn reals(name: impl Into<String>, values: &[f64]) -> Self {
+        let mut bytes = header("<f8", &[values.len()]);
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        Array { name: name.into(), bytes }
+    }
+
     /// A text, as an array without axes.
     pub fn text(name: impl Into<String>, text: &str) -> Self {
         let mut bytes = header(&format!("<U{}", text.chars().count().max(1)), &[]);

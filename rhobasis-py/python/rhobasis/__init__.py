@@ -9,7 +9,7 @@
 Equivariants(6 centers, l_max=3, channels per l: 3)
 """
 
-from . import distributed
+from . import distributed, metrics, selection
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
@@ -32,6 +32,8 @@ __all__ = [
     "__version__",
     "distributed",
     "load",
+    "metrics",
     "read",
+    "selection",
     "write",
 ]
