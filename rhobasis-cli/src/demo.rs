@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use ndarray::Array2;
+use rhobasis::correlations::Invariants;
 use rhobasis::density::{
     Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion,
 };
@@ -64,7 +66,7 @@ impl Demo {
         writeln!(out, "  Pictures: {}", folder.join("*.svg").display())?;
         writeln!(
             out,
-            "\nnow your own file:\n  rhobasis info FILE.xyz\n  rhobasis fit FILE.xyz -o FILE.rho --mixing combined\n  rhobasis show FILE.rho --plot FILE.svg"
+            "\nnow your own file:\n  rhobasis info FILE.xyz\n  rhobasis fit FILE.xyz -o FILE.rho --mixing combined\n  rhobasis show FILE.rho --plot FILE.svg\n  rhobasis features FILE.xyz --basis FILE.rho --kind power-spectrum -o FILE.npz"
         )?;
         Ok(())
     }
@@ -117,6 +119,7 @@ impl Demo {
         writeln!(out, "   drawn in {} and {}", svg.display(), compared.display())?;
 
         let cost = self.check_and_time(&settings, &covariance, &frames, out)?;
+        self.power_spectra(&settings, &basis, &frames, out)?;
         Ok(Silicon { optimal: first_below(&optimal), primitive: first_below(&primitive), cost })
     }
 
@@ -164,6 +167,56 @@ impl Demo {
         Ok(direct_seconds / primitive_seconds)
     }
 
+    /// Eq. (15) in both bases, and how far the similarities of atoms agree.
+    fn power_spectra(
+        &self,
+        settings: &CovarianceSettings,
+        basis: &OptimalBasis,
+        frames: &[Structure],
+        out: &mut dyn Write,
+    ) -> Outcome {
+        let few: Vec<Structure> = frames.iter().step_by(10).cloned().collect();
+        let atoms: usize = few.iter().map(Structure::len).sum();
+        let primitive = SphericalExpansion::new(&settings.expansion, basis.species())?;
+        let timed = |expansion: &SphericalExpansion| -> Result<(Array2<f64>, f64)> {
+            let soap = Invariants::power_spectrum(expansion, None, true)?;
+            let (mut x, mut seconds) = (soap.forward(&few)?, f64::MAX);
+            for _ in 0..3 {
+                let start = Instant::now();
+                soap.forward_to(&few, None, x.view_mut())?;
+                seconds = seconds.min(start.elapsed().as_secs_f64());
+            }
+            Ok((x, 1e6 * seconds / atoms as f64))
+        };
+        writeln!(
+            out,
+            "\n5. FEATURES for models: the power spectrum of each atom, which no rotation changes, Eq. (15)"
+        )?;
+        let (all, optimal) = (timed(&primitive)?, timed(basis.expansion())?);
+        let mut table = Table::new(["", "columns", "time per atom"]);
+        let n_max = settings.expansion.primitive.n_max();
+        for (what, (x, time)) in [(format!("primitive, n = {n_max}"), &all), ("optimal, q = 8".into(), &optimal)] {
+            table.row([what, count(x.ncols()), format!("{time:.1} µs")]);
+        }
+        table.write(out)?;
+        let difference = optimal.0.dot(&optimal.0.t()) - all.0.dot(&all.0.t());
+        let largest = difference.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+        writeln!(
+            out,
+            "   similarities of any two of {} atoms (dot products, up to 1) differ by {largest:.0e} at most",
+            count(atoms)
+        )?;
+        let file = |name: &str| self.output.join(name).display().to_string();
+        writeln!(
+            out,
+            "   as a file: rhobasis features {} --basis {} --kind power-spectrum -o {}",
+            file("silicon.xyz.xz"),
+            file("silicon.rho"),
+            file("silicon.npz")
+        )?;
+        Ok(())
+    }
+
     fn molecules(&self, out: &mut dyn Write) -> Outcome<Molecules> {
         let (path, frames) = self.unpack("molecules.xyz.xz", MOLECULES)?;
         let atoms: usize = frames.iter().map(Structure::len).sum();
@@ -180,7 +233,7 @@ impl Demo {
         let names: Vec<&str> = species.iter().map(|&z| symbol(z)).collect();
         writeln!(
             out,
-            "\n5. MOLECULES of {}: {} frames, {} atoms ({})",
+            "\n6. MOLECULES of {}: {} frames, {} atoms ({})",
             names.join(" "),
             count(frames.len()),
             count(atoms),

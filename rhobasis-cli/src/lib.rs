@@ -11,8 +11,10 @@ mod input;
 mod matrix;
 mod merge;
 mod npy;
+mod npy_read;
 mod output;
 mod plot;
+mod select;
 mod settings;
 mod show;
 mod text;
@@ -55,6 +57,7 @@ enum Verb {
     Merge(merge::Merge),
     Show(show::Show),
     Features(features::Features),
+    Select(select::Select),
     Export(export::Export),
 }
 
@@ -91,6 +94,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Merge(merge) => merge.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
         Verb::Features(features) => features.run(&mut out)?,
+        Verb::Select(select) => select.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,
     }
     out.flush()?;

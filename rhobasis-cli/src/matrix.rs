@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rhobasis::density::{Center, Equivariants};
+use rhobasis::density::Center;
 use rhobasis::files::{self, Draft};
 use rhobasis::{Error, Result};
 
@@ -35,6 +35,9 @@ impl RowLabels {
     }
 }
 
+/// Values of an array, and the length of its rows.
+type Block<'a> = (&'a [f64], usize);
+
 /// One matrix that grows by rows.
 struct Matrix {
     path: PathBuf,
@@ -51,10 +54,8 @@ impl Matrix {
         Ok(Matrix { labels: RowLabels::new(&path)?, path, draft, width, rows: 0 })
     }
 
-    /// Adds rows of these coefficients, l slowest, then m, then channel.
-    fn add(&mut self, c: &Equivariants, centers: &[Center], rows: Range<usize>) -> Result<()> {
-        let blocks: Vec<(&[f64], usize)> =
-            c.blocks.iter().map(|b| (b.as_slice().expect("blocks are contiguous"), b.dim().1 * b.dim().2)).collect();
+    /// Adds rows of these arrays, one beside the other.
+    fn add(&mut self, blocks: &[Block], centers: &[Center], rows: Range<usize>) -> Result<()> {
         let file = self.draft.file();
         let mut write_rows = || -> io::Result<()> {
             for i in rows.clone() {
@@ -138,22 +139,22 @@ impl<'a> Matrices<'a> {
         self.rows
     }
 
-    /// Adds all rows of some structures; `values` may be missing where all of them are done.
-    pub fn add(&mut self, centers: &[Center], values: Option<&Equivariants>) -> Result<()> {
+    /// Adds all rows of some structures; `blocks` may be missing where all of them are done.
+    pub fn add(&mut self, centers: &[Center], blocks: Option<&[Block]>) -> Result<()> {
         if let Some(labels) = &mut self.labels {
             labels.add(centers)?;
         }
         let mut row = self.done.saturating_sub(self.rows).min(centers.len());
         let first = self.rows;
         self.rows += centers.len();
-        let Some(c) = values else { return Ok(()) };
+        let Some(blocks) = blocks else { return Ok(()) };
         while row < centers.len() {
             let end = self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row + n - (first + row) % n));
             let mut matrix = match self.open.take() {
                 Some(matrix) => matrix,
                 None => Matrix::new(self.chunk(first + row), self.width)?,
             };
-            matrix.add(c, centers, row..end)?;
+            matrix.add(blocks, centers, row..end)?;
             row = end;
             match self.chunk_rows {
                 Some(n) if (first + row).is_multiple_of(n) => matrix.finish(&self.meta)?,

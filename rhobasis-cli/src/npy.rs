@@ -21,6 +21,7 @@ pub fn header(dtype: &str, shape: &[usize]) -> Vec<u8> {
 }
 
 /// An array file in memory.
+#[derive(Clone)]
 pub struct Array {
     name: String,
     bytes: Vec<u8>,
@@ -32,6 +33,13 @@ impl Array {
         let mut shape = vec![values.len() / width.unwrap_or(1).max(1)];
         shape.extend(width);
         let mut bytes = header("<i8", &shape);
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        Array { name: name.into(), bytes }
+    }
+
+    /// Float64 numbers `[rows]`.
+    pub fn reals(name: impl Into<String>, values: &[f64]) -> Self {
+        let mut bytes = header("<f8", &[values.len()]);
         bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
         Array { name: name.into(), bytes }
     }

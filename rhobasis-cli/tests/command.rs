@@ -234,7 +234,7 @@ fn features_in_chunks_have_the_rows_of_the_matrix() {
 #[test]
 fn demo_leaves_pictures() {
     let place = Place::new();
-    assert_says(&place.ok(&["demo", "-o", "out"]), &["IN SHORT"]);
+    assert_says(&place.ok(&["demo", "-o", "out"]), &["FEATURES for models", "IN SHORT"]);
     assert!(place.path("out/silicon-basis.svg").exists());
 }
 

@@ -1,16 +1,16 @@
-//! The memory that `fit` states before it begins, against what it takes.
+//! The memory that `fit` and `features` state before they begin, against what they take.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Bytes that a command stated, and the most that it held.
 #[allow(clippy::zombie_processes)] // wait4 waits for it
-fn stated_and_peak(args: &[&str]) -> (f64, f64) {
-    let folder = tempfile::tempdir().unwrap();
+fn stated_and_peak(folder: &Path, args: &[&str]) -> (f64, f64) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_rhobasis"))
         .args(args)
-        .current_dir(folder.path())
+        .current_dir(folder)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -30,10 +30,20 @@ fn stated_and_peak(args: &[&str]) -> (f64, f64) {
     (words[0].parse::<f64>().unwrap() * unit, 1024.0 * usage.ru_maxrss as f64)
 }
 
+fn check(folder: &Path, args: &[&str]) {
+    let (stated, peak) = stated_and_peak(folder, &[args, &["--threads", "2"]].concat());
+    let [stated, peak] = [stated, peak].map(|bytes| bytes / 1e6);
+    println!("{stated:.0} MB stated, {peak:.1} MB held: {}", args.join(" "));
+    assert!((stated / peak - 1.0).abs() < 0.2, "{args:?}: {stated} MB stated, {peak} MB held");
+}
+
+fn bundled(name: &str) -> String {
+    format!("{}/../examples/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 #[test]
 fn memory_is_stated_within_a_fifth() {
-    let data = |name: &str| format!("{}/../examples/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    let (silicon, molecules) = (data("silicon.xyz.xz"), data("molecules.xyz.xz@:1200"));
+    let (silicon, molecules) = (bundled("silicon.xyz.xz"), bundled("molecules.xyz.xz@:1200"));
     let cases: [&[&str]; 4] = [
         &[&silicon, "-o", "b.rho", "--q-max", "8"],
         &[&molecules, "-o", "b.rho", "--l-max", "4"],
@@ -41,9 +51,21 @@ fn memory_is_stated_within_a_fifth() {
         &[&molecules, "-o", "b.cov", "--l-max", "4", "--mixing", "combined", "--center-specific"],
     ];
     for case in cases {
-        let (stated, peak) = stated_and_peak(&[&["fit"], case, &["--threads", "2"]].concat());
-        let [stated, peak] = [stated, peak].map(|bytes| bytes / 1e6);
-        println!("{stated:.0} MB stated, {peak:.1} MB held: {}", case[1..].join(" "));
-        assert!((stated / peak - 1.0).abs() < 0.2, "{case:?}: {stated} MB stated, {peak} MB held");
+        check(tempfile::tempdir().unwrap().path(), &[&["fit"], case].concat());
     }
+}
+
+#[test]
+fn memory_of_features_is_stated_within_a_fifth() {
+    let folder = tempfile::tempdir().unwrap();
+    let basis = ["-o", "b.rho", "--n-max", "10", "--l-max", "4", "--q-max", "6"];
+    stated_and_peak(folder.path(), &[&["fit", &bundled("molecules.xyz.xz@:200")], &basis[..]].concat());
+    let some = bundled("molecules.xyz.xz@:800");
+    let features = |kind: &str, data: &str, more: &[&str]| {
+        check(folder.path(), &[&["features", data, "--basis", "b.rho", "--kind", kind], more].concat());
+    };
+    features("density", &some, &["-o", "x.npz"]);
+    features("power-spectrum", &some, &["-o", "x.npz", "--normalize"]);
+    features("power-spectrum", &some, &["-o", "x.npy", "--chunk-rows", "1000"]);
+    features("bispectrum", &bundled("molecules.xyz.xz@:20"), &["-o", "x.npy"]);
 }

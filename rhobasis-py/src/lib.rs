@@ -5,7 +5,9 @@
 mod correlations;
 mod expansion;
 mod memory;
+mod metrics;
 mod optimal;
+mod selection;
 mod settings;
 mod structure;
 mod threads;
@@ -47,6 +49,11 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(set_threads, m)?)?;
     m.add_function(wrap_pyfunction!(optimal::remove_checkpoint, m)?)?;
+    m.add_function(wrap_pyfunction!(selection::cur, m)?)?;
+    m.add_function(wrap_pyfunction!(selection::fps, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::reconstruction, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::residual_variance, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::prediction_error, m)?)?;
     m.add_class::<structure::Frames>()?;
     m.add_class::<structure::Reader>()?;
     m.add_class::<expansion::Expansion>()?;

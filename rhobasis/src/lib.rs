@@ -25,8 +25,10 @@ pub mod error;
 pub mod extxyz;
 pub mod files;
 pub mod linalg;
+pub mod metrics;
 pub mod neighbors;
 pub mod optimal;
+pub mod selection;
 pub mod special;
 pub mod structure;
 

@@ -4,6 +4,7 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::qr::no_pivoting::factor as qr;
 use faer::linalg::{evd, svd};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{Array2, ArrayView2};
@@ -57,12 +58,32 @@ fn eigh_of_active(a: ArrayView2<f64>, active: &[usize]) -> (Vec<f64>, Mat<f64>) 
     (descending, Mat::from_fn(n, n, |i, q| vectors[(i, n - 1 - q)]))
 }
 
+/// Thin singular value decomposition, `a = U diag(s) V`: U `[row, k]`, s descending, V `[k, column]` with the right singular
+/// vectors in **rows**, signs as they come.
+///
+/// # Panics
+/// If `a` is not finite.
+pub fn svd_thin(a: ArrayView2<f64>) -> (Array2<f64>, Vec<f64>, Array2<f64>) {
+    let (u, s, v) = svd_of(a);
+    let (rows, cols, rank) = (a.nrows(), a.ncols(), s.len());
+    let u = Array2::from_shape_fn((rows, rank), |(i, k)| u[(i, k)]);
+    (u, s, Array2::from_shape_fn((rank, cols), |(k, j)| v[(j, k)]))
+}
+
 /// Orthogonal factor of the polar decomposition, `U Vᵀ` of the thin singular value decomposition `a = U Σ Vᵀ`:
 /// the matrix with orthonormal columns (rows, if `a` is wide) closest to `a`.
 ///
 /// # Panics
 /// If `a` is not finite.
 pub fn svd_polar(a: ArrayView2<f64>) -> Array2<f64> {
+    let (u, _, v) = svd_of(a);
+    let mut polar = Array2::zeros(a.dim());
+    product(&mut polar, u.as_ref(), v.transpose());
+    polar
+}
+
+/// U and V of `a = U diag(s) Vᵀ`, both with singular vectors in columns.
+fn svd_of(a: ArrayView2<f64>) -> (Mat<f64>, Vec<f64>, Mat<f64>) {
     let (rows, cols) = a.dim();
     let rank = rows.min(cols);
     let matrix = to_faer(a);
@@ -79,9 +100,25 @@ pub fn svd_polar(a: ArrayView2<f64>) -> Array2<f64> {
         Default::default(),
     )
     .expect("a finite matrix has singular values");
-    let mut polar = Array2::zeros((rows, cols));
-    product(&mut polar, u.as_ref(), v.transpose());
-    polar
+    (u, (0..rank).map(|k| s[k]).collect(), v)
+}
+
+/// The triangular factor of `a = Q R`, Q with orthonormal columns: `[min(rows, columns), column]`, zero below the diagonal.
+pub fn qr_r(a: ArrayView2<f64>) -> Array2<f64> {
+    let (rows, cols) = a.dim();
+    let size = rows.min(cols);
+    let mut matrix = to_faer(a);
+    let block = qr::recommended_block_size::<f64>(rows, cols);
+    let mut coefficients = Mat::zeros(block, size);
+    let scratch = qr::qr_in_place_scratch::<f64>(rows, cols, block, Par::Seq, Default::default());
+    qr::qr_in_place(
+        matrix.as_mut(),
+        coefficients.as_mut(),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    );
+    Array2::from_shape_fn((size, cols), |(i, j)| if i <= j { matrix[(i, j)] } else { 0.0 })
 }
 
 /// Matrix product `a b`.

@@ -9,7 +9,7 @@
 Equivariants(6 centers, l_max=3, channels per l: 3)
 """
 
-from . import distributed
+from . import distributed, metrics, selection
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
@@ -37,6 +37,8 @@ __all__ = [
     "clebsch_gordan",
     "distributed",
     "load",
+    "metrics",
     "read",
+    "selection",
     "write",
 ]

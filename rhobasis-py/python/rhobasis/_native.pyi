@@ -33,6 +33,29 @@ def set_threads(n: int) -> bool:
 def remove_checkpoint(path: _Path) -> None:
     """Removes a checkpoint, and what a run that was killed while writing has left of it."""
 
+def cur(x: _Reals, n: int, k: int, recompute_every: int, axis: str) -> tuple[_Integers, _Reals]:
+    """Indices and scores by CUR, of columns, of rows, or (axis "gram") of either from the Gram matrix."""
+
+def fps(x: _Reals, n: int, start: int, axis: str) -> tuple[_Integers, _Reals]:
+    """Indices and squared distances by farthest point sampling; axes as in `cur`."""
+
+def reconstruction(
+    kind: str,
+    x: _Reals,
+    y: _Reals,
+    rows: tuple[_Integers, _Integers],
+    folds: tuple[_Integers, _Integers],
+    n_neighbors: int,
+    local_folds: tuple[_Integers, _Integers],
+) -> float:
+    """GFRE ("error"), GFRD ("distortion"), or LFRE ("local", with the number of neighbours and folds of them)."""
+
+def residual_variance(all: _Reals, kept: _Reals) -> float:
+    """1 − ‖kept‖²/‖all‖²."""
+
+def prediction_error(kind: str, target: _Reals, predicted: _Reals) -> float:
+    """ "rmse", "mae", "r2" or "percent_rmse" of contiguous numbers."""
+
 class Frames:
     """Structures in Rust memory; a slice shares them."""
 

@@ -42,13 +42,18 @@ pub fn golden(name: &str) -> Option<(Arrays, serde_json::Value)> {
         println!("skipped: {} is absent", path.display());
         return None;
     };
-    let mut files = unzip(&bytes);
+    Some(npz(&bytes))
+}
+
+/// The arrays of an `.npz` file, and its JSON text `settings`.
+pub fn npz(bytes: &[u8]) -> (Arrays, serde_json::Value) {
+    let mut files = unzip(bytes);
     let text = files.remove("settings.npy").expect("settings");
     let (_, _, text) = npy_header(&text);
     let text: String = text.chunks_exact(4).map(|c| char::from_u32(le_u32(c, 0)).expect("UTF-32")).collect();
     let settings = serde_json::from_str(text.trim_end_matches('\0')).expect("JSON");
     let arrays = files.iter().map(|(name, bytes)| (name.trim_end_matches(".npy").to_string(), npy(bytes))).collect();
-    Some((arrays, settings))
+    (arrays, settings)
 }
 
 fn le_u16(bytes: &[u8], at: usize) -> usize {

@@ -1,0 +1,205 @@
+//! `rhobasis select`: a few columns or rows of a feature matrix that stand for all.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use ndarray::{Array2, ArrayView2};
+use rhobasis::selection::{Axis, CurSettings, Selection, cur, cur_gram, fps, fps_gram};
+use rhobasis::{Error, Result, linalg};
+use serde_json::json;
+
+use crate::failure::Outcome;
+use crate::matrix::meta_path;
+use crate::npy::{self, Array, Spool};
+use crate::npy_read::{self, with_array};
+use crate::output;
+use crate::text::{count, plural};
+
+/// Choose the features or samples of a matrix that stand for all
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Select {
+    /// X.npz with an array X [sample, feature], or a matrix X.npy (described by X.meta.npz if that is there)
+    matrix: PathBuf,
+    /// cur: largest leverage, the rest made orthogonal to it; fps: farthest from those chosen already
+    #[arg(long, value_enum, default_value_t = Method::Cur)]
+    method: Method,
+    /// How many to choose
+    #[arg(short, value_name = "N")]
+    n: usize,
+    /// What to choose
+    #[arg(long, value_enum, default_value_t = Of::Features)]
+    of: Of,
+    /// Index of the first (fps)
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    start: usize,
+    /// Number of singular vectors in the leverage (cur)
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    k: usize,
+    /// Number chosen before leverage is computed anew; 0: only once (cur)
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    at_once: usize,
+    /// Largest matrix to hold in memory, in GB; of a larger one only XᵀX is formed, by reading blocks of rows
+    #[arg(long, value_name = "GB", default_value_t = 4.0)]
+    memory: f64,
+    /// *.npz with the arrays selected (indices in order of choice), scores, and the rows of `columns` (features) or of
+    /// structure, atom, species (samples) that are chosen
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
+enum Method {
+    Cur,
+    Fps,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
+enum Of {
+    Features,
+    Samples,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  rhobasis features silicon.xyz.xz --basis silicon.rho -o X.npy
+  rhobasis select X.npy --method cur -n 100 -o picked.npz
+  python -c \"import numpy as np; print(np.load('X.npy', mmap_mode='r')[:, np.load('picked.npz')['selected']].shape)\"";
+
+/// Rows whose squares are added at a time.
+const BLOCK: usize = 4096;
+
+/// What is read: all of the matrix, or its Gram matrix.
+enum Read {
+    Whole(Array2<f64>),
+    Gram(Array2<f64>),
+}
+
+impl Select {
+    pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        output::check(&self.output, &["npz"])?;
+        if !self.memory.is_finite() || self.memory < 0.0 {
+            return Err(crate::failure::Failure::usage(format!("--memory {}: give a number of GB", self.memory)));
+        }
+        let (shape, read) = self.read()?;
+        let chosen = self.choose(&read)?;
+        let arrays = self.arrays(&chosen, shape)?;
+        let none: [&mut Spool; 0] = [];
+        rhobasis::files::write_atomically(&self.output, |file| npy::write_npz(file, 0, none, &arrays))?;
+        let what = if self.of == Of::Features { "feature" } else { "sample" };
+        let available = if self.of == Of::Features { shape.1 } else { shape.0 };
+        let found = chosen.indices.len();
+        if found < self.n {
+            eprintln!("warning: {} of {} were chosen: the others add nothing to them", count(found), count(self.n));
+        }
+        writeln!(
+            out,
+            "{} of {} chosen from {} × {}",
+            plural(found, what),
+            count(available),
+            count(shape.0),
+            count(shape.1)
+        )?;
+        writeln!(out, "wrote {}", self.output.display())?;
+        let file = self.output.display();
+        writeln!(out, "next: python -c \"import numpy; print(numpy.load('{file}')['selected'])\"")?;
+        Ok(())
+    }
+
+    fn read(&self) -> Result<((usize, usize), Read)> {
+        let path = &self.matrix;
+        let read = with_array(path, "X", |mut stored| {
+            let (rows, columns) = stored.matrix_shape()?;
+            let gigabytes = |numbers: f64| numbers * 8e-9;
+            let size = gigabytes(rows as f64 * columns as f64);
+            if size <= self.memory {
+                return Ok(((rows, columns), Read::Whole(stored.read_matrix()?)));
+            }
+            let gram = gigabytes((columns as f64).powi(2));
+            if self.of == Of::Samples || gram > size || !stored.is_by_rows() {
+                let problem =
+                    format!("array 'X' of {rows} × {columns} takes {size:.3} GB, more than --memory {}", self.memory);
+                return Err(Error::file(path, problem, "allow more with --memory, or choose from a part of it"));
+            }
+            output::announce_memory(2e9 * gram, "for the Gram matrix of the features, and its copy");
+            let mut sums = vec![0.0; columns * columns];
+            for first in (0..rows).step_by(BLOCK) {
+                let n = BLOCK.min(rows - first);
+                linalg::add_gram(&stored.read(n * columns)?, n, columns, columns, &mut sums);
+            }
+            let gram = Array2::from_shape_vec((columns, columns), sums).expect("columns × columns numbers");
+            Ok(((rows, columns), Read::Gram(gram)))
+        })?;
+        match read {
+            Some(read) => Ok(read),
+            None => {
+                let problem = format!("has no array 'X', but {}", npy_read::names(path)?.join(", "));
+                Err(Error::file(path, problem, "pass a matrix: 'rhobasis features -o X.npy' writes one"))
+            }
+        }
+    }
+
+    fn choose(&self, read: &Read) -> Result<Selection> {
+        let axis = if self.of == Of::Features { Axis::Features } else { Axis::Samples };
+        let settings = CurSettings { k: self.k, recompute_every: self.at_once };
+        let chosen = match (read, self.method) {
+            (Read::Whole(x), Method::Cur) => cur(x.view(), self.n, axis, settings),
+            (Read::Whole(x), Method::Fps) => fps(x.view(), self.n, axis, self.start),
+            (Read::Gram(g), Method::Cur) => cur_gram(g.view(), self.n, settings),
+            (Read::Gram(g), Method::Fps) => fps_gram(g.view(), self.n, self.start),
+        };
+        // The settings bear the names of the flags, except for the matrix itself.
+        chosen.map_err(|e| match e {
+            Error::Setting { name: "X" | "gram", problem, remedy, value } => {
+                Error::file(&self.matrix, format!("array 'X': {problem} ({value})"), remedy)
+            }
+            other => other,
+        })
+    }
+
+    fn arrays(&self, chosen: &Selection, shape: (usize, usize)) -> Result<Vec<Array>> {
+        let indices: Vec<i64> = chosen.indices.iter().map(|&i| i as i64).collect();
+        let mut arrays = vec![Array::integers("selected", None, &indices), Array::reals("scores", &chosen.scores)];
+        let beside = meta_path(&self.matrix);
+        let is_npy = self.matrix.extension().is_some_and(|e| e == "npy");
+        let described = if is_npy { &beside } else { &self.matrix };
+        if described.exists() {
+            let (names, length): (&[&str], _) = match self.of {
+                Of::Features => (&["columns"], shape.1),
+                Of::Samples => (&["structure", "atom", "species"], shape.0),
+            };
+            for name in names {
+                arrays.extend(rows_of(described, name, &chosen.indices, length)?);
+            }
+        }
+        let settings = json!({
+            "rhobasis": env!("CARGO_PKG_VERSION"),
+            "matrix": { "path": self.matrix.display().to_string(), "shape": [shape.0, shape.1] },
+            "method": if self.method == Method::Cur { "cur" } else { "fps" },
+            "of": if self.of == Of::Features { "features" } else { "samples" },
+            "start": self.start,
+            "k": self.k,
+            "at_once": self.at_once,
+        });
+        arrays.push(Array::text("settings", &settings.to_string()));
+        Ok(arrays)
+    }
+}
+
+/// These rows of an integer array, if the file has it.
+fn rows_of(path: &Path, name: &str, rows: &[usize], length: usize) -> Result<Option<Array>> {
+    with_array(path, name, |mut stored| {
+        let shape = stored.shape.clone();
+        if shape.first() != Some(&length) || shape.len() > 2 || !stored.is_by_rows() {
+            let problem = format!("array '{name}' has shape {shape:?}, but X has {length} of what it describes");
+            return Err(Error::file(path, problem, "pass the description that was written with X"));
+        }
+        let all = stored.read(shape.iter().product())?;
+        let width = shape.get(1).copied();
+        let all =
+            ArrayView2::from_shape((length, width.unwrap_or(1)), &all).expect("as many numbers as the shape says");
+        let values: Vec<i64> = rows.iter().flat_map(|&i| all.row(i).to_vec()).map(|x| x as i64).collect();
+        Ok(Array::integers(name, width, &values))
+    })
+}

@@ -1,0 +1,83 @@
+//! Farthest point sampling: the column farthest from all that were chosen.
+
+use ndarray::ArrayView2;
+
+use super::form::squared_distances;
+use super::{Axis, Selection, check_count, check_finite, check_square, first_largest};
+use crate::{Error, Result};
+
+/// Chooses `n` features or samples of X by farthest point sampling: `start`, then repeatedly the one with the largest
+///
+/// ```text
+/// min_c |x_j − x_c|²        over the c chosen already
+/// ```
+///
+/// Fewer are chosen where all others repeat them.
+///
+/// # Errors
+/// If `n` or `start` exceeds what there is, or X is not finite.
+///
+/// ```
+/// use rhobasis::selection::{Axis, fps};
+/// let x = ndarray::array![[0.0], [1.0], [5.0], [2.5]];
+/// let chosen = fps(x.view(), 3, Axis::Samples, 0)?;
+/// assert_eq!(chosen.indices, [0, 2, 3]);
+/// assert_eq!(chosen.scores, [f64::INFINITY, 25.0, 6.25]);
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+pub fn fps(x: ArrayView2<f64>, n: usize, axis: Axis, start: usize) -> Result<Selection> {
+    let (available, what, other) = match axis {
+        Axis::Features => (x.ncols(), "features", 0),
+        Axis::Samples => (x.nrows(), "samples", 1),
+    };
+    check_count(n, available, what)?;
+    check_start(start, available, what)?;
+    check_finite(x.iter().copied())?;
+    let norms = x.mapv(|x| x * x).sum_axis(ndarray::Axis(other));
+    let scale = norms.iter().copied().fold(0.0, f64::max);
+    // Rows must be contiguous to be read at the speed of memory.
+    let x = x.as_standard_layout();
+    Ok(choose(n, available, start, 1e-28 * scale, |j| squared_distances(x.view(), axis, j)))
+}
+
+/// [`fps`] from the Gram matrix alone, |x_i − x_j|² = G_ii + G_jj − 2 G_ij: XᵀX to choose features, XXᵀ (a kernel) to choose
+/// samples. Only the lower triangle is read; distances below 1e-7 of the largest norm count as none.
+///
+/// # Errors
+/// If the matrix is not square, `n` or `start` exceeds its size, or it is not finite.
+pub fn fps_gram(gram: ArrayView2<f64>, n: usize, start: usize) -> Result<Selection> {
+    check_square(gram.dim())?;
+    let size = gram.ncols();
+    check_count(n, size, "rows of the Gram matrix")?;
+    check_start(start, size, "rows of the Gram matrix")?;
+    check_finite(gram.iter().copied())?;
+    let scale = gram.diag().iter().copied().fold(0.0, f64::max);
+    let distance = |i: usize, j: usize| gram[[i, i]] + gram[[j, j]] - 2.0 * gram[[i.max(j), i.min(j)]];
+    Ok(choose(n, size, start, 1e-14 * scale, |j| (0..size).map(|i| distance(i, j).max(0.0)).collect()))
+}
+
+fn check_start(start: usize, available: usize, what: &str) -> Result<()> {
+    if start >= available {
+        let problem = format!("there are {available} {what}, counted from 0");
+        return Err(Error::setting("start", start, problem, format!("use 0 to {}", available - 1)));
+    }
+    Ok(())
+}
+
+fn choose(n: usize, available: usize, start: usize, floor: f64, distances: impl Fn(usize) -> Vec<f64>) -> Selection {
+    let mut nearest = vec![f64::INFINITY; available];
+    let mut chosen = vec![false; available];
+    let (mut indices, mut scores) = (Vec::new(), Vec::new());
+    let mut next = Some(start);
+    while let Some(j) = next.filter(|&j| nearest[j] > floor) {
+        indices.push(j);
+        scores.push(nearest[j]);
+        chosen[j] = true;
+        if indices.len() == n {
+            break;
+        }
+        nearest.iter_mut().zip(distances(j)).for_each(|(nearest, d)| *nearest = nearest.min(d));
+        next = first_largest(&nearest, &chosen);
+    }
+    Selection { indices, scores }
+}
