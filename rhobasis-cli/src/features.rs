@@ -1,16 +1,17 @@
 //! `rhobasis features`: numbers that describe the atoms of a data set, as NumPy arrays.
 
+mod columns;
 mod descriptor;
 mod stream;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use rhobasis::Result;
 use rhobasis::correlations::Invariants;
 use rhobasis::extxyz::Options;
 use rhobasis::optimal::OptimalBasis;
+use rhobasis::{Error, Result};
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
@@ -38,6 +39,10 @@ pub struct Features {
     /// Divide the features of each atom by their norm
     #[arg(long)]
     normalize: bool,
+    /// Compute only these components of the power spectrum, in this order: the array 'columns' of a file that 'rhobasis
+    /// select' made, or a *.npy with rows l, α, β
+    #[arg(long, value_name = "FILE.npz")]
+    columns: Option<PathBuf>,
     /// *.npz: an array X with axes [center, column], and what its rows and columns are; of the density, arrays l0, l1, …
     /// with axes [center, m, channel]. *.npy: one matrix [center, column] that can be memory-mapped (of the density, its
     /// columns are (l, m, channel)), and *.meta.npz beside it
@@ -101,6 +106,11 @@ impl Features {
                            name a kind of invariants, or leave it out";
             return Err(Failure::usage(problem));
         }
+        if self.columns.is_some() && self.kind != Kind::PowerSpectrum {
+            let problem = "--columns: only of a power spectrum some components can be computed without the rest; \
+                           use --kind power-spectrum, or leave it out";
+            return Err(Failure::usage(problem));
+        }
         Ok(npz)
     }
 
@@ -109,7 +119,17 @@ impl Features {
         Ok(Descriptor::Invariants(match self.kind {
             Kind::Density => return Ok(Descriptor::Density(expansion.clone())),
             Kind::RadialSpectrum => Invariants::radial_spectrum(expansion, self.normalize),
-            Kind::PowerSpectrum => Invariants::power_spectrum(expansion, None, self.normalize)?,
+            Kind::PowerSpectrum => match &self.columns {
+                None => Invariants::power_spectrum(expansion, None, self.normalize)?,
+                Some(path) => {
+                    let refused = |e| {
+                        let problem = format!("does not fit this basis: {e}");
+                        Error::file(path, problem, "select from features that were made with it")
+                    };
+                    Invariants::power_spectrum(expansion, Some(&columns::read(path)?), self.normalize)
+                        .map_err(refused)?
+                }
+            },
             Kind::Bispectrum => Invariants::bispectrum(expansion, self.normalize)?,
         }))
     }
@@ -184,17 +204,20 @@ impl Features {
     /// How the numbers were made, as JSON, with these entries too.
     fn settings(&self, basis: &OptimalBasis, more: serde_json::Value) -> Result<Array> {
         let kind = self.kind.to_possible_value().expect("no kind is hidden");
+        let described = |path: &Path| -> Result<serde_json::Value> {
+            Ok(json!({ "path": path.display().to_string(), "sha256": crate::input::sha256(path)? }))
+        };
         let mut settings = json!({
             "kind": kind.get_name(),
             "rhobasis": env!("CARGO_PKG_VERSION"),
             "basis": basis.settings(),
-            "basis_file": {
-                "path": self.basis.display().to_string(),
-                "sha256": crate::input::sha256(&self.basis)?,
-            },
+            "basis_file": described(&self.basis)?,
         });
         if self.kind != Kind::Density {
             settings["normalize"] = self.normalize.into();
+        }
+        if let Some(path) = &self.columns {
+            settings["columns_file"] = described(path)?;
         }
         if let (Some(settings), serde_json::Value::Object(more)) = (settings.as_object_mut(), more) {
             settings.extend(more);

@@ -241,6 +241,56 @@ fn the_same_bytes_for_any_number_of_threads() {
     assert!(["2", "3"].iter().all(|threads| with(threads) == one));
 }
 
+/// Writes an array file of integers with so many columns.
+fn write_integers(place: &Place, name: &str, width: usize, values: &[i64]) {
+    let shape = format!("({}, {width})", values.len() / width);
+    let header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut array = b"\x93NUMPY\x01\x00".to_vec();
+    array.extend((header.len() as u16).to_le_bytes());
+    array.extend(header.bytes().chain(values.iter().flat_map(|v| v.to_le_bytes())));
+    fs::write(place.path(name), array).unwrap();
+}
+
+#[test]
+fn chosen_columns_hold_the_numbers_of_the_whole() {
+    let place = Place::molecules(&["--mixing", "combined", "--q-max", "4"]);
+    place.features("power-spectrum", "x.npz", &[]);
+    let whole = place.arrays("x.npz");
+    let (n, x) = (whole["X"].0[1], reals(&whole["X"].1));
+    let chosen = [31, 0, 7, 8, 9, 39, 20];
+    let columns: Vec<i64> =
+        chosen.iter().flat_map(|&k| integers(&whole["columns"].1)[3 * k..3 * k + 3].to_vec()).collect();
+    write_integers(&place, "picked.npy", 3, &columns);
+    let said = place.features("power-spectrum", "y.npz", &["--columns", "picked.npy"]);
+    assert!(said.contains("7 columns, disk 56 bytes per atom"), "{said}");
+    let part = place.arrays("y.npz");
+    assert_eq!(integers(&part["columns"].1), columns);
+    let expected: Vec<f64> = x.chunks(n).flat_map(|row| chosen.iter().map(|&k| row[k])).collect();
+    assert!(reals(&part["X"].1) == expected);
+    assert_eq!(settings(&part)["columns_file"]["path"], "picked.npy");
+    place.features("power-spectrum", "y.npy", &["--columns", "picked.npy", "--chunk-rows", "1000"]);
+    assert!(place.matrix("y-00000.npy") == part["X"]);
+
+    // Of other features, of another basis, not of indices, not a selection.
+    let refused = |name: &str, words: &[&str]| {
+        place.refused(1, &["--kind", "power-spectrum", "--columns", name, "-o", "z.npz"], words);
+    };
+    write_integers(&place, "radial.npy", 2, &[0, 1, 0, 2]);
+    refused("radial.npy", &["radial.npy", "'columns' has shape (2, 2)", "rhobasis select"]);
+    write_integers(&place, "other.npy", 3, &[0, 0, 1, 0, 2, 5]);
+    refused("other.npy", &["other.npy", "does not fit this basis", "[0, 2, 5] (row 1)"]);
+    write_integers(&place, "negative.npy", 3, &[0, 0, -1]);
+    refused("negative.npy", &["negative.npy", "other numbers than indices"]);
+    write_integers(&place, "empty.npy", 3, &[]);
+    refused("empty.npy", &["empty.npy", "'columns' has shape (0, 3)"]);
+    refused("none.npy", &["none.npy", "No such file"]);
+    place.refused(
+        2,
+        &["--kind", "bispectrum", "--columns", "picked.npy", "-o", "z.npz"],
+        &["--columns", "power-spectrum"],
+    );
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let place = Place::molecules(&["--q-max", "2"]);
