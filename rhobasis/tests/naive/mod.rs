@@ -3,6 +3,8 @@
 //! Coefficients are kept in [`Equivariants`], axes `[center, m, channel]`; nothing else of the library is used.
 #![allow(dead_code)] // each test file uses a part
 
+pub mod correlations;
+
 use std::f64::consts::PI;
 
 use ndarray::Array2;
