@@ -12,6 +12,7 @@ mod matrix;
 mod merge;
 mod npy;
 mod output;
+mod plan;
 mod plot;
 mod settings;
 mod show;
@@ -54,6 +55,7 @@ enum Verb {
     Fit(fit::Fit),
     Merge(merge::Merge),
     Show(show::Show),
+    Plan(plan::Plan),
     Features(features::Features),
     Export(export::Export),
 }
@@ -90,6 +92,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Fit(fit) => fit.run(&mut out)?,
         Verb::Merge(merge) => merge.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
+        Verb::Plan(plan) => plan.run(&mut out)?,
         Verb::Features(features) => features.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,
     }
