@@ -119,7 +119,7 @@ impl Plan {
         let truncated = basis.settings().truncation != Truncation::Retain(1.0);
         let of = if truncated { format!(" of what {} keeps", self.input[0]) } else { String::new() };
         writeln!(out, "Lost of the ν-spectrum{of}")?;
-        let mut table = Table::new(header(plan, "lost, "));
+        let mut table = Table::new(header(plan));
         for (k, row) in plan.rows.iter().enumerate() {
             let mark = if k == plan.chosen { " *" } else { "" };
             let mut cells = vec![format!("{}{mark}", row.channels), row.retain.to_string()];
@@ -187,14 +187,11 @@ fn fractions(row: &PlanRow) -> impl Iterator<Item = f64> {
     laws(row).into_iter().flat_map(|(_, values)| values.iter().copied())
 }
 
-fn header(plan: &Planned, first: &str) -> Vec<String> {
+fn header(plan: &Planned) -> Vec<String> {
     let mut header = vec!["channels".to_string(), "retain".into()];
     for (name, values) in laws(plan.answer()) {
         let nu = plan.target.nu + 1 - values.len();
         header.extend((0..values.len()).map(|k| format!("{name} ν={}", nu + k)));
-    }
-    if let Some(cell) = header.get_mut(2) {
-        cell.insert_str(0, first);
     }
     header
 }

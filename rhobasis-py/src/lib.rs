@@ -8,6 +8,7 @@ mod optimal;
 mod settings;
 mod structure;
 mod threads;
+mod truncation;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -52,5 +53,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;
     m.add_class::<optimal::Basis>()?;
+    m.add_class::<truncation::SpectrumNorms>()?;
+    m.add_function(wrap_pyfunction!(truncation::plan, m)?)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, Radi
 from .extxyz import read, write
 from .optimal import OptimalBasis, load
 from .structure import Frames
+from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
 
 __all__ = [
     "Density",
@@ -29,9 +30,13 @@ __all__ = [
     "RadialScaling",
     "RhobasisError",
     "SphericalExpansion",
+    "TruncationPlan",
     "__version__",
     "distributed",
     "load",
+    "plan_truncation",
     "read",
+    "retained_variance",
+    "spectrum_norms",
     "write",
 ]

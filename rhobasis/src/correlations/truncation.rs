@@ -151,10 +151,7 @@ impl Target {
     }
 }
 
-/// What is retained when the first q channels of each block are kept: norms `[q, ν]` divided by those of the basis.
-///
-/// # Errors
-/// As [`SpectrumNorms::of_truncations`].
+/// The first q channels of each block, as many as there are.
 pub fn leading_channels(basis: &OptimalBasis, q: usize) -> Kept {
     everything(basis).into_iter().map(|counts| counts.into_iter().map(|n| n.min(q)).collect()).collect()
 }
