@@ -13,6 +13,7 @@ mod merge;
 mod npy;
 mod npy_read;
 mod output;
+mod plan;
 mod plot;
 mod select;
 mod settings;
@@ -56,6 +57,7 @@ enum Verb {
     Fit(fit::Fit),
     Merge(merge::Merge),
     Show(show::Show),
+    Plan(plan::Plan),
     Features(features::Features),
     Select(select::Select),
     Export(export::Export),
@@ -93,6 +95,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Fit(fit) => fit.run(&mut out)?,
         Verb::Merge(merge) => merge.run(&mut out)?,
         Verb::Show(show) => show.run(&mut out)?,
+        Verb::Plan(plan) => plan.run(&mut out)?,
         Verb::Features(features) => features.run(&mut out)?,
         Verb::Select(select) => select.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,

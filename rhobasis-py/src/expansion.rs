@@ -25,7 +25,7 @@ pub(crate) type Adjoints<'py> = (Vec<Bound<'py, PyArray2<f64>>>, Bound<'py, PyAr
 /// An expansion in a primitive basis.
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Expansion {
-    inner: SphericalExpansion,
+    pub(crate) inner: SphericalExpansion,
     settings: ExpansionSettings,
 }
 

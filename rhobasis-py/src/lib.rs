@@ -11,6 +11,7 @@ mod selection;
 mod settings;
 mod structure;
 mod threads;
+mod truncation;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -63,5 +64,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
+    m.add_class::<truncation::SpectrumNorms>()?;
+    m.add_function(wrap_pyfunction!(truncation::plan, m)?)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ type Folds = (Vec<usize>, Vec<usize>);
 
 /// GFRE ("error"), GFRD ("distortion"), or LFRE ("local", with the number of neighbours and folds of them).
 #[pyfunction]
+#[allow(clippy::too_many_arguments)] // as many as the measures have parameters
 pub(crate) fn reconstruction(
     py: Python<'_>,
     kind: &str,

@@ -174,7 +174,7 @@ pub(crate) fn remove_checkpoint(path: PathBuf) -> PyResult<()> {
 /// An optimal basis.
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Basis {
-    inner: OptimalBasis,
+    pub(crate) inner: OptimalBasis,
 }
 
 /// Species and l of one contraction, its eigenvalues, and U.

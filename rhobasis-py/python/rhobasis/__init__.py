@@ -17,6 +17,7 @@ from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, Radi
 from .extxyz import read, write
 from .optimal import OptimalBasis, load
 from .structure import Frames
+from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
 
 __all__ = [
     "Bispectrum",
@@ -33,12 +34,16 @@ __all__ = [
     "RadialSpectrum",
     "RhobasisError",
     "SphericalExpansion",
+    "TruncationPlan",
     "__version__",
     "clebsch_gordan",
     "distributed",
     "load",
     "metrics",
+    "plan_truncation",
     "read",
+    "retained_variance",
     "selection",
+    "spectrum_norms",
     "write",
 ]

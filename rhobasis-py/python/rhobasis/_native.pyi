@@ -181,3 +181,20 @@ class InvariantsJacobianParts:
 
 def clebsch_gordan(l1: int, l2: int, lam: int) -> list[tuple[int, int, int, float]]:
     """m1, m2, μ of the coefficients that are not zero, from 0, and their values."""
+
+class SpectrumNorms:
+    """Sums of the squared norms of ν-spectra."""
+
+    @staticmethod
+    def of_evaluator(evaluator: Expansion | Basis, nu: Sequence[int], invariant: bool) -> SpectrumNorms: ...
+    @staticmethod
+    def of_leading(basis: Basis, q: Sequence[int], nu: Sequence[int], invariant: bool) -> SpectrumNorms: ...
+    def add(self, frames: Frames) -> None: ...
+    def sums(self) -> _Reals: ...
+
+_PlanRow: TypeAlias = tuple[float, int, list[list[int]], list[float], list[float], list[float]]
+
+def plan(
+    basis: Basis, frames: Frames | None, nu: int, retain: float, invariant: bool
+) -> tuple[list[_PlanRow], int, bool]:
+    """The truncations that were tried, which of them is the answer, and whether fractions are exact."""

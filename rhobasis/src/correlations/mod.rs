@@ -8,7 +8,13 @@ mod lanes;
 mod power_spectrum;
 mod power_spectrum_rows;
 mod radial_spectrum;
+mod rotation_average;
+mod spectrum_norms;
+mod truncation;
 
 pub use clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};
 pub use invariants::Invariants;
 pub use invariants_jacobian::InvariantsJacobian;
+pub use rotation_average::RotationAverage;
+pub use spectrum_norms::{Kept, SpectrumNorms};
+pub use truncation::{Plan, PlanRow, Target, everything, leading_channels};
