@@ -104,9 +104,9 @@ def plan_truncation(
 
         Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} ≥ retain
 
-    exactly, for these frames, relative to the channels of `basis`: fit it with neither `q_max` nor `retain`. `invariant`
-    asks this of the invariant part (λ = 0, σ = 1) instead. Without frames, eigenvalues give the power of the retained
-    variance, which is an approximation.
+    exactly, for these frames, relative to the channels of `basis`: fit it with neither `q_max` nor `retain`.
+    `invariant` asks this of the invariant part (λ = 0, σ = 1) instead. Without frames, eigenvalues give the power of
+    the retained variance, which is an approximation. Files are read whole: the frames are gone through several times.
 
     >>> import rhobasis as rb
     >>> from ase.build import molecule
@@ -169,8 +169,8 @@ def spectrum_norms(
 ) -> np.ndarray:
     """Squared norm of the ν-spectrum of all environments of `frames`, Σ_i |c_i|^{2ν}: [ν].
 
-    `invariant` gives that of its invariant part (λ = 0, σ = 1) instead. No feature is built. A `SphericalExpansion` needs
-    its species beforehand: from `species`, or from `fit`.
+    `invariant` gives that of its invariant part (λ = 0, σ = 1) instead. No feature is built. A `SphericalExpansion`
+    needs its species beforehand: from `species`, or from `fit`.
 
     >>> import numpy as np
     >>> import rhobasis as rb
