@@ -43,6 +43,11 @@ impl CheckpointFlags {
         Ok(output::check_folder(output::folder_of(path))?)
     }
 
+    /// Whether there is to be one.
+    pub fn is_given(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
     /// Continues where an earlier run was interrupted, if it was.
     pub fn start(
         &self,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::density::species_of;
-use rhobasis::optimal::{Covariance, Mixing, OptimalBasis, Shard, SourceFile, Task, Truncation};
+use rhobasis::optimal::{Adaptation, Covariance, Mixing, OptimalBasis, Shard, SourceFile, Task, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
@@ -45,6 +45,10 @@ pub struct Fit {
     shard: Option<Shard>,
     #[command(flatten)]
     checkpoint: CheckpointFlags,
+    /// Order of the correlations that the basis is for: above 1, sweeps over DATA weight each environment by |P c|^(2(ν−1)),
+    /// Eq. (21), until Σ |P c|^(2ν) grows no more
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=12))]
+    nu: u8,
 }
 
 const EXAMPLE: &str = "\
@@ -52,7 +56,9 @@ Example: molecules, all species contracted together, 8 functions for each l
   rhobasis fit qm9.xyz.xz -o qm9.rho --r-cut 3.5 --sigma 0.2 --scaling 1,2,7 --l-max 5 --mixing combined --q-max 8
 Example: one of four parts of a large set, interrupted at any time and run again; then all together
   rhobasis fit big.xyz -o part-3.cov --shard 3/4 --checkpoint part-3.ckpt --mixing combined
-  rhobasis merge part-*.cov -o big.rho --q-max 8";
+  rhobasis merge part-*.cov -o big.rho --q-max 8
+Example: the functions that keep the most of the trispectrum
+  rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4";
 
 impl Fit {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -64,6 +70,9 @@ impl Fit {
             ));
         }
         self.checkpoint.check(&self.output)?;
+        if self.nu > 1 {
+            return self.adapt(out);
+        }
         let settings = self.contraction.settings();
         let truncation = self.truncation.truncation();
         let mut covariance = Covariance::new(&settings)?;
@@ -76,6 +85,38 @@ impl Fit {
         let checkpoint = self.accumulate(&mut covariance)?;
         finish(&covariance, truncation, &self.output, out)?;
         Ok(checkpoint.map_or(Ok(()), Checkpoint::remove)?)
+    }
+
+    /// A basis for correlations of an order above 1.
+    fn adapt(&self, out: &mut dyn Write) -> Outcome {
+        if self.shard.is_some() || self.checkpoint.is_given() || is_covariance(&self.output) {
+            return Err(Failure::usage(
+                "--nu: such a basis takes several sweeps over all the data, which --shard, --checkpoint and *.cov do not \
+                 go with; leave --nu out",
+            ));
+        }
+        let (settings, truncation) = (self.contraction.settings(), self.truncation.truncation());
+        let mut adaptation = Adaptation::new(&settings, truncation, self.nu.into())?;
+        let (mut files, mut done, mut sweep) = (Vec::new(), false, 0);
+        while !done {
+            let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?.without_labels();
+            let (held, window) = (output::held_memory(), input.window());
+            let (mut before, mut announced) = (0, sweep > 0);
+            files = input.for_each_chunk(&format!("sweep {sweep}"), |chunk| {
+                if !std::mem::replace(&mut announced, true) {
+                    let covariance = Covariance::new(&settings)?;
+                    announce_memory(held, window, &covariance, &chunk, Some(truncation));
+                }
+                adaptation.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))?;
+                before += chunk.structures.len();
+                Ok(())
+            })?;
+            output::return_memory();
+            (done, sweep) = (adaptation.finish_sweep()?, sweep + 1);
+        }
+        let mut basis = adaptation.into_basis()?;
+        basis.set_files(files);
+        write_basis(&basis, &self.output, out)
     }
 
     /// Adds all frames of all files, or those of a shard, that an earlier run has not added.
@@ -111,15 +152,18 @@ pub fn finish(covariance: &Covariance, truncation: Truncation, output: &Path, ou
         writeln!(out, "wrote {}", output.display())?;
         return Ok(());
     }
-    let basis = OptimalBasis::from_covariance(covariance, truncation)?;
+    write_basis(&OptimalBasis::from_covariance(covariance, truncation)?, output, out)
+}
+
+fn write_basis(basis: &OptimalBasis, output: &Path, out: &mut dyn Write) -> Outcome {
     basis.save(output)?;
-    show::summary(&basis, out)?;
+    show::summary(basis, out)?;
     for warning in basis.warnings() {
         eprintln!("warning: {warning}");
     }
     writeln!(out)?;
     writeln!(out, "wrote {}", output.display())?;
-    next_command(&basis, output, out)?;
+    next_command(basis, output, out)?;
     Ok(())
 }
 

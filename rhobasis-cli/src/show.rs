@@ -109,6 +109,15 @@ pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
     field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
     field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))?;
     field(out, "contraction", contraction_text(basis))?;
+    if settings.nu > 1 {
+        let lost: Vec<String> = provenance.retained.iter().map(|kept| format!("{:.3e}", 1.0 - kept)).collect();
+        field(
+            out,
+            "made for",
+            format!("ν = {}: eigenvalues and variances are weighted by |P c|^{}", settings.nu, 2 * (settings.nu - 1)),
+        )?;
+        field(out, "", format!("Σ |P c|^{} loses {}, sweep by sweep", 2 * settings.nu, lost.join(", ")))?;
+    }
     field(out, "species", species.join(" "))?;
     field(out, "structures", count(provenance.n_structures))?;
     for kind in basis.kinds() {

@@ -61,6 +61,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;
     m.add_class::<optimal::Basis>()?;
+    m.add_class::<optimal::Adaptation>()?;
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;

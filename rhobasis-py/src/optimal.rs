@@ -32,11 +32,7 @@ impl Covariance {
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = settings.py();
         let truncation = settings::truncation(settings)?;
-        let settings = CovarianceSettings {
-            expansion: settings::expansion(settings)?,
-            mixing: settings::mixing(&settings.getattr("mixing")?)?,
-            center_specific: settings.getattr("center_specific")?.is_truthy()?,
-        };
+        let settings = covariance_settings(settings)?;
         let inner = detach(py, || optimal::Covariance::new(&settings)).map_err(refuse)?;
         let n_max = (0..=settings.expansion.l_max).map(|l| inner.n_functions(l)).max().unwrap_or(0);
         match settings.mixing {
@@ -156,6 +152,63 @@ impl From<optimal::Covariance> for Covariance {
     fn from(covariance: optimal::Covariance) -> Self {
         Covariance { inner: Mutex::new(covariance) }
     }
+}
+
+fn covariance_settings(settings: &Bound<'_, PyAny>) -> PyResult<CovarianceSettings> {
+    Ok(CovarianceSettings {
+        expansion: settings::expansion(settings)?,
+        mixing: settings::mixing(&settings.getattr("mixing")?)?,
+        center_specific: settings.getattr("center_specific")?.is_truthy()?,
+    })
+}
+
+/// Makes a basis for correlations of order ν, sweep by sweep.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Adaptation {
+    /// `None` once the basis was taken.
+    inner: Mutex<Option<optimal::Adaptation>>,
+}
+
+#[pymethods]
+impl Adaptation {
+    /// From an object like that of `Covariance`, and ν.
+    #[new]
+    fn new(settings: &Bound<'_, PyAny>, nu: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (truncation, order) = (settings::truncation(settings)?, settings::count("nu", nu)?);
+        let settings = covariance_settings(settings)?;
+        let inner = detach(nu.py(), || optimal::Adaptation::new(&settings, truncation, order)).map_err(refuse)?;
+        Ok(Adaptation { inner: Mutex::new(Some(inner)) })
+    }
+
+    /// Adds frames to the sweep at work, which has `first` frames already.
+    fn add(&self, py: Python<'_>, frames: &Frames, first: usize) -> PyResult<()> {
+        detach(py, || self.with(|adaptation| adaptation.add(frames.structures()))).map_err(|e| frames.refuse(e, first))
+    }
+
+    /// Ends a sweep; whether it was the last.
+    fn finish_sweep(&self, py: Python<'_>) -> PyResult<bool> {
+        detach(py, || self.with(optimal::Adaptation::finish_sweep)).map_err(refuse)
+    }
+
+    /// The basis, which can be taken once.
+    fn basis(&self, py: Python<'_>, files: Vec<File>) -> PyResult<Basis> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let basis = detach(py, || inner.ok_or_else(taken)?.into_basis());
+        let mut basis = basis.map_err(refuse)?;
+        basis.set_files(source_files(files));
+        Ok(Basis { inner: basis })
+    }
+}
+
+impl Adaptation {
+    fn with<T>(&self, job: impl FnOnce(&mut optimal::Adaptation) -> rhobasis::Result<T>) -> rhobasis::Result<T> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        job(inner.as_mut().ok_or_else(taken)?)
+    }
+}
+
+fn taken() -> rhobasis::Error {
+    rhobasis::Error::setting("basis", "taken", "it was made already", "begin again")
 }
 
 /// Path, frames, sha256.

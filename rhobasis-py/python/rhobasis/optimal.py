@@ -50,6 +50,9 @@ class OptimalBasis(Evaluator):
     retain : keep instead the fewest channels that hold this fraction of the variance. With neither, all are kept.
     mixing : ``"per-species"`` contracts n for each neighbour species, ``"combined"`` (species, n) together.
     center_specific : whether each species of centre has a basis of its own.
+    nu : order of the correlations that the basis is for. Above 1, `fit` sweeps over the data, weighting each
+        environment by |P c_i|^(2(ν−1)) (Eq. 21), until Σ_i |P c_i|^{2ν} grows no more; as many channels of each block
+        are kept as for ν = 1. Eigenvalues are then those of the weighted covariance.
 
     Attributes
     ----------
@@ -57,6 +60,7 @@ class OptimalBasis(Evaluator):
         by centre species.
     contraction_ : with the same keys, U [q, n] (or [q, (species, n)]).
     species_ : neighbour species, ascending.
+    retained_ : for nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, the first being that of ν = 1.
 
     >>> from ase import Atoms
     >>> import rhobasis as rb
@@ -78,6 +82,7 @@ class OptimalBasis(Evaluator):
         mixing: Literal["per-species", "combined"] = "per-species",
         center_specific: bool = False,
         spline_accuracy: float | None = _DEFAULT["spline_accuracy"],
+        nu: int = 1,
     ) -> None:
         self.density = density
         self.primitive = primitive
@@ -87,6 +92,7 @@ class OptimalBasis(Evaluator):
         self.mixing = mixing
         self.center_specific = center_specific
         self.spline_accuracy = spline_accuracy
+        self.nu = nu
 
     def fit(
         self,
@@ -105,6 +111,14 @@ class OptimalBasis(Evaluator):
         """
         self._forget()
         try:
+            if self.nu != 1:
+                if weights is not None or checkpoint is not None:
+                    raise RhobasisError(
+                        f"nu = {self.nu}: such a basis has weights of its own, in several sweeps over the data; "
+                        "leave weights and checkpoint out"
+                    )
+                self._adapt(frames, progress)
+                return self
             self._accumulate(frames, weights, progress, None, checkpoint, checkpoint_every)
             self._finish()
         except BaseException:
@@ -113,6 +127,24 @@ class OptimalBasis(Evaluator):
         if checkpoint is not None:
             _native.remove_checkpoint(checkpoint)
         return self
+
+    def _adapt(self, frames: FramesLike, progress: bool) -> None:
+        adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
+        share = _Share(frames, (1, 1))
+        while not done:
+            if sweep:
+                share = _Share(frames, (1, 1))
+            bar = Progress(f"sweep {sweep}", progress)
+            first = 0
+            for chunk, fraction in share.chunks(in_parts=progress):
+                adaptation.add(chunk, first)
+                first += len(chunk)
+                bar.update(fraction)
+            bar.done()
+            done, sweep = adaptation.finish_sweep(), sweep + 1
+        self._basis, self._truncation = adaptation.basis(share.files), repr((self.q_max, self.retain))
+        if texts := self._basis.warnings():
+            warnings.warn(_noise(texts), UserWarning, stacklevel=3)
 
     def accumulate(
         self,
@@ -192,6 +224,10 @@ class OptimalBasis(Evaluator):
         checkpoint: PathLike | None = None,
         checkpoint_every: float = 60.0,
     ) -> None:
+        if self.nu != 1:
+            raise RhobasisError(
+                f"nu = {self.nu}: such a basis takes several sweeps over all the data; call fit, or set nu to 1"
+            )
         settings = self._settings()
         if "_covariance" not in self.__dict__:
             self._covariance, self._files, self._accumulated = _native.Covariance(self), [], settings
@@ -273,6 +309,11 @@ class OptimalBasis(Evaluator):
         """Centres in the covariance, by species of centre if centre-specific."""
         counts = {center: n for center, n, _ in self._finish().kinds()}
         return counts.get(None, counts)  # pyright: ignore[reportReturnType]
+
+    @property
+    def retained_(self) -> np.ndarray:
+        """For nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} of each sweep, the first being that of ν = 1; else empty."""
+        return np.array(json.loads(self._finish().provenance()).get("retained", []))
 
     @property
     def discarded_variance_(self) -> float:
@@ -408,6 +449,7 @@ def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
         "mixing": settings["mixing"],
         "center_specific": settings["center_specific"],
         "spline_accuracy": expansion["spline_accuracy"],
+        "nu": settings.get("nu", 1),
     }
 
 

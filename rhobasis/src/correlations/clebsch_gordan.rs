@@ -31,9 +31,9 @@ pub struct Coupling {
 ///
 /// ```
 /// use rhobasis::correlations::clebsch_gordan;
-/// let dot = clebsch_gordan(1, 1, 0)?; // a·b/√3
+/// let dot = clebsch_gordan(1, 1, 0)?; // −a·b/√3
 /// assert_eq!(dot.len(), 3);
-/// assert!(dot.iter().all(|c| c.m1 == c.m2 && (c.value - 3f64.sqrt().recip()).abs() < 1e-15));
+/// assert!(dot.iter().all(|c| c.m1 == c.m2 && (c.value + 3f64.sqrt().recip()).abs() < 1e-15));
 /// # Ok::<(), rhobasis::Error>(())
 /// ```
 ///

@@ -22,6 +22,17 @@ pub struct BasisSettings {
     pub center_specific: bool,
     /// How many channels were asked for.
     pub truncation: Truncation,
+    /// The order of correlations that the basis is for, see [`Adaptation`](super::Adaptation).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub nu: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(nu: &usize) -> bool {
+    *nu == 1
 }
 
 /// Where the covariance came from.
@@ -33,6 +44,9 @@ pub struct Provenance {
     pub n_structures: usize,
     /// Files they were read from.
     pub files: Vec<SourceFile>,
+    /// Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, of a basis for ν > 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained: Vec<f64>,
 }
 
 /// One input file.
@@ -102,6 +116,23 @@ impl OptimalBasis {
     /// # Errors
     /// If nothing was accumulated, or more channels are asked for than there are primitive functions.
     pub fn from_covariance(covariance: &Covariance, truncation: Truncation) -> Result<Self> {
+        Self::with_counts(covariance, truncation, |_, blocks| truncation.counts(blocks))
+    }
+
+    /// As many channels of each block as another basis of the same data has.
+    pub(super) fn with_counts_of(covariance: &Covariance, other: &OptimalBasis) -> Result<Self> {
+        Self::with_counts(covariance, other.settings.truncation, |kind, blocks| {
+            let of_kind = other.kinds.iter().find(|k| k.center == kind);
+            let counts = of_kind.into_iter().flat_map(|k| &k.blocks).map(|block| block.contraction.u.nrows());
+            counts.zip(blocks).map(|(count, block)| count.min(block.n_significant())).collect()
+        })
+    }
+
+    fn with_counts(
+        covariance: &Covariance,
+        truncation: Truncation,
+        counts_of: impl Fn(Option<u8>, &[&Contraction]) -> Vec<usize>,
+    ) -> Result<Self> {
         let CovarianceSettings { expansion, mixing, center_specific } = covariance.settings().clone();
         let species = covariance.species();
         if species.is_empty() {
@@ -121,7 +152,7 @@ impl OptimalBasis {
         let mut kinds = Vec::new();
         for kind in covariance.kinds() {
             let mut blocks = diagonalise(covariance, mixing, kind, &species)?;
-            let counts = truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
+            let counts = counts_of(kind, &blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
             for (block, count) in blocks.iter_mut().zip(counts) {
                 if let Truncation::QMax(q) = truncation {
                     let possible = q.min(block.contraction.u.nrows());
@@ -141,14 +172,38 @@ impl OptimalBasis {
                 "check weights and center_weight, or add structures whose atoms have neighbours",
             ));
         }
-        let settings = BasisSettings { expansion, mixing, center_specific, truncation };
+        let settings = BasisSettings { expansion, mixing, center_specific, truncation, nu: 1 };
         let expansion = contracted_expansion(&settings, &species, &kinds)?;
         let provenance = Provenance {
             rhobasis: env!("CARGO_PKG_VERSION").into(),
             n_structures: covariance.n_structures(),
             files: covariance.files().to_vec(),
+            retained: Vec::new(),
         };
         Ok(OptimalBasis { settings, species, kinds, expansion, provenance, warnings })
+    }
+
+    /// This basis, marked as one for correlations of order ν.
+    pub(super) fn adapted_to(mut self, nu: usize, retained: Vec<f64>) -> Self {
+        (self.settings.nu, self.provenance.retained) = (nu, retained);
+        self
+    }
+
+    /// Notes the files that the structures came from.
+    pub fn set_files(&mut self, files: Vec<SourceFile>) {
+        self.provenance.files = files;
+    }
+
+    /// Mean of Σ c² over centres and the channels that are kept.
+    pub(super) fn mean_kept_norm(&self) -> f64 {
+        let (mut sum, mut n_centers) = (0.0, 0);
+        for kind in &self.kinds {
+            for ContractionBlock { contraction, .. } in &kind.blocks {
+                sum += kind.n_centers as f64 * contraction.eigenvalues[..contraction.u.nrows()].iter().sum::<f64>();
+            }
+            n_centers += kind.n_centers;
+        }
+        sum / n_centers.max(1) as f64
     }
 
     /// How the basis was made.

@@ -119,6 +119,11 @@ impl Covariance {
         Ok(Covariance::with_template(settings.clone(), template))
     }
 
+    /// The expansion whose coefficients are accumulated, for these species, which have been added.
+    pub(super) fn expansion_of(&self, species: &[u8]) -> SphericalExpansion {
+        self.template.for_species(species).expect("species that were accepted")
+    }
+
     /// An empty accumulator with the settings of this one.
     pub(super) fn empty(&self) -> Self {
         Covariance::with_template(self.settings.clone(), self.template.clone())

@@ -1,6 +1,7 @@
 //! The optimal basis, Eqs. (6)-(14), (22).
 
 mod accumulate;
+mod adapted;
 mod basis;
 mod basis_file;
 mod checkpoint;
@@ -11,6 +12,7 @@ mod export;
 mod memory;
 mod shards;
 
+pub use adapted::Adaptation;
 pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, Provenance, SourceFile};
 pub use checkpoint::{Task, remove_checkpoint};
 pub use contraction::{Contraction, Truncation};

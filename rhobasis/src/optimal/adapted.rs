@@ -1,0 +1,177 @@
+//! A basis for correlations of order ν: the weighted covariance of Eq. (21), and the projector that keeps most of Σ_i |c_i|^{2ν}.
+
+use super::basis::OptimalBasis;
+use super::contraction::Truncation;
+use super::covariance::{Covariance, CovarianceSettings, Mixing};
+use crate::density::{Equivariants, species_of};
+use crate::structure::Structure;
+use crate::{Error, Result};
+
+/// Sweeps after which nothing more is gained, if not before.
+const MOST_SWEEPS: usize = 30;
+/// Relative gain of the objective that is not worth another sweep.
+const GAIN: f64 = 1e-6;
+/// Atoms whose coefficients are there at once, or one structure.
+const ATOMS_AT_ONCE: usize = 4096;
+
+/// Finds the projector P of a basis that keeps the most of the ν-spectrum of a data set, by principal components with
+/// weights, Eq. (21):
+///
+/// ```text
+/// maximise Σ_i |P c_i|^{2ν}:   P ← leading eigenvectors of Σ_i w_i c_i c_iᵀ,   w_i = (|P c_i|² / s)^(ν−1)
+/// ```
+///
+/// sweep by sweep, each a pass over the data, beginning with w_i = 1. The number of channels of each block (a, l) is chosen
+/// by the first, unweighted sweep and stays. The objective is convex in P and the next P maximises its tangent among
+/// projectors of these ranks: no sweep can lower it. s, the mean of |P c_i|² in the first basis, only keeps the numbers
+/// small; eigenvalues are those of the weighted covariance.
+///
+/// ```
+/// # use rhobasis::density::{ExpansionSettings, Primitive};
+/// # use rhobasis::optimal::{Adaptation, CovarianceSettings, Mixing, Truncation};
+/// # use rhobasis::Structure;
+/// # let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 6 }, l_max: 1, ..Default::default() };
+/// # let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+/// # let dimers: Vec<_> = [2.0, 2.5, 3.0].map(|d| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]])).into();
+/// let mut adaptation = Adaptation::new(&settings, Truncation::QMax(1), 3)?;
+/// loop {
+///     adaptation.add(&dimers)?; // all structures, in any number of calls
+///     if adaptation.finish_sweep()? {
+///         break;
+///     }
+/// }
+/// let retained = adaptation.retained(); // after each sweep
+/// assert!(retained.windows(2).all(|pair| pair[1] >= pair[0] * (1.0 - 1e-12)));
+/// let basis = adaptation.into_basis()?;
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Adaptation {
+    truncation: Truncation,
+    nu: usize,
+    /// Of the sweep at work.
+    covariance: Covariance,
+    /// The basis of the last sweep, and s.
+    basis: Option<(OptimalBasis, f64)>,
+    /// Σ_i (|P c_i|²/s)^ν in that basis, and Σ_i (|c_i|²/s)^ν.
+    kept: f64,
+    all: f64,
+    retained: Vec<f64>,
+}
+
+impl Adaptation {
+    /// # Errors
+    /// For settings outside their range, and ν = 0.
+    pub fn new(settings: &CovarianceSettings, truncation: Truncation, nu: usize) -> Result<Self> {
+        if nu == 0 || nu > 12 {
+            let problem = "the order of correlation is a whole number from 1 to 12";
+            return Err(Error::setting("nu", nu, problem, "1 is the density itself, 2 the power spectrum"));
+        }
+        let covariance = Covariance::new(settings)?;
+        let n_max = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
+        match settings.mixing {
+            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
+            // The species are known at the end only: here, what no set of species allows.
+            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together")?,
+        }
+        Ok(Adaptation { truncation, nu, covariance, basis: None, kept: 0.0, all: 0.0, retained: Vec::new() })
+    }
+
+    /// Adds structures to the sweep at work. The result has the same bits however they are cut into calls.
+    ///
+    /// # Errors
+    /// For the first structure that is refused, named by its index since the sweep began.
+    pub fn add(&mut self, structures: &[Structure]) -> Result<()> {
+        let mut rest = structures;
+        while !rest.is_empty() {
+            let mut atoms = 0;
+            let fits = |structure: &&Structure| {
+                atoms += structure.len();
+                atoms <= ATOMS_AT_ONCE
+            };
+            let n = rest.iter().take_while(fits).count().max(1);
+            self.add_some(&rest[..n])?;
+            rest = &rest[n..];
+        }
+        Ok(())
+    }
+
+    fn add_some(&mut self, structures: &[Structure]) -> Result<()> {
+        let Some((basis, scale)) = &self.basis else { return self.covariance.add(structures, None) };
+        let before = self.covariance.n_structures();
+        let locate = |e: Error| match e {
+            Error::Structure { mut place, problem, remedy } => {
+                place.frame = place.frame.map(|frame| frame + before);
+                Error::Structure { place, problem, remedy }
+            }
+            other => other,
+        };
+        let power = self.nu as i32;
+        let norms: Vec<f64> = squared_norms(&basis.transform(structures).map_err(locate)?);
+        let weights: Vec<f64> = norms.iter().map(|norm| (norm / scale).powi(power - 1)).collect();
+        self.covariance.add(structures, Some(&weights))?;
+        // One by one: the same bits however structures are cut into calls.
+        norms.iter().for_each(|norm| self.kept += (norm / scale).powi(power));
+        if self.retained.is_empty() {
+            let whole = self.covariance.expansion_of(&species_of(structures)).forward(structures).map_err(locate)?;
+            squared_norms(&whole).iter().for_each(|norm| self.all += (norm / scale).powi(power));
+        }
+        Ok(())
+    }
+
+    /// Ends a sweep; whether it was the last, after which there is nothing to be added.
+    ///
+    /// # Errors
+    /// As [`OptimalBasis::from_covariance`], and if other structures were added than in the sweep before.
+    pub fn finish_sweep(&mut self) -> Result<bool> {
+        let next = self.covariance.empty();
+        let covariance = std::mem::replace(&mut self.covariance, next);
+        let Some((basis, scale)) = self.basis.take() else {
+            let basis = OptimalBasis::from_covariance(&covariance, self.truncation)?;
+            let scale = basis.mean_kept_norm();
+            self.basis = Some((basis, if scale > 0.0 { scale } else { 1.0 }));
+            return Ok(self.nu == 1);
+        };
+        if covariance.n_structures() != basis.provenance().n_structures {
+            let problem = format!("the sweep before had {}", basis.provenance().n_structures);
+            return Err(Error::setting("structures", covariance.n_structures(), problem, "add the same in each sweep"));
+        }
+        let retained = if self.all > 0.0 { self.kept / self.all } else { 1.0 };
+        self.kept = 0.0;
+        let gained = self.retained.last().is_none_or(|last| retained > last * (1.0 + GAIN));
+        self.retained.push(retained);
+        if !gained || self.retained.len() > MOST_SWEEPS {
+            self.basis = Some((basis, scale));
+            return Ok(true);
+        }
+        self.basis = Some((OptimalBasis::with_counts_of(&covariance, &basis)?, scale));
+        Ok(false)
+    }
+
+    /// Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} of the basis of each sweep, the first being that of ν = 1. Empty for ν = 1.
+    pub fn retained(&self) -> &[f64] {
+        &self.retained
+    }
+
+    /// The basis of the last sweep.
+    ///
+    /// # Errors
+    /// If no sweep was finished.
+    pub fn into_basis(self) -> Result<OptimalBasis> {
+        match self.basis {
+            Some((basis, _)) => Ok(basis.adapted_to(self.nu, self.retained)),
+            None => Err(Error::setting("structures", 0, "no sweep over the data was finished", "finish a sweep first")),
+        }
+    }
+}
+
+/// |c_i|² over all (a, l, m, q) of each centre.
+fn squared_norms(c: &Equivariants) -> Vec<f64> {
+    let mut norms = vec![0.0; c.centers.len()];
+    for block in &c.blocks {
+        for (norm, of_center) in norms.iter_mut().zip(block.outer_iter()) {
+            *norm += of_center.iter().map(|x| x * x).sum::<f64>();
+        }
+    }
+    norms
+}
