@@ -15,12 +15,12 @@ import numpy as np
 import skmatter.feature_selection as features
 import skmatter.sample_selection as samples
 from safetensors.numpy import save_file
+from sklearn.model_selection import KFold, train_test_split
 from skmatter.metrics import (
     global_reconstruction_distortion,
     global_reconstruction_error,
     local_reconstruction_error,
 )
-from sklearn.model_selection import KFold, train_test_split
 
 SEED = 0x5F3759DF  # of skmatter's measures
 HERE = pathlib.Path(__file__).resolve().parent
@@ -37,7 +37,7 @@ for name, (a, b) in pairs.items():
     values[f"gfrd_{name}"] = global_reconstruction_distortion(a, b)
     for n in (5, 12):
         values[f"lfre{n}_{name}"] = local_reconstruction_error(a, b, n)
-even = dict(train_idx=np.arange(0, 60, 2), test_idx=np.arange(1, 60, 2))
+even = {"train_idx": np.arange(0, 60, 2), "test_idx": np.arange(1, 60, 2)}
 values["gfre_F4_to_F_even_odd"] = global_reconstruction_error(F[:, :4], F, **even)
 values["gfrd_F4_to_F_even_odd"] = global_reconstruction_distortion(F[:, :4], F, **even)
 values["lfre5_F4_to_F_even_odd"] = local_reconstruction_error(F[:, :4], F, 5, **even)
@@ -51,7 +51,9 @@ for kind, module in (("features", features), ("samples", samples)):
 for n in (5, 12, 30, 59, 60):  # the folds of 30 and the halves of 59 and 60 rows
     folds = next(KFold(2, shuffle=True, random_state=SEED).split(np.arange(n)))
     values[f"folds{n}_a"], values[f"folds{n}_b"] = folds
-    values[f"train{n}"], values[f"test{n}"] = train_test_split(np.arange(n), test_size=0.5, train_size=0.5, random_state=SEED)
+    values[f"train{n}"], values[f"test{n}"] = train_test_split(
+        np.arange(n), test_size=0.5, train_size=0.5, random_state=SEED
+    )
 
 # The choice of the same packages on a matrix of random numbers (golden.npz, which this script only copies).
 golden = np.load(HERE / "golden.npz")

@@ -153,17 +153,17 @@ def _reconstruction(kind: str, X: Any, Y: Any, train: Any, test: Any, n_neighbor
 
 def _rows(n: int, train: Any, test: Any) -> tuple[_Indices, _Indices]:
     """Train and test rows; by default as scikit-learn's train_test_split into halves with the seed of scikit-matter."""
-    given = [None if rows is None else _indices(n, rows) for rows in (train, test)]
-    if given[0] is None and given[1] is None:
+    if train is None and test is None:
         if n < 2:
             raise ValueError(f"X has {n} row; a train and a test half need 2 at least, better hundreds")
         order = np.random.RandomState(_SEED).permutation(n)
         n_test = (n + 1) // 2
         return order[n_test:], order[:n_test]
-    train_rows, test_rows = (
-        np.setdiff1d(np.arange(n), given[1 - i]) if rows is None else rows for i, rows in enumerate(given)
-    )
-    return train_rows, test_rows
+    if train is None:
+        test = _indices(n, test)
+        return np.setdiff1d(np.arange(n), test), test
+    train = _indices(n, train)
+    return train, np.setdiff1d(np.arange(n), train) if test is None else _indices(n, test)
 
 
 def _indices(n: int, rows: Any) -> _Indices:
