@@ -63,9 +63,9 @@ enum Of {
 
 const EXAMPLE: &str = "\
 Example:
-  rhobasis features silicon.xyz.xz --basis silicon.rho -o X.npy
+  rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum -o X.npy
   rhobasis select X.npy --method cur -n 100 -o picked.npz
-  python -c \"import numpy as np; print(np.load('X.npy', mmap_mode='r')[:, np.load('picked.npz')['selected']].shape)\"";
+  rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum --columns picked.npz -o few.npy";
 
 /// Rows whose squares are added at a time.
 const BLOCK: usize = 4096;

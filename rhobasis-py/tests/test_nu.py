@@ -4,9 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from ase.build import molecule
-
 import rhobasis as rb
+from ase.build import molecule
 
 FRAMES = [molecule(name) for name in ("H2O", "CH4", "C6H6", "CH3CH2OH", "NH3", "C2H4", "HCOOH")]
 
@@ -34,10 +33,10 @@ def test_a_basis_for_nu_4_keeps_more_of_the_trispectrum(tmp_path):
 
 
 def test_what_does_not_go_with_sweeps_is_refused_by_name(tmp_path):
-    with pytest.raises(rb.RhobasisError, match="nu = 2.*weights"):
+    with pytest.raises(rb.RhobasisError, match=r"nu = 2.*weights"):
         basis(nu=2).fit(FRAMES, weights=np.ones(sum(map(len, FRAMES))))
     for act in (lambda b: b.partial_fit(FRAMES), lambda b: b.accumulate(FRAMES, tmp_path / "x.cov")):
-        with pytest.raises(rb.RhobasisError, match="nu = 2.*call fit"):
+        with pytest.raises(rb.RhobasisError, match=r"nu = 2.*call fit"):
             act(basis(nu=2))
     with pytest.raises(rb.RhobasisError, match="nu = 0"):
         basis(nu=0).fit(FRAMES)

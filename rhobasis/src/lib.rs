@@ -1,5 +1,5 @@
 //! The most compact radial basis for atom densities (Goscinski et al., J. Chem. Phys. 155, 104106 (2021)), from a file of
-//! structures to density coefficients.
+//! structures to density coefficients and invariant features.
 //!
 //! | equation | meaning | item |
 //! |---|---|---|
@@ -13,7 +13,10 @@
 //! | (8), (13) | contracted coefficients, directly | [`OptimalBasis::transform`](optimal::OptimalBasis::transform) |
 //! | (9) | contracted radial integrals, tabulated | [`RadialIntegrals::contract`](density::RadialIntegrals::contract), [`RadialTable`](density::RadialTable) |
 //! | (10) | real-space functions | [`OptimalBasis::radial_functions`](optimal::OptimalBasis::radial_functions) |
-//! | (21) | weight of an environment | [`Covariance::add`](optimal::Covariance::add) |
+//! | (15) | power spectrum | [`Invariants::power_spectrum`](correlations::Invariants::power_spectrum) |
+//! | (16) | coupling; invariants of ν = 3 | [`clebsch_gordan`](correlations::clebsch_gordan), [`Invariants::bispectrum`](correlations::Invariants::bispectrum) |
+//! | (18)-(20) | norm of the ν-spectrum, truncated | [`SpectrumNorms`](correlations::SpectrumNorms), [`Plan`](correlations::Plan) |
+//! | (21) | weight of an environment | [`Covariance::add`](optimal::Covariance::add), [`Adaptation`](optimal::Adaptation) |
 //! | (22) | residual variance | [`OptimalBasis::residual_variance`](optimal::OptimalBasis::residual_variance) |
 //!
 //! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`.
