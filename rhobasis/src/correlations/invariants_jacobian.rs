@@ -6,7 +6,8 @@ use ndarray::Array3;
 
 use super::invariants::{Invariants, along_sphere, features_to_rows, normalize};
 use super::lanes::{Layout, Shape, to_lanes};
-use super::power_spectrum_rows::{Tiles, tangent_row};
+use super::power_spectrum::PowerSpectrum;
+use super::power_spectrum_rows::{DIRECTIONS, Tiles, tangent_rows};
 use crate::density::{
     Aligned, Gradient, JacobianCursor, JacobianPart, JacobianRow, LANES, Lanes, Run, Scratch, Variable, Workspace,
 };
@@ -88,7 +89,7 @@ impl Invariants {
             let out = &mut out[rows.start * width..rows.end * width];
             let center_of = Center { c: c.lanes().iter().map(|lanes| lanes[0]).collect(), unit };
             let mut directions = Directions::new(self, center_of, [&mut *moving, &mut *dc, &mut *dp], out);
-            if let Some([tiles, _]) = &mut directions.tiles {
+            if let Some((tiles, _)) = &mut directions.tiles {
                 let block = |(_, block): (usize, Range<usize>)| &c_rows[block.start + place * (block.len() / n)..];
                 tiles.set(layout, self.blocks(n).map(block), layout.counts.iter().map(|&n| 0..n));
             }
@@ -127,7 +128,7 @@ struct Center<'a> {
     unit: Option<(f64, &'a [Lanes])>,
 }
 
-/// Directions in which the coefficients of one centre change: eight at a time, or each at once for a whole power spectrum.
+/// Directions in which the coefficients of one centre change: eight at a time, or three for a whole power spectrum.
 struct Directions<'a> {
     invariants: &'a Invariants,
     center: Center<'a>,
@@ -135,8 +136,8 @@ struct Directions<'a> {
     blocks: Vec<&'a mut [f64]>,
     dc: &'a mut Aligned,
     dp: &'a mut Aligned,
-    /// c, and dc of one direction, for a whole power spectrum.
-    tiles: Option<[Tiles; 2]>,
+    /// c, and dc of some directions, for a whole power spectrum.
+    tiles: Option<(Tiles, [Tiles; DIRECTIONS])>,
     /// Row of each direction that waits.
     waiting: Vec<usize>,
     /// The channels that change in these directions, and the features that do.
@@ -157,7 +158,8 @@ impl<'a> Directions<'a> {
         rows.resize(LANES * length);
         let blocks = invariants.cut_blocks(rows, LANES);
         let layout = invariants.correlation.layout();
-        let tiles = invariants.correlation.whole_power_spectrum().map(|_| [(); 2].map(|()| Tiles::zeros(layout)));
+        let zeros = || Tiles::zeros(layout);
+        let tiles = invariants.correlation.whole_power_spectrum().map(|_| (zeros(), std::array::from_fn(|_| zeros())));
         if tiles.is_none() {
             dc.resize(LANES * length);
             dp.resize(LANES * invariants.n_features());
@@ -196,28 +198,35 @@ impl<'a> Directions<'a> {
 
     /// Takes the direction that was written to the blocks, behind those that wait.
     fn push(&mut self, row: usize) {
-        let invariants = self.invariants;
-        let n_features = invariants.n_features();
-        if let (Some(spectrum), Some([c, dc])) = (invariants.correlation.whole_power_spectrum(), &mut self.tiles) {
-            let out = &mut self.out[row * n_features..][..n_features];
-            let blocks = self.blocks.iter().map(|block| &**block);
-            dc.set(invariants.correlation.layout(), blocks, self.active.iter().cloned());
-            tangent_row(spectrum, c, dc, &self.active, out);
-            if let Some((of_norm, unit)) = self.center.unit {
-                let dot: f64 = unit.iter().zip(out.iter()).map(|(unit, x)| unit[0] * x).sum();
-                out.iter_mut().zip(unit).for_each(|(x, unit)| *x = (*x - unit[0] * dot) * of_norm);
-            }
-            return;
-        }
         self.waiting.push(row);
-        if self.waiting.len() == LANES {
+        if self.waiting.len() == if self.tiles.is_some() { DIRECTIONS } else { LANES } {
             self.flush();
         }
     }
 
+    /// Computes three directions of a whole power spectrum, whose rows follow each other.
+    fn finish_tiles(&mut self, spectrum: &PowerSpectrum) {
+        let (n_features, layout) = (self.invariants.n_features(), self.invariants.correlation.layout());
+        let Some((c, dc)) = &mut self.tiles else { return };
+        for (direction, dc) in dc.iter_mut().enumerate() {
+            let width = |l: usize| layout.offsets[l + 1] - layout.offsets[l];
+            let blocks = self.blocks.iter().enumerate().map(|(l, block)| &block[direction * width(l)..]);
+            dc.set(layout, blocks, self.active.iter().cloned());
+        }
+        let out = &mut self.out[self.waiting[0] * n_features..][..DIRECTIONS * n_features];
+        tangent_rows(spectrum, c, dc, &self.active, out);
+        if let Some((of_norm, unit)) = self.center.unit {
+            for row in out.chunks_exact_mut(n_features.max(1)) {
+                let dot: f64 = unit.iter().zip(row.iter()).map(|(unit, x)| unit[0] * x).sum();
+                row.iter_mut().zip(unit).for_each(|(x, unit)| *x = (*x - unit[0] * dot) * of_norm);
+            }
+        }
+        self.waiting.clear();
+    }
+
     fn set_active(&mut self, active: Vec<Range<usize>>) {
-        if let Some([_, dc]) = &mut self.tiles {
-            dc.clear();
+        if let Some((_, dc)) = &mut self.tiles {
+            dc.iter_mut().for_each(Tiles::clear);
         } else {
             self.dc.fill(0.0);
             self.touched = match self.center.unit {
@@ -234,6 +243,9 @@ impl<'a> Directions<'a> {
             return;
         }
         let correlation = &self.invariants.correlation;
+        if let Some(spectrum) = correlation.whole_power_spectrum() {
+            return self.finish_tiles(spectrum);
+        }
         let (n_features, Layout { counts, offsets }) = (self.invariants.n_features(), correlation.layout());
         for (l, active) in self.active.iter().enumerate() {
             let width = (2 * l + 1) * counts[l];

@@ -1,4 +1,4 @@
-//! Derivatives of the whole power spectrum of one centre, in one direction after the other: columns in vector lanes.
+//! Derivatives of the whole power spectrum of one centre, in three directions at a time: columns in vector lanes.
 //!
 //! The channels β of each l lie in tiles of eight, `[tile][m][lane]`, aligned to the **last** channel: only the first tile may
 //! hold less. Columns are written from the last to the first, whole tiles at a time: what the tile on the diagonal writes too
@@ -60,23 +60,38 @@ fn padding(n: usize) -> usize {
     n.next_multiple_of(LANES) - n
 }
 
-/// dp/dt of one centre, given c and dc/dt, where no channels but `active` (a range for each l) have dc ≠ 0.
+/// Directions computed together: what they share is loaded once.
+pub(crate) const DIRECTIONS: usize = 3;
+
+/// dp/dt of one centre in three directions, given c and dc/dt, where no channels but `active` (a range for each l) have
+/// dc ≠ 0: three rows, one after the other.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-pub(crate) fn tangent_row(spectrum: &PowerSpectrum, c: &Tiles, dc: &Tiles, active: &[Range<usize>], dp: &mut [f64]) {
+pub(crate) fn tangent_rows(
+    spectrum: &PowerSpectrum,
+    c: &Tiles,
+    dc: &[Tiles; DIRECTIONS],
+    active: &[Range<usize>],
+    dp: &mut [f64],
+) {
     if active.iter().zip(&spectrum.layout.counts).any(|(active, &n)| *active != (0..n)) {
         dp.fill(0.0);
     }
-    let (mut start, mut tiles) = (dp.len(), c.0.len());
+    let width = dp.len() / DIRECTIONS;
+    let (x, rest) = dp.split_at_mut(width);
+    let (y, z) = rest.split_at_mut(width);
+    let mut dp = [x, y, z];
+    let (mut start, mut tiles) = (width, c.0.len());
     for (l, &n) in spectrum.layout.counts.iter().enumerate().rev() {
         let first_tile = tiles - (2 * l + 1) * n.div_ceil(LANES);
-        let (c, dc) = (&c.0[first_tile..tiles], &dc.0[first_tile..tiles]);
+        let [x, y, z] = dc;
+        let dc = [&x.0[first_tile..tiles], &y.0[first_tile..tiles], &z.0[first_tile..tiles]];
         start -= n * (n + 1) / 2;
-        let columns = Columns { l, n, pad: padding(n), start, c, dc };
-        for_l!(l, of_l, (&columns, active[l].clone(), dp));
+        let columns = Columns { l, n, pad: padding(n), start, c: &c.0[first_tile..tiles], dc };
+        for_l!(l, of_l, (&columns, active[l].clone(), &mut dp));
         tiles = first_tile;
     }
 }
@@ -90,7 +105,7 @@ struct Columns<'a> {
     /// First column.
     start: usize,
     c: &'a [Lanes],
-    dc: &'a [Lanes],
+    dc: [&'a [Lanes]; DIRECTIONS],
 }
 
 impl Columns<'_> {
@@ -107,7 +122,7 @@ impl Columns<'_> {
 }
 
 #[inline(always)]
-fn of_l<const M: usize>(columns: &Columns, active: Range<usize>, dp: &mut [f64]) {
+fn of_l<const M: usize>(columns: &Columns, active: Range<usize>, dp: &mut [&mut [f64]; DIRECTIONS]) {
     let n_tiles = columns.n.div_ceil(LANES);
     // α in the tile of β first: of these, what stands to the left of the diagonal is not wanted.
     for part in [true, false] {
@@ -136,34 +151,39 @@ fn some_columns<const M: usize, const FIRST: bool, const SECOND: bool>(
     columns: &Columns,
     alphas: Range<usize>,
     tile: usize,
-    dp: &mut [f64],
+    dp: &mut [&mut [f64]; DIRECTIONS],
 ) {
     let n_m = if M > 0 { M } else { 2 * columns.l + 1 };
-    let (b, db) = (&columns.c[tile * n_m..][..n_m], &columns.dc[tile * n_m..][..n_m]);
+    let b = &columns.c[tile * n_m..][..n_m];
+    let [x, y, z] = columns.dc;
+    let db = [&x[tile * n_m..][..n_m], &y[tile * n_m..][..n_m], &z[tile * n_m..][..n_m]];
     let factor = (2.0 / (2 * columns.l + 1) as f64).sqrt();
     for alpha in alphas.rev() {
         let (own_tile, lane) = ((alpha + columns.pad) / LANES, (alpha + columns.pad) % LANES);
-        let (a, da) = (&columns.c[own_tile * n_m..][..n_m], &columns.dc[own_tile * n_m..][..n_m]);
-        // Four sums, none of which has to wait for the others.
-        let mut sums = [[0.0; LANES]; 4];
+        let own = own_tile * n_m..(own_tile + 1) * n_m;
+        let a = &columns.c[own.clone()];
+        let da = [&x[own.clone()], &y[own.clone()], &z[own]];
+        let mut sums = [[0.0; LANES]; DIRECTIONS];
         for m in 0..n_m {
-            let (a, da) = (a[m][lane], da[m][lane]);
-            for k in 0..LANES {
-                if FIRST {
-                    sums[m % 2][k] = da.mul_add(b[m][k], sums[m % 2][k]);
-                }
-                if SECOND {
-                    sums[2 + m % 2][k] = a.mul_add(db[m][k], sums[2 + m % 2][k]);
+            for d in 0..DIRECTIONS {
+                for k in 0..LANES {
+                    if FIRST {
+                        sums[d][k] = da[d][m][lane].mul_add(b[m][k], sums[d][k]);
+                    }
+                    if SECOND {
+                        sums[d][k] = a[m][lane].mul_add(db[d][m][k], sums[d][k]);
+                    }
                 }
             }
         }
         let scale = if tile == own_tile { &ON_DIAGONAL[lane] } else { &[1.0; LANES] };
         let end = columns.end(alpha, tile);
-        let values: Lanes =
-            std::array::from_fn(|k| ((sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k])) * (factor * scale[k]));
-        match dp[..end].last_chunk_mut::<LANES>() {
-            Some(to) => *to = values,
-            None => put_last(&mut dp[..end], values),
+        for (dp, sum) in dp.iter_mut().zip(sums) {
+            let values: Lanes = std::array::from_fn(|k| sum[k] * (factor * scale[k]));
+            match dp[..end].last_chunk_mut::<LANES>() {
+                Some(to) => *to = values,
+                None => put_last(&mut dp[..end], values),
+            }
         }
     }
 }
