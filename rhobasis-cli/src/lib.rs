@@ -47,7 +47,7 @@ Example:
   rhobasis info silicon.xyz
   rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5
   rhobasis show silicon.rho --plot silicon.svg
-  rhobasis plan silicon.rho --data silicon.xyz --nu 3 --retain 0.99
+  rhobasis plan silicon.xyz --nu 3 --retain 0.99 --r-cut 6 --sigma 0.5
   rhobasis features silicon.xyz --basis silicon.rho --kind power-spectrum -o X.npz
   rhobasis select X.npz --method cur -n 50 -o picked.npz
   rhobasis export silicon.rho --to featomic -o silicon.json";

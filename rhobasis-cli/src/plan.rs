@@ -1,4 +1,4 @@
-//! `rhobasis plan`: how many channels per (a, l) a body order needs, and what is lost, Eq. (20).
+//! `rhobasis plan`: how many channels per (a, l) an order of correlation needs, and what is lost, Eq. (20).
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
 use crate::text::{Table, plural};
 
-/// Find how many channels a body order needs, and what is lost
+/// Find how many channels an order of correlation needs, and what is lost
 ///
 /// The fewest channels, in the order of their eigenvalues, that retain a fraction of the ν-spectrum of a data set: exact with
 /// data, by a power of the retained variance from a basis file alone.
@@ -31,7 +31,7 @@ pub struct Plan {
     /// With a basis file: extended XYZ files on which the fractions are exact
     #[arg(long, value_name = "DATA", num_args = 1..)]
     data: Vec<String>,
-    /// Body order: 2 for power spectra, 3 for bispectra, …
+    /// Order of correlation ν: 2 for power spectra, 3 for bispectra, …
     #[arg(long, value_name = "N", default_value_t = 4)]
     nu: usize,
     /// Fraction of the ν-spectrum to retain
@@ -57,6 +57,9 @@ Example: from data, and from a basis that keeps all channels, with and without i
   rhobasis plan full.rho --data silicon.xyz --nu 3 --invariant
   rhobasis plan full.rho --nu 2";
 
+/// Variance that a basis which is not truncated may miss, by rounding.
+const WHOLE: f64 = 1e-12;
+
 impl Plan {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         for (path, extension) in [(&self.plot, "svg"), (&self.csv, "csv")] {
@@ -75,6 +78,15 @@ impl Plan {
             }
             data => (fit(data, &self.contraction)?, &self.input),
         };
+        let lost = basis.discarded_variance();
+        if lost > WHOLE {
+            eprintln!(
+                "warning: {} keeps {:.6} of the variance, and fractions are relative to that; for those of the whole density \
+                 make it with --retain 1",
+                self.input[0],
+                1.0 - lost
+            );
+        }
         let plan = if data.is_empty() {
             if self.invariant {
                 return Err(Failure::usage(
@@ -107,8 +119,17 @@ impl Plan {
                 let flags = "with the flags given here";
                 writeln!(out, "next: rhobasis fit {} -o basis.rho --retain {retain} ({flags})", self.input.join(" "))?;
             }
+            _ if lost > WHOLE => {
+                writeln!(
+                    out,
+                    "next: rhobasis fit DATA -o whole.rho --retain 1 (with the other flags of this basis), and plan again"
+                )?;
+            }
             _ => {
-                writeln!(out, "next: rhobasis fit DATA -o basis.rho --retain {retain} (with the flags of this basis)")?
+                writeln!(
+                    out,
+                    "next: rhobasis fit DATA -o basis.rho --retain {retain} (with the other flags of this basis)"
+                )?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from . import _native
 from ._base import Parameters
 from ._progress import Progress
-from .density import _CENTERS, _CHUNK, _ROWS, By, Evaluator, _bytes, _frames_of, _one_array
+from .density import _CENTERS, _CHUNK, _ROWS, By, Evaluator, SphericalExpansion, _bytes, _frames_of, _one_array
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Invariants(Parameters):
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
         """Fits `basis` if it has not been; there is nothing else to learn."""
+        self._check_basis()
         if not self._knows_species():
             self.basis.fit(frames)  # pyright: ignore[reportAttributeAccessIssue]
         return self
@@ -161,18 +162,22 @@ class Invariants(Parameters):
         return _jacobians(self._native(native), native, by, _bytes(memory))
 
     def _native(self, frames: _native.Frames | None) -> _native.Invariants:
-        if not isinstance(self.basis, Evaluator):
-            raise TypeError(f"basis must be an OptimalBasis or a SphericalExpansion, not {self.basis!r}")
-        # Without frames, the species must be known.
+        self._check_basis()
+        if frames is None and isinstance(self.basis, SphericalExpansion):
+            self.basis._known_species()  # refused if it knows none
         evaluator = self.basis._evaluator(_native.Frames.from_atoms([], False) if frames is None else frames)
         columns = getattr(self, "columns", None)
-        key = (evaluator, None if columns is None else np.asarray(columns).tobytes(), bool(self.normalize))
+        rows = columns.tolist() if isinstance(columns, np.ndarray) else columns
+        key = (evaluator, repr(rows), bool(self.normalize))
         cached = self.__dict__.get("_cached")
         if cached is None or cached[0] != key:
-            rows = None if columns is None else np.asarray(columns).tolist()
             cached = (key, _native.Invariants(self._kind, evaluator, rows, bool(self.normalize)))
             self._cached = cached
         return cached[1]
+
+    def _check_basis(self) -> None:
+        if not isinstance(self.basis, Evaluator):
+            raise TypeError(f"basis must be an OptimalBasis or a SphericalExpansion, not {self.basis!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_cached"}
@@ -207,7 +212,7 @@ class PowerSpectrum(Invariants):
     basis : `OptimalBasis` or `SphericalExpansion`.
     columns : rows (l, α, β) of the components to compute, such as some of `columns_`; None for all. What is left out
         takes no time.
-    normalize : divide each row by its norm; a row of zeros stays one.
+    normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one.
 
     Columns are (l, α, β): l slowest, then α, then β ≥ α; α and β count the channels of l, see `channels_`.
 

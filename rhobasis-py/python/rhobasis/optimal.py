@@ -130,6 +130,8 @@ class OptimalBasis(Evaluator):
 
     def _adapt(self, frames: FramesLike, progress: bool) -> None:
         adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
+        if file_names(frames) is None:
+            frames = Frames(as_native(frames))  # once, for all sweeps
         share = _Share(frames, (1, 1))
         while not done:
             if sweep:
@@ -203,7 +205,7 @@ class OptimalBasis(Evaluator):
 
         The result has the same bits however the frames were cut into calls.
         """
-        if "_covariance" not in self.__dict__ and "_basis" in self.__dict__:
+        if self.nu == 1 and "_covariance" not in self.__dict__ and "_basis" in self.__dict__:
             raise RhobasisError(
                 "partial_fit: this basis was loaded, and a basis file does not hold the covariance; "
                 "call fit with all frames"
@@ -278,6 +280,12 @@ class OptimalBasis(Evaluator):
             self._basis, self._truncation = self._covariance.basis(self), truncation
             if texts := self._basis.warnings():
                 warnings.warn(_noise(texts), UserWarning, stacklevel=3)
+        elif made and self.__dict__.get("_truncation", truncation) != truncation:
+            raise RhobasisError(
+                f"q_max = {self.q_max}, retain = {self.retain}: they have changed since this basis was made, and it holds "
+                "no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
+                "call fit, or set them back"
+            )
         elif not made:
             raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
         return self._basis
@@ -412,6 +420,7 @@ class OptimalBasis(Evaluator):
         self.__dict__.update(state)
         if "_basis" in state:
             self._basis = _native.Basis.from_bytes(state["_basis"])
+            self._truncation = repr((self.q_max, self.retain))
 
 
 def load(path: PathLike) -> OptimalBasis:
@@ -428,7 +437,7 @@ def load(path: PathLike) -> OptimalBasis:
     settings = json.loads(native.settings())
     truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
     basis = OptimalBasis(**_parameters(settings), **truncation)
-    basis._basis = native
+    basis._basis, basis._truncation = native, repr((basis.q_max, basis.retain))
     return basis
 
 

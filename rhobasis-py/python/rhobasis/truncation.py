@@ -1,13 +1,15 @@
-"""How many channels a body order needs, and what is lost: truncation with a guarantee, Eq. (20)."""
+"""How many channels an order of correlation needs, and what is lost: truncation with a guarantee, Eq. (20)."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _native
+from ._errors import RhobasisError
 from ._progress import Progress
 from .optimal import OptimalBasis, _Share
 from .structure import as_native
@@ -23,7 +25,7 @@ class TruncationPlan:
     Attributes
     ----------
     retain_ : ``OptimalBasis(retain=plan.retain_)``, fitted to the same frames, keeps these channels.
-    retained_ : the fraction that they retain at the body order of the plan.
+    retained_ : the fraction that they retain at the order of the plan.
     q : channels of each block, with the keys of ``basis.eigenvalues_``.
     exact : whether fractions are exact for the frames given, or powers of the retained variance.
     table : arrays over the truncations that were tried: `channels`, `retain`, and fractions [truncation, ν − 1]
@@ -49,7 +51,7 @@ class TruncationPlan:
 
     @property
     def retained_(self) -> float:
-        """Fraction retained at the body order of the plan."""
+        """Fraction retained at the order of the plan."""
         law = "invariant" if self.invariant else "exact" if self.exact else "approximate"
         return float(self.table[law][self.chosen, self.nu - 1])
 
@@ -120,6 +122,13 @@ def plan_truncation(
     True
     """
     native = basis._finish()
+    if (lost := native.discarded_variance()) > 1e-12:
+        warnings.warn(
+            f"this basis keeps {1 - lost:.6f} of the variance, and fractions are relative to that; "
+            "for those of the whole density fit it with neither q_max nor retain",
+            UserWarning,
+            stacklevel=2,
+        )
     held = None if frames is None else as_native(frames)
     rows, chosen, exact = _native.plan(native, held, nu, retain, invariant)
     table = {"channels": np.array([row[1] for row in rows]), "retain": np.array([row[0] for row in rows])}
@@ -157,6 +166,8 @@ def retained_variance(
     norms = _native.SpectrumNorms.of_leading(basis._finish(), list(q), list(nu), invariant)
     _feed(norms, frames, progress)
     sums = norms.sums()
+    if not (sums[-1] > 0).all():
+        raise RhobasisError("frames: their density has no norm at all; give structures whose atoms have neighbours")
     return sums[:-1] / sums[-1]
 
 

@@ -17,8 +17,8 @@ use crate::{Error, Result};
 /// B = (2 l3 + 1)^(−1/2) Σ_{m1 m2 m3} ⟨l1 m1; l2 m2|l3 m3⟩ c_{α1 l1 m1} c_{α2 l2 m2} c_{α3 l3 m3}
 /// ```
 ///
-/// for (l1, α1) ≤ (l2, α2) ≤ (l3, α3), times the root of the number of different orders of these three (1, √3, √6): B does
-/// not depend on the order, so that Σ B B′ is that of all orders.
+/// for (l1, α1) ≤ (l2, α2) ≤ (l3, α3), times the root of the number of different orders of these three (1, √3, √6): B changes
+/// at most its sign with the order, so that Σ B B′ is that of all orders.
 #[derive(Debug)]
 pub(crate) struct Bispectrum {
     layout: Layout,

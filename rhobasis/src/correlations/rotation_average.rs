@@ -10,9 +10,9 @@ use ndarray::{Array2, ArrayView2};
 use std::f64::consts::PI;
 
 use super::clebsch_gordan::clebsch_gordan;
-use crate::Result;
 use crate::linalg::matmul;
 use crate::special::gauss_legendre::GaussLegendre;
+use crate::{Error, Result};
 
 /// Rotations and weights that average polynomials of degree ν l_max in D¹ exactly.
 ///
@@ -26,6 +26,9 @@ pub struct RotationAverage {
     l_max: usize,
 }
 
+/// Largest table of rotations.
+const MOST_BYTES: f64 = 2e9;
+
 impl RotationAverage {
     /// The quadrature for products of up to `nu` densities to `l_max`.
     ///
@@ -34,6 +37,12 @@ impl RotationAverage {
     pub fn new(l_max: usize, nu: usize) -> Result<Self> {
         let degree = nu * l_max;
         let n = 2 * (degree / 2 + 1); // even, so that R⁻¹ is on the grid too
+        let entries: usize = (0..=l_max).map(|l| (2 * l + 1) * (l + 1)).sum();
+        let bytes = 8.0 * (n * n / 2 * (degree / 2 + 1) * entries) as f64;
+        if bytes > MOST_BYTES {
+            let problem = format!("invariants to l_max = {l_max} need rotations that take {:.0} GB", bytes / 1e9);
+            return Err(Error::setting("nu", nu, problem, "use a smaller nu or l_max"));
+        }
         let beta = GaussLegendre::new(degree / 2 + 1, 2.0);
         let mut steps = Vec::new();
         for l in 1..=l_max {

@@ -13,8 +13,8 @@ use crate::{Error, Result};
 const BLOCK: usize = 64;
 /// Environments and truncations whose rotated overlaps are there at once.
 const COLUMNS: usize = 64;
-/// Largest body order: the rotation average sums about (ν l_max)³/4 rotations.
-const NU_MAX: usize = 12;
+/// Largest order: the rotation average sums about (ν l_max)³/4 rotations.
+pub(super) const NU_MAX: usize = 12;
 
 /// Channels kept of each block (a, l) of each kind of centre, in the order of [`OptimalBasis::kinds`] and their blocks.
 pub type Kept = Vec<Vec<usize>>;
@@ -104,7 +104,7 @@ impl SpectrumNorms {
         invariant: bool,
     ) -> Result<Self> {
         if let Some(nu) = nus.iter().find(|&&nu| nu == 0 || nu > NU_MAX) {
-            let problem = format!("a body order lies between 1 and {NU_MAX}");
+            let problem = format!("an order of correlation lies between 1 and {NU_MAX}");
             return Err(Error::setting("nu", nu, problem, "use 4 or less for most purposes"));
         }
         let most = nus.iter().copied().max().unwrap_or(1);
@@ -152,7 +152,7 @@ impl SpectrumNorms {
         Ok(())
     }
 
-    /// Body orders, as asked for.
+    /// Orders of correlation, as asked for.
     pub fn nus(&self) -> &[usize] {
         &self.nus
     }

@@ -1,8 +1,8 @@
-//! How many channels a body order needs, and what is lost: truncation with a guarantee, Eq. (20).
+//! How many channels an order of correlation needs, and what is lost: truncation with a guarantee, Eq. (20).
 
 use ndarray::Array2;
 
-use super::spectrum_norms::{Kept, SpectrumNorms};
+use super::spectrum_norms::{Kept, NU_MAX, SpectrumNorms};
 use crate::optimal::{Contraction, KindOfBasis, OptimalBasis, Truncation};
 use crate::{Error, Result};
 
@@ -12,7 +12,7 @@ const AT_ONCE: usize = 12;
 /// What is asked of a truncation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {
-    /// Body order ν.
+    /// Order of correlation ν: 2 for power spectra, 3 for bispectra.
     pub nu: usize,
     /// Fraction of Σ_i |ρ_i^⊗ν|² that is to be kept.
     pub retain: f64,
@@ -68,7 +68,7 @@ impl Plan {
         target: Target,
         mut feed: impl FnMut(&mut SpectrumNorms) -> Result<()>,
     ) -> Result<Plan> {
-        target.validate()?;
+        target.validate(basis)?;
         let path = Path::of(basis);
         let nus: Vec<usize> = (1..=target.nu).collect();
         let mut rows: Vec<(usize, PlanRow)> = Vec::new();
@@ -100,7 +100,7 @@ impl Plan {
     /// # Errors
     /// If the target makes no sense, or asks for invariants, of which eigenvalues know nothing.
     pub fn approximate(basis: &OptimalBasis, target: Target) -> Result<Plan> {
-        target.validate()?;
+        target.validate(basis)?;
         if target.invariant {
             let problem = "eigenvalues alone do not tell what invariants retain";
             return Err(Error::setting("invariant", true, problem, "give data too"));
@@ -133,9 +133,16 @@ impl Plan {
 }
 
 impl Target {
-    fn validate(&self) -> Result<()> {
-        if self.nu == 0 {
-            return Err(Error::setting("nu", self.nu, "a body order is at least 1", "use 2 for a power spectrum"));
+    fn validate(&self, basis: &OptimalBasis) -> Result<()> {
+        if self.nu == 0 || self.nu > NU_MAX {
+            let problem = format!("an order of correlation lies between 1 and {NU_MAX}");
+            return Err(Error::setting("nu", self.nu, problem, "use 2 for a power spectrum"));
+        }
+        if basis.settings().nu != 1 {
+            let problem =
+                format!("the basis was made for nu = {}, whose channels a plan does not rank", basis.settings().nu);
+            let remedy = "plan with the basis made for nu = 1, and make the other with the same retain";
+            return Err(Error::setting("basis", "adapted", problem, remedy));
         }
         Truncation::Retain(self.retain).validate(1, "")
     }
