@@ -282,8 +282,8 @@ class OptimalBasis(Evaluator):
                 warnings.warn(_noise(texts), UserWarning, stacklevel=3)
         elif made and self.__dict__.get("_truncation", truncation) != truncation:
             raise RhobasisError(
-                f"q_max = {self.q_max}, retain = {self.retain}: they have changed since this basis was made, and it holds "
-                "no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
+                f"q_max = {self.q_max}, retain = {self.retain}: they have changed since this basis was made, and it "
+                "holds no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
                 "call fit, or set them back"
             )
         elif not made:
