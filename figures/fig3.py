@@ -17,7 +17,7 @@ import rhobasis as rb
 
 N_REF, L_MAX, R_CUT, SIGMA, WIDTH = 20, 6, 6.0, 0.5, 1.0
 PRESETS = {
-    "quick": {"default_data": "silicon.xyz.xz@::2", "sizes": (2, 4, 6), "environments": 1500, "selected": (20,)},
+    "quick": {"default_data": "silicon.xyz.xz@::2", "sizes": (2, 3, 4, 6), "environments": 1500, "selected": (10, 20)},
     "standard": {
         "default_data": "si_diamond_liquid.xyz.xz@::12",
         "sizes": (1, 2, 3, 4, 5, 6, 8, 10, 12),
