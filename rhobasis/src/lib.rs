@@ -29,6 +29,7 @@ pub mod extxyz;
 pub mod files;
 pub mod linalg;
 pub mod metrics;
+pub mod models;
 pub mod neighbors;
 pub mod optimal;
 pub mod selection;
