@@ -155,10 +155,12 @@ fn energy(potential: &Potential, structure: &Structure) -> f64 {
     potential.predict(std::slice::from_ref(structure), false).unwrap()[0].energy - baseline
 }
 
-/// Fourth-order difference quotient.
-fn richardson(mut f: impl FnMut(f64) -> f64, h: f64) -> f64 {
-    let quotient = |f: &mut dyn FnMut(f64) -> f64, h: f64| (f(h) - f(-h)) / (2.0 * h);
-    (4.0 * quotient(&mut f, h) - quotient(&mut f, 2.0 * h)) / 3.0
+/// How far a slope is from difference quotients of fourth order: from the nearest of several steps, since long ones meet the
+/// edge of the cutoff, where second derivatives jump, and short ones the rounding of energies.
+fn from_difference_quotient(slope: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let quotient = |h: f64| (f(h) - f(-h)) / (2.0 * h);
+    let richardson = |h: f64| (4.0 * quotient(h) - quotient(2.0 * h)) / 3.0;
+    [1e-4, 3e-4, 1e-3].into_iter().map(|h| (slope - richardson(h)).abs()).fold(f64::INFINITY, f64::min)
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn forces_and_stress_are_derivatives_of_the_energy() {
                         s.positions[atom][d] += x;
                         energy(potential, &s)
                     };
-                    let difference = (predicted.forces[atom][d] + richardson(moved, 1e-3)).abs();
+                    let difference = from_difference_quotient(-predicted.forces[atom][d], moved);
                     assert!(difference < 1e-8 * largest, "{name}: atom {atom}, {d}: {difference:e} of {largest}");
                 }
             }
@@ -195,7 +197,7 @@ fn forces_and_stress_are_derivatives_of_the_energy() {
                     energy(potential, &s)
                 };
                 let scale = predicted.virial.iter().fold(0.0_f64, |m, f| m.max(f.abs()));
-                let difference = (predicted.virial[[p, q]] + richardson(strained, 1e-3)).abs();
+                let difference = from_difference_quotient(-predicted.virial[[p, q]], strained);
                 assert!(difference < 1e-8 * scale, "{name}: strain {p}{q}: {difference:e} of {scale}");
                 assert_eq!(predicted.virial[[p, q]], predicted.virial[[q, p]]);
             }
