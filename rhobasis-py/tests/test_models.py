@@ -101,7 +101,9 @@ def test_partial_fit_equals_fit_to_the_bit(data, size):
     more = streamed.partial_fit(X[:3] + 1, y[:3], folds=[0, 1, 2])
     assert not np.array_equal(more.coef_, whole.coef_)
     assert np.array_equal(more.fit(X, y, folds=folds).coef_, whole.coef_)
-    assert np.array_equal(more.fit(X, y, folds=folds).partial_fit(X, y, folds=folds).fit(X, y, folds).coef_, whole.coef_)
+    assert np.array_equal(
+        more.fit(X, y, folds=folds).partial_fit(X, y, folds=folds).fit(X, y, folds).coef_, whole.coef_
+    )
 
 
 @pytest.mark.parametrize("normalize", [True, False])

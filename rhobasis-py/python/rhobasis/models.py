@@ -236,7 +236,9 @@ class Ridge(_Regressor):
                     "keep these, or call fit, or use a new estimator"
                 )
             if (state.n_targets, state.flat) != (b.shape[1], flat):
-                raise ValueError(f"y has shape {np.shape(y)}: the earlier rows had {state.n_targets} targets; pass as many")
+                raise ValueError(
+                    f"y has {b.shape[1]} targets: the earlier rows had {state.n_targets} targets; pass as many, in as many axes"
+                )
         if folds is None:
             folds = (state.sums.n_rows + np.arange(len(a))) % self._n_folds()
         state.sums.add(a, b, self._folds(folds, len(a)))
@@ -326,7 +328,7 @@ class _Streamed:
 
 
 class KernelRidge(_Regressor):
-    """Exact kernel ridge regression with the kernel ``(x · x′)^zeta``: ``y(x) = Σ_i k(x, x_i) w_i``, w = (K + alpha)⁻¹ y.
+    """Exact kernel ridge regression, ``y(x) = Σ_i k(x, x_i) w_i`` with k = ``(x · x′)^zeta``, w = ``(K + alpha)⁻¹ y``.
 
     There is no constant; memory is 8 n_samples² bytes.
 
