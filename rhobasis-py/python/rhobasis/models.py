@@ -237,7 +237,7 @@ class Ridge(_Regressor):
                 )
             if (state.n_targets, state.flat) != (b.shape[1], flat):
                 raise ValueError(
-                    f"y has {b.shape[1]} targets: the earlier rows had {state.n_targets} targets; pass as many, in as many axes"
+                    f"y has {b.shape[1]} targets: the earlier rows had {state.n_targets} targets; pass as many"
                 )
         if folds is None:
             folds = (state.sums.n_rows + np.arange(len(a))) % self._n_folds()
