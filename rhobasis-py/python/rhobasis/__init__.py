@@ -9,12 +9,13 @@
 Equivariants(6 centers, l_max=3, channels per l: 3)
 """
 
-from . import distributed, metrics, selection
+from . import distributed, metrics, models, selection
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
 from .extxyz import read, write
+from .models import KernelRidge, Ridge
 from .optimal import OptimalBasis, load
 from .structure import Frames
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
@@ -26,6 +27,7 @@ __all__ = [
     "Equivariants",
     "Frames",
     "Gto",
+    "KernelRidge",
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
@@ -33,6 +35,7 @@ __all__ = [
     "RadialScaling",
     "RadialSpectrum",
     "RhobasisError",
+    "Ridge",
     "SphericalExpansion",
     "TruncationPlan",
     "__version__",
@@ -40,6 +43,7 @@ __all__ = [
     "distributed",
     "load",
     "metrics",
+    "models",
     "plan_truncation",
     "read",
     "retained_variance",
