@@ -16,6 +16,7 @@ from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gor
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
 from .extxyz import read, write
 from .optimal import OptimalBasis, load
+from .pcovr import PCovR
 from .structure import Frames
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
 
@@ -29,6 +30,7 @@ __all__ = [
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
+    "PCovR",
     "PowerSpectrum",
     "RadialScaling",
     "RadialSpectrum",
