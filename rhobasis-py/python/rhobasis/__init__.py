@@ -17,6 +17,7 @@ from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, Radi
 from .extxyz import read, write
 from .models import KernelRidge, Ridge
 from .optimal import OptimalBasis, load
+from .pcovr import PCovR
 from .structure import Frames
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
 
@@ -31,6 +32,7 @@ __all__ = [
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
+    "PCovR",
     "PowerSpectrum",
     "RadialScaling",
     "RadialSpectrum",
