@@ -154,14 +154,7 @@ impl Frames {
     fn sha256(&self, py: Python<'_>) -> String {
         detach(py, || {
             let mut hash = Sha256::new();
-            for structure in self.structures() {
-                hash.update((structure.len() as u64).to_le_bytes());
-                hash.update(&structure.species);
-                for x in structure.positions.iter().chain(&structure.cell).flatten() {
-                    hash.update(x.to_le_bytes());
-                }
-                hash.update(structure.pbc.map(u8::from));
-            }
+            self.structures().iter().for_each(|structure| add_to_hash(&mut hash, structure));
             hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
         })
     }
@@ -170,6 +163,16 @@ impl Frames {
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         detach(py, || extxyz::write(&path, self.structures())).map_err(refuse)
     }
+}
+
+/// Species, positions, cell and periodicity.
+pub(crate) fn add_to_hash(hash: &mut Sha256, structure: &Structure) {
+    hash.update((structure.len() as u64).to_le_bytes());
+    hash.update(&structure.species);
+    for x in structure.positions.iter().chain(&structure.cell).flatten() {
+        hash.update(x.to_le_bytes());
+    }
+    hash.update(structure.pbc.map(u8::from));
 }
 
 /// Frames of a file, some at a time.
@@ -270,7 +273,8 @@ fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobas
     Ok(())
 }
 
-fn no_label<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Error {
+/// The error for a label that is named and not there.
+pub(crate) fn no_label<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known = known.collect::<Vec<_>>().join(" ");
     let remedy = if known.is_empty() {
         "the frame has none such; leave the key out, or the frame".to_string()
@@ -293,7 +297,7 @@ fn set_column(structure: &mut Structure, name: &str, width: usize, data: ColumnD
 }
 
 /// Species, positions, cell and periodicity of an `ase.Atoms`: the path of every calculation, so few look-ups.
-fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
+pub(crate) fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
     let py = atoms.py();
     let none = || wrong_type(&format!("frames[{index}]"), "an ase.Atoms", atoms);
     let arrays = atoms.getattr(intern!(py, "arrays")).map_err(|_| none())?;
