@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::{Array1, Array3};
@@ -10,6 +10,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::models::Solver;
+use rhobasis::neighbors::VerletList;
 use rhobasis::potential::{
     self, Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Trainer,
     Weights,
@@ -121,8 +122,7 @@ impl Potential {
 
     /// Species of atoms that it knows, ascending.
     fn species(&self) -> Vec<u16> {
-        let of_basis = self.inner.basis().expansion().species();
-        self.inner.baseline().keys().filter(|z| of_basis.contains(z)).map(|&z| z.into()).collect()
+        self.inner.species().iter().map(|&z| z.into()).collect()
     }
 
     /// The settings as in the file (JSON).
@@ -154,6 +154,11 @@ impl Potential {
 
     fn n_parameters(&self) -> usize {
         self.inner.n_parameters()
+    }
+
+    /// The regulariser of a linear model.
+    fn alpha(&self) -> Option<f64> {
+        self.inner.alpha()
     }
 
     fn condition_number(&self) -> f64 {
@@ -193,35 +198,34 @@ impl From<potential::Potential> for Potential {
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Driver {
     potential: Arc<potential::Potential>,
-    #[expect(dead_code)]
-    skin: f64,
+    list: Mutex<VerletList>,
 }
 
-/// Energy; energies of the atoms; forces and, of a structure that is periodic in all three directions, stress.
-type Evaluation<'py> =
-    (f64, Bound<'py, PyArray1<f64>>, Option<(Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray2<f64>>>)>);
+/// Energy; energies of the atoms; forces; stress of a structure that is periodic in all three directions.
+type Evaluation<'py> = (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray2<f64>>>);
 
 #[pymethods]
 impl Driver {
     #[new]
     fn new(potential: &Potential, skin: &Bound<'_, PyAny>) -> PyResult<Self> {
         let skin = settings::number("skin", skin)?;
-        Ok(Driver { potential: potential.inner.clone(), skin })
+        let list = VerletList::new(potential.inner.r_cut(), skin).map_err(refuse)?;
+        Ok(Driver { potential: potential.inner.clone(), list: Mutex::new(list) })
     }
 
     /// Of an `ase.Atoms`.
-    fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>, forces: bool) -> PyResult<Evaluation<'py>> {
+    fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
         let structure = from_atoms(atoms, 0)?;
         let (prediction, stress) = detach(py, || {
-            let mut all = self.potential.predict(std::slice::from_ref(&structure), forces)?;
-            let prediction = all.remove(0);
-            let stress = if forces { prediction.stress(&structure).ok() } else { None };
+            let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+            let prediction = self.potential.evaluate(&structure, &mut list)?;
+            let stress = prediction.stress(&structure).ok();
             Ok((prediction, stress))
         })
         .map_err(refuse)?;
-        let adjoint = forces
-            .then(|| (vectors(&prediction.forces).into_pyarray(py), stress.map(|stress| stress.into_pyarray(py))));
-        Ok((prediction.energy, prediction.energies.into_pyarray(py), adjoint))
+        let potential::Prediction { energy, energies, forces, .. } = prediction;
+        let stress = stress.map(|stress| stress.into_pyarray(py));
+        Ok((energy, energies.into_pyarray(py), vectors(&forces).into_pyarray(py), stress))
     }
 }
 

@@ -61,15 +61,17 @@ impl Frames {
 
 #[pymethods]
 impl Frames {
-    /// From a sequence of `ase.Atoms`; `everything` takes info, arrays and the results of a calculator along.
+    /// From a sequence of `ase.Atoms`; `everything` takes info, arrays and the results of a calculator along, of which
+    /// `lenient` leaves out what no file could hold.
     #[staticmethod]
-    fn from_atoms(atoms: &Bound<'_, PyAny>, everything: bool) -> PyResult<Self> {
+    #[pyo3(signature = (atoms, everything, lenient=false))]
+    fn from_atoms(atoms: &Bound<'_, PyAny>, everything: bool, lenient: bool) -> PyResult<Self> {
         let mut all = Vec::with_capacity(atoms.len().unwrap_or(0));
         for (index, atoms) in atoms.try_iter()?.enumerate() {
             let atoms = atoms?;
             let mut structure = from_atoms(&atoms, index)?;
             if everything {
-                add_labels(&mut structure, &atoms)?;
+                add_labels(&mut structure, &atoms, lenient)?;
             }
             all.push(structure);
         }
@@ -339,8 +341,8 @@ fn from_parts(parts: &Bound<'_, PyTuple>, index: usize) -> PyResult<Structure> {
     let get = |i| parts.get_item(i);
     let mut structure = geometry(&get(0)?, &get(1)?, &get(2)?, index)?;
     structure.pbc = get(3)?.extract()?;
-    add_info(&mut structure, &get(4)?)?;
-    add_columns(&mut structure, &get(5)?)?;
+    add_info(&mut structure, &get(4)?, false)?;
+    add_columns(&mut structure, &get(5)?, false)?;
     Ok(structure)
 }
 
@@ -387,9 +389,9 @@ pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, dtype: &str) -> PyResult<
 }
 
 /// info, arrays, and the results of a calculator, as ASE writes them.
-fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>) -> PyResult<()> {
-    add_info(structure, &atoms.getattr("info")?)?;
-    add_columns(structure, &atoms.getattr("arrays")?)?;
+fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+    add_info(structure, &atoms.getattr("info")?, lenient)?;
+    add_columns(structure, &atoms.getattr("arrays")?, lenient)?;
     let n_atoms = structure.len();
     let calculator = atoms.getattr("calc")?;
     let Ok(results) = calculator.getattr("results") else { return Ok(()) };
@@ -409,23 +411,30 @@ fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>) -> PyResult<(
     Ok(())
 }
 
-fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>) -> PyResult<()> {
+fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
     for (key, value) in info.cast::<PyDict>().map_err(PyErr::from)?.iter() {
-        let key: String = key.extract().map_err(|_| wrong_type("a key of info", "text", &key))?;
-        let value = from_python(&value).ok_or_else(|| wrong_type(&format!("info[{key:?}]"), VALUES, &value))?;
-        set_info(structure, &key, value);
+        match (key.extract::<String>(), from_python(&value)) {
+            (Ok(key), Some(value)) => set_info(structure, &key, value),
+            _ if lenient => {}
+            (Ok(key), None) => return Err(wrong_type(&format!("info[{key:?}]"), VALUES, &value)),
+            (Err(_), _) => return Err(wrong_type("a key of info", "text", &key)),
+        }
     }
     Ok(())
 }
 
-fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
+fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
     let n_atoms = structure.len();
     for (name, value) in arrays.cast::<PyDict>().map_err(PyErr::from)?.iter() {
         let name: String = name.extract()?;
         if name != "numbers" && name != "positions" {
-            let (width, data) = column(&value, n_atoms)
-                .ok_or_else(|| wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value))?;
-            set_column(structure, &name, width, data);
+            match column(&value, n_atoms) {
+                Some((width, data)) => set_column(structure, &name, width, data),
+                None if lenient => {}
+                None => {
+                    return Err(wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value));
+                }
+            }
         }
     }
     Ok(())

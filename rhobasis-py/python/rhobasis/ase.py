@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 try:
     from ase.calculators.calculator import Calculator as _Calculator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from .structure import PathLike
-
-_BY_FORCES = {"forces", "stress"}
 
 
 class Calculator(_Calculator):
@@ -67,21 +65,18 @@ class Calculator(_Calculator):
         properties: list[str] | None = None,
         system_changes: list[str] = all_changes,
     ) -> None:
-        """Fills `results`; forces and stress only if one of them is among `properties`."""
+        """Fills `results` with all there is: forces cost little more than the energy, and are mostly needed too."""
         super().calculate(atoms, properties, system_changes)
-        asked = {"energy"} if properties is None else set(properties)
         here: Any = self.atoms
-        if "stress" in asked and not here.pbc.all():
+        if "stress" in (properties or ()) and not here.pbc.all():
             raise PropertyNotImplementedError(
                 f"stress needs a cell that is periodic in all three directions, and pbc is {here.pbc.tolist()}"
             )
-        energy, of_atoms, adjoint = self._driver.evaluate(here, not asked.isdisjoint(_BY_FORCES))
-        results: Any = self.results
-        results.update(energy=energy, free_energy=energy, energies=of_atoms)
-        if adjoint is not None:
-            results["forces"], stress = adjoint
-            if stress is not None:
-                results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        energy, of_atoms, forces, stress = self._driver.evaluate(here)
+        results = cast("dict[str, Any]", self.results)
+        results.update(energy=energy, free_energy=energy, energies=of_atoms, forces=forces)
+        if stress is not None:
+            results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_driver"}

@@ -137,7 +137,9 @@ class Potential(Parameters):
     baseline_ : e(a) by atomic number, in eV.
     species_ : atomic numbers of atoms that it knows, ascending.
     n_parameters_ : number of weights, or of sparse points.
-    condition_number_ : of the weighted rows of the fit.
+    n_features_ : number of features of an atom.
+    alpha_ : of a `Ridge`, the regulariser that was taken; else None.
+    condition_number_ : of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`.
 
     >>> import rhobasis as rb
     >>> from ase.build import bulk
@@ -216,7 +218,7 @@ class Potential(Parameters):
             raise RhobasisError(f"{named}: energies, forces and stresses are given as arrays; give one or the other")
         if not given:
             _refuse_stale(frames)
-        native = as_native(frames, everything=True)
+        native = as_native(frames, everything=True, lenient=True)
         if len(native) == 0:
             raise RhobasisError("frames = []: there is nothing to learn from; give frames with energies or forces")
         if given:
@@ -281,32 +283,22 @@ class Potential(Parameters):
             for key in of:
                 if key not in _SIGMAS:
                     raise RhobasisError(f"weights[{name!r}][{key!r}]: is unknown; use {_nearest(key, _SIGMAS)}")
-        all_frames: dict[str, float | None] = dict(zip(_SIGMAS, sigmas, strict=True))
-        counts = labels.counts()
+        all_frames = dict(zip(_SIGMAS, sigmas, strict=True))
+        n_energies, n_forces, _ = labels.counts()
         if isinstance(self.model, KernelRidge):
-            for k in (1, 2):
-                explicit = [of.get(_SIGMAS[k]) for of in by_type.values()]
-                if sigmas[k] not in (None, _DEFAULT[_SIGMAS[k]]) or any(explicit):
-                    raise RhobasisError(
-                        f"{_SIGMAS[k]}: KernelRidge learns from energies only; use Gap or Ridge, or leave it out"
-                    )
-            counts = (counts[0], 0, 0)
-        all_sigmas = [all_frames, *({**all_frames, **of} for of in by_type.values())]
-        for name, what, n in zip(_SIGMAS, ("an energy", "forces", "a stress"), counts, strict=True):
-            if n:
-                continue
-            wanted = any(of[name] is not None for of in all_sigmas)
-            if wanted and name != "stress_sigma" and any(counts) and not isinstance(self.model, KernelRidge):
-                warnings.warn(f"no frame has {what}: they are not trained on; {name}=None says so", stacklevel=3)
-            for of in all_sigmas:
-                of[name] = None
-        if not any(counts):
-            needed = "an energy" if isinstance(self.model, KernelRidge) else "an energy, forces or a stress"
-            raise RhobasisError(
-                f"no frame has {needed}; name the keys of the labels (energy_key, force_key, …), run the calculators "
-                "of the frames first, or give energies and forces as arrays"
-            )
-        return {**all_sigmas[0], "by_type": dict(zip(by_type, all_sigmas[1:], strict=True))}
+            named = [of[name] for of in by_type.values() for name in _SIGMAS[1:] if name in of]
+            if any(s is not None for s in named) or any(
+                all_frames[name] not in (None, _DEFAULT[name]) for name in _SIGMAS[1:]
+            ):
+                raise RhobasisError(
+                    "force_sigma, stress_sigma: KernelRidge learns from energies only; use Gap or Ridge, or leave "
+                    "them out"
+                )
+        elif (n_energies > 0) != (n_forces > 0):
+            name, what = ("force_sigma", "forces") if n_energies else ("energy_sigma", "an energy")
+            if any({**all_frames, **of}[name] is not None for of in ({}, *by_type.values())):
+                warnings.warn(f"no frame has {what}, which are not learned then; {name}=None says so", stacklevel=3)
+        return {**all_frames, "by_type": {name: {**all_frames, **of} for name, of in by_type.items()}}
 
     def predict(self, frames: FramesLike, forces: bool = True, uncertainty: bool = False) -> Prediction:
         """Energies of `frames` and of their atoms; forces, virials and stresses too, unless `forces` is False.
@@ -324,7 +316,7 @@ class Potential(Parameters):
         """R² of the energies per atom, over the frames that have one: those in the frames, or `energies`."""
         if energies is None:
             _refuse_stale(frames)
-            native = as_native(frames, everything=True)
+            native = as_native(frames, everything=True, lenient=True)
             target = _native.Labels.of_frames(native, None, "", "", "").energies()
         else:
             native = as_native(frames)
@@ -389,8 +381,13 @@ class Potential(Parameters):
         return self._fitted().n_parameters()
 
     @property
+    def alpha_(self) -> float | None:
+        """The regulariser that was taken, of a `Ridge`."""
+        return self._fitted().alpha()
+
+    @property
     def condition_number_(self) -> float:
-        """Condition number of the weighted rows of the fit."""
+        """Condition number of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`."""
         return self._fitted().condition_number()
 
     def __getstate__(self) -> dict[str, Any]:
