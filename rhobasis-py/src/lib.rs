@@ -7,6 +7,7 @@ mod expansion;
 mod labels;
 mod memory;
 mod metrics;
+mod models;
 mod optimal;
 mod potential;
 mod selection;
@@ -57,6 +58,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(metrics::reconstruction, m)?)?;
     m.add_function(wrap_pyfunction!(metrics::residual_variance, m)?)?;
     m.add_function(wrap_pyfunction!(metrics::prediction_error, m)?)?;
+    m.add_class::<models::RidgeRegression>()?;
+    m.add_function(wrap_pyfunction!(models::kernel_ridge, m)?)?;
+    m.add_function(wrap_pyfunction!(models::kernel_ridge_predict, m)?)?;
+    m.add_function(wrap_pyfunction!(models::polynomial_kernel, m)?)?;
     m.add_class::<structure::Frames>()?;
     m.add_class::<structure::Reader>()?;
     m.add_class::<expansion::Expansion>()?;

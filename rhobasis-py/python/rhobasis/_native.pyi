@@ -39,6 +39,32 @@ def cur(x: _Reals, n: int, k: int, recompute_every: int, axis: str) -> tuple[_In
 def fps(x: _Reals, n: int, start: int, axis: str) -> tuple[_Integers, _Reals]:
     """Indices and squared distances by farthest point sampling; axes as in `cur`."""
 
+class RidgeRegression:
+    """Sums of ridge regression over the rows added so far."""
+
+    def __init__(self, n_features: int, n_targets: int, fit_intercept: bool, folds: int, solver: str) -> None: ...
+    @staticmethod
+    def from_arrays(fit_intercept: bool, folds: int, solver: str, arrays: dict[str, _Reals]) -> RidgeRegression:
+        """The sums of a checkpoint, with its settings."""
+
+    def to_arrays(self) -> dict[str, _Reals]: ...
+    def add(self, x: _Reals, y: _Reals, folds: _Integers) -> None:
+        """Adds rows, each to the fold of its number."""
+
+    @property
+    def n_rows(self) -> int: ...
+    def fit(self, alphas: list[float]) -> tuple[_Reals, _Reals, _Reals, int, float]:
+        """Coefficients [alpha, feature, target], intercepts, errors [alpha, fold], best alpha, condition number."""
+
+def kernel_ridge(x: _Reals, y: _Reals, alpha: float, zeta: int, normalize: bool) -> tuple[_Reals, _Reals]:
+    """Rows (normalised if so set) and weights of kernel ridge regression."""
+
+def kernel_ridge_predict(x: _Reals, fitted: _Reals, weights: _Reals, zeta: int, normalize: bool) -> _Reals:
+    """Predictions [row, target] of `kernel_ridge`."""
+
+def polynomial_kernel(x: _Reals, y: _Reals, zeta: int) -> _Reals:
+    """Kernel [row of x, row of y], (x · y)^zeta."""
+
 def reconstruction(
     kind: str,
     x: _Reals,

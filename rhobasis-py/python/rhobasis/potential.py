@@ -123,7 +123,7 @@ class Potential(Parameters):
         * `Ridge`: weights for each species of centre, E_i = w · X_i. Here, λ = `alpha` · (largest singular value of the
           weighted rows)² in min |W(Xw − y)|² + λ|w|², so that `alpha` has no unit: 1e-14 to 1e-8 are usual, and
           ``alpha=None`` stands for 1e-12. Of several, the best by cross-validation on the training frames is taken.
-          There is no intercept: that is what the baseline is.
+          There is no intercept (`fit_intercept` is not looked at): that is what the baseline is.
         * `Gap`: a sparse kernel model.
         * `KernelRidge`: all training environments as sparse points, exact, for energies only: min |W(Kw − y)|² +
           `alpha` wᵀKw, which is the mean of a Gaussian process whose prior standard deviation is 1/√`alpha` eV.
@@ -450,7 +450,7 @@ def _model_of(settings: dict[str, Any]) -> Ridge | Gap | KernelRidge:
     if kind == "ridge":
         return Ridge(**settings)
     if kind == "kernel-ridge":
-        return KernelRidge(alpha=settings["delta"] ** -2, zeta=settings["zeta"])
+        return KernelRidge(alpha=float(f"{settings['delta'] ** -2:.15g}"), zeta=settings["zeta"])
     return Gap(**settings)
 
 

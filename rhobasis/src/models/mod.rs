@@ -2,7 +2,13 @@
 //!
 //! Rows are samples, columns features or targets. All results have the same bits for any number of threads.
 
+/// Kernel ridge regression.
+mod kernel_ridge;
 /// Least squares of rows that come one after another.
 mod least_squares;
+/// Ridge regression, its path and its errors by cross-validation.
+mod ridge;
 
+pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
 pub use least_squares::{Factor, LeastSquares, Solver};
+pub use ridge::{RidgeFit, RidgeRegression, RidgeSettings};
