@@ -4,11 +4,13 @@
 
 mod correlations;
 mod expansion;
+mod labels;
 mod memory;
 mod metrics;
 mod models;
 mod optimal;
 mod pcovr;
+mod potential;
 mod selection;
 mod settings;
 mod structure;
@@ -73,6 +75,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
+    m.add_class::<labels::Labels>()?;
+    m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;
+    m.add_class::<potential::Potential>()?;
+    m.add_class::<potential::Driver>()?;
     m.add_class::<truncation::SpectrumNorms>()?;
     m.add_function(wrap_pyfunction!(truncation::plan, m)?)?;
     Ok(())

@@ -437,6 +437,7 @@ impl Basis {
     }
 }
 
-fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
+/// As in files.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(|e| crate::RhobasisError::new_err(e.to_string()))
 }

@@ -144,8 +144,9 @@ class Ridge(_Regressor):
 
     Parameters
     ----------
-    alpha : float or sequence of floats
-        Regularisation, 0 or more. Of many, the one with the smallest error by cross-validation is used.
+    alpha : float, sequence of floats, or None
+        Regularisation, 0 or more. Of many, the one with the smallest error by cross-validation is used. None, the
+        default, is 1.0 here as in scikit-learn, and 1e-12 of the scale of the rows in a `Potential`.
     cv : int or None
         Number of folds of the cross-validation; None: 5 with many alphas, none with one.
     fit_intercept : bool
@@ -185,7 +186,7 @@ class Ridge(_Regressor):
 
     def __init__(
         self,
-        alpha: float | Sequence[float] = 1.0,
+        alpha: float | Sequence[float] | None = None,
         cv: int | None = None,
         fit_intercept: bool = True,
         solver: Literal["qr", "cholesky"] = "qr",
@@ -265,7 +266,7 @@ class Ridge(_Regressor):
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
     def _alphas(self) -> list[float]:
-        alphas = np.asarray(self.alpha, dtype=float)
+        alphas = np.asarray(1.0 if self.alpha is None else self.alpha, dtype=float)
         if alphas.ndim > 1 or alphas.size == 0:
             raise ValueError(f"alpha = {self.alpha!r}: pass a number or a sequence of them")
         return [float(alpha) for alpha in np.atleast_1d(alphas)]

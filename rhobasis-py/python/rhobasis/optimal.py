@@ -257,6 +257,15 @@ class OptimalBasis(Evaluator):
         basis._finish()
         return basis
 
+    @classmethod
+    def _of_native(cls, native: _native.Basis) -> Self:
+        """The basis that was read from a file."""
+        settings = json.loads(native.settings())
+        truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
+        basis = cls(**_parameters(settings), **truncation)
+        basis._basis, basis._truncation = native, basis._late()
+        return basis
+
     def _adopt(self, covariance: _native.Covariance) -> None:
         self._forget()
         self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
@@ -519,45 +528,33 @@ class OptimalBasis(Evaluator):
             self._truncation = self._late()
 
 
-def load(path: PathLike) -> OptimalBasis:
-    """Reads a basis file. Evaluation uses the tables stored in it.
-
-    >>> import rhobasis as rb
-    >>> from ase.build import molecule
-    >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1, q_max=2).fit(molecule("H2O"))
-    >>> basis.save("water.rho")
-    >>> rb.load("water.rho")
-    OptimalBasis(density=Density(r_cut=4.0), primitive=Gto(n_max=6), l_max=1, q_max=2)
-    """
-    native = _native.Basis.load(path)
-    settings = json.loads(native.settings())
-    truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
-    basis = OptimalBasis(**_parameters(settings), **truncation)
-    basis._basis, basis._truncation = native, basis._late()
-    return basis
-
-
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
     """Parameters of the constructor, from the settings of a file."""
-    expansion = settings["expansion"]
-    density = dict(expansion["density"])
+    method = dict(settings.get("method", {"name": "pca"}))
+    return {
+        **expansion_parameters(settings["expansion"]),
+        "mixing": settings["mixing"],
+        "center_specific": settings["center_specific"],
+        "nu": settings.get("nu", 1),
+        "method": method.pop("name"),
+        **method,
+    }
+
+
+def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a `SphericalExpansion`, from its settings in a file."""
+    density = dict(settings["density"])
     if isinstance(density["sigma"], dict):
         density["sigma"] = {int(z): sigma for z, sigma in density["sigma"].items()}
     if density["scaling"] is not None:
         density["scaling"] = RadialScaling(**density["scaling"])
-    primitive = dict(expansion["primitive"])
-    method = dict(settings.get("method", {"name": "pca"}))
+    primitive = dict(settings["primitive"])
     classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
     return {
         "density": Density(**density),
         "primitive": classes[primitive.pop("kind")](**primitive),
-        "l_max": expansion["l_max"],
-        "mixing": settings["mixing"],
-        "center_specific": settings["center_specific"],
-        "spline_accuracy": expansion["spline_accuracy"],
-        "nu": settings.get("nu", 1),
-        "method": method.pop("name"),
-        **method,
+        "l_max": settings["l_max"],
+        "spline_accuracy": settings["spline_accuracy"],
     }
 
 
