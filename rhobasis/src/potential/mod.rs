@@ -2,6 +2,8 @@
 
 /// Energies of free atoms.
 mod baseline;
+/// Molecular dynamics.
+mod dynamics;
 /// From structures to features: a basis and what is made of it.
 mod features;
 /// The potential and its predictions.
@@ -13,6 +15,7 @@ mod targets;
 /// From frames to a potential.
 mod train;
 
+pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use features::{Basis, FeatureSettings};
 pub use model::{Potential, Prediction};
 pub use settings::{Alpha, Baseline, FeatureKind, ModelSettings, Sigmas, SparseMethod, Weights, config_type};
