@@ -4,6 +4,8 @@
 mod baseline;
 /// Molecular dynamics.
 mod dynamics;
+/// Errors, folds, learning curves.
+mod evaluate;
 /// From structures to features: a basis and what is made of it.
 mod features;
 /// The potential and its predictions.
@@ -16,6 +18,10 @@ mod targets;
 mod train;
 
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
+pub use evaluate::{
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, always_trained, cross_validate, folds,
+    learning_curve, pairs, repeated, split, train,
+};
 pub use features::{Basis, FeatureSettings};
 pub use model::{Potential, Prediction};
 pub use settings::{Alpha, Baseline, FeatureKind, ModelSettings, Sigmas, SparseMethod, Weights, config_type};
