@@ -10,3 +10,5 @@ pub enum Solver {
     /// Cholesky factor of the Gram matrix: half the work, half the digits.
     Cholesky,
 }
+mod least_squares;
+pub use least_squares::{Factor, LeastSquares};

@@ -487,7 +487,7 @@ pub fn learning_curve(
 
 /// Whether a frame must be part of every fit: free atoms, where the baseline is made of them.
 pub fn always_trained(settings: &TrainSettings, structure: &Structure) -> bool {
-    settings.baseline == Baseline::IsolatedAtoms && structure.len() == 1
+    settings.baseline == Baseline::IsolatedAtoms && structure.len() == 1 && structure.pbc == [false; 3]
 }
 
 /// Fits to some frames, and hands each other frame's prediction to `take`.

@@ -6,12 +6,24 @@ mod baseline;
 mod dynamics;
 /// Errors, folds, learning curves.
 mod evaluate;
+/// Exact kernel ridge regression.
+mod exact;
 /// From structures to features: a basis and what is made of it.
 mod features;
+/// Model files.
+mod file;
+/// Linear models.
+mod linear;
 /// The potential and its predictions.
 mod model;
+/// Rows of the least-squares problem of a fit.
+mod rows;
 /// Hyperparameters.
 mod settings;
+/// Sparse kernel models.
+mod sparse;
+/// The environments that they are built on.
+mod sparse_points;
 /// Which quantities of a frame are trained on.
 mod targets;
 /// From frames to a potential.
