@@ -51,10 +51,22 @@ impl DataSet {
         self.frames.len()
     }
 
+    /// These frames and then those of `other`, and how many that are.
+    pub fn and(mut self, other: DataSet) -> (DataSet, usize) {
+        let paths = self.paths.len();
+        self.paths.extend(other.paths);
+        self.places.extend(other.places.into_iter().map(|(path, frame)| (paths + path, frame)));
+        self.frames.extend(other.frames);
+        self.labels.extend(other.labels);
+        let n = self.frames.len();
+        (self, n)
+    }
+
     /// Takes out the frames that are marked.
     pub fn split_off(&mut self, marked: &[bool]) -> DataSet {
         let mut taken = DataSet { files: self.files.clone(), paths: self.paths.clone(), ..DataSet::default() };
-        let mut kept = DataSet { files: std::mem::take(&mut self.files), paths: self.paths.clone(), ..DataSet::default() };
+        let mut kept =
+            DataSet { files: std::mem::take(&mut self.files), paths: self.paths.clone(), ..DataSet::default() };
         let frames = std::mem::take(&mut self.frames).into_iter().zip(std::mem::take(&mut self.labels));
         for (((frame, said), &place), &marked) in frames.zip(&self.places).zip(marked) {
             let part = if marked { &mut taken } else { &mut kept };
@@ -66,9 +78,10 @@ impl DataSet {
         taken
     }
 
-    /// File and frame as the user knows them.
+    /// File and frame as the user knows them; the frame alone where there is one file.
     pub fn place(&self, k: usize) -> String {
         match self.places.get(k) {
+            Some(&(_, frame)) if self.files.len() == 1 => format!("frame {frame}"),
             Some(&(path, frame)) => format!("{}, frame {frame}", self.paths[path].display()),
             None => format!("frame {k}"),
         }

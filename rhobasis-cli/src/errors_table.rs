@@ -49,7 +49,13 @@ impl Comparison {
     }
 
     /// Adds what one frame is predicted to be.
-    pub fn add_one(&mut self, frame: usize, structure: &Structure, said: &Labels, prediction: &Prediction) -> Result<()> {
+    pub fn add_one(
+        &mut self,
+        frame: usize,
+        structure: &Structure,
+        said: &Labels,
+        prediction: &Prediction,
+    ) -> Result<()> {
         self.errors.add(frame, structure, said, prediction)?;
         for (quantity, pairs) in pairs(structure, said, prediction)? {
             let (panel, factor) = match quantity {
@@ -164,8 +170,13 @@ fn rows(sets: &[&Errors]) -> Vec<(Quantity, Option<String>)> {
     rows.iter().filter(|(quantity, kind)| kind.is_none() || several(*quantity)).cloned().collect()
 }
 
-/// Errors of training and test side by side.
-pub fn write_train_and_test(train: &Errors, test: &Errors, out: &mut dyn Write) -> io::Result<()> {
+/// Errors of training and test side by side; of quantities that were not trained on, it says so.
+pub fn write_train_and_test(
+    train: &Errors,
+    test: &Errors,
+    left_out: &[Quantity],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut table = Table::new(["", "train", "RMSE", "MAE", "test", "RMSE", "MAE"]);
     for (quantity, kind) in rows(&[train, test]) {
         let cells = |sum: ErrorSum| match sum.count {
@@ -173,7 +184,11 @@ pub fn write_train_and_test(train: &Errors, test: &Errors, out: &mut dyn Write) 
             n => [count(n), short(sum.rmse()), short(sum.mae())],
         };
         let (a, b) = (train.of(quantity, kind.as_deref()), test.of(quantity, kind.as_deref()));
-        table.row([vec![row_name(quantity, kind.as_deref())], cells(a).into(), cells(b).into()].concat());
+        let mut name = row_name(quantity, kind.as_deref());
+        if kind.is_none() && left_out.contains(&quantity) {
+            name += " (not trained on)";
+        }
+        table.row([vec![name], cells(a).into(), cells(b).into()].concat());
     }
     table.write(out)
 }
@@ -217,6 +232,9 @@ mod tests {
 
     #[test]
     fn numbers_have_four_digits() {
-        assert_eq!([2.6543, 0.057_312, 123_456.7, 0.0, 1e-7].map(short), ["2.654", "0.05731", "123457", "0", "1.000e-7"]);
+        assert_eq!(
+            [2.6543, 0.057_312, 123_456.7, 0.0, 1e-7].map(short),
+            ["2.654", "0.05731", "123457", "0", "1.000e-7"]
+        );
     }
 }

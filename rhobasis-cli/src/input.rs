@@ -35,6 +35,18 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// No labels are read.
+    pub fn none() -> Options {
+        let none = String::new();
+        Options {
+            energy_key: none.clone(),
+            force_key: none.clone(),
+            stress_key: none.clone(),
+            virial_key: none,
+            validate: true,
+        }
+    }
+
     pub fn options(&self, validate: bool) -> Options {
         Options {
             energy_key: self.energy_key.clone(),

@@ -8,7 +8,8 @@ use rhobasis::extxyz::{Labels, Options};
 use rhobasis::models::Solver;
 use rhobasis::optimal::{CovarianceSettings, Mixing, Truncation};
 use rhobasis::potential::{
-    Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Weights, config_type,
+    Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Weights,
+    config_type,
 };
 use rhobasis::structure::atomic_number;
 use rhobasis::{Error, Result, Structure};
@@ -93,7 +94,11 @@ impl ModelFile {
         };
         let train = beside(data.texts("train")?.unwrap_or_default());
         if train.is_empty() {
-            return Err(data.wrong("train", "is missing", "name the files to train on, as in train = [\"silicon.xyz@:1000\"]"));
+            return Err(data.wrong(
+                "train",
+                "is missing",
+                "name the files to train on, as in train = [\"silicon.xyz@:1000\"]",
+            ));
         }
         let test = beside(data.texts("test")?.unwrap_or_default());
         let test_fraction = data.real("test_fraction")?;
@@ -130,7 +135,20 @@ impl ModelFile {
             section.finish_but_tables(true)?;
         }
         let path = path.to_path_buf();
-        Ok(ModelFile { path, train, test, test_fraction, seed, options, basis, features, model, baseline, weights, by_type })
+        Ok(ModelFile {
+            path,
+            train,
+            test,
+            test_fraction,
+            seed,
+            options,
+            basis,
+            features,
+            model,
+            baseline,
+            weights,
+            by_type,
+        })
     }
 
     /// Settings of a fit to these frames: a weight that the file does not give is the default where there are such labels.
@@ -153,20 +171,23 @@ impl ModelFile {
             if let Some(Some(sigma)) = given
                 && !there
             {
-                let problem = format!("[weights]: {name} = {sigma}, but no training frame has {what} under the key '{key}'");
+                let problem =
+                    format!("[weights]: {name} = {sigma}, but no training frame has {what} under the key '{key}'");
                 let remedy = format!("name the key in [data], or leave it out with {name} = \"none\"");
                 return Err(Error::file(&self.path, problem, remedy));
             }
         }
         if all == (Sigmas { energy_sigma: None, force_sigma: None, stress_sigma: None }) && self.by_type.is_empty() {
             let Options { energy_key, force_key, stress_key, virial_key, .. } = &self.options;
-            let problem = format!("no training frame has a label under {energy_key}, {force_key}, {stress_key}, {virial_key}");
+            let problem =
+                format!("no training frame has a label under {energy_key}, {force_key}, {stress_key}, {virial_key}");
             return Err(Error::file(&self.path, problem, "name the keys in [data], as in energy_key = \"dft_energy\""));
         }
         let types: std::collections::BTreeSet<&str> = frames.iter().map(config_type).collect();
         if let Some(name) = self.by_type.keys().find(|name| !types.contains(name.as_str())) {
             let near = nearest(name, types.iter().copied()).unwrap_or("");
-            let problem = format!("[weights.\"{name}\"]: no training frame has this config_type, the nearest one is '{near}'");
+            let problem =
+                format!("[weights.\"{name}\"]: no training frame has this config_type, the nearest one is '{near}'");
             return Err(Error::file(&self.path, problem, "rename the section, or leave it out"));
         }
         let by_type = self.by_type.iter().map(|(name, given)| (name.clone(), given.or(all))).collect();
@@ -174,6 +195,11 @@ impl ModelFile {
         weights.validate()?;
         let (features, model, baseline) = (self.features.clone(), self.model.clone(), self.baseline.clone());
         Ok(TrainSettings { features, model, baseline, weights })
+    }
+
+    /// Whether the baseline is made of free atoms among the frames.
+    pub fn isolated_atoms(&self) -> bool {
+        self.baseline == Baseline::IsolatedAtoms
     }
 
     /// The path of the file.
@@ -189,14 +215,22 @@ fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
     }
     let density = Density::default();
     let sigma = match section.is_table("sigma") {
-        true => section.named_reals("sigma")?.map(|by_name| Ok(Sigma::PerSpecies(by_number(section, "sigma", by_name)?))),
+        true => {
+            section.named_reals("sigma")?.map(|by_name| Ok(Sigma::PerSpecies(by_number(section, "sigma", by_name)?)))
+        }
         false => section.real("sigma")?.map(|sigma| Ok(Sigma::Same(sigma))),
     };
     let scaling = match section.reals("scaling")? {
         None => None,
         Some((numbers, _)) => match numbers[..] {
             [rate, scale, exponent] => Some(RadialScaling { rate, scale, exponent }),
-            _ => return Err(section.wrong("scaling", "has three numbers", "give [rate, scale in Å, exponent], as in [1, 2, 7]")),
+            _ => {
+                return Err(section.wrong(
+                    "scaling",
+                    "has three numbers",
+                    "give [rate, scale in Å, exponent], as in [1, 2, 7]",
+                ));
+            }
         },
     };
     let density = Density {
@@ -238,7 +272,8 @@ fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
 /// Values by the symbols of elements, as values by atomic number.
 fn by_number(section: &Section, key: &str, by_name: Vec<(String, f64)>) -> Result<BTreeMap<u8, f64>> {
     let number = |(name, value): (String, f64)| {
-        let unknown = || section.wrong(key, &format!("names '{name}', which is no element"), "use symbols, as in { H = 0.3 }");
+        let unknown =
+            || section.wrong(key, &format!("names '{name}', which is no element"), "use symbols, as in { H = 0.3 }");
         Ok((atomic_number(&name).ok_or_else(unknown)?, value))
     };
     by_name.into_iter().map(number).collect()
@@ -263,8 +298,11 @@ fn features(file: &TomlFile, section: &Section, kernel: bool) -> Result<FeatureS
 }
 
 fn model(section: &Section) -> Result<ModelSettings> {
-    let kinds =
-        [("ridge", ModelSettings::ridge()), ("gap", ModelSettings::gap()), ("kernel-ridge", ModelSettings::kernel_ridge())];
+    let kinds = [
+        ("ridge", ModelSettings::ridge()),
+        ("gap", ModelSettings::gap()),
+        ("kernel-ridge", ModelSettings::kernel_ridge()),
+    ];
     let mut settings = section.choice("type", &kinds)?.unwrap_or(ModelSettings::ridge());
     let exponent = |zeta: &mut u32| {
         let given = section.count("zeta")?.map(|z| u32::try_from(z).unwrap_or(u32::MAX));
@@ -282,7 +320,8 @@ fn model(section: &Section) -> Result<ModelSettings> {
                 Some((values, false)) => *alpha = Alpha::Fixed(values[0]),
                 None => {}
             }
-            *solver = section.choice("solver", &[("qr", Solver::Qr), ("cholesky", Solver::Cholesky)])?.unwrap_or(*solver);
+            *solver =
+                section.choice("solver", &[("qr", Solver::Qr), ("cholesky", Solver::Cholesky)])?.unwrap_or(*solver);
         }
         ModelSettings::Gap { n_sparse, zeta, sparse_method, delta, jitter } => {
             *n_sparse = section.count("n_sparse")?.unwrap_or(*n_sparse);

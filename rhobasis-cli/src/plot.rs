@@ -68,7 +68,15 @@ pub struct Panel {
 
 impl Panel {
     pub fn new(title: impl Into<String>, x: impl Into<String>, y: impl Into<String>) -> Self {
-        Panel { title: title.into(), x: x.into(), y: y.into(), log_y: false, diagonal: false, series: Vec::new(), vertical: None }
+        Panel {
+            title: title.into(),
+            x: x.into(),
+            y: y.into(),
+            log_y: false,
+            diagonal: false,
+            series: Vec::new(),
+            vertical: None,
+        }
     }
 
     /// Logarithmic y: what is not positive is left out.

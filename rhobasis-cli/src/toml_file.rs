@@ -203,7 +203,8 @@ impl<'a> Section<'a> {
             known.sort_unstable();
             known.dedup();
             let line = line(&self.file.text, key.span().start);
-            let problem = format!("line {line}: {}: unknown key '{name}', the nearest known one is '{near}'", self.title());
+            let problem =
+                format!("line {line}: {}: unknown key '{name}', the nearest known one is '{near}'", self.title());
             let remedy = format!("known here are {}", known.join(", "));
             return Err(Error::file(&self.file.path, problem, remedy));
         }
@@ -250,7 +251,9 @@ mod tests {
 
     #[test]
     fn distances_are_numbers_of_edits() {
-        for (a, b, n) in [("", "abc", 3), ("kitten", "sitting", 3), ("r_cut", "r_cutt", 1), ("zeta", "zeta", 0), ("ab", "ba", 2)] {
+        for (a, b, n) in
+            [("", "abc", 3), ("kitten", "sitting", 3), ("r_cut", "r_cutt", 1), ("zeta", "zeta", 0), ("ab", "ba", 2)]
+        {
             assert_eq!((distance(a, b), distance(b, a)), (n, n), "{a} {b}");
         }
         assert_eq!(nearest("enrgy_sigma", ["force_sigma", "energy_sigma"]), Some("energy_sigma"));
@@ -282,9 +285,15 @@ mod tests {
             basis.finish()
         };
         let said = message("# a file\n[basis]\nr_cat = 5.0\n", read);
-        assert!(said.contains("m.toml: line 3: [basis]: unknown key 'r_cat', the nearest known one is 'r_cut'"), "{said}");
+        assert!(
+            said.contains("m.toml: line 3: [basis]: unknown key 'r_cat', the nearest known one is 'r_cut'"),
+            "{said}"
+        );
         assert!(said.contains("known here are kind, n_max, r_cut"), "{said}");
-        assert!(message("[bases]\n", read).contains("line 1: the file: unknown key 'bases', the nearest known one is 'basis'"));
+        assert!(
+            message("[bases]\n", read)
+                .contains("line 1: the file: unknown key 'bases', the nearest known one is 'basis'")
+        );
         assert!(message("[basis]\nr_cut = \"far\"", read).contains("line 2: [basis]: r_cut = \"far\"; give a number"));
         assert!(message("[basis]\nn_max = -1", read).contains("n_max = -1; give a whole number"));
         assert!(message("[basis]\nkind = \"gtos\"", read).contains("the nearest known one is \"gto\""));

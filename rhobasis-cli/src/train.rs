@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::optimal::{Covariance, OptimalBasis, SourceFile};
-use rhobasis::potential::{Basis, Potential, TrainSettings, Trainer, always_trained, split};
+use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, Weights, is_free_atom, split};
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
@@ -21,7 +21,7 @@ use crate::output;
 use crate::text::{count, field, plural};
 
 /// Frames whose rows are computed between two looks at the clock.
-const CHUNK: usize = 64;
+const CHUNK: usize = 16;
 
 /// Train a potential on energies, forces and stress, as a file says
 #[derive(Args)]
@@ -56,7 +56,8 @@ impl Train {
         let start = Instant::now();
         output::check(&self.output, &["rho"])?;
         if self.model.extension().is_none_or(|e| e != "toml") {
-            let problem = format!("'{}' does not end in .toml: name the file that describes the model", self.model.display());
+            let problem =
+                format!("'{}' does not end in .toml: name the file that describes the model", self.model.display());
             return Err(Failure::usage(problem));
         }
         self.checkpoint.check(&self.output)?;
@@ -67,7 +68,7 @@ impl Train {
         let Some(potential) = potential else { return Ok(()) };
         potential.save(&self.output)?;
         if let Some((path, _)) = self.checkpoint.file() {
-            remove_checkpoint(path)?;
+            Trainer::remove_checkpoint(path)?;
         }
         self.report(&potential, [&train, &test], [start, trained], out)
     }
@@ -81,8 +82,7 @@ impl Train {
         out: &mut dyn Write,
     ) -> Outcome<(Option<Potential>, Instant)> {
         let basis = make_basis(&file.basis, &train.frames, &train.files).map_err(|e| train.locate(e))?;
-        let mut trainer =
-            Trainer::new(basis, settings, &train.frames, &train.labels).map_err(|e| train.locate(e))?;
+        let mut trainer = Trainer::new(basis, settings, &train.frames, &train.labels).map_err(|e| train.locate(e))?;
         describe(file, settings, train, &trainer, out)?;
         out.flush()?;
         output::announce_memory(
@@ -98,9 +98,7 @@ impl Train {
         if let Some((path, _)) = checkpoint
             && trainer.resume(path, &identity)?
         {
-            let next = count(trainer.done());
             eprintln!("continuing from {}: {} done", path.display(), plural(trainer.done(), "frame"));
-            debug_assert!(!next.is_empty());
         }
         advance(&mut trainer, train, checkpoint, &identity)?;
         let potential = trainer.finish().map_err(|e| train.locate(e))?;
@@ -117,13 +115,20 @@ impl Train {
     ) -> Outcome {
         let on_train = Comparison::of(potential, train, "errors of training")?;
         let on_test = Comparison::of(potential, test, "errors of the test")?;
+        field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
         field(out, "parameters", count(potential.n_parameters()))?;
-        field(out, "condition", format!("{:.1e}", potential.condition_number()))?;
+        if let Some(alpha) = potential.alpha() {
+            field(out, "alpha", format!("{alpha:e}"))?;
+        }
+        if potential.condition_number().is_finite() {
+            field(out, "condition", format!("{:.1e}, of the weighted rows", potential.condition_number()))?;
+        }
         let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
         field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
         potential.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
         writeln!(out, "\nERRORS")?;
-        write_train_and_test(&on_train.errors, &on_test.errors, out)?;
+        let left_out = left_out(&potential.settings().weights);
+        write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
         writeln!(out)?;
         let seconds = |from: Instant, to: Instant| format!("{:.1} s", to.duration_since(from).as_secs_f64());
         field(out, "time", format!("{} (fit {})", seconds(start, Instant::now()), seconds(start, trained)))?;
@@ -149,7 +154,10 @@ pub fn read(file: &ModelFile) -> Result<(DataSet, DataSet)> {
     let Some(fraction) = file.test_fraction else {
         return Ok((train, DataSet::read(&file.test, &file.options)?));
     };
-    let held_out = split(&train.frames, fraction, file.seed)?;
+    let mut held_out = split(&train.frames, fraction, file.seed)?;
+    // Free atoms that a baseline is made of are trained on in any case.
+    let isolated = file.isolated_atoms();
+    train.frames.iter().zip(&mut held_out).for_each(|(frame, out)| *out &= !(isolated && is_free_atom(frame)));
     let test = train.split_off(&held_out);
     Ok((train, test))
 }
@@ -205,6 +213,22 @@ fn describe(
     Ok(())
 }
 
+/// Quantities that no frame was trained on.
+fn left_out(weights: &Weights) -> Vec<Quantity> {
+    let sigmas = || std::iter::once(&weights.all).chain(weights.by_type.values());
+    let mut out = Vec::new();
+    if sigmas().all(|s| s.energy_sigma.is_none()) {
+        out.extend([Quantity::EnergyPerAtom, Quantity::Energy]);
+    }
+    if sigmas().all(|s| s.force_sigma.is_none()) {
+        out.push(Quantity::Force);
+    }
+    if sigmas().all(|s| s.stress_sigma.is_none()) {
+        out.push(Quantity::Stress);
+    }
+    out
+}
+
 /// Works through the frames that are not done, with a bar and checkpoints.
 fn advance(trainer: &mut Trainer, data: &DataSet, checkpoint: Option<(&Path, Duration)>, identity: &str) -> Result<()> {
     let bar = frames_bar(data.len(), "training");
@@ -242,9 +266,4 @@ fn identity(file: &ModelFile, settings: &TrainSettings, train: &DataSet) -> Resu
         "rhobasis": env!("CARGO_PKG_VERSION"),
     });
     Ok(identity.to_string())
-}
-
-/// Frames that are tested may not be those that the free atoms are taken from.
-pub fn n_always_trained(settings: &TrainSettings, frames: &[Structure]) -> usize {
-    frames.iter().filter(|frame| always_trained(settings, frame)).count()
 }

@@ -354,6 +354,11 @@ impl Drift {
         self.ty += dt * (y - self.mean_y);
     }
 
+    /// Mean of the values; 0 of none.
+    pub fn mean(&self) -> f64 {
+        self.mean_y
+    }
+
     /// Of the line; 0 with fewer than two points.
     pub fn slope(&self) -> f64 {
         if self.tt > 0.0 { self.ty / self.tt } else { 0.0 }

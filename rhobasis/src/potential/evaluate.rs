@@ -142,7 +142,7 @@ pub struct ErrorRow {
 /// let dimer = Structure::molecule(vec![1, 1], vec![[0.0; 3], [0.7, 0.0, 0.0]]);
 /// let labels = Labels { energy: Some(-31.0), ..Labels::default() };
 /// let prediction = Prediction {
-///     energy: -30.9, energies: vec![-15.45; 2], forces: vec![], virial: ndarray::Array2::zeros((3, 3)), energy_variance: None,
+///     energy: -30.9, energies: vec![-15.45; 2], forces: vec![], virial: ndarray::Array2::zeros((3, 3)),
 /// };
 /// let mut errors = Errors::default();
 /// errors.add(0, &dimer, &labels, &prediction)?;
@@ -485,9 +485,14 @@ pub fn learning_curve(
     Ok(curve)
 }
 
+/// Whether a frame holds a single atom and no periodicity.
+pub fn is_free_atom(structure: &Structure) -> bool {
+    structure.len() == 1 && structure.pbc == [false; 3]
+}
+
 /// Whether a frame must be part of every fit: free atoms, where the baseline is made of them.
-pub fn always_trained(settings: &TrainSettings, structure: &Structure) -> bool {
-    settings.baseline == Baseline::IsolatedAtoms && structure.len() == 1 && structure.pbc == [false; 3]
+fn always_trained(settings: &TrainSettings, structure: &Structure) -> bool {
+    settings.baseline == Baseline::IsolatedAtoms && is_free_atom(structure)
 }
 
 /// Fits to some frames, and hands each other frame's prediction to `take`.
@@ -621,7 +626,6 @@ mod tests {
             energies: vec![-4.5; 2],
             forces: vec![[0.1, 0.0, 0.0], [0.0, 0.0, -0.3]],
             virial: Array2::zeros((3, 3)),
-            energy_variance: None,
         };
         let mut errors = Errors::default();
         frame.info = kind("liquid");

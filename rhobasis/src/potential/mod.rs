@@ -31,7 +31,7 @@ mod train;
 
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
-    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, always_trained, cross_validate, folds,
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, folds, is_free_atom,
     learning_curve, pairs, repeated, split, train,
 };
 pub use features::{Basis, FeatureSettings};
