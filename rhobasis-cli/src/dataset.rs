@@ -81,7 +81,7 @@ impl DataSet {
     /// File and frame as the user knows them; the frame alone where there is one file.
     pub fn place(&self, k: usize) -> String {
         match self.places.get(k) {
-            Some(&(_, frame)) if self.files.len() == 1 => format!("frame {frame}"),
+            Some(&(_, frame)) if self.paths.len() == 1 => format!("frame {frame}"),
             Some(&(path, frame)) => format!("{}, frame {frame}", self.paths[path].display()),
             None => format!("frame {k}"),
         }

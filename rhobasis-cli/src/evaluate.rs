@@ -112,7 +112,7 @@ impl Evaluate {
         field(out, "potential", self.model.display())?;
         field(out, "data", plural(places.len(), "frame"))?;
         writeln!(out)?;
-        let several = files.len() > 1;
+        let several = places.iter().any(|(path, _)| *path != places[0].0);
         let place = |k: usize| match several {
             true => format!("{}, frame {}", places[k].0.display(), places[k].1),
             false => format!("frame {}", places[k].1),
