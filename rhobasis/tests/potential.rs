@@ -114,8 +114,9 @@ fn train(
 fn potentials() -> Vec<(&'static str, Potential, Vec<Structure>)> {
     let frames = frames(12, 1);
     let labels: Vec<Labels> = frames.iter().map(pair_labels).collect();
+    // A large jitter keeps weights small, and with them the rounding of energies that difference quotients see.
     let gap =
-        |zeta| ModelSettings::Gap { n_sparse: 24, zeta, sparse_method: SparseMethod::Fps, delta: 1.0, jitter: 1e-12 };
+        |zeta| ModelSettings::Gap { n_sparse: 24, zeta, sparse_method: SparseMethod::Fps, delta: 1.0, jitter: 1e-6 };
     let kernel = |zeta| ModelSettings::KernelRidge { zeta, delta: 1.0 };
     let primitive = || Basis::primitive(&expansion(4, 2), &[6, 14]).unwrap();
     let combined = || optimal(&frames, Mixing::Combined, 5, 3);
@@ -172,7 +173,7 @@ fn forces_and_stress_are_derivatives_of_the_energy() {
                         s.positions[atom][d] += x;
                         energy(&potential, &s)
                     };
-                    let difference = (predicted.forces[atom][d] + richardson(moved, 1e-4)).abs();
+                    let difference = (predicted.forces[atom][d] + richardson(moved, 4e-4)).abs();
                     assert!(difference < 1e-8 * largest, "{name}: atom {atom}, {d}: {difference:e} of {largest}");
                 }
             }
@@ -193,7 +194,7 @@ fn forces_and_stress_are_derivatives_of_the_energy() {
                     energy(&potential, &s)
                 };
                 let scale = predicted.virial.iter().fold(0.0_f64, |m, f| m.max(f.abs()));
-                let difference = (predicted.virial[[p, q]] + richardson(strained, 1e-4)).abs();
+                let difference = (predicted.virial[[p, q]] + richardson(strained, 4e-4)).abs();
                 assert!(difference < 1e-8 * scale, "{name}: strain {p}{q}: {difference:e} of {scale}");
                 assert_eq!(predicted.virial[[p, q]], predicted.virial[[q, p]]);
             }

@@ -1,14 +1,8 @@
-//! Models of matrices: they never see an atom.
+//! Linear and kernel models of plain matrices: nothing here knows an atom.
+//!
+//! Rows are samples, columns features or targets. All results have the same bits for any number of threads.
 
-/// How a least-squares problem is solved; see `models::least_squares`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Solver {
-    /// Orthogonal triangularisation of the rows: keeps all digits.
-    #[default]
-    Qr,
-    /// Cholesky factor of the Gram matrix: half the work, half the digits.
-    Cholesky,
-}
+/// Least squares of rows that come one after another.
 mod least_squares;
-pub use least_squares::{Factor, LeastSquares};
+
+pub use least_squares::{Factor, LeastSquares, Solver};
