@@ -5,14 +5,16 @@
 /// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
 mod triangle;
 
-pub use triangle::{add_gram_in_chunks, add_product, append_rows, cholesky, singular_values, solve_lower, solve_upper};
+pub use triangle::{
+    add_gram_in_chunks, add_product, append_rows, cholesky, set_product, singular_values, solve_lower, solve_upper,
+};
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::qr::no_pivoting::factor as qr;
 use faer::linalg::{evd, svd};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2};
 
 /// Eigenvalues and eigenvectors of a symmetric matrix, `a = Σ_q λ_q v_q v_qᵀ`.
 ///
@@ -135,77 +137,6 @@ pub fn matmul(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
     let mut c = Array2::zeros((a.nrows(), b.ncols()));
     product(&mut c, to_faer(a).as_ref(), to_faer(b).as_ref());
     c
-}
-
-/// `c = a b`, or `c += a b`, without copies where each array is contiguous by rows or by columns.
-///
-/// # Panics
-/// If the shapes do not fit, or `c` is not contiguous by rows.
-pub fn gemm(accumulate: bool, a: ArrayView2<f64>, b: ArrayView2<f64>, mut c: ArrayViewMut2<f64>) {
-    let (rows, cols) = c.dim();
-    assert!(a.dim() == (rows, b.nrows()) && b.ncols() == cols, "shapes of a product");
-    let c = MatMut::from_row_major_slice_mut(c.as_slice_mut().expect("contiguous by rows"), rows, cols);
-    let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
-    let (of_a, of_b) = (Operand::of(&a), Operand::of(&b));
-    faer::linalg::matmul::matmul(c, accumulate, of_a.view(), of_b.view(), 1.0, Par::Seq);
-}
-
-/// A matrix as it lies in memory, or a copy of it.
-enum Operand<'a> {
-    View(MatRef<'a, f64>),
-    Copy(Mat<f64>),
-}
-
-impl<'a> Operand<'a> {
-    fn of(a: &'a ArrayView2<f64>) -> Self {
-        let (rows, cols) = a.dim();
-        if let Some(data) = a.as_slice() {
-            return Operand::View(MatRef::from_row_major_slice(data, rows, cols));
-        }
-        match a.as_slice_memory_order() {
-            Some(data) => Operand::View(MatRef::from_column_major_slice(data, rows, cols)),
-            None => Operand::Copy(to_faer(*a)),
-        }
-    }
-
-    fn view(&self) -> MatRef<'_, f64> {
-        match self {
-            Operand::View(view) => *view,
-            Operand::Copy(copy) => copy.as_ref(),
-        }
-    }
-}
-
-/// x of `a x = b` for a symmetric positive definite `a` (lower triangle read), by Cholesky; none if it is not positive definite.
-///
-/// # Panics
-/// If the shapes do not fit.
-pub fn solve_positive(a: Array2<f64>, b: Array2<f64>) -> Option<Array2<f64>> {
-    let (n, columns) = b.dim();
-    assert_eq!(a.dim(), (n, n), "a square matrix and as many rows");
-    let view = a.view();
-    let factor = Operand::of(&view).view().llt(faer::Side::Lower).ok()?;
-    let x = faer::linalg::solvers::Solve::solve(&factor, to_faer(b.view()).as_ref());
-    Some(Array2::from_shape_fn((n, columns), |(i, j)| x[(i, j)]))
-}
-
-/// x of `rᵀ x = b` for an upper triangle `r`.
-///
-/// # Panics
-/// If the shapes do not fit.
-pub fn solve_triangular_transposed(r: ArrayView2<f64>, b: Array2<f64>) -> Array2<f64> {
-    let mut x = to_faer(b.view());
-    let of_r = Operand::of(&r);
-    faer::linalg::triangular_solve::solve_lower_triangular_in_place(of_r.view().transpose(), x.as_mut(), Par::Seq);
-    Array2::from_shape_fn(b.dim(), |(i, j)| x[(i, j)])
-}
-
-/// Singular values, descending.
-///
-/// # Panics
-/// If `a` is not finite.
-pub fn singular_values(a: ArrayView2<f64>) -> Vec<f64> {
-    to_faer(a).singular_values().expect("a finite matrix has singular values")
 }
 
 /// Adds a Gram matrix, `c += XᵀX`, **to the lower triangle of `c` only** (`c[i, j]` with `i >= j`; the rest is untouched).

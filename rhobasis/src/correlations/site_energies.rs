@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2};
 use super::invariants::{Invariants, along_sphere, features_to_rows, normalize};
 use super::lanes::{Shape, to_lanes};
 use super::quadratic::QuadraticForm;
-use crate::density::{Adjoint, LANES, Lanes, Scratch, Workspace};
+use crate::density::{Adjoint, LANES, Scratch, Workspace};
 use crate::neighbors::{NeighborList, VerletList};
 use crate::structure::Structure;
 use crate::{Error, Result};

@@ -24,6 +24,15 @@ pub fn add_product(mut c: ArrayViewMut2<f64>, factor: f64, a: ArrayView2<f64>, b
     matmul(of_view_mut(&mut c), Accum::Add, of_view(a), of_view(b), factor, Par::Seq);
 }
 
+/// A product in place of `c`, `c = a b`, for operands with any strides.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn set_product(mut c: ArrayViewMut2<f64>, a: ArrayView2<f64>, b: ArrayView2<f64>) {
+    assert_eq!((a.ncols(), c.dim()), (b.nrows(), (a.nrows(), b.ncols())), "shapes of c = a b");
+    matmul(of_view_mut(&mut c), Accum::Replace, of_view(a), of_view(b), 1.0, Par::Seq);
+}
+
 /// Adds a Gram matrix, `c += xᵀx`, to the lower triangle of `c` as [`add_gram`](super::add_gram) does, on many threads and
 /// with the same bits for any number of them.
 ///

@@ -334,6 +334,15 @@ impl Factor {
         if alpha == 0.0 {
             return self.solve();
         }
+        self.regularised(alpha)?.solve()
+    }
+
+    /// The factor of the rows √alpha · 1 besides those of X: that of min |Xw − y|² + alpha |w|².
+    ///
+    /// # Errors
+    /// If `alpha` is negative or not finite.
+    pub fn regularised(&self, alpha: f64) -> Result<Self> {
+        check_alpha(alpha)?;
         let (n, all) = self.triangle.dim();
         let mut regular = self.clone();
         let step = 512;
@@ -344,7 +353,34 @@ impl Factor {
             }
             append(&mut regular.triangle, &mut regular.left, &mut rows, first);
         }
-        regular.solve()
+        Ok(regular)
+    }
+
+    /// The factor of the rows of all of these together, which have the same columns and targets.
+    ///
+    /// # Errors
+    /// If there are none, or their shapes differ.
+    pub fn stack(factors: &[Factor]) -> Result<Self> {
+        let Some((first, others)) = factors.split_first() else {
+            return Err(Error::setting("factors", 0, "there is none", "give one or more"));
+        };
+        let mut all = first.clone();
+        for other in others {
+            if other.triangle.dim() != all.triangle.dim() {
+                let problem = format!("the first has the shape {:?}", all.triangle.dim());
+                let found = format!("{:?}", other.triangle.dim());
+                return Err(Error::setting("factors", found, problem, "stack factors of the same columns"));
+            }
+            append(&mut all.triangle, &mut all.left, &mut other.triangle.clone(), 0);
+            all.left += &other.left;
+            all.n_rows += other.n_rows;
+        }
+        Ok(all)
+    }
+
+    /// Largest singular value of X.
+    pub fn largest_singular_value(&self) -> f64 {
+        linalg::singular_values(self.r()).first().copied().unwrap_or(0.0)
     }
 
     /// Weights `[alpha, column, target]` of min |Xw − y|² + alpha |w|² for many alphas, from one singular value

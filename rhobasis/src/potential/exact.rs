@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::sparse::{Kernels, SparseModel};
 use crate::correlations::Invariants;
-use crate::linalg::{gemm, solve_positive};
+use crate::linalg::{cholesky, set_product, solve_lower, solve_upper};
 use crate::structure::Structure;
 use crate::{Error, Result};
 
@@ -38,8 +38,7 @@ pub(super) fn fit(
     for (k, (_, _, sigma)) in training.iter().enumerate() {
         kernel[[k, k]] += sigma * sigma;
     }
-    let y: Array2<f64> = Array2::from_shape_fn((training.len(), 1), |(k, _)| training[k].1);
-    let alpha = solve_positive(kernel, y).ok_or_else(|| {
+    cholesky(kernel.view_mut()).map_err(|_| {
         Error::setting(
             "energy_sigma",
             training.iter().map(|t| t.2).fold(f64::INFINITY, f64::min),
@@ -47,6 +46,9 @@ pub(super) fn fit(
             "use a larger energy_sigma, or a smaller delta",
         )
     })?;
+    let mut alpha: Array2<f64> = Array2::from_shape_fn((training.len(), 1), |(k, _)| training[k].1);
+    solve_lower(kernel.view(), alpha.view_mut());
+    solve_upper(kernel.t(), alpha.view_mut());
     let weights: Vec<f64> = alpha.iter().map(|alpha| delta * delta * alpha).collect();
     let mut of_species = BTreeMap::new();
     for (z, Of { x, of_structure }) in environments.of_species {
@@ -139,7 +141,7 @@ impl Environments {
             }
             let mut products = Array2::zeros((rows_a.len(), rows_b.len()));
             let view = |rows: &Range<usize>| -> ArrayView2<f64> { x.slice(s![rows.clone(), ..]) };
-            gemm(false, view(&rows_a), view(&rows_b).t(), products.view_mut());
+            set_product(products.view_mut(), view(&rows_a), view(&rows_b).t());
             products.mapv_inplace(|k| k.powi(zeta as i32));
             for (p, of_a) in a.clone().enumerate() {
                 let here_a = of_structure[of_a].start - rows_a.start..of_structure[of_a].end - rows_a.start;

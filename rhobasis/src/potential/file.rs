@@ -21,6 +21,7 @@ use super::sparse::{Kernels, SparseModel};
 use super::train::TrainSettings;
 use crate::density::{ExpansionSettings, KindOfCenter, RadialSource, RadialTable, SphericalExpansion, SplineError};
 use crate::files::Archive;
+use crate::models::{Factor, Solver};
 use crate::optimal::OptimalBasis;
 use crate::structure::symbol;
 use crate::{Error, Result};
@@ -99,8 +100,8 @@ impl Potential {
                 }
             }
         }
-        if let Some(Posterior { functions, r }) = &self.posterior {
-            add("posterior/r".into(), r.view().into_dyn());
+        if let Some(Posterior { functions, factor }) = &self.posterior {
+            add("posterior/r".into(), factor.r().into_dyn());
             if let Functions::Sparse { projections, .. } = functions {
                 projections.iter().for_each(|(z, p)| add(format!("posterior/{z}/projection"), p.view().into_dyn()));
             }
@@ -183,7 +184,10 @@ impl Potential {
                     }
                 };
                 let r = matrix("posterior/r".into(), functions.n_parameters())?;
-                Some(Posterior { functions, r })
+                let none = Array2::zeros((r.nrows(), 0));
+                let factor = Factor::from_r(r.view(), none.view(), &[], 0, Solver::Qr)
+                    .map_err(|e| damaged(path, &e.to_string()))?;
+                Some(Posterior { functions, factor })
             }
         };
         let condition_number: Option<f64> = archive.json(path, "condition_number")?;

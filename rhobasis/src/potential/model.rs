@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
 use super::baseline::of_structure;
@@ -10,10 +10,9 @@ use super::features::Basis;
 use super::linear::LinearModel;
 use super::rows::{Functions, energy_row};
 use super::sparse::{Kernels, SparseModel};
-use super::train::{TrainSettings, regularised};
+use super::train::TrainSettings;
 use crate::correlations::{Invariants, SiteFunction};
 use crate::density::Adjoint;
-use crate::linalg::solve_triangular_transposed;
 use crate::models::Factor;
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
@@ -92,13 +91,8 @@ impl Model {
 #[derive(Debug, Clone)]
 pub(super) struct Posterior {
     pub functions: Functions,
-    pub r: Array2<f64>,
-}
-
-impl Posterior {
-    pub fn new(functions: Functions, factor: &Factor, lambda: f64) -> Self {
-        Posterior { functions, r: regularised(factor, lambda) }
-    }
+    /// Of rows and regulariser together.
+    pub factor: Factor,
 }
 
 /// What a potential says of one structure.
@@ -137,7 +131,7 @@ impl Potential {
         alpha: Option<f64>,
         warnings: Vec<String>,
     ) -> Self {
-        let condition_number = posterior.as_ref().map_or(f64::NAN, |p| condition_number(&p.r));
+        let condition_number = posterior.as_ref().map_or(f64::NAN, |p| p.factor.condition_number());
         Potential {
             basis,
             settings,
@@ -212,14 +206,13 @@ impl Potential {
     /// # Errors
     /// As for [`Potential::predict`], and for kernel ridge models, which keep no factor.
     pub fn energy_variances(&self, structures: &[Structure]) -> Result<Vec<f64>> {
-        let Some(Posterior { functions, r }) = &self.posterior else {
+        let Some(Posterior { functions, factor }) = &self.posterior else {
             let problem = "a kernel ridge model keeps no factor for it";
             return Err(Error::setting("uncertainty", "true", problem, "use a linear or a sparse model"));
         };
         let of = |(k, structure): (usize, &Structure)| -> Result<f64> {
-            let row: Array1<f64> = energy_row(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
-            let z = solve_triangular_transposed(r.view(), row.insert_axis(ndarray::Axis(1)));
-            Ok(z.iter().map(|z| z * z).sum())
+            let row = energy_row(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
+            Ok(factor.quadratic(row.view().insert_axis(Axis(0)))?[0])
         };
         structures.par_iter().enumerate().map(of).collect()
     }
@@ -286,13 +279,5 @@ impl Potential {
     /// Condition number of the weighted rows and the regulariser together; not a number for kernel ridge models.
     pub fn condition_number(&self) -> f64 {
         self.condition_number
-    }
-}
-
-fn condition_number(r: &Array2<f64>) -> f64 {
-    let s = crate::linalg::singular_values(r.view());
-    match (s.first(), s.last()) {
-        (Some(first), Some(last)) => first / last,
-        _ => f64::NAN,
     }
 }

@@ -20,7 +20,7 @@ use crate::Result;
 use crate::correlations::{Invariants, no_function};
 use crate::density::Variable;
 use crate::extxyz::Labels;
-use crate::linalg::gemm;
+use crate::linalg::set_product;
 use crate::structure::Structure;
 
 /// Memory of the derivatives of features that exist at a time, in bytes.
@@ -85,7 +85,7 @@ impl Functions {
         for ((z, from), (_, to)) in self.blocks().into_iter().zip(self.parameters()) {
             let from = rows.slice(s![.., from]).as_standard_layout().into_owned();
             let mut block = Array2::zeros((rows.nrows(), to.len()));
-            gemm(false, from.view(), projections[&z].view(), block.view_mut());
+            set_product(block.view_mut(), from.view(), projections[&z].view());
             out.slice_mut(s![.., to]).assign(&block);
         }
         out
@@ -196,7 +196,7 @@ impl<'a> Centers<'a> {
                 let of_z: Vec<usize> = (0..structure.len()).filter(|&i| structure.species[i] == *z).collect();
                 let rows = x.select(Axis(0), &of_z);
                 let mut all = Array2::zeros((of_z.len(), points.nrows()));
-                gemm(false, rows.view(), points.t(), all.view_mut());
+                set_product(all.view_mut(), rows.view(), points.t());
                 of_z.iter().zip(all.rows()).for_each(|(&i, row)| products[i] = row.to_vec());
             }
         }
@@ -268,7 +268,7 @@ impl<'a> Centers<'a> {
         out.resize(dx.nrows() * points.nrows(), 0.0);
         let shape = (dx.nrows(), points.nrows());
         let out = ndarray::ArrayViewMut2::from_shape(shape, out).expect("as many numbers");
-        gemm(false, dx, points.t(), out);
+        set_product(out, dx, points.t());
     }
 
     /// dφ_m/d(X · T_m) = ζ (X_i · T_m)^(ζ−1); empty where it is 1.

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use crate::Result;
 use crate::correlations::{SiteFunction, no_function};
 use crate::density::LANES;
-use crate::linalg::gemm;
+use crate::linalg::set_product;
 
 /// The function of the environments of one species.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Kernels {
         }
         let weighted = &points * &weights.view().insert_axis(Axis(1));
         let mut a = Array2::zeros((points.ncols(), points.ncols()));
-        gemm(false, points.t(), weighted.view(), a.view_mut());
+        set_product(a.view_mut(), points.t(), weighted.view());
         let symmetric = (&a + &a.t()) * 0.5;
         Kernels::Quadratic(symmetric)
     }
@@ -94,17 +94,17 @@ impl Kernels {
         let mut k = ArrayViewMut2::from_shape((x.nrows(), n_columns), products).expect("as long as the shape says");
         match self {
             Kernels::Points { points, weights } => {
-                gemm(false, x, points.t(), k.view_mut());
+                set_product(k.view_mut(), x, points.t());
                 let weights = weights.as_slice().expect("a vector is contiguous");
                 for (row, energy) in k.rows_mut().into_iter().zip(energies) {
                     *energy = powers(zeta, weights, row.into_slice().expect("contiguous by rows"));
                 }
                 if let Some(gradient) = gradient {
-                    gemm(false, k.view(), points.view(), gradient);
+                    set_product(gradient, k.view(), points.view());
                 }
             }
             Kernels::Quadratic(a) => {
-                gemm(false, x, a.view(), k.view_mut());
+                set_product(k.view_mut(), x, a.view());
                 for ((x, ax), energy) in x.rows().into_iter().zip(k.rows()).zip(energies) {
                     *energy = x.dot(&ax);
                 }

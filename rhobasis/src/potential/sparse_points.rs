@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis};
 
 use super::settings::SparseMethod;
 use crate::correlations::Invariants;
-use crate::linalg::{eigh, gemm};
+use crate::linalg::{eigh, set_product};
 use crate::selection::{Axis as SelectionAxis, fps};
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -101,11 +101,11 @@ fn candidates(
 /// Drineas, PNAS 106, 697 (2009)).
 fn largest_leverage(x: &Array2<f64>, n: usize) -> Vec<usize> {
     let mut gram = Array2::zeros((x.ncols(), x.ncols()));
-    gemm(false, x.t(), x.view(), gram.view_mut());
+    set_product(gram.view_mut(), x.t(), x.view());
     let (values, vectors) = eigh(gram.view());
     let kept = values.iter().filter(|&&v| v > 1e-12 * values[0]).count();
     let mut along = Array2::zeros((x.nrows(), vectors.nrows()));
-    gemm(false, x.view(), vectors.t(), along.view_mut());
+    set_product(along.view_mut(), x.view(), vectors.t());
     let leverage = |row: usize| -> f64 { (0..kept).map(|k| along[[row, k]].powi(2) / values[k]).sum() };
     let leverages: Vec<f64> = (0..x.nrows()).map(leverage).collect();
     let mut order: Vec<usize> = (0..x.nrows()).collect();
@@ -118,7 +118,7 @@ fn largest_leverage(x: &Array2<f64>, n: usize) -> Vec<usize> {
 /// unit norm: `[m, parameter]`, for eigenvalues above `jitter` times the largest.
 pub(super) fn projection(points: &Array2<f64>, zeta: u32, jitter: f64) -> Result<Array2<f64>> {
     let mut kernel = Array2::zeros((points.nrows(), points.nrows()));
-    gemm(false, points.view(), points.t(), kernel.view_mut());
+    set_product(kernel.view_mut(), points.view(), points.t());
     kernel.mapv_inplace(|k| k.powi(zeta as i32));
     if !kernel.iter().all(|k| k.is_finite()) || kernel.iter().all(|&k| k == 0.0) {
         return Err(Error::setting(

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ndarray::{Array1, Array2, ArrayD, s};
+use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ use super::targets::{TargetCounts, Targets, targets};
 use crate::correlations::Invariants;
 use crate::extxyz::Labels;
 use crate::files::{Archive, remove_with_drafts};
-use crate::linalg::{gemm, qr_r};
+use crate::linalg::set_product;
 use crate::models::{Factor, LeastSquares, Solver};
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -66,6 +66,7 @@ pub struct Trainer<'a> {
     functions: Functions,
     /// One problem, or one for each fold.
     problems: Vec<LeastSquares>,
+    solver: Solver,
     /// Fold of each frame.
     folds: Vec<usize>,
     done: usize,
@@ -120,6 +121,7 @@ impl<'a> Trainer<'a> {
             baseline,
             functions,
             problems,
+            solver,
             folds,
             done: 0,
         })
@@ -215,7 +217,7 @@ impl<'a> Trainer<'a> {
         note("done", self.done.to_string());
         for (k, problem) in self.problems.iter().enumerate() {
             for (name, array) in problem.to_arrays() {
-                archive.insert(format!("{k}/{name}"), array.view());
+                archive.insert(format!("{k}/{name}"), array.view().into_dyn());
             }
         }
         archive.write(path)
@@ -236,12 +238,14 @@ impl<'a> Trainer<'a> {
         }
         for (k, problem) in self.problems.iter_mut().enumerate() {
             let prefix = format!("{k}/");
-            let arrays: BTreeMap<String, ArrayD<f64>> = archive
-                .tensors
-                .iter()
-                .filter_map(|(name, array)| Some((name.strip_prefix(&prefix)?.to_string(), array.clone())))
-                .collect();
-            problem.restore(&arrays).map_err(|e| Error::file(path, e.to_string(), "remove it to start anew"))?;
+            let mut arrays = BTreeMap::new();
+            for name in archive.tensors.keys() {
+                if let Some(short) = name.strip_prefix(&prefix) {
+                    arrays.insert(short.to_string(), archive.array(path, name)?);
+                }
+            }
+            let restored = LeastSquares::from_arrays(self.solver, &arrays);
+            *problem = restored.map_err(|e| Error::file(path, e.to_string(), "remove it to start anew"))?;
         }
         let done = archive.metadata.get("done").and_then(|done| done.parse().ok());
         self.done = done
@@ -315,10 +319,11 @@ impl<'a> Trainer<'a> {
             Alpha::Best(alphas) => (best_alpha(&factors, alphas)?, Factor::stack(&factors)?),
         };
         let lambda = alpha * factor.largest_singular_value().powi(2);
-        let w = factor.ridge(lambda)?;
+        let factor = factor.regularised(lambda)?;
+        let w = factor.solve()?;
         let of = |(z, columns): (u8, std::ops::Range<usize>)| (z, w.slice(s![columns, 0]).to_owned());
         let weights = self.functions.parameters().into_iter().map(of).collect();
-        let posterior = Posterior::new(self.functions.clone(), &factor, lambda);
+        let posterior = Posterior { functions: self.functions.clone(), factor };
         Ok((Model::Linear(LinearModel::new(&self.invariants, weights)), Some(posterior), Some(alpha)))
     }
 
@@ -329,18 +334,17 @@ impl<'a> Trainer<'a> {
         delta: f64,
     ) -> Result<(Model, Option<Posterior>, Option<f64>)> {
         let Functions::Sparse { points, projections, .. } = &self.functions else { unreachable!("made so by new") };
-        let factor = problems[0].factor()?;
+        let factor = problems[0].factor()?.regularised(1.0 / (delta * delta))?;
         drop(problems);
-        let lambda = 1.0 / (delta * delta);
-        let v = factor.ridge(lambda)?;
+        let v = factor.solve()?;
         let mut of_species = BTreeMap::new();
         for (z, columns) in self.functions.parameters() {
             let mut weights = Array2::zeros((points[&z].nrows(), 1));
-            gemm(false, projections[&z].view(), v.slice(s![columns, ..]), weights.view_mut());
+            set_product(weights.view_mut(), projections[&z].view(), v.slice(s![columns, ..]));
             let weights: Array1<f64> = weights.column(0).to_owned();
             of_species.insert(z, Kernels::Points { points: points[&z].clone(), weights });
         }
-        let posterior = Posterior::new(self.functions.clone(), &factor, lambda);
+        let posterior = Posterior { functions: self.functions.clone(), factor };
         Ok((Model::Sparse(SparseModel { zeta, of_species }), Some(posterior), None))
     }
 }
@@ -356,21 +360,11 @@ fn best_alpha(factors: &[Factor], alphas: &[f64]) -> Result<f64> {
         let others = Factor::stack(&others)?;
         let scale = others.largest_singular_value().powi(2);
         let lambdas: Vec<f64> = alphas.iter().map(|alpha| alpha * scale).collect();
-        let path = others.path(&lambdas);
+        let path = others.path(&lambdas)?;
         for (error, w) in errors.iter_mut().zip(path.outer_iter()) {
-            *error += held_out.squared_error(w)[0];
+            *error += held_out.squared_residual(w)?[0];
         }
     }
     let best = (0..alphas.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b])).unwrap_or(0);
     Ok(alphas[best])
-}
-
-/// The triangle of rows and regulariser together.
-pub(super) fn regularised(factor: &Factor, lambda: f64) -> Array2<f64> {
-    let r = factor.r();
-    let n = r.ncols();
-    let mut both = Array2::zeros((r.nrows() + n, n));
-    both.slice_mut(s![..r.nrows(), ..]).assign(&r);
-    (0..n).for_each(|k| both[[r.nrows() + k, k]] = lambda.sqrt());
-    qr_r(both.view())
 }
