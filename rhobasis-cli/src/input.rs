@@ -35,6 +35,18 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// No labels are read.
+    pub fn none() -> Options {
+        let none = String::new();
+        Options {
+            energy_key: none.clone(),
+            force_key: none.clone(),
+            stress_key: none.clone(),
+            virial_key: none,
+            validate: true,
+        }
+    }
+
     pub fn options(&self, validate: bool) -> Options {
         Options {
             energy_key: self.energy_key.clone(),
@@ -68,7 +80,17 @@ pub struct Chunk {
 
 impl Chunk {
     fn new(first: usize, next: usize) -> Self {
-        Chunk { structures: Vec::new(), first, next, fraction: 1.0, text: 0, energies: Vec::new(), places: Vec::new(), decoder: 0, of: 1.0 }
+        Chunk {
+            structures: Vec::new(),
+            first,
+            next,
+            fraction: 1.0,
+            text: 0,
+            energies: Vec::new(),
+            places: Vec::new(),
+            decoder: 0,
+            of: 1.0,
+        }
     }
 
     /// File of a frame of this chunk, and its index there.
@@ -243,7 +265,7 @@ impl Input {
 }
 
 /// Bytes of memory of a structure, labels and other columns included.
-fn memory_of(structure: &Structure) -> usize {
+pub fn memory_of(structure: &Structure) -> usize {
     const ALLOCATION: usize = 16; // what the allocator adds
     let text = |t: &String| size_of::<String>() + t.capacity() + ALLOCATION;
     let value = |v: &Value| match v {
@@ -283,10 +305,19 @@ pub fn sha256(path: &std::path::Path) -> Result<String> {
 
 /// A bar over bytes with the time that is left; nothing is drawn unless standard error is a terminal.
 fn progress_bar(total: u64, doing: &str) -> ProgressBar {
+    bar(total, doing, "{bytes}/{total_bytes}")
+}
+
+/// A bar over frames with the time that is left; nothing is drawn unless standard error is a terminal.
+pub fn frames_bar(total: usize, doing: &str) -> ProgressBar {
+    bar(total as u64, doing, "{pos}/{len} frames")
+}
+
+fn bar(total: u64, doing: &str, of: &str) -> ProgressBar {
     let target =
         if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(total), target).with_message(doing.to_string());
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {of}, {{eta}} left")) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

@@ -49,13 +49,6 @@ pub struct ExpansionFlags {
 
 impl ExpansionFlags {
     fn settings(&self) -> ExpansionSettings {
-        let n_max = self.n_max;
-        let primitive = match self.primitive {
-            Family::Gto => Primitive::Gto { n_max },
-            Family::Dvr => Primitive::Dvr { n_max, quadrature: false },
-            Family::DvrQuadrature => Primitive::Dvr { n_max, quadrature: true },
-            Family::Laplacian => Primitive::LaplacianEigenstates { n_max },
-        };
         let density = Density {
             r_cut: self.r_cut,
             sigma: self.sigma.0.clone(),
@@ -63,6 +56,7 @@ impl ExpansionFlags {
             scaling: self.scaling.as_ref().map(|s| s.0.clone()),
             center_weight: self.center_weight,
         };
+        let primitive = self.primitive.primitive(self.n_max);
         ExpansionSettings { density, primitive, l_max: self.l_max, spline_accuracy: self.spline_accuracy.0 }
     }
 }
@@ -159,7 +153,7 @@ pub fn is_covariance(output: &Path) -> bool {
 
 /// Which primitive basis.
 #[derive(ValueEnum, Debug, Clone, Copy)]
-enum Family {
+pub enum Family {
     /// Gaussian-type orbitals
     Gto,
     /// Discrete variable representation, projected exactly
@@ -177,6 +171,26 @@ enum MethodFlag {
     Pca,
     /// Principal covariates regression
     Pcovr,
+}
+
+impl Family {
+    /// All of them, by the names of the flag.
+    pub const NAMES: [(&str, Family); 4] = [
+        ("gto", Family::Gto),
+        ("dvr", Family::Dvr),
+        ("dvr-quadrature", Family::DvrQuadrature),
+        ("laplacian", Family::Laplacian),
+    ];
+
+    /// The basis of this many functions.
+    pub fn primitive(self, n_max: usize) -> Primitive {
+        match self {
+            Family::Gto => Primitive::Gto { n_max },
+            Family::Dvr => Primitive::Dvr { n_max, quadrature: false },
+            Family::DvrQuadrature => Primitive::Dvr { n_max, quadrature: true },
+            Family::Laplacian => Primitive::LaplacianEigenstates { n_max },
+        }
+    }
 }
 
 /// Which channels are contracted together.

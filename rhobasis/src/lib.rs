@@ -34,6 +34,7 @@ pub mod models;
 pub mod neighbors;
 pub mod optimal;
 pub mod potential;
+mod random;
 pub mod selection;
 pub mod special;
 pub mod structure;

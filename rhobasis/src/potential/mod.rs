@@ -2,7 +2,9 @@
 
 /// Energies of free atoms.
 mod baseline;
-/// Errors.
+/// Molecular dynamics.
+mod dynamics;
+/// Errors, folds, learning curves.
 mod evaluate;
 /// Exact kernel ridge regression.
 mod exact;
@@ -27,6 +29,11 @@ mod targets;
 /// From frames to a potential.
 mod train;
 
+pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
+pub use evaluate::{
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, folds, is_free_atom,
+    learning_curve, pairs, repeated, split, train,
+};
 pub use features::{Basis, FeatureSettings};
 pub use model::{Potential, Prediction};
 pub use settings::{Alpha, Baseline, FeatureKind, ModelSettings, Sigmas, SparseMethod, Weights, config_type};
