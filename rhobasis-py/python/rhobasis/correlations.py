@@ -46,11 +46,14 @@ class Invariants(Parameters):
 
     `basis` is an `OptimalBasis` or a `SphericalExpansion`; of one that knows no species yet, `fit` notes those of the
     frames, so that all frames have the same columns.
+
+    `normalize` divides each row by its norm; a row of zeros stays one. With None, the default, `transform` does not,
+    and a `Potential` does for kernels.
     """
 
     _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum"]
     basis: Evaluator
-    normalize: bool
+    normalize: bool | None
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
         """Fits `basis` if it has not been; there is nothing else to learn."""
@@ -195,7 +198,7 @@ class RadialSpectrum(Invariants):
 
     _kind = "radial-spectrum"
 
-    def __init__(self, basis: Evaluator, normalize: bool = False) -> None:
+    def __init__(self, basis: Evaluator, normalize: bool | None = None) -> None:
         self.basis = basis
         self.normalize = normalize
 
@@ -212,7 +215,9 @@ class PowerSpectrum(Invariants):
     basis : `OptimalBasis` or `SphericalExpansion`.
     columns : rows (l, α, β) of the components to compute, such as some of `columns_`; None for all. What is left out
         takes no time.
-    normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one.
+    normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one. None, the
+        default, leaves it to the use: rows are as they are in `transform`, and divided by their norms in a `Potential`
+        with a kernel.
 
     Columns are (l, α, β): l slowest, then α, then β ≥ α; α and β count the channels of l, see `channels_`.
 
@@ -229,7 +234,7 @@ class PowerSpectrum(Invariants):
 
     _kind = "power-spectrum"
 
-    def __init__(self, basis: Evaluator, columns: ArrayLike | None = None, normalize: bool = False) -> None:
+    def __init__(self, basis: Evaluator, columns: ArrayLike | None = None, normalize: bool | None = None) -> None:
         self.basis = basis
         self.columns = columns
         self.normalize = normalize
@@ -253,7 +258,7 @@ class Bispectrum(Invariants):
 
     _kind = "bispectrum"
 
-    def __init__(self, basis: Evaluator, normalize: bool = False) -> None:
+    def __init__(self, basis: Evaluator, normalize: bool | None = None) -> None:
         self.basis = basis
         self.normalize = normalize
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::linalg::{self, add_product, append_rows, solve_lower, solve_upper};
 use crate::{Error, Result};
 
+/// Rows of a triangle that are appended to another at a time.
+const STEP: usize = 512;
+
 /// How a least squares problem is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +115,16 @@ impl LeastSquares {
     /// Rows added so far.
     pub fn n_rows(&self) -> usize {
         self.n_rows
+    }
+
+    /// Columns of X.
+    pub fn n_columns(&self) -> usize {
+        self.n_columns
+    }
+
+    /// Columns of y.
+    pub fn n_targets(&self) -> usize {
+        self.sums.left.len()
     }
 
     /// The factorised problem of all rows added so far; more may be added afterwards.
@@ -345,9 +358,8 @@ impl Factor {
         check_alpha(alpha)?;
         let (n, all) = self.triangle.dim();
         let mut regular = self.clone();
-        let step = 512;
-        for first in (0..n).step_by(step) {
-            let mut rows = Array2::zeros((step.min(n - first), all));
+        for first in (0..n).step_by(STEP) {
+            let mut rows = Array2::zeros((STEP.min(n - first), all));
             for (i, mut row) in rows.rows_mut().into_iter().enumerate() {
                 row[first + i] = alpha.sqrt();
             }
@@ -386,7 +398,9 @@ impl Factor {
     /// Weights `[alpha, column, target]` of min |Xw − y|² + alpha |w|² for many alphas, from one singular value
     /// decomposition R = U diag(s) Vᵀ:
     ///
-    ///     w = V diag(s / (s² + alpha)) Uᵀ Qᵀy
+    /// ```text
+    /// w = V diag(s / (s² + alpha)) Uᵀ Qᵀy
+    /// ```
     ///
     /// Singular values below rounding of the largest count as zero, so alpha = 0 gives the shortest of all solutions.
     ///
@@ -444,6 +458,45 @@ impl Factor {
         Ok(if views.is_empty() { Array1::zeros(0) } else { concatenate(Axis(0), &views).expect("vectors join") })
     }
 
+    /// The factor of the rows of both, of the same columns and targets.
+    ///
+    /// # Errors
+    /// If the columns or targets differ.
+    pub fn merged(&self, other: &Factor) -> Result<Factor> {
+        if self.triangle.dim() != other.triangle.dim() {
+            let (value, problem) = (format!("{:?}", other.triangle.dim()), "the shape of [R | Qᵀy] differs");
+            return Err(Error::setting("other", value, problem, "merge factors of the same columns and targets"));
+        }
+        let mut merged = self.clone();
+        for first in (0..self.triangle.nrows()).step_by(STEP) {
+            let end = self.triangle.nrows().min(first + STEP);
+            let mut rows = other.triangle.slice(s![first..end, ..]).to_owned();
+            append(&mut merged.triangle, &mut merged.left, &mut rows, first);
+        }
+        merged.left += &other.left;
+        merged.n_rows += other.n_rows;
+        Ok(merged)
+    }
+
+    /// Takes the first column for that of an intercept b: what remains for the others, min |R w − z|² of the columns and
+    /// targets with their means taken out, and the row (r_0, r | z_0) that then gives b = (z_0 − r w) / r_0.
+    ///
+    /// A column that is constant to rounding becomes zero: left as it is, its rounding would be fitted.
+    pub(super) fn split_first(&self) -> (Factor, Array1<f64>) {
+        let mut triangle = self.triangle.slice(s![1.., 1..]).to_owned();
+        let rounding = match self.solver {
+            Solver::Qr => 64.0 * f64::EPSILON,
+            Solver::Cholesky => (64.0 * f64::EPSILON).sqrt(),
+        };
+        let means = self.triangle.slice(s![0, 1..self.triangle.nrows()]);
+        for (mut column, mean) in triangle.columns_mut().into_iter().zip(means) {
+            if column.iter().map(|x| x * x).sum::<f64>().sqrt() <= rounding * mean.abs() {
+                column.fill(0.0);
+            }
+        }
+        (Factor { triangle, left: self.left.clone(), ..*self }, self.triangle.row(0).to_owned())
+    }
+
     /// |Xw − y|² of each target for weights `[column, target]`.
     ///
     /// # Errors
@@ -479,8 +532,8 @@ impl Factor {
              {condition:.1e}"
         );
         let remedy = match self.solver {
-            Solver::Cholesky if condition * f64::EPSILON * (n as f64) < 1.0 => "use the QR solver, or an alpha above 0",
-            _ => "use an alpha above 0, fewer columns or more rows",
+            Solver::Cholesky => "use the QR solver, an alpha above 0, fewer columns or more rows",
+            Solver::Qr => "use an alpha above 0, fewer columns or more rows",
         };
         Err(Error::setting("X", format!("{rows} × {n}"), problem, remedy))
     }

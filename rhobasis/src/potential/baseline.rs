@@ -7,6 +7,7 @@ use ndarray::Array2;
 use super::settings::Baseline;
 use crate::extxyz::Labels;
 use crate::linalg::svd_thin;
+use crate::neighbors::NeighborList;
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
@@ -19,10 +20,11 @@ pub(super) fn energies_of_atoms(
     frames: &[Structure],
     labels: &[Labels],
     species: &[u8],
+    r_cut: f64,
 ) -> Result<BTreeMap<u8, f64>> {
     match baseline {
         Baseline::LeastSquares => Ok(least_squares(frames, labels, species)),
-        Baseline::IsolatedAtoms => isolated_atoms(frames, labels, species),
+        Baseline::IsolatedAtoms => isolated_atoms(frames, labels, species, r_cut),
         Baseline::Given(energies) => {
             let missing = |z: &&u8| !energies.contains_key(*z);
             match species.iter().find(missing) {
@@ -75,16 +77,24 @@ fn least_squares(frames: &[Structure], labels: &[Labels], species: &[u8]) -> BTr
     species.iter().copied().zip(solution).collect()
 }
 
-fn isolated_atoms(frames: &[Structure], labels: &[Labels], species: &[u8]) -> Result<BTreeMap<u8, f64>> {
+/// Whether a frame is one atom that nothing can see: without a cell, or in one that is larger than the cutoff.
+pub(super) fn is_isolated_atom(frame: &Structure, r_cut: f64) -> bool {
+    frame.len() == 1 && NeighborList::new(frame, r_cut).is_ok_and(|list| list.neighbor.is_empty())
+}
+
+fn isolated_atoms(frames: &[Structure], labels: &[Labels], species: &[u8], r_cut: f64) -> Result<BTreeMap<u8, f64>> {
     let energy_of = |z: u8| {
-        let alone = |(frame, labels): (&Structure, &Labels)| if frame.species == [z] { labels.energy } else { None };
+        let alone = |(frame, labels): (&Structure, &Labels)| {
+            labels.energy.filter(|_| frame.species == [z] && is_isolated_atom(frame, r_cut))
+        };
         frames.iter().zip(labels).find_map(alone)
     };
     species
         .iter()
         .map(|&z| {
             energy_of(z).map(|energy| (z, energy)).ok_or_else(|| {
-                let problem = format!("no frame holds a single {} atom with its energy", symbol(z));
+                let problem =
+                    format!("no frame holds a single {} atom, without neighbours, with its energy", symbol(z));
                 Error::setting("baseline", "isolated-atoms", problem, "add it, give its energy, or use least-squares")
             })
         })
@@ -110,7 +120,7 @@ mod tests {
         let (h, o) = (-13.6, -2041.8);
         let all = [frame(&[1, 1, 8], 2.0 * h + o), frame(&[8, 8], 2.0 * o), frame(&[1, 8, 8, 8], h + 3.0 * o)];
         let (frames, labels): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let found = energies_of_atoms(&Baseline::LeastSquares, &frames, &labels, &[1, 8]).unwrap();
+        let found = energies_of_atoms(&Baseline::LeastSquares, &frames, &labels, &[1, 8], 4.0).unwrap();
         assert!((found[&1] - h).abs() < 1e-9 && (found[&8] - o).abs() < 1e-9, "{found:?}");
     }
 
@@ -118,16 +128,27 @@ mod tests {
     fn species_that_no_composition_tells_apart_share_the_energy() {
         let (frames, labels): (Vec<_>, Vec<_>) =
             [frame(&[14, 6], -20.0), frame(&[14, 6, 14, 6], -44.0)].into_iter().unzip();
-        let found = energies_of_atoms(&Baseline::LeastSquares, &frames, &labels, &[6, 14]).unwrap();
+        let found = energies_of_atoms(&Baseline::LeastSquares, &frames, &labels, &[6, 14], 4.0).unwrap();
         assert!((found[&6] + 10.5).abs() < 1e-12 && (found[&14] + 10.5).abs() < 1e-12, "{found:?}");
     }
 
     #[test]
     fn a_missing_isolated_atom_is_named() {
         let (frames, labels): (Vec<_>, Vec<_>) = [frame(&[1], -13.6), frame(&[1, 8], -2000.0)].into_iter().unzip();
-        let error = energies_of_atoms(&Baseline::IsolatedAtoms, &frames, &labels, &[1, 8]).unwrap_err().to_string();
+        let error =
+            energies_of_atoms(&Baseline::IsolatedAtoms, &frames, &labels, &[1, 8], 4.0).unwrap_err().to_string();
         assert!(error.contains("single O atom"), "{error}");
-        let found = energies_of_atoms(&Baseline::IsolatedAtoms, &frames, &labels, &[1]).unwrap();
+        let found = energies_of_atoms(&Baseline::IsolatedAtoms, &frames, &labels, &[1], 4.0).unwrap();
         assert_eq!(found[&1], -13.6);
+    }
+
+    #[test]
+    fn a_primitive_cell_is_no_isolated_atom_but_a_large_box_holds_one() {
+        let cube = |a: f64| Structure::crystal(vec![29], vec![[0.0; 3]], [[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
+        let labels = [-4.0, -1.0].map(|energy| Labels { energy: Some(energy), ..Labels::default() });
+        let frames = [cube(2.3), cube(12.0)];
+        let found = energies_of_atoms(&Baseline::IsolatedAtoms, &frames, &labels, &[29], 4.0).unwrap();
+        assert_eq!(found[&29], -1.0);
+        energies_of_atoms(&Baseline::IsolatedAtoms, &frames[..1], &labels[..1], &[29], 4.0).unwrap_err();
     }
 }

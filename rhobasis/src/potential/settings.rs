@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::models::Solver;
-use crate::structure::{Structure, Value, symbol};
+use crate::structure::{SYMBOLS, Structure, Value, atomic_number, symbol};
 use crate::{Error, Result};
 
 /// Which invariant features a model sees.
@@ -29,11 +29,21 @@ pub enum Baseline {
     /// apart, the solution of smallest norm.
     #[default]
     LeastSquares,
-    /// The energies of the frames with one atom, which each species must have; they are not trained on.
+    /// The energies of the frames with one atom and no neighbours, which each species must have; they are not trained on.
     IsolatedAtoms,
     /// Energies by atomic number, in eV.
-    #[serde(untagged)]
+    #[serde(untagged, deserialize_with = "by_species")]
     Given(BTreeMap<u8, f64>),
+}
+
+/// Keys are atomic numbers or symbols; in JSON and TOML they are text, which an untagged variant does not read as numbers.
+fn by_species<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<BTreeMap<u8, f64>, D::Error> {
+    let of = |(key, energy): (String, f64)| {
+        let z = key.parse::<u8>().ok().or_else(|| atomic_number(&key));
+        let z = z.filter(|&z| z > 0 && usize::from(z) < SYMBOLS.len());
+        z.map(|z| (z, energy)).ok_or_else(|| serde::de::Error::custom(format!("'{key}' is no element")))
+    };
+    BTreeMap::<String, f64>::deserialize(deserializer)?.into_iter().map(of).collect()
 }
 
 /// How sparse points are chosen among the training environments, for each species of centre.
@@ -211,4 +221,20 @@ pub fn config_type(structure: &Structure) -> &str {
 #[allow(dead_code)]
 pub(super) fn baseline_text(energies: &BTreeMap<u8, f64>) -> String {
     energies.iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z))).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baselines_are_read_as_they_were_written_and_by_symbol() {
+        let given = Baseline::Given(BTreeMap::from([(14, -107.25), (8, 0.0)]));
+        for baseline in [given.clone(), Baseline::LeastSquares, Baseline::IsolatedAtoms] {
+            let text = serde_json::to_string(&baseline).unwrap();
+            assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), baseline, "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Baseline>(r#"{"Si": -107.25, "O": 0.0}"#).unwrap(), given);
+        serde_json::from_str::<Baseline>(r#"{"Xx": 1.0}"#).unwrap_err();
+    }
 }

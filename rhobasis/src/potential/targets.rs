@@ -1,5 +1,6 @@
 //! Which quantities of the frames are trained on.
 
+use super::baseline::is_isolated_atom;
 use super::settings::{Baseline, Sigmas, Weights};
 use crate::extxyz::Labels;
 use crate::structure::Structure;
@@ -33,9 +34,9 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub fn of(frame: &Structure, labels: &Labels, weights: &Weights, baseline: &Baseline) -> Self {
+    pub fn of(frame: &Structure, labels: &Labels, weights: &Weights, baseline: &Baseline, r_cut: f64) -> Self {
         let Sigmas { energy_sigma, force_sigma, stress_sigma } = *weights.of(frame);
-        if frame.is_empty() || (frame.len() == 1 && *baseline == Baseline::IsolatedAtoms && frame.pbc == [false; 3]) {
+        if frame.is_empty() || (*baseline == Baseline::IsolatedAtoms && is_isolated_atom(frame, r_cut)) {
             return Targets { energy: None, forces: None, stress: None };
         }
         Targets {
@@ -60,6 +61,7 @@ pub(super) fn targets(
     labels: &[Labels],
     weights: &Weights,
     baseline: &Baseline,
+    r_cut: f64,
 ) -> Result<(Vec<Targets>, TargetCounts)> {
     if labels.len() != frames.len() {
         let problem = format!("there are {} frames", frames.len());
@@ -71,7 +73,7 @@ pub(super) fn targets(
             return Err(Error::structure(None, problem, "give a force for each atom").at_frame(k));
         }
     }
-    let of = |(frame, labels): (&Structure, &Labels)| Targets::of(frame, labels, weights, baseline);
+    let of = |(frame, labels): (&Structure, &Labels)| Targets::of(frame, labels, weights, baseline, r_cut);
     let all: Vec<Targets> = frames.iter().zip(labels).map(of).collect();
     let mut counts = TargetCounts::default();
     for (targets, frame) in all.iter().zip(frames) {

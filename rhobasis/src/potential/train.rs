@@ -82,13 +82,14 @@ impl<'a> Trainer<'a> {
     pub fn new(basis: Basis, settings: &TrainSettings, frames: &'a [Structure], labels: &'a [Labels]) -> Result<Self> {
         settings.model.validate()?;
         settings.weights.validate()?;
-        let (targets, counts) = targets(frames, labels, &settings.weights, &settings.baseline)?;
+        let r_cut = basis.expansion().density().r_cut;
+        let (targets, counts) = targets(frames, labels, &settings.weights, &settings.baseline, r_cut)?;
         if matches!(settings.model, ModelSettings::KernelRidge { .. }) && counts.energies == 0 {
             let problem = "kernel ridge regression learns from energies, and no frame has one that has a weight";
             return Err(Error::setting("frames", frames.len(), problem, "use a sparse model (gap) for forces"));
         }
         let species: Vec<u8> = sparse_points::counts(frames).into_keys().collect();
-        let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species)?;
+        let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
         let invariants = settings.features.invariants(&basis)?;
         let (functions, solver) = match &settings.model {
             ModelSettings::Ridge { solver, .. } => {
