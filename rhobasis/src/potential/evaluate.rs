@@ -372,8 +372,9 @@ pub struct Progress {
     pub frames: usize,
 }
 
-/// Makes a basis for some frames; an optimal one is then a fit to training frames only, as an honest test demands.
-pub type MakeBasis<'a> = dyn FnMut(&[Structure]) -> Result<Basis> + 'a;
+/// Makes a basis for some frames and what they say; an optimal one is then a fit to training frames only, as an honest test
+/// demands.
+pub type MakeBasis<'a> = dyn FnMut(&[Structure], &[Labels]) -> Result<Basis> + 'a;
 
 /// Trains a potential and says how far it has come.
 ///
@@ -514,7 +515,7 @@ fn fit_and_test(
         }
         e => e,
     };
-    let trained = make_basis(&chosen)
+    let trained = make_basis(&chosen, &said)
         .and_then(|basis| train(basis, settings, &chosen, &said, |done| report(false, done, train_on.len())));
     let potential = trained.map_err(|e| name(train_on, e))?;
     drop((chosen, said));
