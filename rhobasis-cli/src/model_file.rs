@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rhobasis::density::{Density, ExpansionSettings, RadialScaling, Sigma};
 use rhobasis::extxyz::{Labels, Options};
 use rhobasis::models::Solver;
-use rhobasis::optimal::{CovarianceSettings, Mixing, Truncation};
+use rhobasis::optimal::{CovarianceSettings, Mixing, PcovrSettings, Truncation};
 use rhobasis::potential::{
     Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Weights,
     config_type,
@@ -46,8 +46,10 @@ pub enum BasisPlan {
     File(PathBuf),
     /// The primitive one.
     Primitive(ExpansionSettings),
-    /// A fit to the training frames.
+    /// A fit to the training frames: principal components,
     Optimal(CovarianceSettings, Truncation),
+    /// or principal covariates with their energies.
+    Supervised(CovarianceSettings, PcovrSettings, Truncation),
 }
 
 /// `None`: not given; `Some(None)`: left out.
@@ -250,10 +252,21 @@ fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
         spline_accuracy: section.real_or("spline_accuracy", "exact")?.unwrap_or(standard.spline_accuracy),
     };
     expansion.validate()?;
-    if section.choice("method", &[("optimal", false), ("primitive", true)])?.unwrap_or(false) {
+    let methods = [("pca", 0), ("optimal", 0), ("pcovr", 1), ("primitive", 2)];
+    let method = section.choice("method", &methods)?.unwrap_or(0);
+    if method == 2 {
         section.finish()?;
         return Ok(BasisPlan::Primitive(expansion));
     }
+    let pcovr = match method {
+        1 => {
+            let gamma = section.real("gamma")?.unwrap_or(PcovrSettings::default().gamma);
+            let pcovr = PcovrSettings { gamma };
+            pcovr.validate()?;
+            Some(pcovr)
+        }
+        _ => None,
+    };
     let truncation = match (section.count("q_max")?, section.real("retain")?) {
         (Some(_), Some(_)) => return Err(section.wrong("retain", "does not go with q_max", "leave one of them out")),
         (Some(q), None) => Truncation::QMax(q),
@@ -266,7 +279,10 @@ fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
         center_specific: section.flag("center_specific")?.unwrap_or(false),
     };
     section.finish()?;
-    Ok(BasisPlan::Optimal(settings, truncation))
+    Ok(match pcovr {
+        Some(pcovr) => BasisPlan::Supervised(settings, pcovr, truncation),
+        None => BasisPlan::Optimal(settings, truncation),
+    })
 }
 
 /// Values by the symbols of elements, as values by atomic number.

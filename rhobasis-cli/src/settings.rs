@@ -164,6 +164,7 @@ pub enum Family {
     Laplacian,
 }
 
+<<<<<<< HEAD
 /// Which method.
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum MethodFlag {
@@ -173,6 +174,8 @@ enum MethodFlag {
     Pcovr,
 }
 
+=======
+>>>>>>> cli-train
 impl Family {
     /// All of them, by the names of the flag.
     pub const NAMES: [(&str, Family); 4] = [
@@ -191,6 +194,18 @@ impl Family {
             Family::Laplacian => Primitive::LaplacianEigenstates { n_max },
         }
     }
+<<<<<<< HEAD
+=======
+}
+
+/// Which method.
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum MethodFlag {
+    /// Principal components
+    Pca,
+    /// Principal covariates regression
+    Pcovr,
+>>>>>>> cli-train
 }
 
 /// Which channels are contracted together.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rhobasis::density::species_of;
-use rhobasis::optimal::{Covariance, OptimalBasis, SourceFile};
+use rhobasis::extxyz::Labels;
+use rhobasis::optimal::{Covariance, OptimalBasis, SourceFile, SupervisedCovariance};
 use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, Weights, is_free_atom, split};
 use rhobasis::structure::symbol;
-use rhobasis::{Result, Structure};
+use rhobasis::{Error, Result, Structure};
 
 use crate::checkpoint::CheckpointFlags;
 use crate::dataset::DataSet;
@@ -81,7 +82,7 @@ impl Train {
         train: &DataSet,
         out: &mut dyn Write,
     ) -> Outcome<(Option<Potential>, Instant)> {
-        let basis = make_basis(&file.basis, &train.frames, &train.files).map_err(|e| train.locate(e))?;
+        let basis = make_basis(&file.basis, &train.frames, &train.labels, &train.files).map_err(|e| train.locate(e))?;
         let mut trainer = Trainer::new(basis, settings, &train.frames, &train.labels).map_err(|e| train.locate(e))?;
         describe(file, settings, train, &trainer, out)?;
         out.flush()?;
@@ -163,7 +164,7 @@ pub fn read(file: &ModelFile) -> Result<(DataSet, DataSet)> {
 }
 
 /// The basis that the file asks for, for these frames.
-pub fn make_basis(plan: &BasisPlan, frames: &[Structure], files: &[SourceFile]) -> Result<Basis> {
+pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], files: &[SourceFile]) -> Result<Basis> {
     match plan {
         BasisPlan::File(path) => Ok(Basis::Optimal(OptimalBasis::load(path)?)),
         BasisPlan::Primitive(settings) => Basis::primitive(settings, &species_of(frames)),
@@ -178,6 +179,22 @@ pub fn make_basis(plan: &BasisPlan, frames: &[Structure], files: &[SourceFile]) 
             let mut basis = OptimalBasis::from_covariance(&covariance, *truncation)?;
             basis.set_files(files.to_vec());
             Ok(Basis::Optimal(basis))
+        }
+        BasisPlan::Supervised(settings, pcovr, truncation) => {
+            let energy = |(frame, labels): (usize, &Labels)| {
+                let problem = "it has no energy, and method = \"pcovr\" needs that of every frame";
+                labels.energy.ok_or_else(|| Error::structure(None, problem, "use method = \"pca\"").at_frame(frame))
+            };
+            let energies = labels.iter().enumerate().map(energy).collect::<Result<Vec<f64>>>()?;
+            let mut covariance = SupervisedCovariance::new(settings)?;
+            let bar = frames_bar(frames.len(), "basis");
+            for (part, energies) in frames.chunks(CHUNK).zip(energies.chunks(CHUNK)) {
+                covariance.add(part, energies)?;
+                bar.inc(part.len() as u64);
+            }
+            bar.finish_and_clear();
+            covariance.set_files(files.to_vec());
+            Ok(Basis::Optimal(covariance.basis(*pcovr, *truncation)?))
         }
     }
 }
@@ -254,6 +271,7 @@ fn identity(file: &ModelFile, settings: &TrainSettings, train: &DataSet) -> Resu
         BasisPlan::File(path) => serde_json::json!({ "sha256": sha256(path)? }),
         BasisPlan::Primitive(settings) => serde_json::json!(settings),
         BasisPlan::Optimal(settings, truncation) => serde_json::json!([settings, truncation]),
+        BasisPlan::Supervised(settings, pcovr, truncation) => serde_json::json!([settings, truncation, pcovr.gamma]),
     };
     let keys = [&file.options.energy_key, &file.options.force_key, &file.options.stress_key, &file.options.virial_key];
     let identity = serde_json::json!({

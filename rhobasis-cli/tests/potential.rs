@@ -296,6 +296,21 @@ fn a_sparse_model_and_a_file_of_a_basis() {
 }
 
 #[test]
+fn primitive_and_supervised_bases() {
+    let error = |basis: &str| {
+        let place = Place::with(&[("model.toml", &silicon("").replace(BASIS, basis))]);
+        cell(&place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]), "energy per atom", 2)
+    };
+    let small = BASIS.replace("q_max = 4", "q_max = 2");
+    let primitive = error(&BASIS.replace("q_max = 4", "method = \"primitive\""));
+    let supervised = error(&format!("{small}method = \"pcovr\"\ngamma = 0.1\n"));
+    let plain = error(&format!("{small}method = \"pca\"\n"));
+    assert_eq!(plain, error(&small));
+    // Six functions know more than the best two, and those that know of energies are others.
+    assert!(primitive < plain && supervised != plain && supervised < 50.0, "{primitive} {supervised} {plain}");
+}
+
+#[test]
 fn cross_validation_and_learning_curves() {
     let place = Place::with(&[("model.toml", &silicon(""))]);
     let folds = place.ok(&["evaluate", "model.toml", "--folds", "4", "--csv", "f.csv", "--plot", "f.svg"]);
@@ -362,6 +377,9 @@ fn what_is_wrong_in_a_model_file_is_named() {
     refused(&both.replace("q_max = 4", "q_max = 4\nretain = 0.9"), &["retain", "q_max"]);
     refused(&format!("{head}test = \"x\"\ntest_fraction = 0.5\n{BASIS}"), &["test_fraction", "does not go with test"]);
     refused(&format!("{head}test_fraction = 1.5\n{BASIS}"), &["test_fraction = 1.5"]);
+    refused(&format!("{both}gamma = 0.5\n"), &["unknown key 'gamma'"]);
+    refused(&format!("{both}method = \"pcovr\"\ngamma = 2\n"), &["gamma = 2"]);
+    refused(&format!("{both}method = \"primitive\"\n"), &["unknown key 'q_max'"]);
     refused(&head, &["no section [basis]"]);
     refused(BASIS, &["no section [data]"]);
     refused(&format!("{head}[basis]\nfile = \"none.rho\"\n"), &["none.rho"]);

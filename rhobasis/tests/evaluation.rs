@@ -18,7 +18,7 @@ fn settings() -> TrainSettings {
     }
 }
 
-fn make_basis(frames: &[Structure]) -> rhobasis::Result<Basis> {
+fn make_basis(frames: &[Structure], _: &[Labels]) -> rhobasis::Result<Basis> {
     let density = Density { r_cut: 3.0, sigma: Sigma::Same(0.3), ..Density::default() };
     let primitive = Primitive::Gto { n_max: 5 };
     let expansion = ExpansionSettings { density, primitive, l_max: 2, spline_accuracy: Some(1e-6) };
@@ -54,7 +54,7 @@ fn each_fold_is_predicted_by_a_fit_to_the_others() {
     let others: Vec<usize> = (0..frames.len()).filter(|&i| folds[i] != 1).collect();
     let chosen: Vec<Structure> = others.iter().map(|&i| frames[i].clone()).collect();
     let said: Vec<Labels> = others.iter().map(|&i| labels[i].clone()).collect();
-    let potential = train(make_basis(&chosen).unwrap(), &settings(), &chosen, &said, |_| ()).unwrap();
+    let potential = train(make_basis(&chosen, &said).unwrap(), &settings(), &chosen, &said, |_| ()).unwrap();
     let mut errors = Errors::default();
     for i in (0..frames.len()).filter(|&i| folds[i] == 1) {
         let prediction = potential.predict(&frames[i..=i], true).unwrap().remove(0);
@@ -94,7 +94,7 @@ fn a_learning_curve_ends_with_the_fit_to_all() {
     let found = curve(&[8, on.len()], 5).unwrap();
     let chosen: Vec<Structure> = on.iter().map(|&i| frames[i].clone()).collect();
     let said: Vec<Labels> = on.iter().map(|&i| labels[i].clone()).collect();
-    let potential = train(make_basis(&chosen).unwrap(), &settings(), &chosen, &said, |_| ()).unwrap();
+    let potential = train(make_basis(&chosen, &said).unwrap(), &settings(), &chosen, &said, |_| ()).unwrap();
     let mut errors = Errors::default();
     for &i in &with {
         let prediction = potential.predict(&frames[i..=i], true).unwrap().remove(0);

@@ -189,14 +189,14 @@ impl Errors {
 /// Groups of frames that repeat each other: same species, periodicity, cell and positions to 1e-6 Å, whichever periodic image
 /// of an atom is given. Returns the group of each frame; groups are counted from 0 in the order of their first frames.
 pub fn repeated(structures: &[Structure]) -> Vec<usize> {
-    let mut like: BTreeMap<(&[u8], [bool; 3]), Vec<(f64, f64, usize)>> = BTreeMap::new();
+    let mut like: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (s, structure) in structures.iter().enumerate() {
         let (key, slack) = smooth_key(structure);
         like.entry((&structure.species, structure.pbc)).or_default().push((key, slack, s));
     }
     let mut first: Vec<usize> = (0..structures.len()).collect();
     for mut frames in like.into_values() {
-        frames.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+        frames.sort_by(|a: &(f64, f64, usize), b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
         for (k, &(key, slack, s)) in frames.iter().enumerate() {
             let near = frames[..k].iter().rev().take_while(|before| key - before.0 <= slack.max(before.1));
             let twin = near.map(|before| before.2).find(|&other| same(&structures[s], &structures[other]));
@@ -227,13 +227,13 @@ fn smooth_key(structure: &Structure) -> (f64, f64) {
     let duals = duals(structure);
     let longest = duals.map(norm).into_iter().fold(0.0, f64::max);
     for (i, &r) in structure.positions.iter().enumerate() {
-        for k in 0..3 {
-            let (w, coordinate) = (weight(3 * i + k), dot(r, duals[k]));
+        for (k, &dual) in duals.iter().enumerate() {
+            let (w, coordinate) = (weight(3 * i + k), dot(r, dual));
             let phase = std::f64::consts::TAU * coordinate;
             // Along an open direction the coordinate itself, which moving along the others does not change.
             key += w * if structure.pbc[k] { phase.cos() + (2.0 * phase).sin() } else { coordinate };
             // |d/dphase| < 3, and a change of the cell by SAME turns the duals.
-            slope += w * 20.0 * norm(duals[k]) * (1.0 + 3.0 * norm(r) * longest);
+            slope += w * 20.0 * norm(dual) * (1.0 + 3.0 * norm(r) * longest);
         }
     }
     (key, SAME * slope + 1e-9 * key.abs())
@@ -372,8 +372,9 @@ pub struct Progress {
     pub frames: usize,
 }
 
-/// Makes a basis for some frames; an optimal one is then a fit to training frames only, as an honest test demands.
-pub type MakeBasis<'a> = dyn FnMut(&[Structure]) -> Result<Basis> + 'a;
+/// Makes a basis for some frames and what they say; an optimal one is then a fit to training frames only, as an honest test
+/// demands.
+pub type MakeBasis<'a> = dyn FnMut(&[Structure], &[Labels]) -> Result<Basis> + 'a;
 
 /// Trains a potential and says how far it has come.
 ///
@@ -514,7 +515,7 @@ fn fit_and_test(
         }
         e => e,
     };
-    let trained = make_basis(&chosen)
+    let trained = make_basis(&chosen, &said)
         .and_then(|basis| train(basis, settings, &chosen, &said, |done| report(false, done, train_on.len())));
     let potential = trained.map_err(|e| name(train_on, e))?;
     drop((chosen, said));
