@@ -164,18 +164,6 @@ pub enum Family {
     Laplacian,
 }
 
-<<<<<<< HEAD
-/// Which method.
-#[derive(ValueEnum, Debug, Clone, Copy)]
-enum MethodFlag {
-    /// Principal components
-    Pca,
-    /// Principal covariates regression
-    Pcovr,
-}
-
-=======
->>>>>>> cli-train
 impl Family {
     /// All of them, by the names of the flag.
     pub const NAMES: [(&str, Family); 4] = [
@@ -194,8 +182,6 @@ impl Family {
             Family::Laplacian => Primitive::LaplacianEigenstates { n_max },
         }
     }
-<<<<<<< HEAD
-=======
 }
 
 /// Which method.
@@ -205,7 +191,6 @@ enum MethodFlag {
     Pca,
     /// Principal covariates regression
     Pcovr,
->>>>>>> cli-train
 }
 
 /// Which channels are contracted together.
