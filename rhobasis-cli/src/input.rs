@@ -68,7 +68,17 @@ pub struct Chunk {
 
 impl Chunk {
     fn new(first: usize, next: usize) -> Self {
-        Chunk { structures: Vec::new(), first, next, fraction: 1.0, text: 0, energies: Vec::new(), places: Vec::new(), decoder: 0, of: 1.0 }
+        Chunk {
+            structures: Vec::new(),
+            first,
+            next,
+            fraction: 1.0,
+            text: 0,
+            energies: Vec::new(),
+            places: Vec::new(),
+            decoder: 0,
+            of: 1.0,
+        }
     }
 
     /// File of a frame of this chunk, and its index there.

@@ -161,7 +161,8 @@ fn method_text(basis: &OptimalBasis) -> String {
     match basis.settings().method {
         Method::Pca => "pca (principal components)".into(),
         Method::Pcovr(pcovr) => {
-            let r2 = basis.provenance().energy_r2.map_or(String::new(), |r2| format!(", whose R² of energies is {r2:.4}"));
+            let r2 =
+                basis.provenance().energy_r2.map_or(String::new(), |r2| format!(", whose R² of energies is {r2:.4}"));
             format!("pcovr with gamma {} for l = 0{r2}; pca for l > 0", pcovr.gamma)
         }
     }

@@ -23,12 +23,8 @@ fn settings(n_max: usize, l_max: usize, mixing: Mixing, center_specific: bool) -
     CovarianceSettings { expansion, mixing, center_specific }
 }
 
-const ALL: [(Mixing, bool); 4] = [
-    (Mixing::PerSpecies, false),
-    (Mixing::PerSpecies, true),
-    (Mixing::Combined, false),
-    (Mixing::Combined, true),
-];
+const ALL: [(Mixing, bool); 4] =
+    [(Mixing::PerSpecies, false), (Mixing::PerSpecies, true), (Mixing::Combined, false), (Mixing::Combined, true)];
 
 /// Molecules of several compositions, and energies: a large part for each atom, and a sum over pairs.
 fn data(n: u64) -> (Vec<Structure>, Vec<f64>) {
@@ -130,9 +126,8 @@ fn one_component_of_regression_is_the_regression_and_gamma_1_is_pca() {
     let mut random = naive::Random::new(9);
     let x = Array2::from_shape_fn((40, 5), |(_, j)| (random.next() - 0.5) / (1 + j * j) as f64);
     let y = Array2::from_shape_fn((40, 1), |(i, _)| x[[i, 4]] + 0.1 * (random.next() - 0.5));
-    let fit = |gamma, n| {
-        Pcovr::fit(x.view(), y.view(), Matrices { gamma, n_components: n, alpha: 0.0, tol: 1e-12 }).unwrap()
-    };
+    let fit =
+        |gamma, n| Pcovr::fit(x.view(), y.view(), Matrices { gamma, n_components: n, alpha: 0.0, tol: 1e-12 }).unwrap();
     let all = fit(0.5, None);
     let weights = all.pxt.dot(&all.pty);
     for gamma in [0.0, 1e-10] {

@@ -3,5 +3,5 @@
 /// Principal covariates regression.
 mod pcovr;
 
-pub use pcovr::{Pcovr, PcovrSettings};
 pub(crate) use pcovr::mixed_eigenvectors;
+pub use pcovr::{Pcovr, PcovrSettings};

@@ -129,7 +129,12 @@ impl SupervisedCovariance {
     pub fn add(&mut self, structures: &[Structure], energies: &[f64]) -> Result<()> {
         if energies.len() != structures.len() {
             let problem = format!("one energy for each of {} structures is needed", structures.len());
-            return Err(Error::setting("energies", energies.len(), problem, "give them in the order of the structures"));
+            return Err(Error::setting(
+                "energies",
+                energies.len(),
+                problem,
+                "give them in the order of the structures",
+            ));
         }
         let first = self.covariance.n_structures();
         if let Some(k) = energies.iter().position(|e| !e.is_finite()) {
@@ -408,9 +413,8 @@ fn ridge(x: ArrayView2<f64>, y: &Array1<f64>, freedom: f64) -> (Array1<f64>, f64
     if largest == 0.0 {
         return (Array1::zeros(x.ncols()), 0.0, outside);
     }
-    let left = |alpha: f64| {
-        outside + s.iter().zip(&on).map(|(s, y)| (y * alpha / (s * s + alpha)).powi(2)).sum::<f64>()
-    };
+    let left =
+        |alpha: f64| outside + s.iter().zip(&on).map(|(s, y)| (y * alpha / (s * s + alpha)).powi(2)).sum::<f64>();
     let mut best = (f64::INFINITY, largest);
     for k in 0..=STRENGTHS {
         let alpha = largest * 10_f64.powf(-0.5 * f64::from(k));
