@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
-use rhobasis::optimal::{CovarianceSettings, Mixing, Truncation};
+use rhobasis::extxyz::Options;
+use rhobasis::optimal::{CovarianceSettings, Mixing, PcovrSettings, Truncation};
 use rhobasis::structure::{atomic_number, symbol};
 
 use crate::failure::{Failure, Outcome};
@@ -89,6 +90,38 @@ impl ContractionFlags {
     }
 }
 
+/// How contraction coefficients are found.
+#[derive(Args, Debug)]
+pub struct MethodFlags {
+    /// How the functions are found: all as principal components, or those of l = 0 by regression on energies too, Eq. (14)
+    #[arg(long, value_enum, default_value_t = MethodFlag::Pca)]
+    method: MethodFlag,
+    /// Mixing of --method pcovr: 1 is pca, towards 0 regression [default: 0.5]
+    #[arg(long, value_name = "NUMBER")]
+    gamma: Option<f64>,
+    /// Key of the energy of a frame, in eV, for --method pcovr [default: energy]
+    #[arg(long, value_name = "KEY")]
+    energy_key: Option<String>,
+}
+
+impl MethodFlags {
+    /// γ, and the key of the energies; none for principal components.
+    pub fn pcovr(&self) -> Outcome<Option<(PcovrSettings, String)>> {
+        if let MethodFlag::Pca = self.method {
+            let flag = if self.gamma.is_some() { "--gamma" } else { "--energy-key" };
+            if self.gamma.is_some() || self.energy_key.is_some() {
+                return Err(Failure::usage(format!(
+                    "{flag}: principal components need none; add --method pcovr, or leave it out"
+                )));
+            }
+            return Ok(None);
+        }
+        let settings = self.gamma.map_or(PcovrSettings::default(), |gamma| PcovrSettings { gamma });
+        settings.validate()?;
+        Ok(Some((settings, self.energy_key.clone().unwrap_or(Options::default().energy_key))))
+    }
+}
+
 /// The element that a flag names.
 pub fn element(flag: &str, name: &str) -> Result<u8, Failure> {
     atomic_number(name).ok_or_else(|| Failure::usage(format!("{flag} {name}: '{name}' is no element")))
@@ -135,6 +168,15 @@ enum Family {
     DvrQuadrature,
     /// Eigenstates of the Laplacian in a sphere
     Laplacian,
+}
+
+/// Which method.
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum MethodFlag {
+    /// Principal components
+    Pca,
+    /// Principal covariates regression
+    Pcovr,
 }
 
 /// Which channels are contracted together.

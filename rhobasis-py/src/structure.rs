@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::ArrayViewD;
-use numpy::{IntoPyArray, PyArrayDyn, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn};
+use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -150,6 +150,16 @@ impl Frames {
     /// Number of atoms of each frame.
     fn n_atoms(&self) -> Vec<usize> {
         self.structures().iter().map(Structure::len).collect()
+    }
+
+    /// Energies of all frames under this key, in eV.
+    fn energies<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let mut energies = Vec::with_capacity(self.range.len());
+        for (k, structure) in self.structures().iter().enumerate() {
+            let energy = extxyz::required_energy(structure, key);
+            energies.push(energy.map_err(|e| self.refuse(e.at_frame(k), 0))?);
+        }
+        Ok(energies.into_pyarray(py))
     }
 
     /// SHA-256 of species, positions, cells and periodicity.

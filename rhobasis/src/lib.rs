@@ -13,6 +13,7 @@
 //! | (8), (13) | contracted coefficients, directly | [`OptimalBasis::transform`](optimal::OptimalBasis::transform) |
 //! | (9) | contracted radial integrals, tabulated | [`RadialIntegrals::contract`](density::RadialIntegrals::contract), [`RadialTable`](density::RadialTable) |
 //! | (10) | real-space functions | [`OptimalBasis::radial_functions`](optimal::OptimalBasis::radial_functions) |
+//! | (14) | basis between variance and a target | [`SupervisedCovariance`](optimal::SupervisedCovariance); of matrices: [`Pcovr`](models::Pcovr) |
 //! | (15) | power spectrum | [`Invariants::power_spectrum`](correlations::Invariants::power_spectrum) |
 //! | (16) | coupling; invariants of ν = 3 | [`clebsch_gordan`](correlations::clebsch_gordan), [`Invariants::bispectrum`](correlations::Invariants::bispectrum) |
 //! | (18)-(20) | norm of the ν-spectrum, truncated | [`SpectrumNorms`](correlations::SpectrumNorms), [`Plan`](correlations::Plan) |

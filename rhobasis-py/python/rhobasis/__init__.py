@@ -20,6 +20,7 @@ from .extxyz import read, write
 from .files import load
 from .models import KernelRidge, Ridge
 from .optimal import OptimalBasis
+from .pcovr import PCovR
 from .potential import Gap, Potential, Prediction
 from .structure import Frames
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
@@ -39,6 +40,7 @@ __all__ = [
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
+    "PCovR",
     "Potential",
     "PowerSpectrum",
     "Prediction",

@@ -154,7 +154,9 @@ pub fn singular_values(a: ArrayView2<f64>) -> Vec<f64> {
 ///
 /// Householder reflections of `[R; rows]` by panels of columns, each reflection acting on one row of R:
 ///
-///     H_1 ⋯ H_k = 1 − V T Vᵀ,   V = [1; V_rows],   T upper triangular
+/// ```text
+/// H_1 ⋯ H_k = 1 − V T Vᵀ,   V = [1; V_rows],   T upper triangular
+/// ```
 ///
 /// On many threads, with the same bits for any number of them.
 ///

@@ -52,7 +52,9 @@ fn powers_of_products(mut kernel: ArrayViewMut2<f64>, x: ArrayView2<f64>, y: Arr
 
 /// Exact kernel ridge regression with the kernel k(x, x′) = (x · x′)^zeta, of one or several targets:
 ///
-///     y(x) = Σ_i k(x, x_i) w_i,   w = (K + alpha)⁻¹ y
+/// ```text
+/// y(x) = Σ_i k(x, x_i) w_i,   w = (K + alpha)⁻¹ y
+/// ```
 ///
 /// Solved by Cholesky factorisation in `8 n²` bytes for n rows; there is no constant.
 ///

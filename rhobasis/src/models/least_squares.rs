@@ -398,7 +398,9 @@ impl Factor {
     /// Weights `[alpha, column, target]` of min |Xw − y|² + alpha |w|² for many alphas, from one singular value
     /// decomposition R = U diag(s) Vᵀ:
     ///
-    ///     w = V diag(s / (s² + alpha)) Uᵀ Qᵀy
+    /// ```text
+    /// w = V diag(s / (s² + alpha)) Uᵀ Qᵀy
+    /// ```
     ///
     /// Singular values below rounding of the largest count as zero, so alpha = 0 gives the shortest of all solutions.
     ///

@@ -6,9 +6,13 @@
 mod kernel_ridge;
 /// Least squares of rows that come one after another.
 mod least_squares;
+/// Principal covariates regression.
+mod pcovr;
 /// Ridge regression, its path and its errors by cross-validation.
 mod ridge;
 
 pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
 pub use least_squares::{Factor, LeastSquares, Solver};
+pub(crate) use pcovr::mixed_eigenvectors;
+pub use pcovr::{Pcovr, PcovrSettings};
 pub use ridge::{RidgeFit, RidgeRegression, RidgeSettings};

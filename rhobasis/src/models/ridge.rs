@@ -27,7 +27,9 @@ impl Default for RidgeSettings {
 
 /// Ridge regression of rows that come one after another:
 ///
-///     min |Xw + b − y|² + alpha |w|²
+/// ```text
+/// min |Xw + b − y|² + alpha |w|²
+/// ```
 ///
 /// X has axes `[row, feature]`, y `[row, target]`. One pass over the rows serves all alphas and all errors by
 /// cross-validation: each fold keeps its own triangle R_k (see [`LeastSquares`], also for the memory, per fold), that of the
