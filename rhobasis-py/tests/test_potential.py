@@ -73,7 +73,7 @@ KINDS = {
     "gap, not normalized, cur": lambda: rb.Potential(
         rb.PowerSpectrum(primitive(), normalize=False), rb.Gap(n_sparse=20, zeta=2, sparse_method="cur")
     ),
-    "gap, radial spectrum": lambda: rb.Potential(rb.RadialSpectrum(optimal()), rb.Gap(n_sparse=20, zeta=3)),
+    "gap, radial spectrum": lambda: rb.Potential(rb.RadialSpectrum(optimal()), rb.Gap(n_sparse=20, zeta=3, jitter=1e-8)),
     "kernel ridge": lambda: rb.Potential(rb.PowerSpectrum(optimal()), rb.KernelRidge(zeta=2)),
     "kernel ridge, zeta 3": lambda: rb.Potential(
         rb.PowerSpectrum(optimal()), rb.KernelRidge(alpha=0.5, zeta=3), baseline=None
@@ -199,7 +199,7 @@ def test_energies_forces_and_stresses_are_learned(model):
     assert potential.score(frames) > 0.999
     prediction = potential.predict(frames)
     forces = np.concatenate([atoms.get_forces() for atoms in frames])
-    assert np.std(np.concatenate(prediction.forces) - forces) < 0.1 * np.std(forces)
+    assert np.std(np.concatenate(prediction.forces) - forces) < 0.15 * np.std(forces)
     crystals = np.array([atoms.pbc.all() for atoms in frames])
     stresses = np.array([atoms.get_stress(voigt=False) for atoms in frames if atoms.pbc.all()])
     assert np.std(prediction.stresses[crystals] - stresses) < 0.2 * np.std(stresses)
@@ -343,10 +343,10 @@ def test_weights_say_what_counts(ridge):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             prediction = ridge.fit(FRAMES, **options).predict(FRAMES)
-        crystal = np.array([atoms.info.get("config_type") == "crystal" for atoms in FRAMES])
+        types = np.array([atoms.info.get("config_type") for atoms in FRAMES])
         off = (prediction.energies - ENERGIES) / np.array([len(atoms) for atoms in FRAMES])
         forces = [f - atoms.get_forces() for f, atoms in zip(prediction.forces, FRAMES, strict=True)]
-        rmse = [np.sqrt(np.mean(x**2)) for x in (off[crystal], off[~crystal], np.concatenate(forces))]
+        rmse = [np.sqrt(np.mean(x**2)) for x in (off[types == "crystal"], off[types == "cluster"], np.concatenate(forces))]
         return np.array(rmse)
 
     usual = errors()
@@ -423,7 +423,7 @@ def test_uncertainty_is_small_where_it_was_trained(potentials):
 
 
 def test_baselines():
-    frames = [atoms for atoms in FRAMES if len(atoms) > 1]
+    frames = [atoms for atoms in FRAMES if len(atoms) > 1 or atoms.pbc.any()]
     soap = rb.PowerSpectrum(optimal(spline_accuracy=1e-6).fit(FRAMES))
     alone = {
         atoms.numbers[0]: atoms.get_potential_energy() for atoms in FRAMES if len(atoms) == 1 and not atoms.pbc.any()

@@ -28,7 +28,7 @@ use super::sparse_points::{self, counts};
 use super::targets::{TargetCounts, Targets, targets};
 use crate::correlations::Invariants;
 use crate::extxyz::Labels;
-use crate::files::Archive;
+use crate::files::{Archive, remove_with_drafts};
 use crate::linalg::set_product;
 use crate::models::{Factor, LeastSquares, Solver};
 use crate::structure::Structure;
@@ -253,6 +253,14 @@ impl<'a> Trainer<'a> {
             .filter(|&done: &usize| done <= self.frames.len())
             .ok_or_else(|| Error::file(path, "the number of frames done is missing or too large", "remove it"))?;
         Ok(true)
+    }
+
+    /// Removes a checkpoint that is no longer needed, and what a run that was killed while writing has left of it.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn remove_checkpoint(path: &Path) -> Result<()> {
+        remove_with_drafts(path, CHECKPOINT, 1)
     }
 
     /// Solves for the weights; all frames must be done.
