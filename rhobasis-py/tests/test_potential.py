@@ -73,7 +73,9 @@ KINDS = {
     "gap, not normalized, cur": lambda: rb.Potential(
         rb.PowerSpectrum(primitive(), normalize=False), rb.Gap(n_sparse=20, zeta=2, sparse_method="cur")
     ),
-    "gap, radial spectrum": lambda: rb.Potential(rb.RadialSpectrum(optimal()), rb.Gap(n_sparse=20, zeta=3, jitter=1e-8)),
+    "gap, radial spectrum": lambda: rb.Potential(
+        rb.RadialSpectrum(optimal()), rb.Gap(n_sparse=20, zeta=3, jitter=1e-8)
+    ),
     "kernel ridge": lambda: rb.Potential(rb.PowerSpectrum(optimal()), rb.KernelRidge(zeta=2)),
     "kernel ridge, zeta 3": lambda: rb.Potential(
         rb.PowerSpectrum(optimal()), rb.KernelRidge(alpha=0.5, zeta=3), baseline=None
@@ -346,7 +348,9 @@ def test_weights_say_what_counts(ridge):
         types = np.array([atoms.info.get("config_type") for atoms in FRAMES])
         off = (prediction.energies - ENERGIES) / np.array([len(atoms) for atoms in FRAMES])
         forces = [f - atoms.get_forces() for f, atoms in zip(prediction.forces, FRAMES, strict=True)]
-        rmse = [np.sqrt(np.mean(x**2)) for x in (off[types == "crystal"], off[types == "cluster"], np.concatenate(forces))]
+        rmse = [
+            np.sqrt(np.mean(x**2)) for x in (off[types == "crystal"], off[types == "cluster"], np.concatenate(forces))
+        ]
         return np.array(rmse)
 
     usual = errors()
