@@ -86,7 +86,11 @@ impl Potential {
                 last = Instant::now();
             }
         }
-        detach(py, || trainer.finish()).map(Potential::from).map_err(refuse)
+        let potential = detach(py, || trainer.finish()).map_err(refuse)?;
+        if let Some((path, _)) = checkpoint {
+            detach(py, || Trainer::remove_checkpoint(path)).map_err(refuse)?;
+        }
+        Ok(Potential::from(potential))
     }
 
     fn predict<'py>(&self, py: Python<'py>, frames: &Frames, forces: bool) -> PyResult<Predictions<'py>> {

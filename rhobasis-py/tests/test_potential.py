@@ -73,7 +73,9 @@ KINDS = {
     "gap, not normalized, cur": lambda: rb.Potential(
         rb.PowerSpectrum(primitive(), normalize=False), rb.Gap(n_sparse=20, zeta=2, sparse_method="cur")
     ),
-    "gap, radial spectrum": lambda: rb.Potential(rb.RadialSpectrum(optimal()), rb.Gap(n_sparse=20, zeta=3)),
+    "gap, radial spectrum": lambda: rb.Potential(
+        rb.RadialSpectrum(optimal()), rb.Gap(n_sparse=20, zeta=3, jitter=1e-8)
+    ),
     "kernel ridge": lambda: rb.Potential(rb.PowerSpectrum(optimal()), rb.KernelRidge(zeta=2)),
     "kernel ridge, zeta 3": lambda: rb.Potential(
         rb.PowerSpectrum(optimal()), rb.KernelRidge(alpha=0.5, zeta=3), baseline=None
@@ -191,14 +193,24 @@ def test_doubling_the_cell_doubles_the_energy(potential):
         np.testing.assert_allclose(two.forces[0][:n], one.forces[0], rtol=0, atol=1e-9)
 
 
-def test_it_has_learned(potentials):
-    """Energies that were fitted are within a tenth of their spread; a constant would be one."""
-    for name in ("ridge, power spectrum", "gap, power spectrum", "kernel ridge", "ridge, bispectrum, primitive"):
-        assert potentials[name].score(FRAMES) > 0.99, name
-    for name in ("ridge, power spectrum", "gap, power spectrum"):
-        predicted = np.concatenate(potentials[name].predict(FRAMES).forces)
-        forces = np.concatenate([atoms.get_forces() for atoms in FRAMES])
-        assert np.sqrt(np.mean((predicted - forces) ** 2)) < 0.2 * np.sqrt(np.mean(forces**2)), name
+@pytest.mark.parametrize("model", [rb.Ridge(), rb.Ridge(alpha=1e-14), rb.Gap(n_sparse=150)])
+def test_energies_forces_and_stresses_are_learned(model):
+    frames = [atoms for atoms in FRAMES if len(atoms) > 1]
+    soap = rb.PowerSpectrum(rb.OptimalBasis(DENSITY, rb.Gto(n_max=8), l_max=4, q_max=5, mixing="combined"))
+    potential = rb.Potential(soap, model).fit(frames)
+    assert potential.score(frames) > 0.999
+    prediction = potential.predict(frames)
+    forces = np.concatenate([atoms.get_forces() for atoms in frames])
+    assert np.std(np.concatenate(prediction.forces) - forces) < 0.15 * np.std(forces)
+    crystals = np.array([atoms.pbc.all() for atoms in frames])
+    stresses = np.array([atoms.get_stress(voigt=False) for atoms in frames if atoms.pbc.all()])
+    assert np.std(prediction.stresses[crystals] - stresses) < 0.2 * np.std(stresses)
+
+
+def test_kernel_ridge_learns_energies(potentials):
+    assert potentials["kernel ridge"].score(FRAMES) > 0.99
+    with pytest.raises(rb.NotFittedError):
+        KINDS["kernel ridge"]().score(FRAMES)
 
 
 def test_predictions_do_not_depend_on_company_or_on_what_is_asked(potential):
@@ -327,14 +339,18 @@ def test_arrays_that_are_given_are_all_that_is_learned_from(ridge):
 
 
 def test_weights_say_what_counts(ridge):
+    ridge.set_params(model__alpha=1e-14)  # it is in units of the rows, which grow with their weight
+
     def errors(**options):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             prediction = ridge.fit(FRAMES, **options).predict(FRAMES)
-        crystal = np.array([atoms.info.get("config_type") == "crystal" for atoms in FRAMES])
+        types = np.array([atoms.info.get("config_type") for atoms in FRAMES])
         off = (prediction.energies - ENERGIES) / np.array([len(atoms) for atoms in FRAMES])
         forces = [f - atoms.get_forces() for f, atoms in zip(prediction.forces, FRAMES, strict=True)]
-        rmse = [np.sqrt(np.mean(x**2)) for x in (off[crystal], off[~crystal], np.concatenate(forces))]
+        rmse = [
+            np.sqrt(np.mean(x**2)) for x in (off[types == "crystal"], off[types == "cluster"], np.concatenate(forces))
+        ]
         return np.array(rmse)
 
     usual = errors()
@@ -347,7 +363,9 @@ def test_weights_say_what_counts(ridge):
 
 def test_features_are_normalized_for_kernels_unless_they_say_not_to():
     def energies(normalize, model):
-        return rb.Potential(rb.PowerSpectrum(optimal(), normalize=normalize), model).fit(FRAMES).predict(FRAMES).energies
+        return (
+            rb.Potential(rb.PowerSpectrum(optimal(), normalize=normalize), model).fit(FRAMES).predict(FRAMES).energies
+        )
 
     gap, krr, ridge = rb.Gap(n_sparse=10), rb.KernelRidge(), rb.Ridge(alpha=1e-9)
     for model, default in ((gap, True), (krr, True), (ridge, False)):
@@ -409,9 +427,11 @@ def test_uncertainty_is_small_where_it_was_trained(potentials):
 
 
 def test_baselines():
-    frames = [atoms for atoms in FRAMES if len(atoms) > 1]
+    frames = [atoms for atoms in FRAMES if len(atoms) > 1 or atoms.pbc.any()]
     soap = rb.PowerSpectrum(optimal(spline_accuracy=1e-6).fit(FRAMES))
-    alone = {atoms.numbers[0]: atoms.get_potential_energy() for atoms in FRAMES if len(atoms) == 1 and not atoms.pbc.any()}
+    alone = {
+        atoms.numbers[0]: atoms.get_potential_energy() for atoms in FRAMES if len(atoms) == 1 and not atoms.pbc.any()
+    }
     isolated = rb.Potential(soap, rb.Ridge(alpha=1e-9), baseline="isolated-atoms").fit(FRAMES)
     assert isolated.baseline_ == pytest.approx(alone)
     given = rb.Potential(soap, rb.Ridge(alpha=1e-9), baseline={chemical_symbols[z]: e for z, e in alone.items()})
@@ -477,15 +497,30 @@ def moved(atoms):
         (lambda p: p.fit(FRAMES, energy_key="dft"), r"there is no 'dft'; the frame has .*energy.*; name one"),
         (lambda p: p.fit(FRAMES, force_key="dft_forces"), r"there is no 'dft_forces'; the frame has .*forces.*; name"),
         (lambda p: p.fit(FRAMES, energy_sigma=0.0), "energy_sigma = 0: must be a positive number"),
-        (lambda p: p.fit(FRAMES, weights={"liqiud": {}}), r"weights\['liqiud'\]: no frame .*; the frames have cluster, cr"),
+        (
+            lambda p: p.fit(FRAMES, weights={"liqiud": {}}),
+            r"weights\['liqiud'\]: no frame .*; the frames have cluster, cr",
+        ),
         (lambda p: p.fit(FRAMES, weights={"cluster": {"forces_sigma": 1.0}}), r"is unknown; use force_sigma"),
         (lambda p: p.fit(FRAMES, ENERGIES[1:]), "energies = 29: there are 30 frames; give one for each frame"),
         (lambda p: p.fit(FRAMES, ENERGIES, energy_key="E"), "energy_key: energies, forces and stresses are given as"),
         (lambda p: p.fit(FRAMES[:2], [1.0, np.inf]), "frame 1: energy holds inf; give finite numbers, or NaN"),
-        (lambda p: p.fit(FRAMES[:2], forces=[np.zeros((1, 3)), np.zeros((2, 3))]), r"frame 1: forces .*\[1, 3\] is needed"),
-        (lambda p: p.fit(FRAMES[8:9], stresses=np.eye(3)), r"frame 0: a stress is given, but pbc is \[true, true, false\]"),
-        (lambda p: p.fit([FRAMES[0], moved(FRAMES[4])]), "frame 1: its calculator holds results of other positions; give"),
-        (lambda p: p.set_params(baseline="isolated-atom").fit(FRAMES), "baseline = isolated-atom: is unknown; use least"),
+        (
+            lambda p: p.fit(FRAMES[:2], forces=[np.zeros((1, 3)), np.zeros((2, 3))]),
+            r"frame 1: forces .*\[1, 3\] is needed",
+        ),
+        (
+            lambda p: p.fit(FRAMES[8:9], stresses=np.eye(3)),
+            r"frame 0: a stress is given, but pbc is \[true, true, false\]",
+        ),
+        (
+            lambda p: p.fit([FRAMES[0], moved(FRAMES[4])]),
+            "frame 1: its calculator holds results of other positions; give",
+        ),
+        (
+            lambda p: p.set_params(baseline="isolated-atom").fit(FRAMES),
+            "baseline = isolated-atom: is unknown; use least",
+        ),
         (lambda p: p.set_params(baseline={"Al": 1.0}).fit(FRAMES), "baseline = .*no energy for Cu; give one for each"),
         (lambda p: p.set_params(baseline={"Al": 1.0, 13: 1.0}).fit(FRAMES), "this species is given twice"),
         (lambda p: p.set_params(baseline="isolated-atoms").fit(FRAMES[:9]), "no frame holds a single Al atom, without"),
@@ -496,12 +531,18 @@ def moved(atoms):
         (lambda p: p.set_params(model=rb.Gap(zeta=0)).fit(FRAMES), "zeta = 0: must lie between 1 and 16"),
         (lambda p: p.set_params(model=rb.Gap(sparse_method="random")).fit(FRAMES), "sparse_method = 'random': is unk"),
         (lambda p: p.set_params(model=rb.KernelRidge(alpha=0.0)).fit(FRAMES), "alpha = 0.0: a positive number is"),
-        (lambda p: p.set_params(model=rb.KernelRidge()).fit(FRAMES, force_sigma=0.2), "KernelRidge learns from energies"),
+        (
+            lambda p: p.set_params(model=rb.KernelRidge()).fit(FRAMES, force_sigma=0.2),
+            "KernelRidge learns from energies",
+        ),
         (
             lambda p: p.set_params(model=rb.KernelRidge(normalize=True), features__normalize=False).fit(FRAMES),
             "normalize = False of the features, True of the model: they contradict",
         ),
-        (lambda p: p.fit(FRAMES, force_sigma=None, stress_sigma=None).predict(bulk("Si")), "frame 0, atom 0: Si is not"),
+        (
+            lambda p: p.fit(FRAMES, force_sigma=None, stress_sigma=None).predict(bulk("Si")),
+            "frame 0, atom 0: Si is not",
+        ),
         (lambda p: p.fit(FRAMES).score([Atoms("Al")]), "no frame has an energy: there is nothing to compare with"),
     ],
 )

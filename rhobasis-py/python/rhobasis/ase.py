@@ -82,5 +82,5 @@ class Calculator(_Calculator):
         return {key: value for key, value in self.__dict__.items() if key != "_driver"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._driver = _native.Driver(self.potential._fitted(), self.skin)

@@ -265,8 +265,11 @@ class Ridge(_Regressor):
                 return vars(self)[name]
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
+    def _alpha(self) -> float | Sequence[float]:
+        return 1.0 if self.alpha is None else self.alpha
+
     def _alphas(self) -> list[float]:
-        alphas = np.asarray(1.0 if self.alpha is None else self.alpha, dtype=float)
+        alphas = np.asarray(self._alpha(), dtype=float)
         if alphas.ndim > 1 or alphas.size == 0:
             raise ValueError(f"alpha = {self.alpha!r}: pass a number or a sequence of them")
         return [float(alpha) for alpha in np.atleast_1d(alphas)]
@@ -274,7 +277,7 @@ class Ridge(_Regressor):
     def _n_folds(self) -> int:
         if self.cv is not None:
             return _integer("cv", self.cv, 2)
-        return 5 if np.ndim(self.alpha) else 1
+        return 5 if np.ndim(self._alpha()) else 1
 
     def _folds(self, folds: ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
         a = np.asarray(folds)
@@ -302,7 +305,7 @@ class Ridge(_Regressor):
             "alphas_": np.array(alphas),
             "condition_number_": condition,
         }
-        if np.ndim(self.alpha):
+        if np.ndim(self._alpha()):
             found |= {"coef_path_": coefficients, "intercept_path_": intercepts}
         if errors.size:
             found["cv_errors_"] = errors

@@ -238,8 +238,6 @@ class Potential(Parameters):
             settings, evaluator, native, labels, bar, checkpoint, float(checkpoint_every)
         )
         bar.done()
-        if checkpoint is not None:
-            _native.remove_checkpoint(checkpoint)
         for text in self._potential.warnings():
             warnings.warn(text, UserWarning, stacklevel=2)
         return self

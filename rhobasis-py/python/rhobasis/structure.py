@@ -70,7 +70,7 @@ class Frames(Sequence["Atoms"]):
 def as_native(frames: Any, everything: bool = False, lenient: bool = False) -> _native.Frames:
     """`Frames`, an `ase.Atoms`, a list of them, or file name(s), as structures for the library.
 
-    `everything` takes info, arrays and results of calculators along; `lenient` leaves out those that no file could hold.
+    `everything` takes info, arrays and results of calculators along; `lenient` leaves out what no file could hold.
     """
     if isinstance(frames, Frames):
         return frames._native
