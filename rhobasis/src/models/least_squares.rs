@@ -368,28 +368,6 @@ impl Factor {
         Ok(regular)
     }
 
-    /// The factor of the rows of all of these together, which have the same columns and targets.
-    ///
-    /// # Errors
-    /// If there are none, or their shapes differ.
-    pub fn stack(factors: &[Factor]) -> Result<Self> {
-        let Some((first, others)) = factors.split_first() else {
-            return Err(Error::setting("factors", 0, "there is none", "give one or more"));
-        };
-        let mut all = first.clone();
-        for other in others {
-            if other.triangle.dim() != all.triangle.dim() {
-                let problem = format!("the first has the shape {:?}", all.triangle.dim());
-                let found = format!("{:?}", other.triangle.dim());
-                return Err(Error::setting("factors", found, problem, "stack factors of the same columns"));
-            }
-            append(&mut all.triangle, &mut all.left, &mut other.triangle.clone(), 0);
-            all.left += &other.left;
-            all.n_rows += other.n_rows;
-        }
-        Ok(all)
-    }
-
     /// Largest singular value of X.
     pub fn largest_singular_value(&self) -> f64 {
         linalg::singular_values(self.r()).first().copied().unwrap_or(0.0)

@@ -314,11 +314,11 @@ impl<'a> Trainer<'a> {
     fn linear(&self, problems: Vec<LeastSquares>, alpha: &Alpha) -> Result<(Model, Option<Posterior>, Option<f64>)> {
         let factors = problems.iter().map(LeastSquares::factor).collect::<Result<Vec<Factor>>>()?;
         drop(problems);
-        let (alpha, factor) = match alpha {
-            Alpha::Fixed(alpha) => (*alpha, Factor::stack(&factors)?),
-            Alpha::Best(alphas) if alphas.len() == 1 => (alphas[0], Factor::stack(&factors)?),
-            Alpha::Best(alphas) => (best_alpha(&factors, alphas)?, Factor::stack(&factors)?),
+        let alpha = match alpha {
+            Alpha::Fixed(alpha) => *alpha,
+            Alpha::Best(alphas) => best_alpha(&factors, alphas)?,
         };
+        let factor = merged(factors.iter())?;
         let lambda = alpha * factor.largest_singular_value().powi(2);
         let factor = factor.regularised(lambda)?;
         let w = factor.solve()?;
@@ -355,10 +355,12 @@ const CHECKPOINT: &str = "training";
 
 /// The alpha with the smallest error of the folds that were left out.
 fn best_alpha(factors: &[Factor], alphas: &[f64]) -> Result<f64> {
+    if factors.len() == 1 {
+        return Ok(alphas[0]);
+    }
     let mut errors = vec![0.0; alphas.len()];
     for (k, held_out) in factors.iter().enumerate() {
-        let others: Vec<Factor> = factors.iter().enumerate().filter(|(j, _)| *j != k).map(|(_, f)| f.clone()).collect();
-        let others = Factor::stack(&others)?;
+        let others = merged(factors.iter().enumerate().filter(|(j, _)| *j != k).map(|(_, factor)| factor))?;
         let scale = others.largest_singular_value().powi(2);
         let lambdas: Vec<f64> = alphas.iter().map(|alpha| alpha * scale).collect();
         let path = others.path(&lambdas)?;
@@ -368,4 +370,10 @@ fn best_alpha(factors: &[Factor], alphas: &[f64]) -> Result<f64> {
     }
     let best = (0..alphas.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b])).unwrap_or(0);
     Ok(alphas[best])
+}
+
+/// The factor of the rows of all of these together.
+fn merged<'a>(mut factors: impl Iterator<Item = &'a Factor>) -> Result<Factor> {
+    let first = factors.next().ok_or_else(|| Error::setting("factors", 0, "there are no rows", "give some frames"))?;
+    factors.try_fold(first.clone(), |all, factor| all.merged(factor))
 }
