@@ -221,8 +221,8 @@ where
 
 /// N_1 × N_2 × N_3 cells as one, without labels.
 fn repeated(structure: &Structure, times: [usize; 3]) -> Result<Structure> {
-    for k in 0..3 {
-        if times[k] > 1 && structure.cell[k] == [0.0; 3] {
+    for (k, (&n, vector)) in times.iter().zip(&structure.cell).enumerate() {
+        if n > 1 && *vector == [0.0; 3] {
             let problem = format!("there is no lattice vector {} to repeat the cell along", k + 1);
             return Err(Error::structure(None, problem, "leave --repeat out"));
         }

@@ -281,7 +281,9 @@ mod tests {
         let message = |text, read: fn(&Section) -> Result<()>| of(text, read).unwrap_err().to_string();
         let read: fn(&Section) -> Result<()> = |root| {
             let Some(basis) = root.section("basis")? else { return Ok(()) };
-            (basis.real("r_cut")?, basis.count("n_max")?, basis.choice("kind", &[("gto", 1), ("dvr", 2)])?);
+            basis.real("r_cut")?;
+            basis.count("n_max")?;
+            basis.choice("kind", &[("gto", 1), ("dvr", 2)])?;
             basis.finish()
         };
         let said = message("# a file\n[basis]\nr_cat = 5.0\n", read);

@@ -306,8 +306,8 @@ fn primitive_and_supervised_bases() {
     let supervised = error(&format!("{small}method = \"pcovr\"\ngamma = 0.1\n"));
     let plain = error(&format!("{small}method = \"pca\"\n"));
     assert_eq!(plain, error(&small));
-    // Six functions know more than the best two, and those that know of energies are others.
-    assert!(primitive < plain && supervised != plain && supervised < 50.0, "{primitive} {supervised} {plain}");
+    // Six functions know more than two, and of two, those that were chosen with the energies know more of energies.
+    assert!(primitive < supervised && supervised < plain, "{primitive} {supervised} {plain}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_learning_curve_ends_with_the_fit_to_all() {
     let (frames, labels) = data();
     let on: Vec<usize> = (0..frames.len()).filter(|i| i % 4 != 1).collect();
     let with: Vec<usize> = (0..frames.len()).filter(|i| i % 4 == 1).collect();
-    let mut curve = |sizes: &[usize], seed| {
+    let curve = |sizes: &[usize], seed| {
         learning_curve(&mut make_basis, &settings(), &frames, &labels, [&on, &with], sizes, seed, &mut |_| ())
     };
     let found = curve(&[8, on.len()], 5).unwrap();
