@@ -12,6 +12,9 @@ mod exact;
 mod features;
 /// Model files.
 mod file;
+/// A model of another code.
+#[cfg(test)]
+mod golden;
 /// Linear models.
 mod linear;
 /// The potential and its predictions.
