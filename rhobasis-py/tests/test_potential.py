@@ -314,6 +314,18 @@ def test_labels_from_files_atoms_and_arrays_are_the_same(ridge, tmp_path):
     check(rb.read(path), energies, forces=forces, stresses=stresses)
 
 
+def test_a_supervised_basis_is_fitted_to_the_energies_that_the_potential_is_fitted_to():
+    def fit(frames, *args, **options):
+        potential = rb.Potential(rb.PowerSpectrum(optimal(method="pcovr", gamma=0.1)), rb.Ridge(alpha=1e-9))
+        return potential.fit(frames, *args, force_sigma=None, stress_sigma=None, **options)
+
+    bare = [atoms.copy() for atoms in FRAMES]
+    for atoms, energy in zip(bare, ENERGIES, strict=True):
+        atoms.info["E"] = energy
+    same(fit(FRAMES), fit(bare, ENERGIES))
+    same(fit(FRAMES), fit(bare, energy_key="E"))
+
+
 def test_given_arrays_may_have_gaps(ridge):
     energies = ENERGIES.copy()
     energies[::2] = np.nan

@@ -56,16 +56,16 @@ class Invariants(Parameters):
     normalize: bool | None
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
-        """Fits `basis` if it has not been; there is nothing else to learn."""
+        """Fits `basis` if it has not been, handing `y` on to it; there is nothing else to learn."""
         self._check_basis()
         if not self._knows_species():
-            self.basis.fit(frames)  # pyright: ignore[reportAttributeAccessIssue]
+            self.basis.fit(frames, y)  # pyright: ignore[reportAttributeAccessIssue]
         return self
 
     def fit_transform(self, frames: FramesLike, y: Any = None) -> np.ndarray:
         """`fit` and `transform`."""
-        frames = Frames(as_native(frames))
-        return self.fit(frames).transform(frames)
+        frames = Frames(as_native(frames, everything=y is None, lenient=True))  # labels, for a supervised basis
+        return self.fit(frames, y).transform(frames)
 
     def _knows_species(self) -> bool:
         known = ("species_", "_basis", "_covariance")

@@ -231,7 +231,8 @@ class Potential(Parameters):
             "baseline": self._baseline_settings(native),
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
-        self.features.fit(Frames(native))
+        known = labels.energies()  # for a supervised basis
+        self.features.fit(Frames(native), known if np.isfinite(known).all() else None)
         evaluator = self.features.basis._evaluator(native)
         bar = _FitProgress(progress)
         self._potential = _native.Potential.fit(
