@@ -260,7 +260,7 @@ impl SphericalExpansion {
         let search = |structure: &Structure| {
             let mut search = Search::default();
             match large(structure) && prepare_search(structure, &mut search, self.density().r_cut).is_ok() {
-                true => Source::Shared(search),
+                true => Source::Shared(Box::new(search)),
                 false => Source::Own,
             }
         };
@@ -273,7 +273,7 @@ enum Source<'a> {
     /// Found by the thread that has the whole structure.
     Own,
     /// One search for the threads that share the structure.
-    Shared(Search),
+    Shared(Box<Search>),
     /// A list from earlier.
     Reused(&'a VerletList),
 }

@@ -10,6 +10,7 @@ use crate::optimal::OptimalBasis;
 
 /// The radial basis below a potential.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // there is one below a potential, not many in a list
 pub enum Basis {
     /// A contracted one.
     Optimal(OptimalBasis),

@@ -55,7 +55,8 @@ impl SiteFunction for SparseModel {
         for (&z, kernels) in &self.of_species {
             let rows: Vec<usize> = (0..species.len()).filter(|&i| species[i] == z).collect();
             if rows.len() == species.len() {
-                return Ok(kernels.evaluate(self.zeta, features, energies, gradient, scratch));
+                kernels.evaluate(self.zeta, features, energies, gradient, scratch);
+                return Ok(());
             }
             if rows.is_empty() {
                 continue;
