@@ -99,6 +99,9 @@ impl RidgeRegression {
     }
 }
 
+/// Rows `[row, feature]` and weights `[row, target]`.
+type RowsAndWeights<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>);
+
 /// Rows (normalised if so set) and weights of kernel ridge regression.
 #[pyfunction]
 pub(crate) fn kernel_ridge<'py>(
@@ -108,7 +111,7 @@ pub(crate) fn kernel_ridge<'py>(
     alpha: f64,
     zeta: u32,
     normalize: bool,
-) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+) -> PyResult<RowsAndWeights<'py>> {
     let (x, y) = (x.as_array(), y.as_array());
     let settings = KernelRidgeSettings { alpha, zeta, normalize };
     let model = detach(py, || models::KernelRidge::fit(x, y, settings)).map_err(refuse)?;
