@@ -1,5 +1,5 @@
 //! The most compact radial basis for atom densities (Goscinski et al., J. Chem. Phys. 155, 104106 (2021)), from a file of
-//! structures to density coefficients and invariant features.
+//! structures to density coefficients, invariant features and potentials.
 //!
 //! | equation | meaning | item |
 //! |---|---|---|
@@ -19,6 +19,7 @@
 //! | (18)-(20) | norm of the ν-spectrum, truncated | [`SpectrumNorms`](correlations::SpectrumNorms), [`Plan`](correlations::Plan) |
 //! | (21) | weight of an environment | [`Covariance::add`](optimal::Covariance::add), [`Adaptation`](optimal::Adaptation) |
 //! | (22) | residual variance | [`OptimalBasis::residual_variance`](optimal::OptimalBasis::residual_variance) |
+//! | Sec. III C | models of energies, forces and stresses | [`Potential`](potential::Potential), [`Trainer`](potential::Trainer) |
 //!
 //! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`.
 #![warn(missing_docs)]
