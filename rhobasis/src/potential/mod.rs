@@ -4,7 +4,7 @@
 mod baseline;
 /// Molecular dynamics.
 mod dynamics;
-/// Errors, folds, learning curves.
+/// Errors, cross-validation, learning curves.
 mod evaluate;
 /// Exact kernel ridge regression.
 mod exact;
@@ -12,6 +12,8 @@ mod exact;
 mod features;
 /// Model files.
 mod file;
+/// Frames that repeat each other, folds, splits.
+mod folds;
 /// A model of another code.
 #[cfg(test)]
 mod golden;
@@ -34,10 +36,11 @@ mod train;
 
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
-    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, folds, is_free_atom,
-    learning_curve, pairs, repeated, split, train,
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, is_free_atom,
+    learning_curve, pairs, train,
 };
 pub use features::{Basis, FeatureSettings};
+pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
 pub use settings::{Alpha, Baseline, FeatureKind, ModelSettings, Sigmas, SparseMethod, Weights, config_type};
 pub use targets::TargetCounts;

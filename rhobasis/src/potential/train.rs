@@ -108,7 +108,7 @@ impl<'a> Trainer<'a> {
             ModelSettings::Ridge { alpha: Alpha::Best(alphas), .. } if alphas.len() > 1 => FOLDS,
             _ => 1,
         };
-        let folds = if n_problems > 1 { super::evaluate::folds(frames, n_problems, 0)? } else { vec![0; frames.len()] };
+        let folds = if n_problems > 1 { super::folds::folds(frames, n_problems, 0)? } else { vec![0; frames.len()] };
         let problems = (0..n_problems).map(|_| LeastSquares::new(functions.n_parameters(), 1, solver)).collect();
         let settings = settings.clone();
         Ok(Trainer {
