@@ -1,4 +1,4 @@
-"""What the figure scripts share: arguments, data, bases fitted once, cross-validation, and the claims each figure makes."""
+"""What the figure scripts share: arguments, data, bases fitted once, cross-validation, the claims of each figure."""
 
 import argparse
 import hashlib
