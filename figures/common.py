@@ -14,6 +14,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator
 
 import rhobasis as rb
 
@@ -126,6 +127,14 @@ class Claims:
         self.content["seconds"] = round(time.time() - self.start, 1)
         self.path.write_text(json.dumps(self.content, indent=1) + "\n")
         print(f"wrote {self.path}")
+
+
+def plain_log(axis) -> None:
+    """A logarithmic scale of errors with numbers at 1, 2 and 5."""
+    axis.set_yscale("log")
+    axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
 
 
 def save(figure, arguments: argparse.Namespace, name: str) -> None:

@@ -11,7 +11,7 @@ import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, CrossValidation, arguments, digits, save
+from common import Claims, CrossValidation, arguments, digits, plain_log, save
 
 import rhobasis as rb
 
@@ -22,8 +22,8 @@ DENSITIES = {
 }
 PRESETS = {
     "quick": {
-        "default_data": "silicon.xyz.xz@::6",
-        "sizes": (1, 2, 4, 6),
+        "default_data": "silicon.xyz.xz@::3",
+        "sizes": (1, 2, 4, 6, 10),
         "l_max": 3,
         "n_sparse": 80,
         "folds": 2,
@@ -144,7 +144,7 @@ claims.add(
 )
 claims.add(
     f"the scaled density closes the gap: the optimal basis is then at most 2 % worse than GTO, with {last} functions",
-    [digits(x) for x in ratio("scaled")],
+    {kind: [digits(x) for x in ratio(kind)] for kind in DENSITIES},
     max(ratio("scaled")) < 1.02,
 )
 claims.add(
@@ -166,15 +166,14 @@ for k, label in enumerate(("energy RMSE, meV/atom", "force RMSE, eV/Å")):
     for (name, kind), curve in errors.items():
         style = {"unscaled": "o-", "scaled": "^:"}[kind]
         color = {"GTO": "black", "optimal": "tab:red"}[name]
-        left.semilogy(
-            list(curve), [pair[k] for pair in curve.values()], style, color=color, ms=4, label=f"{name}, {kind}"
-        )
+        left.plot(list(curve), [pair[k] for pair in curve.values()], style, color=color, ms=4, label=f"{name}, {kind}")
     for (name, n), curve in selected.items():
         style = ("s--", "o-", "^:")[list(args.selected).index(n)]
         color = {"GTO": "black", "optimal": "tab:red"}[name]
-        right.loglog(
+        right.semilogx(
             list(curve), [pair[k] for pair in curve.values()], style, color=color, ms=4, label=f"{name}, n = {n}"
         )
+    plain_log(left)
     left.set(xlabel="radial functions", ylabel=label, xticks=args.sizes)
     ticks = sorted({count for counts in args.selected.values() for count in counts})
     right.set_xticks(ticks, labels=[str(count) for count in ticks])

@@ -12,7 +12,7 @@ import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, CrossValidation, arguments, digits, save
+from common import Claims, CrossValidation, arguments, digits, plain_log, save
 
 import rhobasis as rb
 
@@ -20,7 +20,7 @@ N_REF, GAMMA, PURE, ZETA, FOLDS = 20, 0.1, 1e-6, 4, 5
 ALPHAS = [1e-14, 1e-12, 1e-10, 1e-8, 1e-6]
 DENSITY = rb.Density(r_cut=6.0, sigma=0.5, cutoff_width=1.0)
 PRESETS = {
-    "quick": {"default_data": "silicon.xyz.xz@::6", "sizes": (1, 2, 3, 4, 6, 8), "n_sparse": 60},
+    "quick": {"default_data": "silicon.xyz.xz@::3", "sizes": (1, 2, 4, 6, 12), "n_sparse": 60},
     "standard": {
         "default_data": "si_zuo2020.xyz.xz",
         "sizes": (1, 2, 3, 4, 5, 6, 8, 10, 12),
@@ -168,11 +168,10 @@ colors = dict(zip(names, ("tab:blue", "black", "tab:red", "tab:green"), strict=T
 for (name, kind), curve in errors.items():
     for k, axis in enumerate(axes[:2]):
         style = {"linear": "o-", "kernel": "s--"}[kind]
-        axis.semilogy(
-            list(curve), [e[k] for e in curve.values()], style, color=colors[name], ms=4, label=f"{name}, {kind}"
-        )
+        axis.plot(list(curve), [e[k] for e in curve.values()], style, color=colors[name], ms=4, label=f"{name}, {kind}")
 for k, axis in enumerate(axes[:2]):
-    axis.semilogy([1], [pure[k]], "*", color=colors["PCovR"], ms=11, mfc="none", label="PCovR, γ → 0, linear")
+    plain_log(axis)
+    axis.plot([1], [pure[k]], "*", color=colors["PCovR"], ms=11, mfc="none", label="PCovR, γ → 0, linear")
     for kind, style in (("linear", "-"), ("kernel", "--")):
         axis.axhline(whole[kind][k], color="gray", ls=style, lw=0.8, label=f"GTO {N_REF}, {kind}")
 for name in names:
