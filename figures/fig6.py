@@ -30,7 +30,7 @@ PRESETS = {
         "default_data": "si_diamond_liquid.xyz.xz",
         "sizes": tuple(range(1, 17)),
         "n_sparse": 1000,
-        "notice": "full: about five hours and 2 GB on two cores",
+        "notice": "full: about six hours and 2 GB on two cores, by the times of smaller runs",
     },
 }
 args = arguments(__doc__.splitlines()[0], PRESETS)
