@@ -159,6 +159,16 @@ for n, counts in args.selected.items():
         [digits(selected[name, n][count][1]) for name in ("optimal", "GTO")],
         selected["optimal", n][count][1] < selected["GTO", n][count][1],
     )
+for title, what, curves in (
+    ("radial functions", "density", errors),
+    ("components selected by CUR, unscaled", "radial functions", selected),
+):
+    columns = sorted({n for curve in curves.values() for n in curve})
+    rows = [
+        [*key, *(" / ".join(str(digits(x)) for x in curve[n]) if n in curve else None for n in columns)]
+        for key, curve in curves.items()
+    ]
+    claims.table(f"RMSE of energies (meV/atom) / forces (eV/Å) by number of {title}", ["basis", what, *columns], rows)
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 7), sharey="row")
 for k, label in enumerate(("energy RMSE, meV/atom", "force RMSE, eV/Å")):

@@ -162,6 +162,12 @@ claims.add(
     {n: [digits(gfre["GTO"][n]), digits(gfre["DVR"][n])] for n in args.sizes},
     all(gfre["GTO"][n] < gfre["DVR"][n] for n in args.sizes),
 )
+rows = [
+    [*key, *(" / ".join(str(digits(x)) for x in curve[n]) if n in curve else None for n in args.sizes)]
+    for key, curve in errors.items()
+]
+title = "RMSE of energies (meV/atom) / forces (eV/Å) by number of radial functions"
+claims.table(title, ["basis", "model", *args.sizes], rows)
 
 figure, axes = plt.subplots(3, 1, figsize=(6, 10), sharex=True)
 colors = dict(zip(names, ("tab:blue", "black", "tab:red", "tab:green"), strict=True))
