@@ -1,16 +1,20 @@
-"""What the figure scripts share: arguments, data, bases fitted once, and the claims each figure makes."""
+"""What the figure scripts share: arguments, data, bases fitted once, cross-validation, the claims of each figure."""
 
 import argparse
 import hashlib
 import json
 import os
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator
 
 import rhobasis as rb
 
@@ -62,6 +66,46 @@ def fit(basis: rb.OptimalBasis, arguments: argparse.Namespace) -> rb.OptimalBasi
     return basis
 
 
+class CrossValidation:
+    """Frames in folds of equal size at random. Those that repeat each other (species, positions, cell) share a fold."""
+
+    def __init__(self, data: str, folds: int) -> None:
+        frames = list(rb.read(data))
+        groups: dict[bytes, list[int]] = {}
+        for k, atoms in enumerate(frames):
+            numbers = np.concatenate([atoms.numbers, atoms.cell.array.ravel(), atoms.positions.ravel()])
+            groups.setdefault((numbers.round(5) + 0.0).tobytes(), []).append(k)  # no -0
+        members: list[list[int]] = [[] for _ in range(folds)]
+        repeated = list(groups.values())
+        for k in np.random.default_rng(0).permutation(len(repeated)):
+            min(members, key=len).extend(repeated[k])
+        self.n_frames, self.n_atoms, self.n_different = len(frames), sum(map(len, frames)), len(repeated)
+        self.tests = [[frames[k] for k in sorted(some)] for some in members]
+        self.trains = [
+            rb.Frames([atoms for k, atoms in enumerate(frames) if k not in some]) for some in map(set, members)
+        ]
+
+    def rmse(self, potential: Callable[[int], rb.Potential], **sigmas: float | None) -> tuple[float, float]:
+        """RMSE of energies (meV/atom) and of force components (eV/Å) of all frames, each by the fit to other folds.
+
+        `potential` makes that of a fold, to be fitted to it.
+        """
+        energies, forces = [], []
+        for fold, (train, test) in enumerate(zip(self.trains, self.tests, strict=True)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of functions that a small data set cannot tell from noise
+                of_test = potential(fold).fit(train, stress_sigma=None, **sigmas).predict(test)
+            for atoms, energy, force in zip(test, of_test.energies, of_test.forces, strict=True):
+                energies.append(1e3 * (energy - atoms.info["energy"]) / len(atoms))
+                forces.append(force - atoms.arrays["forces"])
+        return float(np.sqrt(np.mean(np.square(energies)))), float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
+
+
+def digits(value: float, n: int = 3) -> float:
+    """Rounded to `n` digits."""
+    return float(f"{value:.{n}g}")
+
+
 class Claims:
     """Statements of the paper about one figure, with the number found and whether each holds."""
 
@@ -83,6 +127,14 @@ class Claims:
         self.content["seconds"] = round(time.time() - self.start, 1)
         self.path.write_text(json.dumps(self.content, indent=1) + "\n")
         print(f"wrote {self.path}")
+
+
+def plain_log(axis) -> None:
+    """A logarithmic scale of errors with numbers at 1, 2 and 5."""
+    axis.set_yscale("log")
+    axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
 
 
 def save(figure, arguments: argparse.Namespace, name: str) -> None:

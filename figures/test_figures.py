@@ -8,9 +8,25 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-# Not held by the quick preset, as its claims say: the first two not by the standard one either (figures/REPORT.md), the
-# third only there (correlation 0.90 here, 0.91 there).
-NOT_QUICK = ("GTO (20) and DVR (30)", "trend over l", "sign changes")
+# Not held by the quick preset, as its claims say.
+NOT_QUICK = (
+    # Not by the standard one either (figures/REPORT.md).
+    "GTO (20) and DVR (30)",
+    "trend over l",
+    "better forces than GTO",
+    "better energies than GTO",
+    "GTO gives the worst forces",
+    "six times as accurate",
+    "more than either primitive basis",
+    "GTO knows more than DVR",
+    # Only there: the correlation is 0.90 here, 0.91 there.
+    "sign changes",
+    # Only there: n = 1, 2, 4, 6, 10 here do not show a step up.
+    "do not fall monotonically",
+    # Only there: much of the forces of the bundled data is of three bodies, which no model of pairs can learn.
+    "much better with few functions",
+    "twice as accurate",
+)
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in HERE.glob("fig[0-9].py")))

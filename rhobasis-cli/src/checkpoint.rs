@@ -48,6 +48,11 @@ impl CheckpointFlags {
         self.checkpoint.is_some()
     }
 
+    /// The file, and the time between two writings.
+    pub fn file(&self) -> Option<(&Path, Duration)> {
+        self.checkpoint.as_deref().map(|path| (path, self.checkpoint_every))
+    }
+
     /// Continues where an earlier run was interrupted, if it was.
     pub fn start(
         &self,

@@ -1,6 +1,6 @@
 //! `rhobasis features`: numbers that describe the atoms of a data set, as NumPy arrays.
 
-mod columns;
+pub mod columns;
 mod descriptor;
 mod stream;
 

@@ -1,18 +1,21 @@
-//! `rhobasis fit`: from structures to a basis file, Eqs. (6)-(13), (22).
+//! `rhobasis fit`: from structures to a basis file, Eqs. (6)-(14), (22).
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::density::species_of;
-use rhobasis::optimal::{Adaptation, Covariance, Mixing, OptimalBasis, Shard, SourceFile, Task, Truncation};
+use rhobasis::optimal::{
+    Adaptation, Covariance, Mixing, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task,
+    Truncation,
+};
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
 use crate::input::{Chunk, Input};
-use crate::settings::{ContractionFlags, TruncationFlags, is_covariance};
+use crate::settings::{ContractionFlags, MethodFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural};
 use crate::{output, show};
 
@@ -39,6 +42,8 @@ pub struct Fit {
     contraction: ContractionFlags,
     #[command(flatten)]
     truncation: TruncationFlags,
+    #[command(flatten)]
+    method: MethodFlags,
     /// Take only part I of N of the frames: those with index mod N = I − 1, counted over all DATA; the output is then a
     /// *.cov, and `rhobasis merge` puts the parts together
     #[arg(long, value_name = "I/N")]
@@ -58,7 +63,9 @@ Example: one of four parts of a large set, interrupted at any time and run again
   rhobasis fit big.xyz -o part-3.cov --shard 3/4 --checkpoint part-3.ckpt --mixing combined
   rhobasis merge part-*.cov -o big.rho --q-max 8
 Example: the functions that keep the most of the trispectrum
-  rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4";
+  rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4
+Example: functions for l = 0 that also know the energies, as in Fig. 6
+  rhobasis fit silicon.xyz -o silicon.rho --q-max 4 --method pcovr --gamma 0.1 --energy-key energy";
 
 impl Fit {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -70,18 +77,16 @@ impl Fit {
             ));
         }
         self.checkpoint.check(&self.output)?;
+        if let Some((settings, key)) = self.method.pcovr()? {
+            return self.supervise(settings, key, out);
+        }
         if self.nu > 1 {
             return self.adapt(out);
         }
         let settings = self.contraction.settings();
         let truncation = self.truncation.truncation();
         let mut covariance = Covariance::new(&settings)?;
-        let n_max = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-        match settings.mixing {
-            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
-            // The species are known at the end only: here, what no set of species allows.
-            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together")?,
-        }
+        check_truncation(&covariance, truncation)?;
         let checkpoint = self.accumulate(&mut covariance)?;
         finish(&covariance, truncation, &self.output, out)?;
         Ok(checkpoint.map_or(Ok(()), Checkpoint::remove)?)
@@ -104,8 +109,8 @@ impl Fit {
             let (mut before, mut announced) = (0, sweep > 0);
             files = input.for_each_chunk(&format!("sweep {sweep}"), |chunk| {
                 if !std::mem::replace(&mut announced, true) {
-                    let covariance = Covariance::new(&settings)?;
-                    announce_memory(held, window, &covariance, &chunk, Some(truncation));
+                    let memory = Covariance::new(&settings)?.memory(&chunk.structures, Some(truncation));
+                    announce_memory(held, window, memory, &chunk);
                 }
                 adaptation.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))?;
                 before += chunk.structures.len();
@@ -117,6 +122,39 @@ impl Fit {
         let mut basis = adaptation.into_basis()?;
         basis.set_files(files);
         write_basis(&basis, &self.output, out)
+    }
+
+    /// A basis of Eq. (14).
+    fn supervise(&self, pcovr: PcovrSettings, key: String, out: &mut dyn Write) -> Outcome {
+        if self.nu > 1 {
+            return Err(Failure::usage(
+                "--method pcovr: energies weigh no environments, as --nu does; leave one of the two out",
+            ));
+        }
+        if self.shard.is_some() || self.checkpoint.is_given() || is_covariance(&self.output) {
+            return Err(Failure::usage(
+                "--method pcovr: the regression of the energies is made in one run over all the data, which --shard, \
+                 --checkpoint and *.cov do not go with; leave them out and write a *.rho, or use --method pca",
+            ));
+        }
+        let truncation = self.truncation.truncation();
+        let mut covariance = SupervisedCovariance::new(&self.contraction.settings())?;
+        check_truncation(covariance.covariance(), truncation)?;
+        let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?;
+        let input = input.without_labels().with_energies(key);
+        let (held, window) = (output::held_memory(), input.window());
+        let mut announced = false;
+        let files = input.for_each_chunk("accumulating", |chunk| {
+            if !std::mem::replace(&mut announced, true) {
+                announce_memory(held, window, covariance.memory(&chunk.structures, truncation), &chunk);
+            }
+            let before = covariance.covariance().n_structures();
+            let added = covariance.add(&chunk.structures, &chunk.energies);
+            added.map_err(|e| chunk.locate(e, |frame| frame - before))
+        })?;
+        covariance.set_files(files);
+        output::return_memory();
+        write_basis(&covariance.basis(pcovr, truncation)?, &self.output, out)
     }
 
     /// Adds all frames of all files, or those of a shard, that an earlier run has not added.
@@ -131,7 +169,7 @@ impl Fit {
         let files = input.for_each_chunk("accumulating", |chunk| {
             if !announced {
                 announced = true;
-                announce_memory(held, window, covariance, &chunk, truncation);
+                announce_memory(held, window, covariance.memory(&chunk.structures, truncation), &chunk);
             }
             let before = covariance.n_structures();
             covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))?;
@@ -140,6 +178,16 @@ impl Fit {
         covariance.set_files(files, self.shard);
         output::return_memory();
         Ok(checkpoint)
+    }
+}
+
+/// Refuses, before any work, a truncation that makes no sense.
+fn check_truncation(covariance: &Covariance, truncation: Truncation) -> Result<()> {
+    let n_max = (0..=covariance.settings().expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
+    match covariance.settings().mixing {
+        Mixing::PerSpecies => truncation.validate(n_max, "per species"),
+        // The species are known at the end only: here, what no set of species allows.
+        Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
     }
 }
 
@@ -175,7 +223,7 @@ fn next_command(basis: &OptimalBasis, rho: &Path, out: &mut dyn Write) -> io::Re
 
 /// What is held before the first frame, and what will come: frames that are read ahead, the window of the reader, and the
 /// buffers of the accumulation or of the basis, whichever are larger.
-fn announce_memory(held: f64, window: u64, covariance: &Covariance, chunk: &Chunk, truncation: Option<Truncation>) {
+fn announce_memory(held: f64, window: u64, buffers: f64, chunk: &Chunk) {
     let atoms: usize = chunk.structures.iter().map(Structure::len).sum();
     // Species and position; a frame has a cell, two allocations and the name of its file.
     let frames = 25.0 * atoms as f64 + 400.0 * chunk.structures.len() as f64;
@@ -183,7 +231,7 @@ fn announce_memory(held: f64, window: u64, covariance: &Covariance, chunk: &Chun
     let text = chunk.text as f64 / chunk.fraction.max(1e-9);
     let reading = n_chunks * frames + text.min(window as f64 + FIRST_WINDOW);
     let threads = THREAD * rayon::current_num_threads() as f64;
-    let bytes = held + CODE + threads + reading + covariance.memory(&chunk.structures, truncation);
+    let bytes = held + CODE + threads + reading + buffers;
     let n_species = species_of(&chunk.structures).len();
     let first = plural(chunk.structures.len(), "frame");
     output::announce_memory(bytes, &format!("for the {n_species} species of the first {first}, however many frames"));

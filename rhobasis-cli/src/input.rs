@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rhobasis::extxyz::{Options, Reader};
+use rhobasis::extxyz::{Options, Reader, required_energy};
 use rhobasis::optimal::{Shard, SourceFile};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Result, Structure};
@@ -35,6 +35,18 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// No labels are read.
+    pub fn none() -> Options {
+        let none = String::new();
+        Options {
+            energy_key: none.clone(),
+            force_key: none.clone(),
+            stress_key: none.clone(),
+            virial_key: none,
+            validate: true,
+        }
+    }
+
     pub fn options(&self, validate: bool) -> Options {
         Options {
             energy_key: self.energy_key.clone(),
@@ -57,6 +69,8 @@ pub struct Chunk {
     pub fraction: f64,
     /// The text that was, in bytes.
     pub text: u64,
+    /// Energies of the frames, if they were asked for.
+    pub energies: Vec<f64>,
     places: Vec<(PathBuf, usize)>,
     /// Bytes of memory that reading takes.
     decoder: u64,
@@ -66,7 +80,17 @@ pub struct Chunk {
 
 impl Chunk {
     fn new(first: usize, next: usize) -> Self {
-        Chunk { structures: Vec::new(), first, next, fraction: 1.0, text: 0, places: Vec::new(), decoder: 0, of: 1.0 }
+        Chunk {
+            structures: Vec::new(),
+            first,
+            next,
+            fraction: 1.0,
+            text: 0,
+            energies: Vec::new(),
+            places: Vec::new(),
+            decoder: 0,
+            of: 1.0,
+        }
     }
 
     /// File of a frame of this chunk, and its index there.
@@ -105,6 +129,8 @@ pub struct Input {
     /// SHA-256 of the files, where it had to be known beforehand.
     hashes: Vec<String>,
     labels: bool,
+    /// Key of the energy that each frame must have.
+    energy: Option<String>,
 }
 
 impl Input {
@@ -112,7 +138,7 @@ impl Input {
     pub fn open(specs: &[String], options: &Options) -> Result<Self> {
         let open = |spec: &String| Ok((spec.clone(), Reader::open(spec, options)?));
         let readers = specs.iter().map(open).collect::<Result<_>>()?;
-        Ok(Input { readers, shard: Shard::default(), done: 0, hashes: Vec::new(), labels: true })
+        Ok(Input { readers, shard: Shard::default(), done: 0, hashes: Vec::new(), labels: true, energy: None })
     }
 
     /// Takes only some of the frames, counted over all files.
@@ -128,6 +154,11 @@ impl Input {
     /// Keeps species, positions and cells only.
     pub fn without_labels(self) -> Self {
         Input { labels: false, ..self }
+    }
+
+    /// Reads the energy of each frame under this key; without one, a frame is refused.
+    pub fn with_energies(self, key: String) -> Self {
+        Input { energy: Some(key), ..self }
     }
 
     /// Memory that reading takes besides the frames, in bytes.
@@ -185,10 +216,14 @@ impl Input {
                 }
                 let Some(structure) = reader.next() else { break };
                 let mut structure = structure?;
+                let path = reader.path().map(PathBuf::from).unwrap_or_default();
+                if let Some(key) = &self.energy {
+                    let locate = |e: Error| e.at_frame(reader.frame_index().unwrap_or(0)).in_file(&path);
+                    chunk.energies.push(required_energy(&structure, key).map_err(locate)?);
+                }
                 if !self.labels {
                     (structure.info, structure.columns) = (Vec::new(), Vec::new());
                 }
-                let path = reader.path().map(PathBuf::from).unwrap_or_default();
                 chunk.places.push((path, reader.frame_index().unwrap_or(0)));
                 atoms += structure.len();
                 chunk.structures.push(structure);
@@ -230,7 +265,7 @@ impl Input {
 }
 
 /// Bytes of memory of a structure, labels and other columns included.
-fn memory_of(structure: &Structure) -> usize {
+pub fn memory_of(structure: &Structure) -> usize {
     const ALLOCATION: usize = 16; // what the allocator adds
     let text = |t: &String| size_of::<String>() + t.capacity() + ALLOCATION;
     let value = |v: &Value| match v {
@@ -270,10 +305,19 @@ pub fn sha256(path: &std::path::Path) -> Result<String> {
 
 /// A bar over bytes with the time that is left; nothing is drawn unless standard error is a terminal.
 fn progress_bar(total: u64, doing: &str) -> ProgressBar {
+    bar(total, doing, "{bytes}/{total_bytes}")
+}
+
+/// A bar over frames with the time that is left; nothing is drawn unless standard error is a terminal.
+pub fn frames_bar(total: usize, doing: &str) -> ProgressBar {
+    bar(total as u64, doing, "{pos}/{len} frames")
+}
+
+fn bar(total: u64, doing: &str, of: &str) -> ProgressBar {
     let target =
         if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(total), target).with_message(doing.to_string());
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {of}, {{eta}} left")) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

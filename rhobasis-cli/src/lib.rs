@@ -1,7 +1,10 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod checkpoint;
+mod dataset;
 mod demo;
+mod errors_table;
+mod evaluate;
 mod export;
 mod failure;
 mod features;
@@ -9,16 +12,21 @@ mod fit;
 mod info;
 mod input;
 mod matrix;
+mod md;
 mod merge;
+mod model_file;
 mod npy;
 mod npy_read;
 mod output;
 mod plan;
 mod plot;
+mod predict;
 mod select;
 mod settings;
 mod show;
 mod text;
+mod toml_file;
+mod train;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -50,7 +58,11 @@ Example:
   rhobasis plan silicon.xyz --nu 3 --retain 0.99 --r-cut 6 --sigma 0.5
   rhobasis features silicon.xyz --basis silicon.rho --kind power-spectrum -o X.npz
   rhobasis select X.npz --method cur -n 50 -o picked.npz
-  rhobasis export silicon.rho --to featomic -o silicon.json";
+  rhobasis export silicon.rho --to featomic -o silicon.json
+  rhobasis train examples/model-silicon.toml -o potential.rho
+  rhobasis predict potential.rho new.xyz -o predicted.xyz
+  rhobasis evaluate potential.rho test.xyz
+  rhobasis md potential.rho silicon.xyz@0 --steps 1000";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -63,6 +75,10 @@ enum Verb {
     Features(features::Features),
     Select(select::Select),
     Export(export::Export),
+    Train(train::Train),
+    Predict(predict::Predict),
+    Evaluate(evaluate::Evaluate),
+    Md(md::Md),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -101,6 +117,10 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Features(features) => features.run(&mut out)?,
         Verb::Select(select) => select.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,
+        Verb::Train(train) => train.run(&mut out)?,
+        Verb::Predict(predict) => predict.run(&mut out)?,
+        Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
+        Verb::Md(md) => md.run(&mut out)?,
     }
     out.flush()?;
     Ok(())

@@ -87,6 +87,13 @@ pub fn held_memory() -> f64 {
     1024.0 * kilobytes.unwrap_or(12_000.0)
 }
 
+/// The most that this process has held, in bytes; `None` where the system does not tell.
+pub fn peak_memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024.0 * line.trim().trim_end_matches(" kB").parse::<f64>().ok()?)
+}
+
 /// Gives back what was freed: the allocator keeps it otherwise, beside what the next step needs.
 pub fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -27,17 +27,31 @@ const FINER: u32 = 8;
 pub struct Series {
     name: String,
     points: Vec<(f64, f64)>,
-    marked: bool,
+    drawn: Drawing,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Drawing {
+    Line,
+    /// A line through points that are shown.
+    Marked,
+    /// Points without a line.
+    Dots,
 }
 
 impl Series {
     pub fn line(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Series { name: name.into(), points, marked: false }
+        Series { name: name.into(), points, drawn: Drawing::Line }
     }
 
     /// A curve whose points are shown.
     pub fn marked(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Series { name: name.into(), points, marked: true }
+        Series { name: name.into(), points, drawn: Drawing::Marked }
+    }
+
+    /// Points alone.
+    pub fn dots(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Series { name: name.into(), points, drawn: Drawing::Dots }
     }
 }
 
@@ -47,18 +61,33 @@ pub struct Panel {
     x: String,
     y: String,
     log_y: bool,
+    diagonal: bool,
     series: Vec<Series>,
     vertical: Option<(f64, String)>,
 }
 
 impl Panel {
     pub fn new(title: impl Into<String>, x: impl Into<String>, y: impl Into<String>) -> Self {
-        Panel { title: title.into(), x: x.into(), y: y.into(), log_y: false, series: Vec::new(), vertical: None }
+        Panel {
+            title: title.into(),
+            x: x.into(),
+            y: y.into(),
+            log_y: false,
+            diagonal: false,
+            series: Vec::new(),
+            vertical: None,
+        }
     }
 
     /// Logarithmic y: what is not positive is left out.
     pub fn log_y(mut self) -> Self {
         self.log_y = true;
+        self
+    }
+
+    /// One range for both axes, and the line y = x.
+    pub fn diagonal(mut self) -> Self {
+        self.diagonal = true;
         self
     }
 
@@ -106,10 +135,14 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
         shown.map(|&(x, y)| (x, if panel.log_y { y.log10() } else { y })).collect()
     };
     let curves: Vec<Vec<(f64, f64)>> = panel.series.iter().map(|s| scaled(&s.points)).collect();
-    let xs = range(curves.iter().flatten().map(|p| p.0), 0.0);
+    let mut xs = range(curves.iter().flatten().map(|p| p.0), 0.0);
     let mut ys = range(curves.iter().flatten().map(|p| p.1), if panel.log_y { 0.0 } else { 0.06 });
     if panel.log_y {
         ys = ys.start.floor()..(ys.end.ceil().max(ys.start.floor() + 1.0));
+    }
+    if panel.diagonal {
+        let both = range(curves.iter().flatten().flat_map(|p| [p.0, p.1]), 0.04);
+        (xs, ys) = (both.clone(), both);
     }
     let decades = (ys.end - ys.start) as usize;
     let mut chart = ChartBuilder::on(area)
@@ -136,6 +169,10 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
         .x_label_formatter(&plain)
         .y_label_formatter(&label)
         .draw()?;
+    if panel.diagonal {
+        let line = [(xs.start, ys.start), (xs.end, ys.end)];
+        chart.draw_series(LineSeries::new(line, BLACK.mix(0.4).stroke_width(FINER)))?;
+    }
     if let Some((x, name)) = &panel.vertical {
         let dashes = DashedLineSeries::new(
             [(*x, ys.start), (*x, ys.end)],
@@ -149,19 +186,26 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
     }
     for (k, (series, points)) in panel.series.iter().zip(&curves).enumerate() {
         let color = COLORS[k % COLORS.len()];
+        if series.drawn == Drawing::Dots {
+            chart
+                .draw_series(points.iter().map(|&p| Circle::new(p, FINER + FINER / 2, color.mix(0.6).filled())))?
+                .label(&series.name)
+                .legend(move |(x, y)| Circle::new((x + 8 * FINER as i32, y), 3 * FINER, color.filled()));
+            continue;
+        }
         let style = color.stroke_width(2 * FINER);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), style))?
             .label(&series.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16 * FINER as i32, y)], style));
-        if series.marked {
+        if series.drawn == Drawing::Marked {
             chart.draw_series(points.iter().map(|&p| Circle::new(p, 3 * FINER, color.filled())))?;
         }
     }
     if panel.series.len() > 1 {
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(if panel.diagonal { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::UpperRight })
             .margin(6 * FINER)
             .legend_area_size(20 * FINER)
             .label_font(("sans-serif", 12 * FINER))

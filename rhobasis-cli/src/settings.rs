@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
-use rhobasis::optimal::{CovarianceSettings, Mixing, Truncation};
+use rhobasis::extxyz::Options;
+use rhobasis::optimal::{CovarianceSettings, Mixing, PcovrSettings, Truncation};
 use rhobasis::structure::{atomic_number, symbol};
 
 use crate::failure::{Failure, Outcome};
@@ -48,13 +49,6 @@ pub struct ExpansionFlags {
 
 impl ExpansionFlags {
     fn settings(&self) -> ExpansionSettings {
-        let n_max = self.n_max;
-        let primitive = match self.primitive {
-            Family::Gto => Primitive::Gto { n_max },
-            Family::Dvr => Primitive::Dvr { n_max, quadrature: false },
-            Family::DvrQuadrature => Primitive::Dvr { n_max, quadrature: true },
-            Family::Laplacian => Primitive::LaplacianEigenstates { n_max },
-        };
         let density = Density {
             r_cut: self.r_cut,
             sigma: self.sigma.0.clone(),
@@ -62,6 +56,7 @@ impl ExpansionFlags {
             scaling: self.scaling.as_ref().map(|s| s.0.clone()),
             center_weight: self.center_weight,
         };
+        let primitive = self.primitive.primitive(self.n_max);
         ExpansionSettings { density, primitive, l_max: self.l_max, spline_accuracy: self.spline_accuracy.0 }
     }
 }
@@ -86,6 +81,38 @@ impl ContractionFlags {
             MixingFlag::Combined => Mixing::Combined,
         };
         CovarianceSettings { expansion: self.expansion.settings(), mixing, center_specific: self.center_specific }
+    }
+}
+
+/// How contraction coefficients are found.
+#[derive(Args, Debug)]
+pub struct MethodFlags {
+    /// How the functions are found: all as principal components, or those of l = 0 by regression on energies too, Eq. (14)
+    #[arg(long, value_enum, default_value_t = MethodFlag::Pca)]
+    method: MethodFlag,
+    /// Mixing of --method pcovr: 1 is pca, towards 0 regression [default: 0.5]
+    #[arg(long, value_name = "NUMBER")]
+    gamma: Option<f64>,
+    /// Key of the energy of a frame, in eV, for --method pcovr [default: energy]
+    #[arg(long, value_name = "KEY")]
+    energy_key: Option<String>,
+}
+
+impl MethodFlags {
+    /// γ, and the key of the energies; none for principal components.
+    pub fn pcovr(&self) -> Outcome<Option<(PcovrSettings, String)>> {
+        if let MethodFlag::Pca = self.method {
+            let flag = if self.gamma.is_some() { "--gamma" } else { "--energy-key" };
+            if self.gamma.is_some() || self.energy_key.is_some() {
+                return Err(Failure::usage(format!(
+                    "{flag}: principal components need none; add --method pcovr, or leave it out"
+                )));
+            }
+            return Ok(None);
+        }
+        let settings = self.gamma.map_or(PcovrSettings::default(), |gamma| PcovrSettings { gamma });
+        settings.validate()?;
+        Ok(Some((settings, self.energy_key.clone().unwrap_or(Options::default().energy_key))))
     }
 }
 
@@ -126,7 +153,7 @@ pub fn is_covariance(output: &Path) -> bool {
 
 /// Which primitive basis.
 #[derive(ValueEnum, Debug, Clone, Copy)]
-enum Family {
+pub enum Family {
     /// Gaussian-type orbitals
     Gto,
     /// Discrete variable representation, projected exactly
@@ -135,6 +162,35 @@ enum Family {
     DvrQuadrature,
     /// Eigenstates of the Laplacian in a sphere
     Laplacian,
+}
+
+impl Family {
+    /// All of them, by the names of the flag.
+    pub const NAMES: [(&str, Family); 4] = [
+        ("gto", Family::Gto),
+        ("dvr", Family::Dvr),
+        ("dvr-quadrature", Family::DvrQuadrature),
+        ("laplacian", Family::Laplacian),
+    ];
+
+    /// The basis of this many functions.
+    pub fn primitive(self, n_max: usize) -> Primitive {
+        match self {
+            Family::Gto => Primitive::Gto { n_max },
+            Family::Dvr => Primitive::Dvr { n_max, quadrature: false },
+            Family::DvrQuadrature => Primitive::Dvr { n_max, quadrature: true },
+            Family::Laplacian => Primitive::LaplacianEigenstates { n_max },
+        }
+    }
+}
+
+/// Which method.
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum MethodFlag {
+    /// Principal components
+    Pca,
+    /// Principal covariates regression
+    Pcovr,
 }
 
 /// Which channels are contracted together.

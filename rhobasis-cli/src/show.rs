@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::density::Primitive;
-use rhobasis::optimal::{ContractionBlock, KindOfBasis, Mixing, OptimalBasis, Truncation};
+use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
@@ -59,7 +59,7 @@ impl Show {
         }
         summary(&basis, out)?;
         for kind in basis.kinds().iter().filter(|k| center.is_none() || k.center == center) {
-            spectrum(kind, out)?;
+            spectrum(kind, basis.settings().method, out)?;
         }
         let discarded = basis.discarded_variance();
         writeln!(out, "\nThe channels of this basis leave out {discarded:.2e} of the variance.")?;
@@ -109,6 +109,7 @@ pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
     field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
     field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))?;
     field(out, "contraction", contraction_text(basis))?;
+    field(out, "method", method_text(basis))?;
     if settings.nu > 1 {
         let lost: Vec<String> = provenance.retained.iter().map(|kept| format!("{:.3e}", 1.0 - kept)).collect();
         field(
@@ -154,6 +155,17 @@ fn contraction_text(basis: &OptimalBasis) -> String {
         Truncation::Retain(fraction) => format!("{fraction} of the variance retained"),
     };
     format!("{mixing}{kinds}, {asked}")
+}
+
+fn method_text(basis: &OptimalBasis) -> String {
+    match basis.settings().method {
+        Method::Pca => "pca (principal components)".into(),
+        Method::Pcovr(pcovr) => {
+            let r2 =
+                basis.provenance().energy_r2.map_or(String::new(), |r2| format!(", whose R² of energies is {r2:.4}"));
+            format!("pcovr with gamma {} for l = 0{r2}; pca for l > 0", pcovr.gamma)
+        }
+    }
 }
 
 fn primitive_text(primitive: &Primitive) -> String {
@@ -248,10 +260,11 @@ fn round_counts(n: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Eigenvalues per (a, l); those of dropped channels in brackets.
-fn spectrum(kind: &KindOfBasis, out: &mut dyn Write) -> io::Result<()> {
+fn spectrum(kind: &KindOfBasis, method: Method, out: &mut dyn Write) -> io::Result<()> {
+    let what = if method == Method::Pca { "Eigenvalues" } else { "Variance of each function" };
     let l_max = kind.blocks.iter().map(|b| b.l).max().unwrap_or(0);
     for blocks in kind.blocks.chunks(l_max + 1) {
-        writeln!(out, "\nEigenvalues, {} (in brackets: not kept)", block_title(kind, &blocks[0]))?;
+        writeln!(out, "\n{what}, {} (in brackets: not kept)", block_title(kind, &blocks[0]))?;
         let mut header = vec!["q".to_string()];
         header.extend((0..=l_max).map(|l| format!("l = {l}")));
         let mut table = Table::new(header);
@@ -304,7 +317,7 @@ pub fn draw(basis: &OptimalBasis, center: Option<u8>, path: &Path) -> Result<()>
     let mut panels = Vec::new();
     for blocks in kind.blocks.chunks(l_max + 1) {
         let mut panel = Panel::new(format!("Spectrum, {}", block_title(kind, &blocks[0])), "q", "eigenvalue").log_y();
-        let largest = blocks.iter().flat_map(|b| b.contraction.eigenvalues.first()).copied().fold(0.0, f64::max);
+        let largest = blocks.iter().flat_map(|b| &b.contraction.eigenvalues).copied().fold(0.0, f64::max);
         for block in blocks {
             let eigenvalues = block.contraction.eigenvalues.iter().enumerate();
             let points = eigenvalues.filter(|(_, e)| **e > 1e-12 * largest).map(|(q, &e)| ((q + 1) as f64, e));

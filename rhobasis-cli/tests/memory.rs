@@ -1,4 +1,4 @@
-//! The memory that `fit` and `features` state before they begin, against what they take.
+//! The memory that `fit`, `features` and `train` state before they begin, against what they take.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::io::Read;
@@ -68,4 +68,26 @@ fn memory_of_features_is_stated_within_a_fifth() {
     features("power-spectrum", &some, &["-o", "x.npz", "--normalize"]);
     features("power-spectrum", &some, &["-o", "x.npy", "--chunk-rows", "1000"]);
     features("bispectrum", &bundled("molecules.xyz.xz@:20"), &["-o", "x.npy"]);
+}
+
+#[test]
+fn memory_of_train_is_a_bound_that_is_not_far_off() {
+    let basis = "[basis]\nr_cut = 4\nn_max = 8\nl_max = 4\nq_max = 8\n";
+    let ridge = "[model]\ntype = \"ridge\"\n";
+    let gap = "[model]\ntype = \"gap\"\nn_sparse = 400\n";
+    let kernel = "[model]\ntype = \"kernel-ridge\"\n";
+    let cases = [
+        ("silicon.xyz.xz", ridge, ""),
+        ("silicon.xyz.xz", gap, ""),
+        ("molecules.xyz.xz@:600", ridge, "mixing = \"combined\"\n"),
+        ("molecules.xyz.xz@:600", kernel, "mixing = \"combined\"\n"),
+    ];
+    for (data, model, mixing) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[data]\ntrain = \"{}\"\n{basis}{mixing}{model}", bundled(data));
+        std::fs::write(folder.path().join("m.toml"), text).unwrap();
+        let (stated, peak) = stated_and_peak(folder.path(), &["train", "m.toml", "-o", "m.rho", "--threads", "2"]);
+        println!("{:.0} MB stated, {:.1} MB held: {data}, {model}", stated / 1e6, peak / 1e6);
+        assert!(peak < 1.2 * stated && stated < 2.5 * peak, "{data}, {model}: {stated} stated, {peak} held");
+    }
 }

@@ -117,7 +117,7 @@ impl Invariants {
 }
 
 /// Rows [l, α, β].
-fn components(columns: &Bound<'_, PyAny>) -> PyResult<Vec<[usize; 3]>> {
+pub(crate) fn components(columns: &Bound<'_, PyAny>) -> PyResult<Vec<[usize; 3]>> {
     columns.extract().map_err(|_| {
         let shown: String = columns.repr().map_or("columns".into(), |text| text.to_string().chars().take(60).collect());
         let problem = "rows [l, alpha, beta] of whole numbers are needed";

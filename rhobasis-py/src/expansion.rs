@@ -26,7 +26,7 @@ pub(crate) type Adjoints<'py> = (Vec<Bound<'py, PyArray2<f64>>>, Bound<'py, PyAr
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Expansion {
     pub(crate) inner: SphericalExpansion,
-    settings: ExpansionSettings,
+    pub(crate) settings: ExpansionSettings,
 }
 
 /// Tables `[r, n]` for each l: of a function, or of a function and its derivative.

@@ -4,9 +4,13 @@
 
 mod correlations;
 mod expansion;
+mod labels;
 mod memory;
 mod metrics;
+mod models;
 mod optimal;
+mod pcovr;
+mod potential;
 mod selection;
 mod settings;
 mod structure;
@@ -55,16 +59,26 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(metrics::reconstruction, m)?)?;
     m.add_function(wrap_pyfunction!(metrics::residual_variance, m)?)?;
     m.add_function(wrap_pyfunction!(metrics::prediction_error, m)?)?;
+    m.add_class::<models::RidgeRegression>()?;
+    m.add_function(wrap_pyfunction!(models::kernel_ridge, m)?)?;
+    m.add_function(wrap_pyfunction!(models::kernel_ridge_predict, m)?)?;
+    m.add_function(wrap_pyfunction!(models::polynomial_kernel, m)?)?;
+    m.add_function(wrap_pyfunction!(pcovr::pcovr, m)?)?;
     m.add_class::<structure::Frames>()?;
     m.add_class::<structure::Reader>()?;
     m.add_class::<expansion::Expansion>()?;
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;
+    m.add_class::<optimal::SupervisedCovariance>()?;
     m.add_class::<optimal::Basis>()?;
     m.add_class::<optimal::Adaptation>()?;
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
+    m.add_class::<labels::Labels>()?;
+    m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;
+    m.add_class::<potential::Potential>()?;
+    m.add_class::<potential::Driver>()?;
     m.add_class::<truncation::SpectrumNorms>()?;
     m.add_function(wrap_pyfunction!(truncation::plan, m)?)?;
     Ok(())

@@ -7,7 +7,7 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, SourceFile, Task};
+use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
 
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
@@ -34,13 +34,7 @@ impl Covariance {
         let truncation = settings::truncation(settings)?;
         let settings = covariance_settings(settings)?;
         let inner = detach(py, || optimal::Covariance::new(&settings)).map_err(refuse)?;
-        let n_max = (0..=settings.expansion.l_max).map(|l| inner.n_functions(l)).max().unwrap_or(0);
-        match settings.mixing {
-            Mixing::PerSpecies => truncation.validate(n_max, "per species"),
-            // The species are known at the end only: here, what no set of species allows.
-            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
-        }
-        .map_err(refuse)?;
+        check_truncation(&inner, truncation).map_err(refuse)?;
         Ok(Covariance::from(inner))
     }
 
@@ -151,6 +145,71 @@ impl Covariance {
 impl From<optimal::Covariance> for Covariance {
     fn from(covariance: optimal::Covariance) -> Self {
         Covariance { inner: Mutex::new(covariance) }
+    }
+}
+
+/// Accumulates the covariance, and the regression of energies.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct SupervisedCovariance {
+    inner: Mutex<optimal::SupervisedCovariance>,
+}
+
+#[pymethods]
+impl SupervisedCovariance {
+    /// From an object like that of `Covariance`, with gamma.
+    #[new]
+    fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (py, truncation) = (settings.py(), settings::truncation(settings)?);
+        pcovr_settings(settings)?;
+        let settings = covariance_settings(settings)?;
+        let inner = detach(py, || optimal::SupervisedCovariance::new(&settings)).map_err(refuse)?;
+        check_truncation(inner.covariance(), truncation).map_err(refuse)?;
+        Ok(SupervisedCovariance { inner: Mutex::new(inner) })
+    }
+
+    /// Adds frames and their energies, in eV.
+    fn add(&self, py: Python<'_>, frames: &Frames, energies: &Bound<'_, PyAny>) -> PyResult<()> {
+        let energies: Array1<f64> = reals("energies", "one number for each frame", energies)?;
+        let energies = energies.as_standard_layout();
+        detach(py, || {
+            let mut covariance = self.lock();
+            let first = covariance.covariance().n_structures();
+            covariance.add(frames.structures(), energies.as_slice().unwrap_or(&[])).map_err(|e| (e, first))
+        })
+        .map_err(|(e, first)| frames.refuse(e, first))
+    }
+
+    /// Notes the (path, frames, sha256) of the files.
+    fn set_files(&self, files: Vec<File>) {
+        self.lock().set_files(source_files(files));
+    }
+
+    /// The basis of Eq. (14) for `gamma`, `q_max` and `retain` of `settings`.
+    fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
+        let (pcovr, truncation) = (pcovr_settings(settings)?, settings::truncation(settings)?);
+        detach(py, || self.lock().basis(pcovr, truncation)).map(|inner| Basis { inner }).map_err(refuse)
+    }
+}
+
+impl SupervisedCovariance {
+    fn lock(&self) -> MutexGuard<'_, optimal::SupervisedCovariance> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pcovr_settings(settings: &Bound<'_, PyAny>) -> PyResult<PcovrSettings> {
+    let pcovr = PcovrSettings { gamma: settings::number("gamma", &settings.getattr("gamma")?)? };
+    pcovr.validate().map_err(refuse)?;
+    Ok(pcovr)
+}
+
+/// Refuses, before any work, a truncation that makes no sense.
+fn check_truncation(covariance: &optimal::Covariance, truncation: Truncation) -> rhobasis::Result<()> {
+    let n_max = (0..=covariance.settings().expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
+    match covariance.settings().mixing {
+        Mixing::PerSpecies => truncation.validate(n_max, "per species"),
+        // The species are known at the end only: here, what no set of species allows.
+        Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
     }
 }
 
@@ -378,6 +437,7 @@ impl Basis {
     }
 }
 
-fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
+/// As in files.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(|e| crate::RhobasisError::new_err(e.to_string()))
 }

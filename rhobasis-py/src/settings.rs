@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
 use rhobasis::optimal::{Mixing, Shard, Truncation};
+use rhobasis::potential::{Alpha, ModelSettings, Sigmas};
 use rhobasis::{Error, structure};
 
 use crate::refuse;
@@ -157,5 +158,18 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     defaults.set_item("center_weight", density.center_weight)?;
     defaults.set_item("l_max", l_max)?;
     defaults.set_item("spline_accuracy", spline_accuracy)?;
+    let Sigmas { energy_sigma, force_sigma, stress_sigma } = Sigmas::default();
+    defaults.set_item("energy_sigma", energy_sigma)?;
+    defaults.set_item("force_sigma", force_sigma)?;
+    defaults.set_item("stress_sigma", stress_sigma)?;
+    if let ModelSettings::Gap { n_sparse, zeta, delta, jitter, .. } = ModelSettings::gap() {
+        defaults.set_item("n_sparse", n_sparse)?;
+        defaults.set_item("zeta", zeta)?;
+        defaults.set_item("delta", delta)?;
+        defaults.set_item("jitter", jitter)?;
+    }
+    if let ModelSettings::Ridge { alpha: Alpha::Fixed(alpha), .. } = ModelSettings::ridge() {
+        defaults.set_item("alpha", alpha)?; // within a potential
+    }
     Ok(defaults)
 }

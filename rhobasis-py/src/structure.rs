@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::ArrayViewD;
-use numpy::{IntoPyArray, PyArrayDyn, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn};
+use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -61,15 +61,17 @@ impl Frames {
 
 #[pymethods]
 impl Frames {
-    /// From a sequence of `ase.Atoms`; `everything` takes info, arrays and the results of a calculator along.
+    /// From a sequence of `ase.Atoms`; `everything` takes info, arrays and the results of a calculator along, of which
+    /// `lenient` leaves out what no file could hold.
     #[staticmethod]
-    fn from_atoms(atoms: &Bound<'_, PyAny>, everything: bool) -> PyResult<Self> {
+    #[pyo3(signature = (atoms, everything, lenient=false))]
+    fn from_atoms(atoms: &Bound<'_, PyAny>, everything: bool, lenient: bool) -> PyResult<Self> {
         let mut all = Vec::with_capacity(atoms.len().unwrap_or(0));
         for (index, atoms) in atoms.try_iter()?.enumerate() {
             let atoms = atoms?;
             let mut structure = from_atoms(&atoms, index)?;
             if everything {
-                add_labels(&mut structure, &atoms)?;
+                add_labels(&mut structure, &atoms, lenient)?;
             }
             all.push(structure);
         }
@@ -150,18 +152,21 @@ impl Frames {
         self.structures().iter().map(Structure::len).collect()
     }
 
+    /// Energies of all frames under this key, in eV.
+    fn energies<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let mut energies = Vec::with_capacity(self.range.len());
+        for (k, structure) in self.structures().iter().enumerate() {
+            let energy = extxyz::required_energy(structure, key);
+            energies.push(energy.map_err(|e| self.refuse(e.at_frame(k), 0))?);
+        }
+        Ok(energies.into_pyarray(py))
+    }
+
     /// SHA-256 of species, positions, cells and periodicity.
     fn sha256(&self, py: Python<'_>) -> String {
         detach(py, || {
             let mut hash = Sha256::new();
-            for structure in self.structures() {
-                hash.update((structure.len() as u64).to_le_bytes());
-                hash.update(&structure.species);
-                for x in structure.positions.iter().chain(&structure.cell).flatten() {
-                    hash.update(x.to_le_bytes());
-                }
-                hash.update(structure.pbc.map(u8::from));
-            }
+            self.structures().iter().for_each(|structure| add_to_hash(&mut hash, structure));
             hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
         })
     }
@@ -170,6 +175,16 @@ impl Frames {
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         detach(py, || extxyz::write(&path, self.structures())).map_err(refuse)
     }
+}
+
+/// Species, positions, cell and periodicity.
+pub(crate) fn add_to_hash(hash: &mut Sha256, structure: &Structure) {
+    hash.update((structure.len() as u64).to_le_bytes());
+    hash.update(&structure.species);
+    for x in structure.positions.iter().chain(&structure.cell).flatten() {
+        hash.update(x.to_le_bytes());
+    }
+    hash.update(structure.pbc.map(u8::from));
 }
 
 /// Frames of a file, some at a time.
@@ -270,7 +285,8 @@ fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobas
     Ok(())
 }
 
-fn no_label<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Error {
+/// The error for a label that is named and not there.
+pub(crate) fn no_label<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known = known.collect::<Vec<_>>().join(" ");
     let remedy = if known.is_empty() {
         "the frame has none such; leave the key out, or the frame".to_string()
@@ -293,7 +309,7 @@ fn set_column(structure: &mut Structure, name: &str, width: usize, data: ColumnD
 }
 
 /// Species, positions, cell and periodicity of an `ase.Atoms`: the path of every calculation, so few look-ups.
-fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
+pub(crate) fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
     let py = atoms.py();
     let none = || wrong_type(&format!("frames[{index}]"), "an ase.Atoms", atoms);
     let arrays = atoms.getattr(intern!(py, "arrays")).map_err(|_| none())?;
@@ -335,8 +351,8 @@ fn from_parts(parts: &Bound<'_, PyTuple>, index: usize) -> PyResult<Structure> {
     let get = |i| parts.get_item(i);
     let mut structure = geometry(&get(0)?, &get(1)?, &get(2)?, index)?;
     structure.pbc = get(3)?.extract()?;
-    add_info(&mut structure, &get(4)?)?;
-    add_columns(&mut structure, &get(5)?)?;
+    add_info(&mut structure, &get(4)?, false)?;
+    add_columns(&mut structure, &get(5)?, false)?;
     Ok(structure)
 }
 
@@ -383,9 +399,9 @@ pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, dtype: &str) -> PyResult<
 }
 
 /// info, arrays, and the results of a calculator, as ASE writes them.
-fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>) -> PyResult<()> {
-    add_info(structure, &atoms.getattr("info")?)?;
-    add_columns(structure, &atoms.getattr("arrays")?)?;
+fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+    add_info(structure, &atoms.getattr("info")?, lenient)?;
+    add_columns(structure, &atoms.getattr("arrays")?, lenient)?;
     let n_atoms = structure.len();
     let calculator = atoms.getattr("calc")?;
     let Ok(results) = calculator.getattr("results") else { return Ok(()) };
@@ -405,23 +421,30 @@ fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>) -> PyResult<(
     Ok(())
 }
 
-fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>) -> PyResult<()> {
+fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
     for (key, value) in info.cast::<PyDict>().map_err(PyErr::from)?.iter() {
-        let key: String = key.extract().map_err(|_| wrong_type("a key of info", "text", &key))?;
-        let value = from_python(&value).ok_or_else(|| wrong_type(&format!("info[{key:?}]"), VALUES, &value))?;
-        set_info(structure, &key, value);
+        match (key.extract::<String>(), from_python(&value)) {
+            (Ok(key), Some(value)) => set_info(structure, &key, value),
+            _ if lenient => {}
+            (Ok(key), None) => return Err(wrong_type(&format!("info[{key:?}]"), VALUES, &value)),
+            (Err(_), _) => return Err(wrong_type("a key of info", "text", &key)),
+        }
     }
     Ok(())
 }
 
-fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
+fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
     let n_atoms = structure.len();
     for (name, value) in arrays.cast::<PyDict>().map_err(PyErr::from)?.iter() {
         let name: String = name.extract()?;
         if name != "numbers" && name != "positions" {
-            let (width, data) = column(&value, n_atoms)
-                .ok_or_else(|| wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value))?;
-            set_column(structure, &name, width, data);
+            match column(&value, n_atoms) {
+                Some((width, data)) => set_column(structure, &name, width, data),
+                None if lenient => {}
+                None => {
+                    return Err(wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value));
+                }
+            }
         }
     }
     Ok(())

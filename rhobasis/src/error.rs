@@ -88,6 +88,15 @@ impl Error {
         self
     }
 
+    /// Counts the frame of a structure error, of which `first` came before.
+    #[must_use]
+    pub(crate) fn after_frames(mut self, first: usize) -> Self {
+        if let Error::Structure { place, .. } = &mut self {
+            place.frame = Some(place.frame.unwrap_or(0) + first);
+        }
+        self
+    }
+
     /// Adds the file to a structure error that does not know it yet.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {

@@ -1,5 +1,5 @@
 //! The most compact radial basis for atom densities (Goscinski et al., J. Chem. Phys. 155, 104106 (2021)), from a file of
-//! structures to density coefficients and invariant features.
+//! structures to density coefficients, invariant features and potentials.
 //!
 //! | equation | meaning | item |
 //! |---|---|---|
@@ -13,11 +13,13 @@
 //! | (8), (13) | contracted coefficients, directly | [`OptimalBasis::transform`](optimal::OptimalBasis::transform) |
 //! | (9) | contracted radial integrals, tabulated | [`RadialIntegrals::contract`](density::RadialIntegrals::contract), [`RadialTable`](density::RadialTable) |
 //! | (10) | real-space functions | [`OptimalBasis::radial_functions`](optimal::OptimalBasis::radial_functions) |
+//! | (14) | basis between variance and a target | [`SupervisedCovariance`](optimal::SupervisedCovariance); of matrices: [`Pcovr`](models::Pcovr) |
 //! | (15) | power spectrum | [`Invariants::power_spectrum`](correlations::Invariants::power_spectrum) |
 //! | (16) | coupling; invariants of ν = 3 | [`clebsch_gordan`](correlations::clebsch_gordan), [`Invariants::bispectrum`](correlations::Invariants::bispectrum) |
 //! | (18)-(20) | norm of the ν-spectrum, truncated | [`SpectrumNorms`](correlations::SpectrumNorms), [`Plan`](correlations::Plan) |
 //! | (21) | weight of an environment | [`Covariance::add`](optimal::Covariance::add), [`Adaptation`](optimal::Adaptation) |
 //! | (22) | residual variance | [`OptimalBasis::residual_variance`](optimal::OptimalBasis::residual_variance) |
+//! | Sec. III C | models of energies, forces and stresses | [`Potential`](potential::Potential), [`Trainer`](potential::Trainer) |
 //!
 //! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`.
 #![warn(missing_docs)]
@@ -29,8 +31,11 @@ pub mod extxyz;
 pub mod files;
 pub mod linalg;
 pub mod metrics;
+pub mod models;
 pub mod neighbors;
 pub mod optimal;
+pub mod potential;
+mod random;
 pub mod selection;
 pub mod special;
 pub mod structure;

@@ -2,6 +2,13 @@
 //!
 //! Every function here gives the same bits whatever the number of threads; callers parallelise over structures instead.
 
+/// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
+mod triangle;
+
+pub use triangle::{
+    add_gram_in_chunks, add_product, append_rows, cholesky, set_product, singular_values, solve_lower, solve_upper,
+};
+
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::qr::no_pivoting::factor as qr;

@@ -16,6 +16,9 @@ use crate::{Error, Result, Structure};
 use frame::{Frame, combine};
 
 mod frame;
+mod verlet;
+
+pub use verlet::VerletList;
 
 /// Two atoms nearer than this, in Å, are taken for a mistake in the input.
 const TOO_CLOSE: f64 = 1e-3;

@@ -147,6 +147,25 @@ fn equal_columns_the_first_is_chosen_and_the_other_never() {
 }
 
 #[test]
+fn farthest_samples_of_clusters_are_those_of_all_distances() {
+    // Clusters of very different sizes, of which most distances need not be computed.
+    let (centers, spread) = (falling(9, 20, 0.8), falling(450, 20, 0.7));
+    let x = Array2::from_shape_fn((450, 20), |(i, j)| {
+        centers[[i * i % 9, j]] + 10.0_f64.powi(-(i as i32 % 5)) * spread[[i, j]]
+    });
+    let distance = |i: usize, j: usize| (&x.row(i) - &x.row(j)).mapv(|d| d * d).sum();
+    let (mut nearest, mut j) = (vec![f64::INFINITY; 450], 3);
+    let chosen = fps(x.view(), 200, Axis::Samples, j).unwrap();
+    for (index, score) in chosen.indices.iter().zip(&chosen.scores) {
+        assert_eq!(*index, j);
+        assert!(*score == nearest[j] || (score - nearest[j]).abs() < 1e-12 * nearest[j], "{score} {}", nearest[j]);
+        (0..450).for_each(|i| nearest[i] = nearest[i].min(distance(i, j)));
+        j = (0..450).max_by(|&a, &b| nearest[a].total_cmp(&nearest[b])).unwrap();
+    }
+    assert_eq!(chosen.indices.len(), 200);
+}
+
+#[test]
 fn small_directions_keep_their_order() {
     // 1e-12 of the largest: beyond what squares could tell.
     let x = falling(80, 60, 0.62);

@@ -9,15 +9,24 @@
 Equivariants(6 centers, l_max=3, channels per l: 3)
 """
 
-from . import distributed, metrics, selection
+from typing import TYPE_CHECKING, Any
+
+from . import distributed, metrics, models, selection
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
 from .extxyz import read, write
-from .optimal import OptimalBasis, load
+from .files import load
+from .models import KernelRidge, Ridge
+from .optimal import OptimalBasis
+from .pcovr import PCovR
+from .potential import Gap, Potential, Prediction
 from .structure import Frames
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
+
+if TYPE_CHECKING:
+    from . import ase as ase
 
 __all__ = [
     "Bispectrum",
@@ -25,14 +34,20 @@ __all__ = [
     "Dvr",
     "Equivariants",
     "Frames",
+    "Gap",
     "Gto",
+    "KernelRidge",
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
+    "PCovR",
+    "Potential",
     "PowerSpectrum",
+    "Prediction",
     "RadialScaling",
     "RadialSpectrum",
     "RhobasisError",
+    "Ridge",
     "SphericalExpansion",
     "TruncationPlan",
     "__version__",
@@ -40,6 +55,7 @@ __all__ = [
     "distributed",
     "load",
     "metrics",
+    "models",
     "plan_truncation",
     "read",
     "retained_variance",
@@ -47,3 +63,12 @@ __all__ = [
     "spectrum_norms",
     "write",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`rhobasis.ase` when it is first asked for: nothing else of rhobasis needs ASE on import."""
+    if name == "ase":
+        from importlib import import_module
+
+        return import_module(".ase", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

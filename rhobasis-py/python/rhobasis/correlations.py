@@ -46,23 +46,26 @@ class Invariants(Parameters):
 
     `basis` is an `OptimalBasis` or a `SphericalExpansion`; of one that knows no species yet, `fit` notes those of the
     frames, so that all frames have the same columns.
+
+    `normalize` divides each row by its norm; a row of zeros stays one. With None, the default, `transform` does not,
+    and a `Potential` does for kernels.
     """
 
     _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum"]
     basis: Evaluator
-    normalize: bool
+    normalize: bool | None
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
-        """Fits `basis` if it has not been; there is nothing else to learn."""
+        """Fits `basis` if it has not been, handing `y` on to it; there is nothing else to learn."""
         self._check_basis()
         if not self._knows_species():
-            self.basis.fit(frames)  # pyright: ignore[reportAttributeAccessIssue]
+            self.basis.fit(frames, y)  # pyright: ignore[reportAttributeAccessIssue]
         return self
 
     def fit_transform(self, frames: FramesLike, y: Any = None) -> np.ndarray:
         """`fit` and `transform`."""
-        frames = Frames(as_native(frames))
-        return self.fit(frames).transform(frames)
+        frames = Frames(as_native(frames, everything=y is None, lenient=True))  # labels, for a supervised basis
+        return self.fit(frames, y).transform(frames)
 
     def _knows_species(self) -> bool:
         known = ("species_", "_basis", "_covariance")
@@ -195,7 +198,7 @@ class RadialSpectrum(Invariants):
 
     _kind = "radial-spectrum"
 
-    def __init__(self, basis: Evaluator, normalize: bool = False) -> None:
+    def __init__(self, basis: Evaluator, normalize: bool | None = None) -> None:
         self.basis = basis
         self.normalize = normalize
 
@@ -212,7 +215,9 @@ class PowerSpectrum(Invariants):
     basis : `OptimalBasis` or `SphericalExpansion`.
     columns : rows (l, α, β) of the components to compute, such as some of `columns_`; None for all. What is left out
         takes no time.
-    normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one.
+    normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one. None, the
+        default, leaves it to the use: rows are as they are in `transform`, and divided by their norms in a `Potential`
+        with a kernel.
 
     Columns are (l, α, β): l slowest, then α, then β ≥ α; α and β count the channels of l, see `channels_`.
 
@@ -229,7 +234,7 @@ class PowerSpectrum(Invariants):
 
     _kind = "power-spectrum"
 
-    def __init__(self, basis: Evaluator, columns: ArrayLike | None = None, normalize: bool = False) -> None:
+    def __init__(self, basis: Evaluator, columns: ArrayLike | None = None, normalize: bool | None = None) -> None:
         self.basis = basis
         self.columns = columns
         self.normalize = normalize
@@ -253,7 +258,7 @@ class Bispectrum(Invariants):
 
     _kind = "bispectrum"
 
-    def __init__(self, basis: Evaluator, normalize: bool = False) -> None:
+    def __init__(self, basis: Evaluator, normalize: bool | None = None) -> None:
         self.basis = basis
         self.normalize = normalize
 

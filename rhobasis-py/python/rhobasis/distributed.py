@@ -48,6 +48,11 @@ def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int =
     client = _client(client)
     if not isinstance(part, int) or part < 1:
         raise RhobasisError(f"part = {part!r}: a task takes at least one frame; the default is 1024")
+    if basis.method != "pca":
+        raise RhobasisError(
+            f"method = {basis.method}: the regression of energies is made in one run over all frames; "
+            "call OptimalBasis.fit, or use method='pca'"
+        )
     empty = OptimalBasis(**basis.get_params(deep=False))
     _native.Covariance(empty)  # refuses its parameters here rather than on a worker
     pieces, files, n_frames = _pieces(frames, part)

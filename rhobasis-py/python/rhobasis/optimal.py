@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .structure import FramesLike, PathLike
 
 _CHUNK = 1024
-_TRUNCATION = ("q_max", "retain")
+_LATE = ("q_max", "retain", "gamma")
 
 
 class OptimalBasis(Evaluator):
@@ -53,13 +53,17 @@ class OptimalBasis(Evaluator):
     nu : order of the correlations that the basis is for. Above 1, `fit` sweeps over the data, weighting each
         environment by |P c_i|^(2(ν−1)) (Eq. 21), until Σ_i |P c_i|^{2ν} grows no more; as many channels of each block
         are kept as for ν = 1. Eigenvalues are then those of the weighted covariance.
+    method : ``"pca"`` finds the functions as principal components, Eqs. (7), (12); ``"pcovr"`` those of l = 0 by
+        principal covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before.
+    gamma : for ``"pcovr"``: 1 is principal components, towards 0 regression. May be changed after the fit.
 
     Attributes
     ----------
     eigenvalues_ : by (species, l), or by l when combined: all eigenvalues, descending. Centre-specific: a dict of these
-        by centre species.
+        by centre species. With ``method="pcovr"``, the variance that each function of l = 0 keeps, which need not fall.
     contraction_ : with the same keys, U [q, n] (or [q, (species, n)]).
     species_ : neighbour species, ascending.
+    energy_r2_ : with ``method="pcovr"``, R² of the regression of energies on the coefficients of l = 0; else None.
     retained_ : for nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, the first being that of ν = 1.
 
     >>> from ase import Atoms
@@ -83,6 +87,8 @@ class OptimalBasis(Evaluator):
         center_specific: bool = False,
         spline_accuracy: float | None = _DEFAULT["spline_accuracy"],
         nu: int = 1,
+        method: Literal["pca", "pcovr"] = "pca",
+        gamma: float = 0.5,
     ) -> None:
         self.density = density
         self.primitive = primitive
@@ -93,6 +99,8 @@ class OptimalBasis(Evaluator):
         self.center_specific = center_specific
         self.spline_accuracy = spline_accuracy
         self.nu = nu
+        self.method = method
+        self.gamma = gamma
 
     def fit(
         self,
@@ -102,15 +110,27 @@ class OptimalBasis(Evaluator):
         progress: bool = False,
         checkpoint: PathLike | None = None,
         checkpoint_every: float = 60.0,
+        energy_key: str | None = None,
     ) -> Self:
         """Accumulates the covariance of `frames`, diagonalises, tabulates. Files are streamed.
 
-        `weights` holds a non-negative number for each centre (Eq. 21); `y` is ignored. With `checkpoint`, what is
+        `y` holds the total energy of each frame, in eV, for ``method="pcovr"``; without it, energies are those that the
+        frames have under `energy_key` ("energy" if None). Principal components ignore `y`.
+        `weights` holds a non-negative number for each centre (Eq. 21). With `checkpoint`, what is
         accumulated is written to that file every `checkpoint_every` seconds, and continued from if it is there: same
         settings, same data, same result to the last bit. It is removed at the end.
         """
         self._forget()
         try:
+            if self._is_pcovr(energy_key):
+                if weights is not None or checkpoint is not None:
+                    raise RhobasisError(
+                        "method = pcovr: energies weigh no environments, and the regression is made in one run; "
+                        "leave weights and checkpoint out, or use method='pca'"
+                    )
+                self._supervise(frames, y, energy_key, progress)
+                self._finish()
+                return self
             if self.nu != 1:
                 if weights is not None or checkpoint is not None:
                     raise RhobasisError(
@@ -128,6 +148,42 @@ class OptimalBasis(Evaluator):
             _native.remove_checkpoint(checkpoint)
         return self
 
+    def _is_pcovr(self, energy_key: str | None = None) -> bool:
+        if self.method not in ("pca", "pcovr"):
+            raise RhobasisError(f"method = {self.method!r}: is unknown; use 'pca' or 'pcovr'")
+        if self.method == "pca" and energy_key is not None:
+            raise RhobasisError(
+                f"energy_key = {energy_key}: principal components need no energies; use method='pcovr', or leave it out"
+            )
+        if self.method == "pcovr" and self.nu != 1:
+            raise RhobasisError(
+                f"nu = {self.nu}: method = pcovr weighs no environments; set nu to 1, or use method='pca'"
+            )
+        return self.method == "pcovr"
+
+    def _supervise(self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool) -> None:
+        if y is not None and energy_key is not None:
+            raise RhobasisError(f"energy_key = {energy_key}: y has the energies already; give one of the two")
+        energies = None if y is None else _energies(y)
+        self._begin(_native.SupervisedCovariance)
+        key = "energy" if energy_key is None else energy_key
+        if energies is None and file_names(frames) is None:
+            frames = Frames(frames)  # with their labels
+        bar, share, used = Progress("fit", progress), _Share(frames, (1, 1)), 0
+        if energies is not None and share.native is not None and len(share.native) != len(energies):
+            raise _wrong_count(len(energies), len(share.native))
+        for chunk, fraction in share.chunks(in_parts=progress):
+            part = chunk.energies(key) if energies is None else energies[used : used + len(chunk)]
+            if len(part) != len(chunk):
+                raise _wrong_count(len(energies if energies is not None else part), f"more than {used + len(part)}")
+            self._covariance.add(chunk, part)
+            used += len(chunk)
+            bar.update(fraction)
+        bar.done()
+        self._files += share.files
+        if energies is not None and used != len(energies):
+            raise _wrong_count(len(energies), used)
+
     def _adapt(self, frames: FramesLike, progress: bool) -> None:
         adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
         if file_names(frames) is None:
@@ -144,7 +200,7 @@ class OptimalBasis(Evaluator):
                 bar.update(fraction)
             bar.done()
             done, sweep = adaptation.finish_sweep(), sweep + 1
-        self._basis, self._truncation = adaptation.basis(share.files), repr((self.q_max, self.retain))
+        self._basis, self._truncation = adaptation.basis(share.files), self._late()
         if texts := self._basis.warnings():
             warnings.warn(_noise(texts), UserWarning, stacklevel=3)
 
@@ -174,6 +230,11 @@ class OptimalBasis(Evaluator):
         >>> merged.species_, merged.n_centers_
         ([1, 6, 7, 8], 12)
         """
+        if self._is_pcovr():
+            raise RhobasisError(
+                "method = pcovr: the regression of energies is made in one run over all frames; call fit, or use "
+                "method='pca'"
+            )
         one = OptimalBasis(**self.get_params(deep=False))
         one._accumulate(frames, weights, progress, shard, checkpoint, checkpoint_every)
         one._covariance.set_files(one._files, shard)
@@ -196,26 +257,62 @@ class OptimalBasis(Evaluator):
         basis._finish()
         return basis
 
+    @classmethod
+    def _of_native(cls, native: _native.Basis) -> Self:
+        """The basis that was read from a file."""
+        settings = json.loads(native.settings())
+        truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
+        basis = cls(**_parameters(settings), **truncation)
+        basis._basis, basis._truncation = native, basis._late()
+        return basis
+
     def _adopt(self, covariance: _native.Covariance) -> None:
         self._forget()
         self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
 
-    def partial_fit(self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        frames: FramesLike,
+        y: Any = None,
+        weights: ArrayLike | None = None,
+        energy_key: str | None = None,
+    ) -> Self:
         """Adds frames to the covariance; the basis is made when it is first asked for.
 
-        The result has the same bits however the frames were cut into calls.
+        The result has the same bits however the frames were cut into calls. `y` and `energy_key` as in `fit`.
         """
         if self.nu == 1 and "_covariance" not in self.__dict__ and "_basis" in self.__dict__:
             raise RhobasisError(
                 "partial_fit: this basis was loaded, and a basis file does not hold the covariance; "
                 "call fit with all frames"
             )
-        self._accumulate(frames, weights, progress=False)
+        if self._is_pcovr(energy_key):
+            if weights is not None:
+                raise RhobasisError("method = pcovr: energies weigh no environments; leave weights out")
+            self._supervise(frames, y, energy_key, progress=False)
+        else:
+            self._accumulate(frames, weights, progress=False)
         self.__dict__.pop("_basis", None)
         return self
 
     def _settings(self) -> dict[str, str]:
-        return {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _TRUNCATION}
+        return {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _LATE}
+
+    def _late(self) -> str:
+        """What may change after the fit."""
+        return repr((self.q_max, self.retain, self.method, self.gamma if self.method == "pcovr" else None))
+
+    def _begin(self, accumulator: Any) -> None:
+        """An accumulator for the settings as they are, which must not change from call to call."""
+        settings = self._settings()
+        if "_covariance" not in self.__dict__:
+            self._covariance, self._files, self._accumulated = accumulator(self), [], settings
+        for name, value in settings.items():
+            if value != self._accumulated[name]:
+                raise RhobasisError(
+                    f"{name} = {value}: it was {self._accumulated[name]} and has changed since accumulation began; "
+                    "call fit with all frames, or set it back"
+                )
 
     def _accumulate(
         self,
@@ -230,15 +327,7 @@ class OptimalBasis(Evaluator):
             raise RhobasisError(
                 f"nu = {self.nu}: such a basis takes several sweeps over all the data; call fit, or set nu to 1"
             )
-        settings = self._settings()
-        if "_covariance" not in self.__dict__:
-            self._covariance, self._files, self._accumulated = _native.Covariance(self), [], settings
-        for name, value in settings.items():
-            if value != self._accumulated[name]:
-                raise RhobasisError(
-                    f"{name} = {value}: it was {self._accumulated[name]} and has changed since accumulation began; "
-                    "call fit with all frames, or set it back"
-                )
+        self._begin(_native.Covariance)
         bar = Progress("fit", progress)
         all_weights = None if weights is None else _weights(weights)
         if all_weights is not None and (shard is not None or checkpoint is not None):
@@ -273,17 +362,26 @@ class OptimalBasis(Evaluator):
             )
 
     def _finish(self) -> _native.Basis:
-        truncation = repr((self.q_max, self.retain))
+        truncation = self._late()
         made = "_basis" in self.__dict__
         if "_covariance" in self.__dict__ and not (made and self._truncation == truncation):
-            self._covariance.set_files(self._files, None)
+            if self._is_pcovr() != isinstance(self._covariance, _native.SupervisedCovariance):
+                raise RhobasisError(
+                    f"method = {self.method}: it has changed since accumulation began; "
+                    "call fit with all frames, or set it back"
+                )
+            if isinstance(self._covariance, _native.SupervisedCovariance):
+                self._covariance.set_files(self._files)
+            else:
+                self._covariance.set_files(self._files, None)
             self._basis, self._truncation = self._covariance.basis(self), truncation
             if texts := self._basis.warnings():
                 warnings.warn(_noise(texts), UserWarning, stacklevel=3)
         elif made and self.__dict__.get("_truncation", truncation) != truncation:
+            gamma = f", gamma = {self.gamma}" if self.method == "pcovr" else ""
             raise RhobasisError(
-                f"q_max = {self.q_max}, retain = {self.retain}: they have changed since this basis was made, and it "
-                "holds no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
+                f"q_max = {self.q_max}, retain = {self.retain}{gamma}: they have changed since this basis was made, "
+                "and it holds no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
                 "call fit, or set them back"
             )
         elif not made:
@@ -304,7 +402,7 @@ class OptimalBasis(Evaluator):
 
     @property
     def eigenvalues_(self) -> dict[Any, Any]:
-        """All eigenvalues, descending; see the class for the keys."""
+        """All eigenvalues, or variances of the functions; see the class for order and keys."""
         return self._by_key(2)
 
     @property
@@ -322,6 +420,11 @@ class OptimalBasis(Evaluator):
     def retained_(self) -> np.ndarray:
         """For nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} of each sweep, the first being that of ν = 1; else empty."""
         return np.array(json.loads(self._finish().provenance()).get("retained", []))
+
+    @property
+    def energy_r2_(self) -> float | None:
+        """R² of the regression of energies that a basis of ``method="pcovr"`` was made with; else None."""
+        return json.loads(self._finish().provenance()).get("energy_r2")
 
     @property
     def discarded_variance_(self) -> float:
@@ -405,10 +508,12 @@ class OptimalBasis(Evaluator):
         """Writes the basis file (``*.rho``); `rhobasis.load` reads it, and so do ten lines of numpy."""
         self._finish().save(path)
 
-    def fit_transform(self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None) -> Equivariants:
+    def fit_transform(
+        self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None, energy_key: str | None = None
+    ) -> Equivariants:
         """`fit` and `transform`."""
-        frames = Frames(as_native(frames))
-        return self.fit(frames, weights=weights).transform(frames)
+        frames = Frames(as_native(frames, everything=self.method == "pcovr" and y is None))
+        return self.fit(frames, y, weights=weights, energy_key=energy_key).transform(frames)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.get_params(deep=False)
@@ -420,45 +525,36 @@ class OptimalBasis(Evaluator):
         self.__dict__.update(state)
         if "_basis" in state:
             self._basis = _native.Basis.from_bytes(state["_basis"])
-            self._truncation = repr((self.q_max, self.retain))
-
-
-def load(path: PathLike) -> OptimalBasis:
-    """Reads a basis file. Evaluation uses the tables stored in it.
-
-    >>> import rhobasis as rb
-    >>> from ase.build import molecule
-    >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1, q_max=2).fit(molecule("H2O"))
-    >>> basis.save("water.rho")
-    >>> rb.load("water.rho")
-    OptimalBasis(density=Density(r_cut=4.0), primitive=Gto(n_max=6), l_max=1, q_max=2)
-    """
-    native = _native.Basis.load(path)
-    settings = json.loads(native.settings())
-    truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
-    basis = OptimalBasis(**_parameters(settings), **truncation)
-    basis._basis, basis._truncation = native, repr((basis.q_max, basis.retain))
-    return basis
+            self._truncation = self._late()
 
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
     """Parameters of the constructor, from the settings of a file."""
-    expansion = settings["expansion"]
-    density = dict(expansion["density"])
+    method = dict(settings.get("method", {"name": "pca"}))
+    return {
+        **expansion_parameters(settings["expansion"]),
+        "mixing": settings["mixing"],
+        "center_specific": settings["center_specific"],
+        "nu": settings.get("nu", 1),
+        "method": method.pop("name"),
+        **method,
+    }
+
+
+def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a `SphericalExpansion`, from its settings in a file."""
+    density = dict(settings["density"])
     if isinstance(density["sigma"], dict):
         density["sigma"] = {int(z): sigma for z, sigma in density["sigma"].items()}
     if density["scaling"] is not None:
         density["scaling"] = RadialScaling(**density["scaling"])
-    primitive = dict(expansion["primitive"])
+    primitive = dict(settings["primitive"])
     classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
     return {
         "density": Density(**density),
         "primitive": classes[primitive.pop("kind")](**primitive),
-        "l_max": expansion["l_max"],
-        "mixing": settings["mixing"],
-        "center_specific": settings["center_specific"],
-        "spline_accuracy": expansion["spline_accuracy"],
-        "nu": settings.get("nu", 1),
+        "l_max": settings["l_max"],
+        "spline_accuracy": settings["spline_accuracy"],
     }
 
 
@@ -520,6 +616,24 @@ def _shard(shard: Any) -> tuple[int, int]:
             f"shard = {shard[0]}/{shard[1]}: a shard i/n has 1 ≤ i ≤ n; count the shards from 1, as in (1, 4)"
         )
     return shard
+
+
+def _energies(y: Any) -> np.ndarray:
+    try:
+        array = np.asarray(y, dtype=float)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim != 1:
+        shown = repr(y)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise RhobasisError(
+            f"y = {shown} ({type(y).__name__}): one energy for each frame is needed; give a list of numbers"
+        )
+    return array
+
+
+def _wrong_count(n: int, frames: int | str) -> RhobasisError:
+    return RhobasisError(f"y = {n} energies: one for each frame is needed, and there are {frames}; give them in order")
 
 
 def _weights(weights: ArrayLike) -> np.ndarray:

@@ -67,8 +67,11 @@ class Frames(Sequence["Atoms"]):
         return f"Frames({len(self)} structures, {sum(self.n_atoms)} atoms: {symbols})"
 
 
-def as_native(frames: Any, everything: bool = False) -> _native.Frames:
-    """`Frames`, an `ase.Atoms`, a list of them, or file name(s), as structures for the library."""
+def as_native(frames: Any, everything: bool = False, lenient: bool = False) -> _native.Frames:
+    """`Frames`, an `ase.Atoms`, a list of them, or file name(s), as structures for the library.
+
+    `everything` takes info, arrays and results of calculators along; `lenient` leaves out what no file could hold.
+    """
     if isinstance(frames, Frames):
         return frames._native
     files = file_names(frames)
@@ -83,7 +86,7 @@ def as_native(frames: Any, everything: bool = False) -> _native.Frames:
             "frames must be rhobasis.Frames, an ase.Atoms, a list of them, or file names, "
             f"not {frames!r} ({type(frames).__name__})"
         )
-    return _native.Frames.from_atoms(frames if isinstance(frames, (list, tuple)) else list(frames), everything)
+    return _native.Frames.from_atoms(frames if isinstance(frames, (list, tuple)) else list(frames), everything, lenient)
 
 
 def file_names(frames: Any) -> list[str] | None:

@@ -135,6 +135,11 @@ impl Invariants {
         self.correlation.n_features()
     }
 
+    /// Whether the features are the whole power spectrum, not normalised.
+    pub(crate) fn is_whole_power_spectrum(&self) -> bool {
+        !self.normalize && self.correlation.whole_power_spectrum().is_some()
+    }
+
     /// What the features are: a row for each, with the fields that the constructor names.
     pub fn columns(&self) -> Array2<usize> {
         self.correlation.columns()
@@ -182,7 +187,7 @@ impl Invariants {
         let Some(rows) = out.as_slice_mut() else {
             return Err(Error::setting("out", "a strided view", "must be contiguous", "give a whole array in C order"));
         };
-        self.expansion.fill_rows(structures, vec![rows], &[n_features], |s, centers, out, work| {
+        self.expansion.fill_rows(structures, None, vec![rows], &[n_features], |s, centers, out, work| {
             let n = centers.len();
             let (mut scratch, neighbors) = (std::mem::take(&mut work.scratch), std::mem::take(&mut work.neighbors));
             let Scratch { rows: [c_rows, dc_rows], lanes: [c, dc, p, dp], .. } = &mut scratch;
@@ -241,7 +246,7 @@ impl Invariants {
     pub fn backward(&self, structures: &[Structure], gradient: ArrayView2<f64>) -> Result<Vec<Adjoint>> {
         self.check_shape("gradient", structures, gradient.dim())?;
         let n_features = self.n_features();
-        let adjoints = self.expansion.pull_back(structures, |s, centers, row, work| {
+        let adjoints = self.expansion.pull_back(structures, None, Vec::new(), |s, centers, row, _, work| {
             let n = centers.len();
             let (mut scratch, neighbors) = (std::mem::take(&mut work.scratch), std::mem::take(&mut work.neighbors));
             let Scratch { rows: [c_rows, dc_rows], lanes: [c, dc, p, g], .. } = &mut scratch;
@@ -322,7 +327,7 @@ impl Invariants {
         }
     }
 
-    fn to_coefficient_rows(&self, lanes: &Aligned, n: usize, octet: Range<usize>, rows: &mut [f64]) {
+    pub(super) fn to_coefficient_rows(&self, lanes: &Aligned, n: usize, octet: Range<usize>, rows: &mut [f64]) {
         let Layout { counts, offsets } = self.correlation.layout();
         for (l, block) in self.blocks(n) {
             let width = (2 * l + 1) * counts[l];

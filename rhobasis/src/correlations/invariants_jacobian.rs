@@ -74,7 +74,7 @@ impl Invariants {
         let (n, n_features) = (run.centers.len(), self.n_features());
         let (n_components, layout) = (variable.n_components(), self.correlation.layout());
         let width = n_components * n_features;
-        let Scratch { rows: [c_rows, of_center], lanes: [c, dc, p, dp], moving } = scratch;
+        let Scratch { rows: [c_rows, of_center], lanes: [c, dc, p, dp], moving, .. } = scratch;
         self.coefficients(structure, &run.neighbors, run.centers.clone(), None, c_rows, work)?;
         for (place, (center, rows)) in run.each_center().enumerate() {
             self.to_lanes(c_rows, n, place..place + 1, c);

@@ -7,14 +7,18 @@ mod invariants_jacobian;
 mod lanes;
 mod power_spectrum;
 mod power_spectrum_rows;
+mod quadratic;
 mod radial_spectrum;
 mod rotation_average;
+mod site_energies;
 mod spectrum_norms;
 mod truncation;
 
 pub use clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};
 pub use invariants::Invariants;
 pub use invariants_jacobian::InvariantsJacobian;
+pub(crate) use quadratic::QuadraticForm;
 pub use rotation_average::RotationAverage;
+pub(crate) use site_energies::{SiteFunction, no_function};
 pub use spectrum_norms::{Kept, SpectrumNorms};
 pub use truncation::{Plan, PlanRow, Target, everything, leading_channels};

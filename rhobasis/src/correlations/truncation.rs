@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::spectrum_norms::{Kept, NU_MAX, SpectrumNorms};
-use crate::optimal::{Contraction, KindOfBasis, OptimalBasis, Truncation};
+use crate::optimal::{Contraction, KindOfBasis, OptimalBasis, Truncation, ranked};
 use crate::{Error, Result};
 
 /// Truncations that are tried in one pass over the data.
@@ -213,12 +213,9 @@ impl<'a> Path<'a> {
     fn of(basis: &'a OptimalBasis) -> Self {
         let mut steps = vec![1.0];
         for kind in basis.kinds() {
-            let mut all: Vec<(f64, bool)> = Vec::new();
-            for block in &kind.blocks {
-                let Contraction { eigenvalues, u } = &block.contraction;
-                all.extend(eigenvalues.iter().enumerate().map(|(q, &e)| (e, q < u.nrows())));
-            }
-            all.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let blocks: Vec<&Contraction> = kind.blocks.iter().map(|b| &b.contraction).collect();
+            let of = |(block, q): (usize, usize)| (blocks[block].eigenvalues[q], q < blocks[block].u.nrows());
+            let all: Vec<(f64, bool)> = ranked(&blocks).into_iter().map(of).collect();
             let total: f64 = all.iter().map(|(e, _)| e).sum();
             let mut sum = 0.0;
             for (e, kept) in all {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::derivatives::{Adjoint, Motion};
 use super::equivariants::{Center, Equivariants};
 use super::expansion::{SphericalExpansion, Workspace};
-use crate::neighbors::Search;
+use crate::neighbors::{Search, VerletList};
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 
@@ -56,7 +56,7 @@ impl SphericalExpansion {
         if let Some(motions) = motions {
             check_motions(structures, motions)?;
         }
-        self.fill_rows(structures, contiguous(out)?, &self.widths(), |s, centers, out, work| {
+        self.fill_rows(structures, None, contiguous(out)?, &self.widths(), |s, centers, out, work| {
             let (neighbors, motion) = (std::mem::take(&mut work.neighbors), motions.map(|m| &m[s]));
             let done = self.forward_centers(&structures[s], &neighbors, centers, motion, out, work);
             work.neighbors = neighbors;
@@ -65,22 +65,24 @@ impl SphericalExpansion {
     }
 
     /// Calls `job` for all centres, in parallel and some centres of one structure at a time: index of the structure, its
-    /// centres, their rows of the arrays `out`, whose rows have these widths. Their pairs are in `work.neighbors`.
+    /// centres, their rows of the arrays `out`, whose rows have these widths. Their pairs are in `work.neighbors`, from `lists`
+    /// (one for each structure) where they are given.
     pub(crate) fn fill_rows(
         &self,
         structures: &[Structure],
+        lists: Option<&[VerletList]>,
         mut out: Vec<&mut [f64]>,
         widths: &[usize],
         job: impl Fn(usize, Range<usize>, &mut [&mut [f64]], &mut Workspace) -> Result<()> + Sync,
     ) -> Result<()> {
-        let searches = self.searches_of_large(structures);
-        let tasks: Vec<_> = runs(structures, &searches)
+        let sources = self.sources(structures, lists)?;
+        let tasks: Vec<_> = runs(structures, &sources)
             .into_iter()
             .map(|run| (cut_rows(&mut out, widths, run.n_centers(structures)), run))
             .collect();
         let of_run = |(mut rest, run): (Vec<&mut [f64]>, Run)| {
             self.with_workspace(|work| {
-                self.each_run(structures, &searches, &run, work, |s, centers, work| {
+                self.each_run(structures, &sources, &run, work, |s, centers, work| {
                     let mut rows = cut_rows(&mut rest, widths, centers.len());
                     job(s, centers, &mut rows, work)
                 })
@@ -111,7 +113,7 @@ impl SphericalExpansion {
     pub fn backward(&self, structures: &[Structure], gradient: &[ArrayView3<f64>]) -> Result<Vec<Adjoint>> {
         let shapes: Vec<_> = gradient.iter().map(|block| block.dim()).collect();
         self.check_shape("gradient", structures.iter().map(Structure::len).sum(), &shapes)?;
-        let adjoints = self.pull_back(structures, |s, centers, row, work| {
+        let adjoints = self.pull_back(structures, None, Vec::new(), |s, centers, row, _, work| {
             self.backward_centers(&structures[s], centers, gradient, row, work)
         })?;
         match adjoints.iter().all(Adjoint::is_finite) {
@@ -121,25 +123,30 @@ impl SphericalExpansion {
     }
 
     /// Forces and virials of all structures, in parallel, from dE/dr_ji of all pairs: `job` is given the index of a structure,
-    /// some of its centres, and the row of the first of them among the centres of all structures; it writes
-    /// `work.pair_gradients` for the pairs in `work.neighbors`.
+    /// some of its centres, the row of the first of them among the centres of all structures, and their numbers among `out`
+    /// (one for each centre, or none at all); it writes `work.pair_gradients` for the pairs in `work.neighbors`, which come from
+    /// `lists` where they are given.
     pub(crate) fn pull_back(
         &self,
         structures: &[Structure],
-        job: impl Fn(usize, Range<usize>, usize, &mut Workspace) -> Result<()> + Sync,
+        lists: Option<&[VerletList]>,
+        mut out: Vec<&mut [f64]>,
+        job: impl Fn(usize, Range<usize>, usize, &mut [&mut [f64]], &mut Workspace) -> Result<()> + Sync,
     ) -> Result<Vec<Adjoint>> {
-        let searches = self.searches_of_large(structures);
+        let sources = self.sources(structures, lists)?;
+        let widths = vec![1; out.len()];
         let first_row = offsets(structures);
         let at_rest = |s: &Structure| Adjoint { forces: vec![[0.0; 3]; s.len()], virial: Array2::zeros((3, 3)) };
-        let runs = runs(structures, &searches);
-        let of_run = |run: &Run| -> Result<(Vec<Adjoint>, Vec<Pulled>)> {
+        let runs = runs(structures, &sources);
+        let of_run = |(run, mut rest): (&Run, Vec<&mut [f64]>)| -> Result<(Vec<Adjoint>, Vec<Pulled>)> {
             self.with_workspace(|work| {
                 // Whole structures are finished here; parts of a large one wait for the others.
                 let whole = if run.centers.is_none() { &structures[run.structures.clone()] } else { &[] };
                 let (mut adjoints, mut parts): (Vec<Adjoint>, Vec<Pulled>) =
                     (whole.iter().map(at_rest).collect(), Vec::new());
-                self.each_run(structures, &searches, run, work, |s, centers, work| {
-                    job(s, centers.clone(), first_row[s] + centers.start, work)?;
+                self.each_run(structures, &sources, run, work, |s, centers, work| {
+                    let mut rows = cut_rows(&mut rest, &widths, centers.len());
+                    job(s, centers.clone(), first_row[s] + centers.start, &mut rows, work)?;
                     match adjoints.get_mut(s - run.structures.start) {
                         Some(adjoint) => {
                             let Adjoint { forces, virial } = adjoint;
@@ -153,7 +160,8 @@ impl SphericalExpansion {
                 Ok((adjoints, parts))
             })
         };
-        let done = in_parallel(runs.iter().collect(), of_run)?;
+        let tasks = runs.iter().map(|run| (run, cut_rows(&mut out, &widths, run.n_centers(structures)))).collect();
+        let done = in_parallel(tasks, of_run)?;
         let mut adjoints: Vec<Adjoint> = Vec::with_capacity(structures.len());
         for (run, done) in runs.iter().zip(done) {
             let (whole, parts) = done;
@@ -172,7 +180,7 @@ impl SphericalExpansion {
     fn each_run(
         &self,
         structures: &[Structure],
-        searches: &[Option<Search>],
+        sources: &[Source],
         run: &Run,
         work: &mut Workspace,
         mut job: impl FnMut(usize, Range<usize>, &mut Workspace) -> Result<()>,
@@ -180,13 +188,16 @@ impl SphericalExpansion {
         for s in run.structures.clone() {
             let structure = &structures[s];
             let mut of_structure = |centers: Range<usize>| {
-                if searches[s].is_none() {
+                if let Source::Own = sources[s] {
                     prepare_search(structure, &mut work.search, self.density().r_cut)?;
                 }
                 for first in centers.clone().step_by(RUN) {
                     let centers = first..centers.end.min(first + RUN);
-                    let search = searches[s].as_ref().unwrap_or(&work.search);
-                    work.neighbors.find(search, structure, centers.clone())?;
+                    match &sources[s] {
+                        Source::Own => work.neighbors.find(&work.search, structure, centers.clone())?,
+                        Source::Shared(search) => work.neighbors.find(search, structure, centers.clone())?,
+                        Source::Reused(list) => list.fill(structure, centers.clone(), &mut work.neighbors)?,
+                    }
                     job(s, centers, work)?;
                 }
                 Ok(())
@@ -231,19 +242,50 @@ impl SphericalExpansion {
         Ok(())
     }
 
-    /// The search of the structures that several threads share. None of one that is refused: its turn will come.
-    fn searches_of_large(&self, structures: &[Structure]) -> Vec<Option<Search>> {
+    /// Where the pairs of each structure come from. A search that fails is left to its turn, for the error to name the frame.
+    fn sources<'a>(&self, structures: &[Structure], lists: Option<&'a [VerletList]>) -> Result<Vec<Source<'a>>> {
+        if let Some(lists) = lists {
+            let serves = |(list, s): (&VerletList, &Structure)| list.r_cut() == self.density().r_cut && list.serves(s);
+            if lists.len() != structures.len() || !lists.iter().zip(structures).all(serves) {
+                let problem = "the lists do not belong to these structures and this cutoff";
+                return Err(Error::setting("lists", lists.len(), problem, "update them before each use"));
+            }
+            return Ok(lists.iter().map(Source::Reused).collect());
+        }
         let threads = rayon::current_num_threads();
         let large = |structure: &Structure| structure.len() > SPLIT_ATOMS && structures.len() < 4 * threads;
         if !structures.iter().any(large) {
-            return structures.iter().map(|_| None).collect(); // frames enough to keep all threads busy
+            return Ok(structures.iter().map(|_| Source::Own).collect()); // frames enough to keep all threads busy
         }
         let search = |structure: &Structure| {
             let mut search = Search::default();
-            let refused = prepare_search(structure, &mut search, self.density().r_cut).is_err();
-            (!refused).then_some(search)
+            match large(structure) && prepare_search(structure, &mut search, self.density().r_cut).is_ok() {
+                true => Source::Shared(Box::new(search)),
+                false => Source::Own,
+            }
         };
-        structures.par_iter().map(|structure| if large(structure) { search(structure) } else { None }).collect()
+        Ok(structures.par_iter().map(search).collect())
+    }
+}
+
+/// Where the pairs of a structure come from.
+enum Source<'a> {
+    /// Found by the thread that has the whole structure.
+    Own,
+    /// One search for the threads that share the structure.
+    Shared(Box<Search>),
+    /// A list from earlier.
+    Reused(&'a VerletList),
+}
+
+impl Source<'_> {
+    /// Whether several threads share a structure of so many atoms.
+    fn is_shared(&self, n_atoms: usize) -> bool {
+        match self {
+            Source::Own => false,
+            Source::Shared(_) => true,
+            Source::Reused(_) => n_atoms > SPLIT_ATOMS,
+        }
     }
 }
 
@@ -263,11 +305,12 @@ impl Run {
 }
 
 /// Cuts the work into runs of whole small structures, or runs of centres of a large one.
-fn runs(structures: &[Structure], searches: &[Option<Search>]) -> Vec<Run> {
+fn runs(structures: &[Structure], sources: &[Source]) -> Vec<Run> {
+    let shared = |s: usize| sources[s].is_shared(structures[s].len());
     let mut runs = Vec::new();
     let mut s = 0;
     while s < structures.len() {
-        if searches[s].is_some() {
+        if shared(s) {
             let n = structures[s].len();
             let run = |first| Run { structures: s..s + 1, centers: Some(first..n.min(first + RUN)) };
             runs.extend((0..n).step_by(RUN).map(run));
@@ -275,7 +318,7 @@ fn runs(structures: &[Structure], searches: &[Option<Search>]) -> Vec<Run> {
             continue;
         }
         let (first, mut n) = (s, 0);
-        while s < structures.len() && searches[s].is_none() && n < RUN {
+        while s < structures.len() && !shared(s) && n < RUN {
             n += structures[s].len();
             s += 1;
         }

@@ -414,6 +414,10 @@ pub(crate) struct Scratch {
     pub rows: [Aligned; 2],
     pub lanes: [Aligned; 4],
     pub moving: Aligned,
+    /// Features of some centres, and what an energy changes with them.
+    pub features: [Aligned; 2],
+    /// Memory of a model of the features.
+    pub of_model: Vec<f64>,
 }
 
 /// Pairs of one centre, sorted by slot.

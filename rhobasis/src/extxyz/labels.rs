@@ -41,6 +41,29 @@ pub fn labels(structure: &Structure, options: &Options) -> Result<Labels> {
     Ok(Labels { energy, forces, stress: given.or(from_virial) })
 }
 
+/// Energy of a frame under this key, in eV.
+///
+/// # Errors
+/// If there is none, naming what there is, or it is no finite number.
+///
+/// ```
+/// use rhobasis::{Structure, extxyz, structure::Value};
+/// let mut atom = Structure::molecule(vec![2], vec![[0.0; 3]]);
+/// assert!(extxyz::required_energy(&atom, "energy").is_err());
+/// atom.info.push(("energy".to_string(), Value::Real(-78.9)));
+/// assert_eq!(extxyz::required_energy(&atom, "energy")?, -78.9);
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+pub fn required_energy(structure: &Structure, key: &str) -> Result<f64> {
+    let value = present(structure, key).ok_or_else(|| {
+        let known: Vec<&str> = structure.info.iter().map(|(name, _)| name.as_str()).collect();
+        let found = if known.is_empty() { "nothing".to_string() } else { known.join(" ") };
+        let remedy = format!("its comment line has {found}; name the key of its energy by energy_key, or leave it out");
+        Error::structure(None, format!("there is no energy under the key '{key}'"), remedy)
+    })?;
+    energy(value, key)
+}
+
 fn present<'a>(structure: &'a Structure, key: &str) -> Option<&'a Value> {
     if key.is_empty() { None } else { structure.get(key) }
 }

@@ -23,6 +23,6 @@ mod source;
 /// The writer.
 mod write;
 
-pub use labels::{Labels, labels};
+pub use labels::{Labels, labels, required_energy};
 pub use read::{Options, Reader, read};
 pub use write::{Writer, write};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contraction::{Contraction, Truncation};
 use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
+use super::pcovr::{PcovrSettings, Supervision};
 use crate::density::{
     Equivariants, ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, SphericalExpansion,
 };
@@ -25,6 +26,28 @@ pub struct BasisSettings {
     /// The order of correlations that the basis is for, see [`Adaptation`](super::Adaptation).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub nu: usize,
+    /// How the functions of l = 0 were found.
+    #[serde(default, skip_serializing_if = "Method::is_pca")]
+    pub method: Method,
+}
+
+/// How contraction coefficients are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name")]
+pub enum Method {
+    /// Principal components of the covariance, Eqs. (7), (12).
+    #[default]
+    #[serde(rename = "pca")]
+    Pca,
+    /// Principal covariates regression on energies for l = 0, Eq. (14); principal components for l > 0.
+    #[serde(rename = "pcovr")]
+    Pcovr(PcovrSettings),
+}
+
+impl Method {
+    fn is_pca(&self) -> bool {
+        *self == Method::Pca
+    }
 }
 
 fn one() -> usize {
@@ -47,6 +70,9 @@ pub struct Provenance {
     /// Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, of a basis for ν > 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained: Vec<f64>,
+    /// R² of the regression of energies that a basis of Eq. (14) was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_r2: Option<f64>,
 }
 
 /// One input file.
@@ -116,12 +142,21 @@ impl OptimalBasis {
     /// # Errors
     /// If nothing was accumulated, or more channels are asked for than there are primitive functions.
     pub fn from_covariance(covariance: &Covariance, truncation: Truncation) -> Result<Self> {
-        Self::with_counts(covariance, truncation, |_, blocks| truncation.counts(blocks))
+        Self::with_counts(covariance, truncation, None, |_, blocks| truncation.counts(blocks))
+    }
+
+    /// As [`OptimalBasis::from_covariance`], with the functions of l = 0 from Eq. (14).
+    pub(super) fn supervised(
+        covariance: &Covariance,
+        truncation: Truncation,
+        supervision: &Supervision,
+    ) -> Result<Self> {
+        Self::with_counts(covariance, truncation, Some(supervision), |_, blocks| truncation.counts(blocks))
     }
 
     /// As many channels of each block as another basis of the same data has.
     pub(super) fn with_counts_of(covariance: &Covariance, other: &OptimalBasis) -> Result<Self> {
-        Self::with_counts(covariance, other.settings.truncation, |kind, blocks| {
+        Self::with_counts(covariance, other.settings.truncation, None, |kind, blocks| {
             let of_kind = other.kinds.iter().find(|k| k.center == kind);
             let counts = of_kind.into_iter().flat_map(|k| &k.blocks).map(|block| block.contraction.u.nrows());
             counts.zip(blocks).map(|(count, block)| count.min(block.n_significant())).collect()
@@ -131,6 +166,7 @@ impl OptimalBasis {
     fn with_counts(
         covariance: &Covariance,
         truncation: Truncation,
+        supervision: Option<&Supervision>,
         counts_of: impl Fn(Option<u8>, &[&Contraction]) -> Vec<usize>,
     ) -> Result<Self> {
         let CovarianceSettings { expansion, mixing, center_specific } = covariance.settings().clone();
@@ -151,7 +187,7 @@ impl OptimalBasis {
         let mut warnings = Vec::new();
         let mut kinds = Vec::new();
         for kind in covariance.kinds() {
-            let mut blocks = diagonalise(covariance, mixing, kind, &species)?;
+            let mut blocks = diagonalise(covariance, mixing, kind, &species, supervision)?;
             let counts = counts_of(kind, &blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
             for (block, count) in blocks.iter_mut().zip(counts) {
                 if let Truncation::QMax(q) = truncation {
@@ -172,13 +208,15 @@ impl OptimalBasis {
                 "check weights and center_weight, or add structures whose atoms have neighbours",
             ));
         }
-        let settings = BasisSettings { expansion, mixing, center_specific, truncation, nu: 1 };
+        let method = supervision.map_or(Method::Pca, |s| Method::Pcovr(s.settings));
+        let settings = BasisSettings { expansion, mixing, center_specific, truncation, nu: 1, method };
         let expansion = contracted_expansion(&settings, &species, &kinds)?;
         let provenance = Provenance {
             rhobasis: env!("CARGO_PKG_VERSION").into(),
             n_structures: covariance.n_structures(),
             files: covariance.files().to_vec(),
             retained: Vec::new(),
+            energy_r2: supervision.map(|s| s.r2),
         };
         Ok(OptimalBasis { settings, species, kinds, expansion, provenance, warnings })
     }
@@ -267,6 +305,8 @@ impl OptimalBasis {
     /// RV(q) = 1 − Σ_{a,l} Σ_{q′ ≤ q} λ_q′ / Σ_{a,l} Σ_q′ λ_q′
     /// ```
     ///
+    /// with λ_q the variance that function q keeps, an eigenvalue of the covariance or, of Eq. (14), (U C Uᵀ)_qq.
+    ///
     /// Centre-specific bases: `center` names one kind, or `None` averages over all centres. Empty if there is no such kind.
     pub fn residual_variance(&self, center: Option<u8>) -> Vec<f64> {
         let kinds = self.kinds.iter().filter(|k| center.is_none() || k.center == center);
@@ -332,6 +372,7 @@ fn diagonalise(
     mixing: Mixing,
     kind: Option<u8>,
     species: &[u8],
+    supervision: Option<&Supervision>,
 ) -> Result<Vec<ContractionBlock>> {
     let l_max = covariance.settings().expansion.l_max;
     let owners: Vec<Option<u8>> = match mixing {
@@ -341,10 +382,9 @@ fn diagonalise(
     let mut blocks = Vec::new();
     for owner in owners {
         for l in 0..=l_max {
-            let c = match owner {
-                None => covariance.matrix(kind, l, species),
-                Some(z) => covariance.matrix(kind, l, &[z]),
-            };
+            let of = owner.as_slice();
+            let of = if owner.is_none() { species } else { of };
+            let c = covariance.matrix(kind, l, of);
             if c.iter().any(|x| !x.is_finite()) {
                 return Err(Error::setting(
                     "covariance",
@@ -353,7 +393,11 @@ fn diagonalise(
                     "scale the weights or center_weight down",
                 ));
             }
-            blocks.push(ContractionBlock { species: owner, l, contraction: Contraction::of(&c) });
+            let contraction = match supervision {
+                Some(supervision) if l == 0 => supervision.contract(&c, kind, of, covariance.n_centers(kind)),
+                _ => Contraction::of(&c),
+            };
+            blocks.push(ContractionBlock { species: owner, l, contraction });
         }
     }
     Ok(blocks)
@@ -363,7 +407,7 @@ fn diagonalise(
 pub(super) fn channel_counts(covariance: &Covariance, truncation: Truncation) -> Result<usize> {
     let mut n = 0;
     for kind in covariance.kinds() {
-        let blocks = diagonalise(covariance, covariance.settings().mixing, kind, &covariance.species())?;
+        let blocks = diagonalise(covariance, covariance.settings().mixing, kind, &covariance.species(), None)?;
         n += truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>()).iter().sum::<usize>();
     }
     Ok(n)

@@ -40,7 +40,8 @@ impl OptimalBasis {
         bytes
     }
 
-    fn archive(&self) -> Archive {
+    /// What the file holds.
+    pub(crate) fn archive(&self) -> Archive {
         let mut archive = Archive::default();
         let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
         note("kind", KIND.into());
@@ -91,7 +92,8 @@ impl OptimalBasis {
         Self::from_archive(&Archive::decode(bytes, path, KIND, FORMAT)?, path)
     }
 
-    fn from_archive(archive: &Archive, path: &Path) -> Result<Self> {
+    /// The basis of what a file holds; `path` names it in errors.
+    pub(crate) fn from_archive(archive: &Archive, path: &Path) -> Result<Self> {
         let settings: BasisSettings = archive.json(path, "settings")?;
         let species: Vec<u8> = archive.json(path, "species")?;
         let n_centers: BTreeMap<u8, usize> = archive.json(path, "n_centers")?;

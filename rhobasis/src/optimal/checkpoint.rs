@@ -6,7 +6,6 @@
 //! Tensors (float64), under `total/` and `open/`: `c{Z}/n_centers`, and for each pair a ≤ a′ of neighbour species seen
 //! `c{Z}/{a}-{a′}` = sums `[l][n, n′]`, one after the other; Z = 0 for all centres together.
 
-use std::fs;
 use std::path::Path;
 
 use ndarray::{Array1, Array2};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::basis::SourceFile;
 use super::covariance::{Covariance, KindSums, Sums, to_json};
 use super::shards::Shard;
-use crate::files::Archive;
+use crate::files::{Archive, remove_with_drafts};
 use crate::{Error, Result};
 
 const KIND: &str = "checkpoint";
@@ -59,26 +58,7 @@ type PairSums = ((u8, u8), Vec<Array2<f64>>);
 /// # Errors
 /// If the file system refuses.
 pub fn remove_checkpoint(path: &Path) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let file = found.file_name().unwrap_or_default().to_string_lossy();
-        // A result may bear the name of the checkpoint, written in another way: it stays.
-        let checkpoint = file == name && Archive::read(&found, KIND, FORMAT).is_ok();
-        if checkpoint || is_draft(&file, &name) {
-            fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a file is a half-written one of this name: .NAME.PROCESS-COUNT.part
-fn is_draft(file: &str, name: &str) -> bool {
-    let rest = file.strip_prefix('.').and_then(|rest| rest.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
-    let numbers = rest.and_then(|rest| rest.strip_suffix(".part")).and_then(|numbers| numbers.split_once('-'));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    numbers.is_some_and(|(process, count)| digits(process) && digits(count))
+    remove_with_drafts(path, KIND, FORMAT)
 }
 
 impl Covariance {

@@ -1,6 +1,6 @@
 //! From a covariance to contraction coefficients: diagonalisation, sign, and how many channels to keep.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut1};
 
 use crate::linalg::eigh;
 use crate::{Error, Result};
@@ -15,15 +15,20 @@ pub enum Truncation {
     #[serde(rename = "q_max")]
     QMax(usize),
     /// The fewest channels over all (a, l) that keep this fraction of the variance: the largest eigenvalues of all blocks
-    /// together, down to one common level (for each kind of centre, where each has its own).
+    /// together, down to one common level (for each kind of centre, where each has its own). Where variances do not fall
+    /// with q, a block is kept up to its last function above that level.
     #[serde(rename = "retain")]
     Retain(f64),
 }
 
-/// One diagonalised covariance, C = UᵀΛU with eigenvectors in the rows of U.
+/// Orthonormal combinations of the functions of a block, in the rows of U, and the variance that each of them keeps.
+///
+/// Principal components diagonalise the covariance, C = UᵀΛU. Those of Eq. (14) do not, for γ < 1 and l = 0:
+/// see [`SupervisedCovariance`](super::SupervisedCovariance).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contraction {
-    /// All eigenvalues Λ_q, descending; what rounding made negative is zero.
+    /// Variance Λ_q = (U C Uᵀ)_qq of all functions, kept or not: the eigenvalues of C, descending, but of Eq. (14), where
+    /// they need not fall. What rounding made negative is zero.
     pub eigenvalues: Vec<f64>,
     /// U: `[q, n]`, or `[q, (a, n)]` when combined; the component of largest magnitude of each row is positive.
     pub u: Array2<f64>,
@@ -34,19 +39,14 @@ impl Contraction {
     pub fn of(covariance: &Array2<f64>) -> Self {
         let (mut eigenvalues, mut u) = eigh(covariance.view());
         eigenvalues.iter_mut().for_each(|e| *e = e.max(0.0));
-        for mut row in u.rows_mut() {
-            let largest = row.iter().copied().fold(0.0_f64, |a, b| if b.abs() > a.abs() { b } else { a });
-            if largest < 0.0 {
-                row.mapv_inplace(|x| -x);
-            }
-        }
+        u.rows_mut().into_iter().for_each(make_largest_positive);
         Contraction { eigenvalues, u }
     }
 
-    /// Eigenvalues above the noise.
+    /// Leading functions up to the last whose variance is above the noise.
     pub fn n_significant(&self) -> usize {
-        let floor = NOISE * self.eigenvalues.first().copied().unwrap_or(0.0);
-        self.eigenvalues.iter().filter(|&&e| e > floor).count()
+        let floor = NOISE * self.eigenvalues.iter().copied().fold(0.0, f64::max);
+        self.eigenvalues.iter().rposition(|&e| e > floor).map_or(0, |last| last + 1)
     }
 
     /// Drops all but the first `q` rows of U; the eigenvalues stay.
@@ -88,22 +88,42 @@ impl Truncation {
 }
 
 fn water_filling(blocks: &[&Contraction], fraction: f64) -> Vec<usize> {
-    let mut all: Vec<(f64, usize)> = Vec::new();
-    for (block, contraction) in blocks.iter().enumerate() {
-        all.extend(contraction.eigenvalues[..contraction.n_significant()].iter().map(|&e| (e, block)));
-    }
-    all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let total: f64 = blocks.iter().flat_map(|b| &b.eigenvalues).sum();
     let mut counts = vec![0; blocks.len()];
     let mut kept = 0.0;
-    for (eigenvalue, block) in all {
+    for (block, q) in ranked(blocks).into_iter().filter(|&(block, q)| q < blocks[block].n_significant()) {
         if kept >= fraction * total {
             break;
         }
-        kept += eigenvalue;
+        kept += blocks[block].eigenvalues[q];
         counts[block] += 1;
     }
     counts
+}
+
+/// Block and q of all functions in the order in which they are kept: by eigenvalue, but those of a block by q. A function
+/// comes with the largest of those behind it.
+pub(crate) fn ranked(blocks: &[&Contraction]) -> Vec<(usize, usize)> {
+    let mut all: Vec<(f64, usize, usize)> = Vec::new();
+    for (block, contraction) in blocks.iter().enumerate() {
+        let start = all.len();
+        let mut largest = 0.0_f64;
+        for (q, &e) in contraction.eigenvalues.iter().enumerate().rev() {
+            largest = largest.max(e);
+            all.push((largest, block, q));
+        }
+        all[start..].reverse();
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    all.into_iter().map(|(_, block, q)| (block, q)).collect()
+}
+
+/// Turns a row whose component of largest magnitude (of equals, the first) is negative.
+pub(super) fn make_largest_positive(mut row: ArrayViewMut1<f64>) {
+    let largest = row.iter().copied().fold(0.0_f64, |a, b| if b.abs() > a.abs() { b } else { a });
+    if largest < 0.0 {
+        row.mapv_inplace(|x| -x);
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +158,15 @@ mod tests {
         assert_eq!(Truncation::Retain(0.80).counts(&[&a, &b]), [1, 2]); // 8.5 of 10
         assert_eq!(Truncation::Retain(0.95).counts(&[&a, &b]), [2, 2]); // 9.5 of 10
         assert_eq!(Truncation::Retain(1.0).counts(&[&a, &b]), [3, 3]);
+    }
+
+    #[test]
+    fn a_function_of_small_variance_comes_with_a_larger_one_behind_it() {
+        let (a, b) = (with_eigenvalues(&[1.0, 5.0, 0.1]), with_eigenvalues(&[2.0, 1.5, 0.4]));
+        assert_eq!(Truncation::Retain(0.60).counts(&[&a, &b]), [2, 0]); // 6 of 10
+        assert_eq!(Truncation::Retain(0.80).counts(&[&a, &b]), [2, 1]); // 8 of 10
+        assert_eq!(Truncation::Retain(1.0).counts(&[&a, &b]), [3, 3]);
+        assert_eq!(Truncation::QMax(3).counts(&[&with_eigenvalues(&[1e-16, 1.0, 1e-16])]), [2]);
     }
 
     #[test]

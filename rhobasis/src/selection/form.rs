@@ -1,6 +1,7 @@
 //! The matrix A whose columns are chosen from, as it is or as AᵀA: products with it, and columns projected out.
 
-use ndarray::{ArrayView2, Axis as NdAxis};
+use multiversion::multiversion;
+use ndarray::{ArrayView1, ArrayView2, Axis as NdAxis};
 use rayon::prelude::*;
 
 use crate::linalg;
@@ -175,29 +176,44 @@ pub(super) fn add_multiple(sum: &mut [f64], factor: f64, x: &[f64]) {
     sum.iter_mut().zip(x).for_each(|(s, x)| *s += factor * x);
 }
 
-/// Squared distances of all columns (rows) of `x` to column (row) j.
-pub(super) fn squared_distances(x: ArrayView2<f64>, axis: super::Axis, j: usize) -> Vec<f64> {
-    match axis {
-        super::Axis::Features => {
-            let blocks: Vec<_> = x.axis_chunks_iter(NdAxis(0), BLOCK).collect();
-            let of_block = |block: &ArrayView2<f64>| {
-                let mut sum = vec![0.0; block.ncols()];
-                for row in block.rows() {
-                    let at = row[j];
-                    sum.iter_mut().zip(row).for_each(|(s, x)| *s += (x - at) * (x - at));
-                }
-                sum
-            };
-            let sums: Vec<Vec<f64>> = blocks.par_iter().map(of_block).collect();
-            let mut total = vec![0.0; x.ncols()];
-            sums.iter().for_each(|sum| add_multiple(&mut total, 1.0, sum));
-            total
+/// Squared distances of all columns of `x` to column j.
+pub(super) fn squared_distances(x: ArrayView2<f64>, j: usize) -> Vec<f64> {
+    let blocks: Vec<_> = x.axis_chunks_iter(NdAxis(0), BLOCK).collect();
+    let of_block = |block: &ArrayView2<f64>| {
+        let mut sum = vec![0.0; block.ncols()];
+        for row in block.rows() {
+            let at = row[j];
+            sum.iter_mut().zip(row).for_each(|(s, x)| *s += (x - at) * (x - at));
         }
-        super::Axis::Samples => {
-            let at = x.row(j);
-            let rows: Vec<_> = x.rows().into_iter().collect();
-            let distance = |row: &ndarray::ArrayView1<f64>| row.iter().zip(at).map(|(x, y)| (x - y) * (x - y)).sum();
-            rows.par_iter().map(distance).collect()
+        sum
+    };
+    let sums: Vec<Vec<f64>> = blocks.par_iter().map(of_block).collect();
+    let mut total = vec![0.0; x.ncols()];
+    sums.iter().for_each(|sum| add_multiple(&mut total, 1.0, sum));
+    total
+}
+
+/// |a − b|² of rows that are contiguous.
+pub(super) fn squared_distance(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
+    match (a.to_slice(), b.to_slice()) {
+        (Some(a), Some(b)) => squared_distance_of(a, b),
+        _ => a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum(),
+    }
+}
+
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+fn squared_distance_of(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut sums = [0.0; 16];
+    for (a, b) in a.iter().zip(b) {
+        for k in 0..16 {
+            sums[k] += (a[k] - b[k]) * (a[k] - b[k]);
         }
     }
+    let last: f64 = last_a.iter().zip(last_b).map(|(a, b)| (a - b) * (a - b)).sum();
+    sums.iter().sum::<f64>() + last
 }

@@ -1,8 +1,9 @@
 //! Farthest point sampling: the column farthest from all that were chosen.
 
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 
-use super::form::squared_distances;
+use super::form::{squared_distance, squared_distances};
 use super::{Axis, Selection, check_count, check_finite, check_square, first_largest};
 use crate::{Error, Result};
 
@@ -37,7 +38,15 @@ pub fn fps(x: ArrayView2<f64>, n: usize, axis: Axis, start: usize) -> Result<Sel
     let scale = norms.iter().copied().fold(0.0, f64::max);
     // Rows must be contiguous to be read at the speed of memory.
     let x = x.as_standard_layout();
-    Ok(choose(n, available, start, 1e-28 * scale, |j| squared_distances(x.view(), axis, j)))
+    let x = x.view();
+    let floor = 1e-28 * scale;
+    Ok(match axis {
+        Axis::Features => choose(n, available, start, floor, |j, nearest| lower(nearest, squared_distances(x, j))),
+        Axis::Samples => {
+            let mut cells = Cells::new(x);
+            choose(n, available, start, floor, |j, nearest| cells.add(j, nearest))
+        }
+    })
 }
 
 /// [`fps`] from the Gram matrix alone, |x_i − x_j|² = G_ii + G_jj − 2 G_ij: XᵀX to choose features, XXᵀ (a kernel) to choose
@@ -53,7 +62,8 @@ pub fn fps_gram(gram: ArrayView2<f64>, n: usize, start: usize) -> Result<Selecti
     check_finite(gram.iter().copied())?;
     let scale = gram.diag().iter().copied().fold(0.0, f64::max);
     let distance = |i: usize, j: usize| gram[[i, i]] + gram[[j, j]] - 2.0 * gram[[i.max(j), i.min(j)]];
-    Ok(choose(n, size, start, 1e-14 * scale, |j| (0..size).map(|i| distance(i, j).max(0.0)).collect()))
+    let lower = |j: usize, nearest: &mut [f64]| lower(nearest, (0..size).map(|i| distance(i, j).max(0.0)));
+    Ok(choose(n, size, start, 1e-14 * scale, lower))
 }
 
 fn check_start(start: usize, available: usize, what: &str) -> Result<()> {
@@ -64,7 +74,51 @@ fn check_start(start: usize, available: usize, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn choose(n: usize, available: usize, start: usize, floor: f64, distances: impl Fn(usize) -> Vec<f64>) -> Selection {
+fn lower(nearest: &mut [f64], distances: impl IntoIterator<Item = f64>) {
+    nearest.iter_mut().zip(distances).for_each(|(nearest, d)| *nearest = nearest.min(d));
+}
+
+/// Rows together with the chosen row that each is nearest to.
+struct Cells<'a> {
+    x: ArrayView2<'a, f64>,
+    chosen: Vec<usize>,
+    /// Place among the chosen.
+    owner: Vec<usize>,
+}
+
+/// Rows whose distances are computed by one thread.
+const BLOCK: usize = 128;
+
+impl<'a> Cells<'a> {
+    fn new(x: ArrayView2<'a, f64>) -> Self {
+        Cells { x, chosen: Vec::new(), owner: vec![0; x.nrows()] }
+    }
+
+    /// Chooses row j and lowers the squared distances to the nearest chosen row.
+    ///
+    /// Of most rows the distance to j is not needed: |x_i − x_j| ≥ |x_c − x_j| − |x_i − x_c| ≥ |x_i − x_c| where the nearest
+    /// row c chosen so far is at least twice as far from j as from i.
+    fn add(&mut self, j: usize, nearest: &mut [f64]) {
+        let (x, new) = (self.x, self.chosen.len());
+        let distance = |i: usize| squared_distance(x.row(i), x.row(j));
+        self.chosen.push(j);
+        let of_chosen: Vec<f64> = self.chosen.par_iter().with_min_len(BLOCK).map(|&c| distance(c)).collect();
+        let blocks = nearest.par_chunks_mut(BLOCK).zip(self.owner.par_chunks_mut(BLOCK)).enumerate();
+        blocks.for_each(|(block, (nearest, owner))| {
+            for (k, (nearest, owner)) in nearest.iter_mut().zip(owner).enumerate() {
+                if of_chosen[*owner] >= 4.0 * (1.0 + 1e-9) * *nearest {
+                    continue;
+                }
+                let d = distance(block * BLOCK + k);
+                if d < *nearest {
+                    (*nearest, *owner) = (d, new);
+                }
+            }
+        });
+    }
+}
+
+fn choose(n: usize, available: usize, start: usize, floor: f64, mut lower: impl FnMut(usize, &mut [f64])) -> Selection {
     let mut nearest = vec![f64::INFINITY; available];
     let mut chosen = vec![false; available];
     let (mut indices, mut scores) = (Vec::new(), Vec::new());
@@ -76,7 +130,7 @@ fn choose(n: usize, available: usize, start: usize, floor: f64, distances: impl 
         if indices.len() == n {
             break;
         }
-        nearest.iter_mut().zip(distances(j)).for_each(|(nearest, d)| *nearest = nearest.min(d));
+        lower(j, &mut nearest);
         next = first_largest(&nearest, &chosen);
     }
     Selection { indices, scores }

@@ -1,0 +1,202 @@
+"""Fig. 6: two-body models of silicon: accuracy against what the basis knows, with and without a target.
+
+    python figures/fig6.py --preset quick|standard|full [--data FILE]
+
+Models of the radial spectrum (l = 0 alone) on n functions: GTO, DVR, and contractions of GTO n_max = 20, by principal
+components (PCA) or principal covariates regression (PCovR) on the energies of the training frames. Five-fold RMSE of
+energies and forces of a linear model and of a sparse kernel model, (x̂·x̂')^4, and the GFRE towards GTO n_max = 20.
+One normalised function is ±1, so that kernel models begin with two.
+"""
+
+import csv
+
+import matplotlib.pyplot as plt
+import numpy as np
+from common import Claims, CrossValidation, arguments, digits, plain_log, save
+
+import rhobasis as rb
+
+N_REF, GAMMA, PURE, ZETA, FOLDS = 20, 0.1, 1e-6, 4, 5
+ALPHAS = [1e-14, 1e-12, 1e-10, 1e-8, 1e-6]
+DENSITY = rb.Density(r_cut=6.0, sigma=0.5, cutoff_width=1.0)
+PRESETS = {
+    "quick": {"default_data": "silicon.xyz.xz@::3", "sizes": (1, 2, 4, 6, 12), "n_sparse": 60},
+    "standard": {
+        "default_data": "si_zuo2020.xyz.xz",
+        "sizes": (1, 2, 3, 4, 5, 6, 8, 10, 12),
+        "n_sparse": 200,
+    },
+    "full": {
+        "default_data": "si_diamond_liquid.xyz.xz",
+        "sizes": tuple(range(1, 17)),
+        "n_sparse": 1000,
+        "notice": "full: about six hours and 2 GB on two cores, by the times of smaller runs",
+    },
+}
+args = arguments(__doc__.splitlines()[0], PRESETS)
+claims = Claims("fig6", args, r_cut=6.0, sigma=0.5, cutoff_width=1.0, folds=FOLDS, n_sparse=args.n_sparse, zeta=ZETA)
+print(f"Fig. 6 ({args.preset}): {args.data}")
+
+data = CrossValidation(args.data, FOLDS)
+contracted = {"PCA": {"method": "pca"}, "PCovR": {"method": "pcovr", "gamma": GAMMA}}
+# Contracted bases of each training set; as many functions as are asked for are taken of them later.
+learned = {
+    name: [rb.OptimalBasis(DENSITY, rb.Gto(N_REF), l_max=0, **how).fit(train) for train in data.trains]
+    for name, how in contracted.items()
+}
+
+
+def basis(name, n, fold):
+    if name in learned:
+        return learned[name][fold].set_params(q_max=n)
+    return rb.SphericalExpansion(DENSITY, {"GTO": rb.Gto, "DVR": rb.Dvr}[name](n), l_max=0)
+
+
+def linear(some):
+    return rb.Potential(rb.RadialSpectrum(some), rb.Ridge(alpha=ALPHAS))
+
+
+def kernel(some):
+    return rb.Potential(rb.RadialSpectrum(some, normalize=True), rb.Gap(n_sparse=args.n_sparse, zeta=ZETA))
+
+
+names, models = ("DVR", "GTO", "PCA", "PCovR"), {"linear": linear, "kernel": kernel}
+errors: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
+for kind, model in models.items():
+    for name in names:
+        curve = errors.setdefault((name, kind), {})
+        for n in args.sizes:
+            if n > 1 or kind == "linear":
+                curve[n] = data.rmse(lambda fold, name=name, n=n, model=model: model(basis(name, n, fold)))
+        print(f"  {name}, {kind}: " + ", ".join(f"{n}: {e:.1f} / {f:.3f}" for n, (e, f) in curve.items()))
+whole = {kind: data.rmse(lambda fold, model=model: model(basis("GTO", N_REF, fold))) for kind, model in models.items()}
+alone = data.rmse(lambda fold: linear(basis("GTO", N_REF, fold)), force_sigma=None)
+pure = data.rmse(lambda fold: linear(learned["PCovR"][fold].set_params(q_max=1, gamma=PURE)))
+print(f"  GTO {N_REF}, linear: {whole['linear']}, of energies alone {alone}; q = 1, pure regression: {pure}")
+
+frames = rb.read(args.data)
+reference = rb.RadialSpectrum(rb.SphericalExpansion(DENSITY, rb.Gto(N_REF), l_max=0)).transform(frames)
+for name, how in contracted.items():
+    learned[name] = [rb.OptimalBasis(DENSITY, rb.Gto(N_REF), l_max=0, **how).fit(frames)]
+gfre = {
+    name: {n: rb.metrics.gfre(rb.RadialSpectrum(basis(name, n, 0)).transform(frames), reference) for n in args.sizes}
+    for name in names
+}
+
+for kind in models:
+    forces = {n: {name: errors[name, kind][n][1] for name in ("GTO", "DVR", "PCA")} for n in (4, 6)}
+    claims.add(
+        f"GTO gives the worst forces with n = 4 and 6, of GTO, DVR and PCA ({kind})",
+        {n: {name: digits(f) for name, f in row.items()} for n, row in forces.items()},
+        all(row["GTO"] == max(row.values()) for row in forces.values()),
+    )
+ratios = [
+    errors["PCA", kind][n][k] / min(errors[name, kind][n][k] for name in ("GTO", "DVR"))
+    for kind in models
+    for n in errors["PCA", kind]
+    if n > 1
+    for k in (0, 1)
+]
+claims.add(
+    "PCA is usually comparable with the better of GTO and DVR, not much better: median ratio of errors 0.8 to 1.25",
+    digits(np.median(ratios)),
+    0.8 < np.median(ratios) < 1.25,
+)
+
+
+def gain(kind, n):
+    """How many times PCovR is better than the best of the others: energies, forces."""
+    others = [errors[name, kind][n] for name in ("GTO", "DVR", "PCA")]
+    return (np.min(others, axis=0) / errors["PCovR", kind][n]).tolist()
+
+
+small = [n for n in args.sizes if n <= 3]
+claims.add(
+    "PCovR is much better with few functions: 1.5 times at least, energies and forces, q = 1 to 3 (linear)",
+    {n: [digits(x) for x in gain("linear", n)] for n in small},
+    all(min(gain("linear", n)) >= 1.5 for n in small),
+)
+claims.add(
+    "with a kernel too, up to a factor of 2 for forces with q = 2: more than 1.2",
+    [digits(x) for x in gain("kernel", 2)],
+    gain("kernel", 2)[1] > 1.2,
+)
+last = args.sizes[-1]
+claims.add(
+    f"but this is lost with more functions: PCovR and PCA within 10 % with q = {last} (kernel), energies and forces",
+    [digits(errors["PCovR", "kernel"][last][k] / errors["PCA", "kernel"][last][k]) for k in (0, 1)],
+    all(abs(errors["PCovR", "kernel"][last][k] / errors["PCA", "kernel"][last][k] - 1) < 0.1 for k in (0, 1)),
+)
+claims.add(
+    f"one function by pure regression (γ = {PURE:g}) is comparable to all {N_REF} in a linear model: energies at most "
+    "1.2 times as far off (meV/atom)",
+    [digits(pure[0]), digits(whole["linear"][0])],
+    pure[0] < 1.2 * whole["linear"][0],
+)
+claims.add(
+    "forces, of which such a function knows nothing, likewise: at most 1.2 times as far off as those of all functions "
+    "fitted to energies alone (eV/Å; last: fitted to forces too)",
+    [digits(pure[1]), digits(alone[1]), digits(whole["linear"][1])],
+    pure[1] < 1.2 * alone[1],
+)
+for k, (what, low, times, high) in enumerate((("energies", 4, "six times", 9), ("forces", 1.5, "twice", 2.7))):
+    ratio = whole["linear"][k] / whole["kernel"][k]
+    claims.add(
+        f"the kernel model is about {times} as accurate for {what} ({low} to {high}; GTO {N_REF})",
+        digits(ratio),
+        low < ratio < high,
+    )
+claims.add(
+    f"PCovR (γ = {GAMMA}) knows less than PCA of what there is: a larger GFRE, from q = 2 on (the first principal "
+    "component is all but the mean density, which the GFRE leaves out)",
+    {n: [digits(gfre["PCovR"][n]), digits(gfre["PCA"][n])] for n in args.sizes},
+    all(gfre["PCovR"][n] > gfre["PCA"][n] for n in args.sizes if n > 1),
+)
+claims.add(
+    "but more than either primitive basis: a smaller GFRE, at every size",
+    {n: [digits(gfre[name][n]) for name in ("PCovR", "GTO", "DVR")] for n in args.sizes},
+    all(gfre["PCovR"][n] < min(gfre["GTO"][n], gfre["DVR"][n]) for n in args.sizes),
+)
+claims.add(
+    "GTO knows more than DVR: a smaller GFRE, at every size",
+    {n: [digits(gfre["GTO"][n]), digits(gfre["DVR"][n])] for n in args.sizes},
+    all(gfre["GTO"][n] < gfre["DVR"][n] for n in args.sizes),
+)
+rows = [
+    [*key, *(" / ".join(str(digits(x)) for x in curve[n]) if n in curve else None for n in args.sizes)]
+    for key, curve in errors.items()
+]
+title = "RMSE of energies (meV/atom) / forces (eV/Å) by number of radial functions"
+claims.table(title, ["basis", "model", *args.sizes], rows)
+
+figure, axes = plt.subplots(3, 1, figsize=(6, 10), sharex=True)
+colors = dict(zip(names, ("tab:blue", "black", "tab:red", "tab:green"), strict=True))
+for (name, kind), curve in errors.items():
+    for k, axis in enumerate(axes[:2]):
+        style = {"linear": "o-", "kernel": "s--"}[kind]
+        axis.plot(list(curve), [e[k] for e in curve.values()], style, color=colors[name], ms=4, label=f"{name}, {kind}")
+for k, axis in enumerate(axes[:2]):
+    plain_log(axis)
+    axis.plot([1], [pure[k]], "*", color=colors["PCovR"], ms=11, mfc="none", label="PCovR, γ → 0, linear")
+    for kind, style in (("linear", "-"), ("kernel", "--")):
+        axis.axhline(whole[kind][k], color="gray", ls=style, lw=0.8, label=f"GTO {N_REF}, {kind}")
+for name in names:
+    axes[2].semilogy(list(gfre[name]), list(gfre[name].values()), "o-", color=colors[name], ms=4, label=name)
+axes[0].set_ylabel("energy RMSE, meV/atom")
+axes[1].set_ylabel("force RMSE, eV/Å")
+axes[2].set(ylabel=f"GFRE towards GTO {N_REF}", xlabel="radial functions", xticks=args.sizes)
+axes[0].legend(fontsize=7, ncol=2)
+axes[2].legend(fontsize=7)
+figure.suptitle(f"Two-body models of silicon, {data.n_frames} frames, {data.n_atoms} atoms", fontsize=10)
+figure.tight_layout()
+save(figure, args, "fig6")
+
+with open(args.out / "fig6.csv", "w", newline="") as file:
+    rows = [[*key, n, *(digits(e, 6) for e in pair), ""] for key, curve in errors.items() for n, pair in curve.items()]
+    rows += [["GTO", kind, N_REF, *(digits(e, 6) for e in pair), ""] for kind, pair in whole.items()]
+    rows += [["GTO", "linear, energies alone", N_REF, *(digits(e, 6) for e in alone), ""]]
+    rows += [["PCovR, pure regression", "linear", 1, *(digits(e, 6) for e in pure), ""]]
+    rows += [[name, "", n, "", "", digits(error, 6)] for name, curve in gfre.items() for n, error in curve.items()]
+    header = ["basis", "model", "radial functions", "energy RMSE (meV/atom)", "force RMSE (eV/A)", "GFRE"]
+    csv.writer(file).writerows([header, *rows])
+claims.write()

@@ -1,0 +1,107 @@
+//! Frames with their labels, all in memory: what a potential is trained on or tested with.
+
+use std::path::PathBuf;
+
+use rhobasis::extxyz::{Labels, Options, labels};
+use rhobasis::optimal::SourceFile;
+use rhobasis::{Error, Result, Structure};
+
+use crate::input::{Input, memory_of};
+
+/// Frames, what each says of itself, and where each came from.
+#[derive(Default)]
+pub struct DataSet {
+    pub frames: Vec<Structure>,
+    pub labels: Vec<Labels>,
+    /// The files as they were named, with the SHA-256 of their content.
+    pub files: Vec<SourceFile>,
+    paths: Vec<PathBuf>,
+    /// Index into `paths`, and of the frame in that file.
+    places: Vec<(usize, usize)>,
+}
+
+impl DataSet {
+    /// Reads all frames; of their properties, labels and `config_type` are kept.
+    pub fn read(specs: &[String], options: &Options) -> Result<Self> {
+        let mut data = DataSet::default();
+        if specs.is_empty() {
+            return Ok(data);
+        }
+        let files = Input::open(specs, options)?.for_each_chunk("reading", |mut chunk| {
+            for (k, mut structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
+                let said = labels(&structure, options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
+                structure.columns = Vec::new();
+                structure.info.retain(|(key, _)| key == "config_type");
+                structure.info.shrink_to_fit();
+                let (path, frame) = chunk.place(k);
+                if data.paths.last() != Some(path) {
+                    data.paths.push(path.clone());
+                }
+                data.places.push((data.paths.len() - 1, frame));
+                data.frames.push(structure);
+                data.labels.push(said);
+            }
+            Ok(())
+        })?;
+        data.files = files;
+        Ok(data)
+    }
+
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// These frames and then those of `other`, and how many that are.
+    pub fn and(mut self, other: DataSet) -> (DataSet, usize) {
+        let paths = self.paths.len();
+        self.paths.extend(other.paths);
+        self.places.extend(other.places.into_iter().map(|(path, frame)| (paths + path, frame)));
+        self.frames.extend(other.frames);
+        self.labels.extend(other.labels);
+        let n = self.frames.len();
+        (self, n)
+    }
+
+    /// Takes out the frames that are marked.
+    pub fn split_off(&mut self, marked: &[bool]) -> DataSet {
+        let mut taken = DataSet { files: self.files.clone(), paths: self.paths.clone(), ..DataSet::default() };
+        let mut kept =
+            DataSet { files: std::mem::take(&mut self.files), paths: self.paths.clone(), ..DataSet::default() };
+        let frames = std::mem::take(&mut self.frames).into_iter().zip(std::mem::take(&mut self.labels));
+        for (((frame, said), &place), &marked) in frames.zip(&self.places).zip(marked) {
+            let part = if marked { &mut taken } else { &mut kept };
+            part.frames.push(frame);
+            part.labels.push(said);
+            part.places.push(place);
+        }
+        *self = kept;
+        taken
+    }
+
+    /// File and frame as the user knows them; the frame alone where there is one file.
+    pub fn place(&self, k: usize) -> String {
+        match self.places.get(k) {
+            Some(&(_, frame)) if self.paths.len() == 1 => format!("frame {frame}"),
+            Some(&(path, frame)) => format!("{}, frame {frame}", self.paths[path].display()),
+            None => format!("frame {k}"),
+        }
+    }
+
+    /// Replaces the frame number of an error by file and frame.
+    pub fn locate(&self, mut e: Error) -> Error {
+        if let Error::Structure { place, .. } = &mut e
+            && let Some(&(path, frame)) = place.frame.and_then(|frame| self.places.get(frame))
+        {
+            place.frame = Some(frame);
+            place.file = Some(self.paths[path].clone());
+        }
+        e
+    }
+
+    /// Bytes of memory that frames and labels take.
+    pub fn memory(&self) -> f64 {
+        let of = |said: &Labels| size_of::<Labels>() + 24 * said.forces.as_ref().map_or(0, Vec::len);
+        let frames: usize = self.frames.iter().map(memory_of).sum();
+        (frames + self.labels.iter().map(of).sum::<usize>() + 16 * self.places.len()) as f64
+    }
+}

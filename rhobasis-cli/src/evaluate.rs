@@ -1,0 +1,262 @@
+//! `rhobasis evaluate`: how far predictions are off.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use rhobasis::extxyz::labels;
+use rhobasis::optimal::SourceFile;
+use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
+use rhobasis::{Error, Result};
+
+use crate::dataset::DataSet;
+use crate::errors_table::{Comparison, errors_csv, row_name, short, write_errors, write_parity};
+use crate::failure::{Failure, Outcome};
+use crate::input::{Input, Keys, frames_bar};
+use crate::model_file::ModelFile;
+use crate::output;
+use crate::text::{Table, count, field, plural};
+use crate::train::{make_basis, read};
+
+/// Compare predictions with labels: of a potential, by cross-validation, or for more and more training frames
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Evaluate {
+    /// A potential, *.rho, which is compared with the labels of DATA; or a model file, *.toml, which is trained several times,
+    /// with --folds or --learning-curve
+    #[arg(value_name = "MODEL.rho|MODEL.toml")]
+    model: PathBuf,
+    /// Extended XYZ files, plain or packed, each with an optional slice: data.xyz@:1000
+    data: Vec<String>,
+    /// Draw predictions over labels
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Write the table of errors as comma-separated values
+    #[arg(long, value_name = "FILE.csv")]
+    csv: Option<PathBuf>,
+    #[command(flatten)]
+    keys: Keys,
+    /// Cross-validation: cut the training frames of MODEL.toml into K parts, frames that repeat each other into one, and
+    /// predict each by a fit to the others
+    #[arg(long, value_name = "K", conflicts_with = "learning_curve")]
+    folds: Option<usize>,
+    /// Train on so many frames, chosen at random, and test on the test frames of MODEL.toml
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    learning_curve: Vec<usize>,
+    /// Seed of folds and random choices; that of MODEL.toml if not given
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  rhobasis evaluate silicon.rho test.xyz --plot parity.svg --csv errors.csv
+Example: five fits, each tested on what it has not seen
+  rhobasis evaluate examples/model-silicon.toml --folds 5
+Example: how much more data would help
+  rhobasis evaluate examples/model-silicon.toml --learning-curve 50,100,200";
+
+impl Evaluate {
+    pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        if let Some(path) = &self.plot {
+            output::check(path, &["svg"])?;
+        }
+        if let Some(path) = &self.csv {
+            output::check(path, &["csv"])?;
+        }
+        let trains = self.model.extension().is_some_and(|e| e == "toml");
+        match (trains, self.folds, &self.learning_curve[..]) {
+            (false, None, []) => self.compare(out),
+            (false, ..) => Err(Failure::usage(
+                "--folds and --learning-curve train anew: name a model file, *.toml, instead of a potential",
+            )),
+            (true, ..) if !self.data.is_empty() => Err(Failure::usage(
+                "a model file, *.toml, names its own data: leave DATA out, or name a potential, *.rho",
+            )),
+            (true, Some(k), []) => self.cross_validate(k, out),
+            (true, None, []) => {
+                Err(Failure::usage("a model file, *.toml, is evaluated with --folds K or --learning-curve N,N,…"))
+            }
+            (true, _, sizes) => self.learning_curve(sizes, out),
+        }
+    }
+
+    /// A potential against labels, frame by frame.
+    fn compare(&self, out: &mut dyn Write) -> Outcome {
+        if self.data.is_empty() {
+            return Err(Failure::usage("name the DATA with the labels to compare with"));
+        }
+        let potential = Potential::load(&self.model)?;
+        let options = self.keys.options(true);
+        let mut comparison = Comparison::default();
+        let mut places = Vec::new();
+        let files = Input::open(&self.data, &options)?.for_each_chunk("predicting", |chunk| {
+            let said = chunk.structures.iter().enumerate();
+            let said = said.map(|(k, s)| labels(s, &options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame)));
+            let said = said.collect::<Result<Vec<_>>>()?;
+            for (part, labels) in chunk.structures.chunks(64).zip(said.chunks(64)) {
+                let first = places.len();
+                places.extend((0..part.len()).map(|k| {
+                    let (path, frame) = chunk.place(first - chunk.first + k);
+                    (path.clone(), frame)
+                }));
+                comparison
+                    .add(&potential, first, part, labels)
+                    .map_err(|e| chunk.locate(e, |frame| frame - chunk.first))?;
+            }
+            Ok(())
+        })?;
+        if comparison.is_empty() {
+            return Err(no_labels(&files, &self.keys).into());
+        }
+        field(out, "potential", self.model.display())?;
+        field(out, "data", plural(places.len(), "frame"))?;
+        writeln!(out)?;
+        let several = places.iter().any(|(path, _)| *path != places[0].0);
+        let place = |k: usize| match several {
+            true => format!("{}, frame {}", places[k].0.display(), places[k].1),
+            false => format!("frame {}", places[k].1),
+        };
+        self.tell(&comparison, place, out)
+    }
+
+    /// Table, picture, numbers.
+    fn tell(&self, comparison: &Comparison, place: impl Fn(usize) -> String, out: &mut dyn Write) -> Outcome {
+        write_errors(&comparison.errors, &place, out)?;
+        if let Some(path) = &self.plot
+            && write_parity(path, &[("test", comparison)])?
+        {
+            writeln!(out, "wrote {}", path.display())?;
+        }
+        if let Some(path) = &self.csv {
+            output::write_text(path, &errors_csv(&comparison.errors, &place))?;
+            writeln!(out, "wrote {}", path.display())?;
+        }
+        Ok(())
+    }
+
+    fn cross_validate(&self, k: usize, out: &mut dyn Write) -> Outcome {
+        let file = ModelFile::read(&self.model)?;
+        let data = DataSet::read(&file.train, &file.options)?;
+        let settings = file.settings(&data.frames, &data.labels)?;
+        let folds = folds(&data.frames, k, self.seed.unwrap_or(file.seed))?;
+        let mut make = |frames: &[_], labels: &[_]| make_basis(&file.basis, frames, labels, &data.files);
+        let (frames, labels) = (&data.frames, &data.labels);
+        let done = cross_validate(&mut make, &settings, frames, labels, &folds, &mut progress())
+            .map_err(|e| data.locate(e))?;
+        let mut comparison = Comparison::default();
+        for (i, prediction) in done.predictions.iter().enumerate() {
+            if let Some(prediction) = prediction {
+                comparison.add_one(i, &data.frames[i], &data.labels[i], prediction)?;
+            }
+        }
+        field(out, "model", self.model.display())?;
+        field(out, "data", plural(data.len(), "frame"))?;
+        let size = |fold: usize| folds.iter().filter(|&&f| f == fold).count();
+        let sizes: Vec<String> = (0..k).map(|fold| count(size(fold))).collect();
+        field(out, "folds", format!("{k}, of {} frames; each is predicted by a fit to the others", sizes.join(", ")))?;
+        writeln!(out)?;
+        let mut table = Table::new(["RMSE of fold"].map(String::from).into_iter().chain((0..k).map(|f| f.to_string())));
+        for quantity in Quantity::ALL.into_iter().filter(|&q| done.errors.of(q, None).count > 0) {
+            let rmse = done.by_fold.iter().map(|errors| short(errors.of(quantity, None).rmse()));
+            table.row(std::iter::once(row_name(quantity, None)).chain(rmse));
+        }
+        table.write(out)?;
+        writeln!(out)?;
+        self.tell(&comparison, |i| data.place(i), out)
+    }
+
+    fn learning_curve(&self, sizes: &[usize], out: &mut dyn Write) -> Outcome {
+        let file = ModelFile::read(&self.model)?;
+        let (train, test) = read(&file)?;
+        if test.len() == 0 {
+            let remedy = "add test = [\"FILE.xyz\"] or test_fraction = 0.2 to [data]";
+            return Err(Error::file(&self.model, "a learning curve needs test frames", remedy).into());
+        }
+        let n_train = train.len();
+        let (data, n) = train.and(test);
+        let settings = file.settings(&data.frames[..n_train], &data.labels[..n_train])?;
+        let [on, with]: [Vec<usize>; 2] = [(0..n_train).collect(), (n_train..n).collect()];
+        let seed = self.seed.unwrap_or(file.seed);
+        let mut make = |frames: &[_], labels: &[_]| make_basis(&file.basis, frames, labels, &data.files);
+        let (frames, labels) = (&data.frames, &data.labels);
+        let curve = learning_curve(&mut make, &settings, frames, labels, [&on, &with], sizes, seed, &mut progress())
+            .map_err(|e| data.locate(e))?;
+        field(out, "model", self.model.display())?;
+        field(out, "data", format!("{} to train on, {} to test with", plural(n_train, "frame"), count(n - n_train)))?;
+        writeln!(out)?;
+        let quantities: Vec<Quantity> = Quantity::ALL
+            .into_iter()
+            .filter(|&q| curve.iter().any(|(_, errors)| errors.of(q, None).count > 0))
+            .collect();
+        let header = quantities.iter().map(|q| format!("{} ({})", q.name(), q.unit()));
+        let mut table = Table::new(std::iter::once("RMSE / MAE at".to_string()).chain(header));
+        let cell = |errors: &Errors, q: Quantity| {
+            let sum = errors.of(q, None);
+            format!("{} / {}", short(sum.rmse()), short(sum.mae()))
+        };
+        for (size, errors) in &curve {
+            let cells = quantities.iter().map(|&q| cell(errors, q));
+            table.row(std::iter::once(plural(*size, "frame")).chain(cells));
+        }
+        table.write(out)?;
+        if let Some(path) = &self.csv {
+            let mut text = "frames,quantity,unit,count,rmse,mae\n".to_string();
+            for (size, errors) in &curve {
+                for &q in &quantities {
+                    let sum = errors.of(q, None);
+                    text +=
+                        &format!("{size},{},{},{},{:?},{:?}\n", q.name(), q.unit(), sum.count, sum.rmse(), sum.mae());
+                }
+            }
+            output::write_text(path, &text)?;
+            writeln!(out, "wrote {}", path.display())?;
+        }
+        if let Some(path) = &self.plot {
+            write_curve(path, &curve, &quantities)?;
+            writeln!(out, "wrote {}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// RMSE over the number of frames, both as logarithms.
+fn write_curve(path: &std::path::Path, curve: &[(usize, Errors)], quantities: &[Quantity]) -> Result<()> {
+    use crate::plot::{self, Panel, Series};
+    let panel = |&q: &Quantity| {
+        let points = curve.iter().map(|(n, errors)| ((*n as f64).log10(), errors.of(q, None).rmse())).collect();
+        Panel::new(q.name(), "log10 of training frames", format!("RMSE, {}", q.unit()))
+            .log_y()
+            .series(Series::marked("test", points))
+    };
+    let panels: Vec<Panel> = quantities.iter().map(panel).collect();
+    plot::write(path, &panels, 2)
+}
+
+/// A bar for each fit and each test.
+fn progress() -> impl FnMut(Progress) {
+    let mut bar: Option<(usize, bool, indicatif::ProgressBar)> = None;
+    move |progress: Progress| {
+        let Progress { fit, of, testing, done, frames } = progress;
+        if bar.as_ref().is_none_or(|(f, t, _)| (*f, *t) != (fit, testing)) {
+            if let Some((.., bar)) = bar.take() {
+                bar.finish_and_clear();
+            }
+            let doing = format!("{} {} of {of}", if testing { "test" } else { "fit" }, fit + 1);
+            bar = Some((fit, testing, frames_bar(frames, &doing)));
+        }
+        if let Some((.., shown)) = &bar {
+            shown.set_position(done as u64);
+            if testing && done == frames {
+                shown.finish_and_clear();
+            }
+        }
+    }
+}
+
+fn no_labels(files: &[SourceFile], keys: &Keys) -> Error {
+    let Keys { energy_key, force_key, stress_key, virial_key } = keys;
+    let names: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
+    let problem = format!("no frame has a label under {energy_key}, {force_key}, {stress_key}, {virial_key}");
+    Error::file(names.join(", "), problem, "name the keys with --energy-key, --force-key, --stress-key, --virial-key")
+}

@@ -1,0 +1,128 @@
+//! `rhobasis predict`: energies, forces and stress of structures.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use rhobasis::extxyz::Writer;
+use rhobasis::potential::{Potential, Prediction};
+use rhobasis::structure::{Column, ColumnData, Value};
+use rhobasis::{Error, Result, Structure};
+
+use crate::failure::Outcome;
+use crate::input::{Input, Keys};
+use crate::output;
+use crate::text::plural;
+
+/// Frames that are predicted at once.
+const CHUNK: usize = 64;
+
+/// Predict energies, forces and stress of structures and write them as extended XYZ
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Predict {
+    /// File of a potential, *.rho, as 'rhobasis train' writes it
+    model: PathBuf,
+    /// Extended XYZ files, plain or packed, each with an optional slice: data.xyz@:1000
+    #[arg(required = true)]
+    data: Vec<String>,
+    /// Extended XYZ file to write; .gz, .zst and .xz are packed. 'energy' in eV, 'forces' in eV/Å, 'energies' of atoms in eV,
+    /// and 'stress' in eV/Å³ of frames that are periodic in all directions. What a frame had under such a name is kept as
+    /// 'reference_energy', 'reference_forces', …; in a frame that has such names already, older predictions are replaced
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Add 'energy_std', the standard deviation of the energy by the posterior of the model, in eV
+    #[arg(long)]
+    uncertainty: bool,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  rhobasis predict silicon.rho new.xyz -o predicted.xyz --uncertainty
+Example: from a file of any program that ASE reads
+  ase convert relax.traj relax.xyz && rhobasis predict silicon.rho relax.xyz -o predicted.xyz";
+
+/// What is put before the names of labels.
+const REFERENCE: &str = "reference_";
+
+fn has_references(structure: &Structure) -> bool {
+    let mut names = structure.info.iter().map(|(key, _)| key).chain(structure.columns.iter().map(|c| &c.name));
+    names.any(|name| name.starts_with(REFERENCE))
+}
+
+/// Keys and columns that are written, and those that would contradict them.
+const INFO: [&str; 5] = ["energy", "free_energy", "stress", "virial", "energy_std"];
+const COLUMNS: [&str; 3] = ["forces", "force", "energies"];
+
+impl Predict {
+    pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        if self.output.is_dir() {
+            return Err(Error::file(&self.output, "is a directory", "name a file in it").into());
+        }
+        output::check_folder(output::folder_of(&self.output))?;
+        let potential = Potential::load(&self.model)?;
+        // Labels are carried along, not read: they may be anything.
+        let keys = Keys::none();
+        let input = Input::open(&self.data, &keys)?;
+        let mut writer = Writer::create(&self.output)?;
+        let (mut n_frames, mut n_atoms, mut labels) = (0, 0, false);
+        input.for_each_chunk("predicting", |mut chunk| {
+            let structures = std::mem::take(&mut chunk.structures);
+            let mut first = 0;
+            for part in structures.chunks(CHUNK) {
+                let located = |e| chunk.locate(e, |frame| frame + first);
+                let predictions = potential.predict(part, true).map_err(located)?;
+                let variances = match self.uncertainty {
+                    true => potential.energy_variances(part).map_err(located)?.into_iter().map(Some).collect(),
+                    false => vec![None; part.len()],
+                };
+                for ((structure, prediction), variance) in part.iter().zip(predictions).zip(variances) {
+                    n_atoms += structure.len();
+                    let frame = labelled(structure.clone(), prediction, variance)?;
+                    labels |= has_references(&frame);
+                    writer.write(&frame)?;
+                }
+                first += part.len();
+            }
+            n_frames += structures.len();
+            Ok(())
+        })?;
+        writer.finish()?;
+        writeln!(out, "{}, {}", plural(n_frames, "frame"), plural(n_atoms, "atom"))?;
+        writeln!(out, "wrote {}", self.output.display())?;
+        if labels {
+            writeln!(out, "next: rhobasis evaluate {} {}", self.model.display(), self.data.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+/// A frame with what is predicted, its own labels under other names.
+fn labelled(mut structure: Structure, prediction: Prediction, variance: Option<f64>) -> Result<Structure> {
+    // A frame that was predicted before has its labels aside already: what it says now is an older prediction.
+    let again = has_references(&structure);
+    let refer = |name: &mut String, written: &[&str]| match written.contains(&name.as_str()) {
+        true if again || name == "energy_std" => false,
+        true => {
+            name.insert_str(0, REFERENCE);
+            true
+        }
+        false => true,
+    };
+    structure.info.retain_mut(|(key, _)| refer(key, &INFO));
+    structure.columns.retain_mut(|column| refer(&mut column.name, &COLUMNS));
+    structure.info.push(("energy".into(), Value::Real(prediction.energy)));
+    if let Some(variance) = variance {
+        structure.info.push(("energy_std".into(), Value::Real(variance.max(0.0).sqrt())));
+    }
+    if structure.pbc == [true; 3] {
+        let stress = prediction.stress(&structure)?;
+        structure.info.push(("stress".into(), Value::Reals(stress.iter().copied().collect(), vec![3, 3])));
+    }
+    let column = |name: &str, width, data| Column { name: name.into(), width, data: ColumnData::Reals(data) };
+    if !structure.is_empty() {
+        structure.columns.push(column("forces", 3, prediction.forces.concat()));
+        structure.columns.push(column("energies", 1, prediction.energies));
+    }
+    Ok(structure)
+}

@@ -1,0 +1,287 @@
+//! `rhobasis train`: from labelled structures to a potential.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rhobasis::density::species_of;
+use rhobasis::extxyz::Labels;
+use rhobasis::optimal::{Covariance, OptimalBasis, SourceFile, SupervisedCovariance};
+use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, Weights, is_free_atom, split};
+use rhobasis::structure::symbol;
+use rhobasis::{Error, Result, Structure};
+
+use crate::checkpoint::CheckpointFlags;
+use crate::dataset::DataSet;
+use crate::errors_table::{Comparison, write_parity, write_train_and_test};
+use crate::failure::{Failure, Outcome};
+use crate::input::{frames_bar, sha256};
+use crate::model_file::{BasisPlan, ModelFile};
+use crate::output;
+use crate::text::{count, field, plural};
+
+/// Frames whose rows are computed between two looks at the clock.
+const CHUNK: usize = 16;
+
+/// Train a potential on energies, forces and stress, as a file says
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Train {
+    /// What to train on and how: examples/model-silicon.toml explains all keys
+    #[arg(value_name = "MODEL.toml")]
+    model: PathBuf,
+    /// File of the potential to write, *.rho; with everything inside
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Read and check everything, say what the fit will take, and stop before it
+    #[arg(long)]
+    dry_run: bool,
+    /// Write no picture of predictions over labels; otherwise it goes to *.parity.svg beside the output
+    #[arg(long)]
+    no_plot: bool,
+    #[command(flatten)]
+    checkpoint: CheckpointFlags,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  rhobasis train examples/model-silicon.toml -o silicon.rho
+Example: a long fit that may be killed at any time; the same command goes on
+  rhobasis train model.toml -o model.rho --checkpoint model.ckpt
+Example: what is needed for it
+  rhobasis train model.toml -o model.rho --dry-run";
+
+impl Train {
+    pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        let start = Instant::now();
+        output::check(&self.output, &["rho"])?;
+        if self.model.extension().is_none_or(|e| e != "toml") {
+            let problem =
+                format!("'{}' does not end in .toml: name the file that describes the model", self.model.display());
+            return Err(Failure::usage(problem));
+        }
+        self.checkpoint.check(&self.output)?;
+        let file = ModelFile::read(&self.model)?;
+        let (train, test) = read(&file)?;
+        let settings = file.settings(&train.frames, &train.labels)?;
+        let (potential, trained) = self.fit(&file, &settings, &train, out)?;
+        let Some(potential) = potential else { return Ok(()) };
+        potential.save(&self.output)?;
+        if let Some((path, _)) = self.checkpoint.file() {
+            Trainer::remove_checkpoint(path)?;
+        }
+        self.report(&potential, [&train, &test], [start, trained], out)
+    }
+
+    /// The potential, and when it was there; none if only its needs were asked for.
+    fn fit(
+        &self,
+        file: &ModelFile,
+        settings: &TrainSettings,
+        train: &DataSet,
+        out: &mut dyn Write,
+    ) -> Outcome<(Option<Potential>, Instant)> {
+        let basis = make_basis(&file.basis, &train.frames, &train.labels, &train.files).map_err(|e| train.locate(e))?;
+        let mut trainer = Trainer::new(basis, settings, &train.frames, &train.labels).map_err(|e| train.locate(e))?;
+        describe(file, settings, train, &trainer, out)?;
+        out.flush()?;
+        output::announce_memory(
+            output::held_memory() + trainer.memory() as f64,
+            &format!("({} of them for the frames)", output::size(train.memory())),
+        );
+        if self.dry_run {
+            writeln!(out, "stopped before the fit (--dry-run); nothing was written")?;
+            return Ok((None, Instant::now()));
+        }
+        let checkpoint = self.checkpoint.file();
+        let identity = checkpoint.map_or(Ok(String::new()), |_| identity(file, settings, train))?;
+        if let Some((path, _)) = checkpoint
+            && trainer.resume(path, &identity)?
+        {
+            eprintln!("continuing from {}: {} done", path.display(), plural(trainer.done(), "frame"));
+        }
+        advance(&mut trainer, train, checkpoint, &identity)?;
+        let potential = trainer.finish().map_err(|e| train.locate(e))?;
+        Ok((Some(potential), Instant::now()))
+    }
+
+    /// What came out: errors, time, memory, files.
+    fn report(
+        &self,
+        potential: &Potential,
+        [train, test]: [&DataSet; 2],
+        [start, trained]: [Instant; 2],
+        out: &mut dyn Write,
+    ) -> Outcome {
+        let on_train = Comparison::of(potential, train, "errors of training")?;
+        let on_test = Comparison::of(potential, test, "errors of the test")?;
+        field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
+        field(out, "parameters", count(potential.n_parameters()))?;
+        if let Some(alpha) = potential.alpha() {
+            field(out, "alpha", format!("{alpha:e}"))?;
+        }
+        if potential.condition_number().is_finite() {
+            field(out, "condition", format!("{:.1e}, of the weighted rows", potential.condition_number()))?;
+        }
+        let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
+        field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
+        potential.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        writeln!(out, "\nERRORS")?;
+        let left_out = left_out(&potential.settings().weights);
+        write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
+        writeln!(out)?;
+        let seconds = |from: Instant, to: Instant| format!("{:.1} s", to.duration_since(from).as_secs_f64());
+        field(out, "time", format!("{} (fit {})", seconds(start, Instant::now()), seconds(start, trained)))?;
+        if let Some(bytes) = output::peak_memory() {
+            field(out, "peak memory", output::size(bytes))?;
+        }
+        if !self.no_plot {
+            let svg = self.output.with_extension("parity.svg");
+            let sets = [("train", &on_train), ("test", &on_test)];
+            if write_parity(&svg, &sets)? {
+                writeln!(out, "wrote {} (predictions over labels)", svg.display())?;
+            }
+        }
+        writeln!(out, "wrote {}", self.output.display())?;
+        writeln!(out, "next: rhobasis predict {} DATA.xyz -o predicted.xyz", self.output.display())?;
+        Ok(())
+    }
+}
+
+/// Frames to train on and to test with.
+pub fn read(file: &ModelFile) -> Result<(DataSet, DataSet)> {
+    let mut train = DataSet::read(&file.train, &file.options)?;
+    let Some(fraction) = file.test_fraction else {
+        return Ok((train, DataSet::read(&file.test, &file.options)?));
+    };
+    let mut held_out = split(&train.frames, fraction, file.seed)?;
+    // Free atoms that a baseline is made of are trained on in any case.
+    let isolated = file.isolated_atoms();
+    train.frames.iter().zip(&mut held_out).for_each(|(frame, out)| *out &= !(isolated && is_free_atom(frame)));
+    let test = train.split_off(&held_out);
+    Ok((train, test))
+}
+
+/// The basis that the file asks for, for these frames.
+pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], files: &[SourceFile]) -> Result<Basis> {
+    match plan {
+        BasisPlan::File(path) => Ok(Basis::Optimal(OptimalBasis::load(path)?)),
+        BasisPlan::Primitive(settings) => Basis::primitive(settings, &species_of(frames)),
+        BasisPlan::Optimal(settings, truncation) => {
+            let mut covariance = Covariance::new(settings)?;
+            let bar = frames_bar(frames.len(), "basis");
+            for part in frames.chunks(CHUNK) {
+                covariance.add(part, None)?;
+                bar.inc(part.len() as u64);
+            }
+            bar.finish_and_clear();
+            let mut basis = OptimalBasis::from_covariance(&covariance, *truncation)?;
+            basis.set_files(files.to_vec());
+            Ok(Basis::Optimal(basis))
+        }
+        BasisPlan::Supervised(settings, pcovr, truncation) => {
+            let energy = |(frame, labels): (usize, &Labels)| {
+                let problem = "it has no energy, and method = \"pcovr\" needs that of every frame";
+                labels.energy.ok_or_else(|| Error::structure(None, problem, "use method = \"pca\"").at_frame(frame))
+            };
+            let energies = labels.iter().enumerate().map(energy).collect::<Result<Vec<f64>>>()?;
+            let mut covariance = SupervisedCovariance::new(settings)?;
+            let bar = frames_bar(frames.len(), "basis");
+            for (part, energies) in frames.chunks(CHUNK).zip(energies.chunks(CHUNK)) {
+                covariance.add(part, energies)?;
+                bar.inc(part.len() as u64);
+            }
+            bar.finish_and_clear();
+            covariance.set_files(files.to_vec());
+            Ok(Basis::Optimal(covariance.basis(*pcovr, *truncation)?))
+        }
+    }
+}
+
+/// Says what is trained on and how.
+fn describe(
+    file: &ModelFile,
+    settings: &TrainSettings,
+    train: &DataSet,
+    trainer: &Trainer,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let atoms: usize = train.frames.iter().map(Structure::len).sum();
+    let species = species_of(&train.frames).into_iter().map(symbol).collect::<Vec<_>>().join(" ");
+    field(out, "model", file.path().display())?;
+    field(out, "training set", format!("{}, {} atoms of {species}", plural(train.len(), "frame"), count(atoms)))?;
+    let n = trainer.counts();
+    let sigmas = settings.weights.all;
+    let weight = |sigma: Option<f64>, unit: &str| sigma.map_or("left out".into(), |s| format!("sigma {s} {unit}"));
+    let quantities = [
+        (n.energies, "energies", weight(sigmas.energy_sigma, "eV √atoms")),
+        (n.forces, "force components", weight(sigmas.force_sigma, "eV/Å")),
+        (n.stresses, "stress components", weight(sigmas.stress_sigma, "eV/Å³")),
+    ];
+    for (k, (n, what, weight)) in quantities.into_iter().enumerate() {
+        field(out, if k == 0 { "trained on" } else { "" }, format!("{} {what}, {weight}", count(n)))?;
+    }
+    for (name, special) in &settings.weights.by_type {
+        let [e, f, s] = [special.energy_sigma, special.force_sigma, special.stress_sigma]
+            .map(|sigma| sigma.map_or("none".into(), |s| s.to_string()));
+        field(out, "", format!("{name}: energy_sigma {e}, force_sigma {f}, stress_sigma {s}"))?;
+    }
+    Ok(())
+}
+
+/// Quantities that no frame was trained on.
+fn left_out(weights: &Weights) -> Vec<Quantity> {
+    let sigmas = || std::iter::once(&weights.all).chain(weights.by_type.values());
+    let mut out = Vec::new();
+    if sigmas().all(|s| s.energy_sigma.is_none()) {
+        out.extend([Quantity::EnergyPerAtom, Quantity::Energy]);
+    }
+    if sigmas().all(|s| s.force_sigma.is_none()) {
+        out.push(Quantity::Force);
+    }
+    if sigmas().all(|s| s.stress_sigma.is_none()) {
+        out.push(Quantity::Stress);
+    }
+    out
+}
+
+/// Works through the frames that are not done, with a bar and checkpoints.
+fn advance(trainer: &mut Trainer, data: &DataSet, checkpoint: Option<(&Path, Duration)>, identity: &str) -> Result<()> {
+    let bar = frames_bar(data.len(), "training");
+    let mut last = Instant::now();
+    while trainer.done() < data.len() {
+        trainer.advance(CHUNK).map_err(|e| data.locate(e))?;
+        bar.set_position(trainer.done() as u64);
+        if let Some((path, every)) = checkpoint
+            && last.elapsed() >= every
+            && trainer.done() < data.len()
+        {
+            trainer.save_checkpoint(path, identity)?;
+            last = Instant::now();
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// What a checkpoint is continued by: the same settings, basis, data and held-out frames.
+fn identity(file: &ModelFile, settings: &TrainSettings, train: &DataSet) -> Result<String> {
+    let basis = match &file.basis {
+        BasisPlan::File(path) => serde_json::json!({ "sha256": sha256(path)? }),
+        BasisPlan::Primitive(settings) => serde_json::json!(settings),
+        BasisPlan::Optimal(settings, truncation) => serde_json::json!([settings, truncation]),
+        BasisPlan::Supervised(settings, pcovr, truncation) => serde_json::json!([settings, truncation, pcovr.gamma]),
+    };
+    let keys = [&file.options.energy_key, &file.options.force_key, &file.options.stress_key, &file.options.virial_key];
+    let identity = serde_json::json!({
+        "settings": settings,
+        "basis": basis,
+        "files": train.files,
+        "keys": keys,
+        "test_fraction": file.test_fraction,
+        "seed": file.seed,
+        "rhobasis": env!("CARGO_PKG_VERSION"),
+    });
+    Ok(identity.to_string())
+}

@@ -1,0 +1,86 @@
+"""Potentials in ASE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+try:
+    from ase.calculators.calculator import Calculator as _Calculator
+    from ase.calculators.calculator import PropertyNotImplementedError, all_changes
+    from ase.stress import full_3x3_to_voigt_6_stress
+except ImportError as error:
+    raise ImportError("ASE is needed for its calculators; pip install 'rhobasis[ase]'") from error
+
+from . import _native
+from .potential import Potential
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from .structure import PathLike
+
+
+class Calculator(_Calculator):
+    """Energy, forces and stress of a `rhobasis.Potential` for ASE.
+
+    Parameters
+    ----------
+    potential : a fitted `Potential`, or a file of one.
+    skin : in Å. Pairs are listed to this far beyond the cutoff, and the list serves until an atom has moved by more
+        than half of it. Results do not depend on it.
+
+    Properties: ``energy`` and ``free_energy`` (the same), ``energies`` of the atoms, in eV; ``forces`` in eV/Å;
+    ``stress`` in eV/Å³, positive under tension, in the order xx, yy, zz, yz, xz, xy, of structures that are periodic in
+    all three directions.
+
+    >>> import rhobasis as rb
+    >>> from ase.build import bulk
+    >>> frames = [bulk("Al", a=a) for a in (3.9, 4.0, 4.1, 4.2)]
+    >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=0, q_max=3)
+    >>> potential = rb.Potential(rb.RadialSpectrum(basis), rb.Ridge(alpha=1e-12))
+    >>> potential = potential.fit(frames, energies=[-3.2, -3.3, -3.2, -3.0], force_sigma=None)
+    >>> atoms = bulk("Al", a=4.05)
+    >>> atoms.calc = rb.ase.Calculator(potential)
+    >>> bool(-3.4 < atoms.get_potential_energy() < -3.1), atoms.get_stress().shape
+    (True, (6,))
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as in ASE)
+
+    def __init__(self, potential: Potential | PathLike, skin: float = 0.3) -> None:
+        super().__init__()
+        if not isinstance(potential, Potential):
+            from .files import load
+
+            name, potential = potential, load(potential)  # pyright: ignore[reportAssignmentType]
+            if not isinstance(potential, Potential):
+                raise TypeError(f"{name} holds a basis, and a Potential is needed; fit one on it")
+        self.potential = potential
+        self.skin = skin
+        self._driver = _native.Driver(potential._fitted(), skin)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Fills `results` with all there is: forces cost little more than the energy, and are mostly needed too."""
+        super().calculate(atoms, properties, system_changes)
+        here: Any = self.atoms
+        if "stress" in (properties or ()) and not here.pbc.all():
+            raise PropertyNotImplementedError(
+                f"stress needs a cell that is periodic in all three directions, and pbc is {here.pbc.tolist()}"
+            )
+        energy, of_atoms, forces, stress = self._driver.evaluate(here)
+        results = cast("dict[str, Any]", self.results)
+        results.update(energy=energy, free_energy=energy, energies=of_atoms, forces=forces)
+        if stress is not None:
+            results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_driver"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._driver = _native.Driver(self.potential._fitted(), self.skin)

@@ -1,0 +1,511 @@
+"""Potentials: features of atoms and a model of them, fitted to energies, forces and stresses."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _native
+from ._base import Parameters, Settings
+from ._errors import RhobasisError
+from ._matrix import not_fitted
+from ._progress import Progress
+from .correlations import Bispectrum, Invariants, PowerSpectrum, RadialSpectrum
+from .density import SphericalExpansion
+from .models import KernelRidge, Ridge
+from .optimal import OptimalBasis, expansion_parameters
+from .structure import Frames, as_native
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .structure import FramesLike, PathLike
+
+_DEFAULT = _native.DEFAULTS
+_SIGMAS = ("energy_sigma", "force_sigma", "stress_sigma")
+
+Model: TypeAlias = "Ridge | Gap | KernelRidge"
+Energies: TypeAlias = Mapping[int, float] | Mapping[str, float] | Mapping[int | str, float]
+Baseline: TypeAlias = Literal["least-squares", "isolated-atoms"] | Energies | None
+
+
+class Gap(Settings):
+    """A sparse kernel model of the energy of an atom, to be used in a `Potential`:
+
+        E_i = Σ_m w_m (X_i · T_m)^ζ          over sparse points T_m of the species of atom i
+
+    fitted as the mean of a Gaussian process with this kernel.
+
+    Parameters
+    ----------
+    n_sparse : number of sparse points, over all species in the proportion of their atoms.
+    zeta : exponent of the kernel.
+    sparse_method : ``"fps"`` chooses them by farthest point sampling, ``"cur"`` by leverage.
+    delta : standard deviation of the energy of an atom before anything is known, in eV.
+    jitter : eigenvalues of the kernel of the sparse points below `jitter` times the largest are dropped.
+
+    >>> Gap(n_sparse=500)
+    Gap(n_sparse=500)
+    """
+
+    def __init__(
+        self,
+        n_sparse: int = _DEFAULT["n_sparse"],
+        zeta: int = _DEFAULT["zeta"],
+        sparse_method: Literal["fps", "cur"] = "fps",
+        delta: float = _DEFAULT["delta"],
+        jitter: float = _DEFAULT["jitter"],
+    ) -> None:
+        self.n_sparse = n_sparse
+        self.zeta = zeta
+        self.sparse_method = sparse_method
+        self.delta = delta
+        self.jitter = jitter
+
+
+class Prediction:
+    """What a potential says of some frames.
+
+    Attributes
+    ----------
+    energies : [frame], in eV, with the energies of the free atoms.
+    atom_energies : for each frame [atom], in eV; they add up to `energies`.
+    forces : for each frame [atom, 3], −dE/dr in eV/Å; None if not asked for.
+    virials : [frame, 3, 3], −dE/dε in eV, of all frames; None without forces.
+    stresses : [frame, 3, 3], (1/V) dE/dε in eV/Å³, positive under tension; NaN for frames that are not periodic in all
+        three directions; None without forces.
+    energy_uncertainties : [frame], standard deviation of each energy by the model's own posterior, in eV; None if not
+        asked for.
+    """
+
+    def __init__(
+        self,
+        energies: np.ndarray,
+        atom_energies: list[np.ndarray],
+        forces: list[np.ndarray] | None,
+        virials: np.ndarray | None,
+        stresses: np.ndarray | None,
+        energy_uncertainties: np.ndarray | None,
+    ) -> None:
+        self.energies = energies
+        self.atom_energies = atom_energies
+        self.forces = forces
+        self.virials = virials
+        self.stresses = stresses
+        self.energy_uncertainties = energy_uncertainties
+
+    def __len__(self) -> int:
+        return len(self.energies)
+
+    def __repr__(self) -> str:
+        more = [name for name in ("forces", "energy_uncertainties") if getattr(self, name) is not None]
+        return f"Prediction({', '.join([f'{len(self)} energies', *more])})"
+
+
+class Potential(Parameters):
+    """Energy of a structure as a sum over its atoms, E = Σ_i e(a_i) + Σ_i model(features of atom i), with all that
+    follows from it: forces, stress, uncertainty; fitted, saved, loaded, and a calculator for ASE (`rhobasis.ase`).
+
+    Parameters
+    ----------
+    features : `PowerSpectrum`, `RadialSpectrum` or `Bispectrum`. Their basis is fitted on the training frames if it has
+        not been. Rows are divided by their norm if ``normalize=True``; with ``normalize=None``, the default, they are
+        for kernels (`Gap`, `KernelRidge`) and are not for `Ridge`.
+    model : one of
+
+        * `Ridge`: weights for each species of centre, E_i = w · X_i. Here, λ = `alpha` · (largest singular value of the
+          weighted rows)² in min |W(Xw − y)|² + λ|w|², so that `alpha` has no unit: 1e-14 to 1e-8 are usual, and
+          ``alpha=None`` stands for 1e-12. Of several, the best by cross-validation on the training frames is taken.
+          There is no intercept (`fit_intercept` is not looked at): that is what the baseline is.
+        * `Gap`: a sparse kernel model.
+        * `KernelRidge`: all training environments as sparse points, exact, for energies only: min |W(Kw − y)|² +
+          `alpha` wᵀKw, which is the mean of a Gaussian process whose prior standard deviation is 1/√`alpha` eV.
+
+    baseline : e(a), the energies of free atoms, which the model does not learn. ``"least-squares"`` of the training
+        energies on the composition; ``"isolated-atoms"``, from frames of one atom, which are then not trained on; a
+        dict from species to eV; None for zero.
+
+    Attributes
+    ----------
+    baseline_ : e(a) by atomic number, in eV.
+    species_ : atomic numbers of atoms that it knows, ascending.
+    n_parameters_ : number of weights, or of sparse points.
+    n_features_ : number of features of an atom.
+    alpha_ : of a `Ridge`, the regulariser that was taken; else None.
+    condition_number_ : of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`.
+
+    >>> import rhobasis as rb
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> frames = [bulk("Cu", cubic=True) for _ in range(8)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.rattle(0.1, seed=k)
+    ...     atoms.calc = EMT()
+    ...     _ = atoms.get_forces()  # from now on, the calculator holds energy and forces
+    >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=8), l_max=3, q_max=4)
+    >>> potential = rb.Potential(rb.PowerSpectrum(basis), rb.Ridge(alpha=1e-10)).fit(frames)
+    >>> prediction = potential.predict(frames)
+    >>> bool(abs(prediction.energies[0] - frames[0].get_potential_energy()) < 0.05)
+    True
+    >>> prediction.forces[0].shape, prediction.stresses.shape
+    ((4, 3), (8, 3, 3))
+    """
+
+    def __init__(self, features: Invariants, model: Model, baseline: Baseline = "least-squares") -> None:
+        self.features = features
+        self.model = model
+        self.baseline = baseline
+
+    def fit(
+        self,
+        frames: FramesLike,
+        energies: ArrayLike | None = None,
+        *,
+        forces: Any = None,
+        stresses: ArrayLike | None = None,
+        energy_sigma: float | None = _DEFAULT["energy_sigma"],
+        force_sigma: float | None = _DEFAULT["force_sigma"],
+        stress_sigma: float | None = _DEFAULT["stress_sigma"],
+        weights: Mapping[str, Mapping[str, float | None]] | None = None,
+        energy_key: str | None = None,
+        force_key: str | None = None,
+        stress_key: str | None = None,
+        virial_key: str | None = None,
+        progress: bool = False,
+        checkpoint: PathLike | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> Self:
+        """Fits to the energies, forces and stresses of `frames`, whichever each frame has.
+
+        Labels come from `Frames` and files (``info`` and ``arrays``), or from `ase.Atoms`: their `info` and `arrays`,
+        and the results of their calculators, which count more. They are looked up under the usual names ``energy``,
+        ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`; an empty key leaves one out.
+        A quantity that no frame has is left out, with a warning for energies and forces.
+
+        Or else labels are given as arrays, and those of the frames are not looked at:
+
+        energies : [frame], in eV; NaN where there is none.
+        forces : [atom, 3] for each frame, None where there are none; or one array [atom, 3] over all frames; in eV/Å.
+        stresses : [frame, 3, 3], or [frame, 6] in the order xx, yy, zz, yz, xz, xy, in eV/Å³; NaN where there is none.
+
+        Residuals are divided by these; None leaves a quantity out:
+
+        energy_sigma : in eV, for a frame of one atom; for N atoms it is √N as much.
+        force_sigma : of each component of a force, in eV/Å.
+        stress_sigma : of each component of a stress, in eV/Å³.
+        weights : exceptions by the ``config_type`` of a frame, as in ``{"liquid": {"force_sigma": 0.2}}``.
+
+        With `progress`, says the memory that the fit will take, and shows how far it is. With `checkpoint`, its state
+        is written to that file every `checkpoint_every` seconds, and continued from if it is there: same settings,
+        same data, same result to the last bit. The file is removed at the end.
+        """
+        self.__dict__.pop("_potential", None)
+        if not isinstance(self.features, Invariants):
+            raise TypeError(
+                f"features must be a PowerSpectrum, a RadialSpectrum or a Bispectrum, not {self.features!r}"
+            )
+        given = energies is not None or forces is not None or stresses is not None
+        keys = {"energy_key": energy_key, "force_key": force_key, "stress_key": stress_key, "virial_key": virial_key}
+        if given and any(key is not None for key in keys.values()):
+            named = ", ".join(name for name, key in keys.items() if key is not None)
+            raise RhobasisError(f"{named}: energies, forces and stresses are given as arrays; give one or the other")
+        if not given:
+            _refuse_stale(frames)
+        native = as_native(frames, everything=True, lenient=True)
+        if len(native) == 0:
+            raise RhobasisError("frames = []: there is nothing to learn from; give frames with energies or forces")
+        if given:
+            labels = _given_labels(native, energies, forces, stresses)
+        else:
+            labels = _native.Labels.of_frames(native, energy_key, force_key, stress_key, virial_key)
+        settings = {
+            "features": self._features_settings(),
+            "model": _model_settings(self.model),
+            "baseline": self._baseline_settings(native),
+            "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
+        }
+        known = labels.energies()  # for a supervised basis
+        self.features.fit(Frames(native), known if np.isfinite(known).all() else None)
+        evaluator = self.features.basis._evaluator(native)
+        bar = _FitProgress(progress)
+        self._potential = _native.Potential.fit(
+            settings, evaluator, native, labels, bar, checkpoint, float(checkpoint_every)
+        )
+        bar.done()
+        for text in self._potential.warnings():
+            warnings.warn(text, UserWarning, stacklevel=2)
+        return self
+
+    def _features_settings(self) -> dict[str, Any]:
+        normalize = self.features.normalize
+        if normalize is None:
+            normalize = _is_kernel(self.model)
+        elif isinstance(self.model, KernelRidge) and self.model.normalize and not normalize:
+            raise RhobasisError(
+                f"normalize = {normalize} of the features, {self.model.normalize} of the model: they contradict each "
+                "other; leave it out of one of them"
+            )
+        columns = getattr(self.features, "columns", None)
+        rows = columns.tolist() if isinstance(columns, np.ndarray) else columns
+        return {"kind": self.features._kind, "columns": rows, "normalize": normalize}
+
+    def _baseline_settings(self, frames: _native.Frames) -> Any:
+        if self.baseline is None:
+            return dict.fromkeys(frames.species(), 0.0)
+        return dict(self.baseline) if isinstance(self.baseline, Mapping) else self.baseline
+
+    def _weights(
+        self,
+        frames: _native.Frames,
+        labels: _native.Labels,
+        sigmas: Sequence[float | None],
+        weights: Mapping[str, Mapping[str, float | None]] | None,
+    ) -> dict[str, Any]:
+        by_type = {} if weights is None else weights
+        if not isinstance(by_type, Mapping) or not all(isinstance(of, Mapping) for of in by_type.values()):
+            raise TypeError(
+                'weights must be a dict from config_type to a dict of sigmas, as {"liquid": {"force_sigma": 0.2}}, '
+                f"not {weights!r}"
+            )
+        types = sorted(set(_native.config_types(frames)) - {""})
+        for name, of in by_type.items():
+            if name not in types:
+                known = f"the frames have {', '.join(types)}" if types else "no frame has one"
+                raise RhobasisError(f"weights[{name!r}]: no frame is of this config_type; {known}")
+            for key in of:
+                if key not in _SIGMAS:
+                    raise RhobasisError(f"weights[{name!r}][{key!r}]: is unknown; use {_nearest(key, _SIGMAS)}")
+        all_frames = dict(zip(_SIGMAS, sigmas, strict=True))
+        n_energies, n_forces, _ = labels.counts()
+        if isinstance(self.model, KernelRidge):
+            named = [of[name] for of in by_type.values() for name in _SIGMAS[1:] if name in of]
+            if any(s is not None for s in named) or any(
+                all_frames[name] not in (None, _DEFAULT[name]) for name in _SIGMAS[1:]
+            ):
+                raise RhobasisError(
+                    "force_sigma, stress_sigma: KernelRidge learns from energies only; use Gap or Ridge, or leave "
+                    "them out"
+                )
+        elif (n_energies > 0) != (n_forces > 0):
+            name, what = ("force_sigma", "forces") if n_energies else ("energy_sigma", "an energy")
+            if any({**all_frames, **of}[name] is not None for of in ({}, *by_type.values())):
+                warnings.warn(f"no frame has {what}, which are not learned then; {name}=None says so", stacklevel=3)
+        return {**all_frames, "by_type": {name: {**all_frames, **of} for name, of in by_type.items()}}
+
+    def predict(self, frames: FramesLike, forces: bool = True, uncertainty: bool = False) -> Prediction:
+        """Energies of `frames` and of their atoms; forces, virials and stresses too, unless `forces` is False.
+
+        `uncertainty` adds the standard deviation of each energy by the posterior of the model. Raises `RhobasisError`
+        for species that were not in the training set, and for structures that cannot be used.
+        """
+        native, potential = as_native(frames), self._fitted()
+        energies, of_atoms, adjoint = potential.predict(native, bool(forces))
+        of_frames, virials, stresses = (None, None, None) if adjoint is None else adjoint
+        deviations = np.sqrt(potential.energy_variances(native)) if uncertainty else None
+        return Prediction(energies, of_atoms, of_frames, virials, stresses, deviations)
+
+    def score(self, frames: FramesLike, energies: ArrayLike | None = None) -> float:
+        """R² of the energies per atom, over the frames that have one: those in the frames, or `energies`."""
+        if energies is None:
+            _refuse_stale(frames)
+            native = as_native(frames, everything=True, lenient=True)
+            target = _native.Labels.of_frames(native, None, "", "", "").energies()
+        else:
+            native = as_native(frames)
+            target = _native.Labels.given(native, energies, None, None).energies()
+        n_atoms = np.array(native.n_atoms())
+        known = np.isfinite(target) & (n_atoms > 0)
+        if not known.any():
+            raise RhobasisError("no frame has an energy: there is nothing to compare with; give energies=…")
+        predicted = self._fitted().predict(native, False)[0]
+        y, of_model = target[known] / n_atoms[known], predicted[known] / n_atoms[known]
+        spread = np.sum((y - y.mean()) ** 2)
+        error = np.sum((y - of_model) ** 2)
+        if spread == 0:  # as scikit-learn has it
+            return float(error == 0)
+        return float(1 - error / spread)
+
+    def save(self, path: PathLike) -> None:
+        """Writes one file (``*.rho``) with all that it takes, basis included; `rhobasis.load` reads it."""
+        self._fitted().save(path)
+
+    @classmethod
+    def _of(cls, native: _native.Potential) -> Self:
+        settings = json.loads(native.settings())
+        model = _model_of(settings["model"])
+        features = settings["features"]
+        normalize = features["normalize"]
+        options = {"normalize": None if normalize == _is_kernel(model) else normalize}
+        if features.get("columns") is not None:
+            options["columns"] = features["columns"]
+        classes = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
+        baseline = settings["baseline"]
+        if isinstance(baseline, dict):
+            baseline = {int(z): energy for z, energy in baseline.items()} if any(baseline.values()) else None
+        potential = cls(classes[features["kind"]](_basis_of(native), **options), model, baseline)
+        potential._potential = native
+        return potential
+
+    def _fitted(self) -> _native.Potential:
+        potential = self.__dict__.get("_potential")
+        if potential is None:
+            raise not_fitted(self)
+        return potential
+
+    @property
+    def baseline_(self) -> dict[int, float]:
+        """Energies of free atoms by atomic number, in eV."""
+        return self._fitted().baseline()
+
+    @property
+    def species_(self) -> list[int]:
+        """Atomic numbers of atoms that it knows, ascending."""
+        return self._fitted().species()
+
+    @property
+    def n_features_(self) -> int:
+        """Number of features of an atom."""
+        return self._fitted().n_features()
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of weights, or of sparse points."""
+        return self._fitted().n_parameters()
+
+    @property
+    def alpha_(self) -> float | None:
+        """The regulariser that was taken, of a `Ridge`."""
+        return self._fitted().alpha()
+
+    @property
+    def condition_number_(self) -> float:
+        """Condition number of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`."""
+        return self._fitted().condition_number()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.get_params(deep=False)
+        if "_potential" in self.__dict__:
+            state["_potential"] = self._potential.to_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_potential" in state:
+            self._potential = _native.Potential.from_bytes(state["_potential"])
+
+
+class _FitProgress:
+    """Says what memory the fit takes, then how far it is."""
+
+    def __init__(self, shown: bool) -> None:
+        self.shown, self.bar = shown, None
+
+    def __call__(self, done: int, n_frames: int, n_bytes: int) -> None:
+        if self.bar is None:
+            if self.shown:
+                print(f"fit  takes at most {n_bytes / 1e9:.2f} GB", file=sys.stderr)
+            self.bar = Progress("fit", self.shown)
+        self.bar.update(done / max(n_frames, 1))
+
+    def done(self) -> None:
+        if self.bar is not None:
+            self.bar.done()
+
+
+def _is_kernel(model: Any) -> bool:
+    return isinstance(model, (Gap, KernelRidge))
+
+
+def _model_settings(model: Any) -> dict[str, Any]:
+    """As the library takes them."""
+    if isinstance(model, Gap):
+        return {"type": "gap", **model.get_params()}
+    if isinstance(model, KernelRidge):
+        alpha = model.alpha
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 0 < alpha < np.inf:
+            raise RhobasisError(f"alpha = {alpha!r}: a positive number is needed in a Potential; 1.0 is the default")
+        return {"type": "kernel-ridge", "zeta": model.zeta, "delta": float(alpha) ** -0.5}
+    if isinstance(model, Ridge):
+        if model.cv is not None:
+            raise RhobasisError(
+                f"cv = {model.cv!r}: a Potential chooses alpha by folds of its own, which keep frames that repeat "
+                "together; leave cv out"
+            )
+        alpha = _DEFAULT["alpha"] if model.alpha is None else model.alpha
+        return {"type": "ridge", "alpha": alpha, "solver": model.solver}
+    raise TypeError(f"model must be a Ridge, a Gap or a KernelRidge of rhobasis, not {model!r}")
+
+
+def _model_of(settings: dict[str, Any]) -> Ridge | Gap | KernelRidge:
+    settings = dict(settings)
+    kind = settings.pop("type")
+    if kind == "ridge":
+        return Ridge(**settings)
+    if kind == "kernel-ridge":
+        return KernelRidge(alpha=float(f"{settings['delta'] ** -2:.15g}"), zeta=settings["zeta"])
+    return Gap(**settings)
+
+
+def _basis_of(native: _native.Potential) -> OptimalBasis | SphericalExpansion:
+    basis = native.basis()
+    if basis is not None:
+        return OptimalBasis._of_native(basis)
+    primitive = native.primitive()
+    assert primitive is not None  # the one or the other
+    settings, species = primitive
+    return SphericalExpansion(species=species, **expansion_parameters(json.loads(settings)))
+
+
+def _given_labels(frames: _native.Frames, energies: Any, forces: Any, stresses: Any) -> _native.Labels:
+    n_atoms = frames.n_atoms()
+    if forces is not None:
+        one = isinstance(forces, np.ndarray) and forces.ndim == 2
+        if one:
+            if len(forces) != sum(n_atoms):
+                raise RhobasisError(
+                    f"forces = array of {len(forces)} rows: there are {sum(n_atoms)} atoms; "
+                    "give x, y, z for each atom of all frames, or an array for each frame"
+                )
+            forces = np.split(forces, np.cumsum(n_atoms)[:-1])
+        elif not isinstance(forces, (Sequence, np.ndarray)):
+            raise TypeError(f"forces must be an array [atom, 3], or one for each frame, not {forces!r}")
+        forces = list(forces)
+    if stresses is not None:
+        stresses = np.asarray(stresses, dtype=float)
+        if stresses.shape in ((6,), (3, 3)):
+            stresses = stresses[np.newaxis]
+        if stresses.ndim == 2 and stresses.shape[1] == 6:
+            stresses = stresses[:, [[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+        if stresses.ndim != 3:
+            raise RhobasisError(f"stresses = {stresses.shape}: an array [frame, 3, 3] or [frame, 6] is needed")
+    return _native.Labels.given(frames, energies, forces, stresses)
+
+
+def _refuse_stale(frames: Any) -> None:
+    """Results of a calculator that has since been used for other positions belong to no frame."""
+    if hasattr(frames, "arrays"):
+        frames = [frames]
+    if isinstance(frames, (Frames, str)) or not isinstance(frames, (list, tuple)):
+        return
+    for k, atoms in enumerate(frames):
+        calculator = getattr(atoms, "calc", None)
+        if calculator is None or not getattr(calculator, "results", None) or not hasattr(calculator, "check_state"):
+            continue
+        changed = set(calculator.check_state(atoms)) & {"positions", "numbers", "cell", "pbc"}
+        if changed:
+            raise RhobasisError(
+                f"frame {k}: its calculator holds results of other {' and '.join(sorted(changed))}; give each frame a "
+                "calculator of its own, and run it after the last change (ase's SinglePointCalculator keeps results)"
+            )
+
+
+def _nearest(word: Any, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(word), known, 1)
+    return close[0] if close else " or ".join(known)

@@ -1,0 +1,185 @@
+//! What frames say of themselves: energies, forces, stresses; from the frames, or given beside them.
+
+use ndarray::{Array1, Array2, Array3};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
+use pyo3::prelude::*;
+use rhobasis::structure::{Structure, Vec3};
+use rhobasis::{Error, extxyz, potential};
+
+use crate::refuse;
+use crate::structure::{Frames, no_label, reals};
+use crate::threads::detach;
+
+/// Energy, forces and stress of each frame, where it has them.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Labels {
+    pub(crate) inner: Vec<extxyz::Labels>,
+}
+
+#[pymethods]
+impl Labels {
+    /// Those in the frames, under these keys: none is the usual one, an empty one leaves a quantity out, and any other must be
+    /// in some frame.
+    #[staticmethod]
+    fn of_frames(
+        py: Python<'_>,
+        frames: &Frames,
+        energy_key: Option<String>,
+        force_key: Option<String>,
+        stress_key: Option<String>,
+        virial_key: Option<String>,
+    ) -> PyResult<Self> {
+        let all = frames.structures();
+        let info = |key: &str| all.iter().any(|s| s.get(key).is_some());
+        for key in [&energy_key, &stress_key, &virial_key].into_iter().flatten() {
+            if !key.is_empty() && !info(key) {
+                return Err(absent(key, all, |s| s.info.iter().map(|(name, _)| name.as_str()).collect()));
+            }
+        }
+        if let Some(key) = force_key.as_ref().filter(|key| !key.is_empty())
+            && !all.iter().any(|s| s.column(key).is_some() || (*key == "forces" && s.column("force").is_some()))
+        {
+            return Err(absent(key, all, |s| s.columns.iter().map(|c| c.name.as_str()).collect()));
+        }
+        let usual = extxyz::Options::default();
+        let options = extxyz::Options {
+            energy_key: energy_key.unwrap_or(usual.energy_key),
+            force_key: force_key.unwrap_or(usual.force_key),
+            stress_key: stress_key.unwrap_or(usual.stress_key),
+            virial_key: virial_key.unwrap_or(usual.virial_key),
+            validate: false,
+        };
+        let inner = detach(py, || {
+            let labels = |(k, s)| extxyz::labels(s, &options).map_err(|e: Error| e.at_frame(k));
+            all.iter().enumerate().map(labels).collect::<rhobasis::Result<Vec<_>>>()
+        });
+        Ok(Labels { inner: inner.map_err(|e| frames.refuse(e, 0))? })
+    }
+
+    /// Energies `[frame]`, forces `[atom, 3]` of each frame, stresses `[frame, 3, 3]`; NaN, or none, where there is none.
+    #[staticmethod]
+    fn given(
+        frames: &Frames,
+        energies: Option<&Bound<'_, PyAny>>,
+        forces: Option<Vec<Option<Bound<'_, PyAny>>>>,
+        stresses: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let all = frames.structures();
+        let mut inner = vec![extxyz::Labels::default(); all.len()];
+        let as_many = |name: &'static str, n: usize| match n == all.len() {
+            true => Ok(()),
+            false => {
+                let problem = format!("there are {} frames", all.len());
+                Err(refuse(Error::setting(name, n, problem, "give one for each frame, NaN where there is none")))
+            }
+        };
+        let refuse_at = |frame: usize, e: Error| frames.refuse(e.at_frame(frame), 0);
+        if let Some(energies) = energies {
+            let energies: Array1<f64> = reals("energies", "one number for each frame", energies)?;
+            as_many("energies", energies.len())?;
+            for (frame, (labels, &energy)) in inner.iter_mut().zip(&energies).enumerate() {
+                labels.energy = all_or_none(&[energy], "energy").map_err(|e| refuse_at(frame, e))?.then_some(energy);
+            }
+        }
+        if let Some(forces) = forces {
+            as_many("forces", forces.len())?;
+            for (frame, (labels, forces)) in inner.iter_mut().zip(forces).enumerate() {
+                let Some(forces) = forces else { continue };
+                let forces: Array2<f64> = reals("forces", "an array [atom, 3] for each frame", &forces)?;
+                let shape = [all[frame].len(), 3];
+                if forces.shape() != shape {
+                    let problem = format!("forces have the shape {:?}, and {shape:?} is needed", forces.shape());
+                    return Err(refuse_at(
+                        frame,
+                        Error::structure(None, problem, "give x, y, z for each atom, in eV/Å"),
+                    ));
+                }
+                let rows = forces.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect::<Vec<Vec3>>();
+                let there = all_or_none(rows.as_flattened(), "forces").map_err(|e| refuse_at(frame, e))?;
+                labels.forces = there.then_some(rows);
+            }
+        }
+        if let Some(stresses) = stresses {
+            let stresses: Array3<f64> = reals("stresses", "an array [frame, 3, 3]", stresses)?;
+            as_many("stresses", stresses.dim().0)?;
+            if stresses.shape()[1..] != [3, 3] {
+                let shown = format!("{:?}", stresses.shape());
+                return Err(refuse(Error::setting("stresses", shown, "[frame, 3, 3] is needed", "see Potential.fit")));
+            }
+            for (frame, (labels, s)) in inner.iter_mut().zip(stresses.outer_iter()).enumerate() {
+                let flat: Vec<f64> = s.iter().copied().collect();
+                if !all_or_none(&flat, "stress").map_err(|e| refuse_at(frame, e))? {
+                    continue;
+                }
+                if all[frame].pbc != [true; 3] {
+                    let problem = format!("a stress is given, but pbc is {:?}", all[frame].pbc);
+                    return Err(refuse_at(frame, Error::structure(None, problem, "give NaN for this frame")));
+                }
+                labels.stress = Some([0, 1, 2].map(|a| [0, 1, 2].map(|b| 0.5 * (s[[a, b]] + s[[b, a]]))));
+            }
+        }
+        Ok(Labels { inner })
+    }
+
+    /// How many frames have an energy, forces, a stress.
+    fn counts(&self) -> (usize, usize, usize) {
+        let count = |has: fn(&extxyz::Labels) -> bool| self.inner.iter().filter(|l| has(l)).count();
+        (count(|l| l.energy.is_some()), count(|l| l.forces.is_some()), count(|l| l.stress.is_some()))
+    }
+
+    /// Energies, NaN where there is none.
+    fn energies<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        self.inner.iter().map(|l| l.energy.unwrap_or(f64::NAN)).collect::<Vec<_>>().into_pyarray(py)
+    }
+
+    /// Forces of each frame.
+    fn forces<'py>(&self, py: Python<'py>) -> Vec<Option<Bound<'py, PyArray2<f64>>>> {
+        let forces = self.inner.iter().map(|l| l.forces.as_deref());
+        forces.map(|f| f.map(|f| vectors(f).into_pyarray(py))).collect()
+    }
+
+    /// Stresses `[frame, 3, 3]`, NaN where there is none.
+    fn stresses<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray3<f64>> {
+        let mut stresses = Array3::from_elem((self.inner.len(), 3, 3), f64::NAN);
+        for (mut to, labels) in stresses.outer_iter_mut().zip(&self.inner) {
+            if let Some(stress) = labels.stress {
+                to.assign(&ndarray::arr2(&stress));
+            }
+        }
+        stresses.into_pyarray(py)
+    }
+}
+
+/// Rows `[atom, 3]`.
+pub(crate) fn vectors(rows: &[Vec3]) -> Array2<f64> {
+    Array2::from_shape_fn((rows.len(), 3), |(i, d)| rows[i][d])
+}
+
+/// Whether all numbers are there; none may be, as NaN.
+fn all_or_none(numbers: &[f64], what: &str) -> rhobasis::Result<bool> {
+    match numbers.iter().find(|x| !x.is_finite()) {
+        None => Ok(true),
+        Some(_) if numbers.iter().all(|x| x.is_nan()) => Ok(false),
+        Some(x) => {
+            let problem = format!("{what} holds {x}");
+            Err(Error::structure(None, problem, "give finite numbers, or NaN throughout where there is none"))
+        }
+    }
+}
+
+/// No frame has this label; `names` gives those that a frame has.
+fn absent<'a>(key: &str, all: &'a [Structure], names: impl Fn(&'a Structure) -> Vec<&'a str>) -> PyErr {
+    let mut known: Vec<&str> = Vec::new();
+    for name in all.iter().flat_map(names) {
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    refuse(no_label(key, known.into_iter()))
+}
+
+/// The `config_type` of each frame, empty where it has none.
+#[pyfunction]
+pub(crate) fn config_types(frames: &Frames) -> Vec<String> {
+    frames.structures().iter().map(|s| potential::config_type(s).to_string()).collect()
+}

@@ -1,0 +1,403 @@
+//! Potentials: from frames with labels to energies, forces and stress.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ndarray::{Array1, Array3};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use rhobasis::models::Solver;
+use rhobasis::neighbors::VerletList;
+use rhobasis::potential::{
+    self, Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Trainer,
+    Weights,
+};
+use rhobasis::{Error, Structure};
+use sha2::{Digest, Sha256};
+
+use crate::expansion::Expansion;
+use crate::labels::{Labels, vectors};
+use crate::optimal::{Basis, to_json};
+use crate::structure::{Frames, from_atoms, reals};
+use crate::threads::detach;
+use crate::{correlations, refuse, settings};
+
+/// Frames worked through between two looks at the clock and at the keyboard.
+const FRAMES: usize = 64;
+
+/// A fitted potential.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Potential {
+    inner: Arc<potential::Potential>,
+}
+
+/// Energies; energies of the atoms of each frame; forces of each frame, virials, stresses (NaN without full periodicity).
+type Predictions<'py> = (
+    Bound<'py, PyArray1<f64>>,
+    Vec<Bound<'py, PyArray1<f64>>>,
+    Option<(Vec<Bound<'py, PyArray2<f64>>>, Bound<'py, PyArray3<f64>>, Bound<'py, PyArray3<f64>>)>,
+);
+
+#[pymethods]
+impl Potential {
+    /// Fits to the labels. `watch` is called with frames that are done, all frames, and the most bytes that the fit takes.
+    #[staticmethod]
+    #[pyo3(signature = (settings, evaluator, frames, labels, watch=None, checkpoint=None, checkpoint_every=60.0))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn fit(
+        py: Python<'_>,
+        settings: &Bound<'_, PyDict>,
+        evaluator: &Bound<'_, PyAny>,
+        frames: &Frames,
+        labels: &Labels,
+        watch: Option<&Bound<'_, PyAny>>,
+        checkpoint: Option<PathBuf>,
+        checkpoint_every: f64,
+    ) -> PyResult<Self> {
+        let settings = train_settings(settings)?;
+        let basis = basis_of(evaluator)?;
+        let (structures, labels) = (frames.structures(), &labels.inner[..]);
+        let refuse = |e| frames.refuse(e, 0);
+        let identity = match checkpoint {
+            Some(_) => Some(detach(py, || identity(&basis, &settings, structures, labels)).map_err(refuse)?),
+            None => None,
+        };
+        let mut trainer = detach(py, || Trainer::new(basis, &settings, structures, labels)).map_err(refuse)?;
+        let checkpoint = checkpoint.as_deref().zip(identity.as_deref());
+        if let Some((path, identity)) = checkpoint {
+            detach(py, || trainer.resume(path, identity)).map_err(refuse)?;
+        }
+        let every = Duration::try_from_secs_f64(checkpoint_every).unwrap_or(Duration::MAX);
+        let mut last = Instant::now();
+        loop {
+            if let Some(watch) = watch {
+                watch.call1((trainer.done(), structures.len(), trainer.memory()))?;
+            }
+            if trainer.done() >= structures.len() {
+                break;
+            }
+            py.check_signals()?;
+            detach(py, || trainer.advance(FRAMES)).map_err(refuse)?;
+            if let Some((path, identity)) = checkpoint.filter(|_| last.elapsed() >= every) {
+                detach(py, || trainer.save_checkpoint(path, identity)).map_err(refuse)?;
+                last = Instant::now();
+            }
+        }
+        let potential = detach(py, || trainer.finish()).map_err(refuse)?;
+        if let Some((path, _)) = checkpoint {
+            detach(py, || Trainer::remove_checkpoint(path)).map_err(refuse)?;
+        }
+        Ok(Potential::from(potential))
+    }
+
+    fn predict<'py>(&self, py: Python<'py>, frames: &Frames, forces: bool) -> PyResult<Predictions<'py>> {
+        let structures = frames.structures();
+        let all = detach(py, || self.inner.predict(structures, forces)).map_err(|e| frames.refuse(e, 0))?;
+        let energies: Array1<f64> = all.iter().map(|p| p.energy).collect();
+        let adjoints = forces.then(|| {
+            let mut virials = Array3::zeros((all.len(), 3, 3));
+            let mut stresses = Array3::from_elem((all.len(), 3, 3), f64::NAN);
+            for (k, (prediction, structure)) in all.iter().zip(structures).enumerate() {
+                virials.index_axis_mut(ndarray::Axis(0), k).assign(&prediction.virial);
+                if let Ok(stress) = prediction.stress(structure) {
+                    stresses.index_axis_mut(ndarray::Axis(0), k).assign(&stress);
+                }
+            }
+            let forces = all.iter().map(|p| vectors(&p.forces).into_pyarray(py)).collect();
+            (forces, virials.into_pyarray(py), stresses.into_pyarray(py))
+        });
+        let of_atoms = all.into_iter().map(|p| p.energies.into_pyarray(py)).collect();
+        Ok((energies.into_pyarray(py), of_atoms, adjoints))
+    }
+
+    /// Variance of each energy, in eV².
+    fn energy_variances<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let variances = detach(py, || self.inner.energy_variances(frames.structures()));
+        Ok(variances.map_err(|e| frames.refuse(e, 0))?.into_pyarray(py))
+    }
+
+    /// Energies of free atoms, by atomic number.
+    fn baseline(&self) -> BTreeMap<u16, f64> {
+        self.inner.baseline().iter().map(|(&z, &energy)| (z.into(), energy)).collect()
+    }
+
+    /// Species of atoms that it knows, ascending.
+    fn species(&self) -> Vec<u16> {
+        self.inner.species().iter().map(|&z| z.into()).collect()
+    }
+
+    /// The settings as in the file (JSON).
+    fn settings(&self) -> PyResult<String> {
+        to_json(self.inner.settings())
+    }
+
+    /// The optimal basis below it, if that is what it has.
+    fn basis(&self) -> Option<Basis> {
+        match self.inner.basis() {
+            potential::Basis::Optimal(basis) => Some(Basis { inner: basis.clone() }),
+            potential::Basis::Primitive { .. } => None,
+        }
+    }
+
+    /// The settings of a primitive basis below it (JSON), and its species.
+    fn primitive(&self) -> PyResult<Option<(String, Vec<u16>)>> {
+        match self.inner.basis() {
+            potential::Basis::Optimal(_) => Ok(None),
+            potential::Basis::Primitive { settings, expansion } => {
+                Ok(Some((to_json(settings)?, expansion.species().iter().map(|&z| z.into()).collect())))
+            }
+        }
+    }
+
+    fn n_features(&self) -> usize {
+        self.inner.n_features()
+    }
+
+    fn n_parameters(&self) -> usize {
+        self.inner.n_parameters()
+    }
+
+    /// The regulariser of a linear model.
+    fn alpha(&self) -> Option<f64> {
+        self.inner.alpha()
+    }
+
+    fn condition_number(&self) -> f64 {
+        self.inner.condition_number()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings().to_vec()
+    }
+
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        detach(py, || potential::Potential::load(&path)).map(Potential::from).map_err(refuse)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        detach(py, || self.inner.save(&path)).map_err(refuse)
+    }
+
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
+        detach(py, || potential::Potential::from_bytes(bytes)).map(Potential::from).map_err(refuse)
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &detach(py, || self.inner.to_bytes()))
+    }
+}
+
+impl From<potential::Potential> for Potential {
+    fn from(inner: potential::Potential) -> Self {
+        Potential { inner: Arc::new(inner) }
+    }
+}
+
+/// Evaluates one structure after the other, with a neighbour list that is reused while atoms move little.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Driver {
+    potential: Arc<potential::Potential>,
+    list: Mutex<VerletList>,
+}
+
+/// Energy; energies of the atoms; forces; stress of a structure that is periodic in all three directions.
+type Evaluation<'py> = (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray2<f64>>>);
+
+#[pymethods]
+impl Driver {
+    #[new]
+    fn new(potential: &Potential, skin: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let skin = settings::number("skin", skin)?;
+        let list = VerletList::new(potential.inner.r_cut(), skin).map_err(refuse)?;
+        Ok(Driver { potential: potential.inner.clone(), list: Mutex::new(list) })
+    }
+
+    /// Of an `ase.Atoms`.
+    fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
+        let structure = from_atoms(atoms, 0)?;
+        let (prediction, stress) = detach(py, || {
+            let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+            let prediction = self.potential.evaluate(&structure, &mut list)?;
+            let stress = prediction.stress(&structure).ok();
+            Ok((prediction, stress))
+        })
+        .map_err(refuse)?;
+        let potential::Prediction { energy, energies, forces, .. } = prediction;
+        let stress = stress.map(|stress| stress.into_pyarray(py));
+        Ok((energy, energies.into_pyarray(py), vectors(&forces).into_pyarray(py), stress))
+    }
+}
+
+fn basis_of(evaluator: &Bound<'_, PyAny>) -> PyResult<potential::Basis> {
+    if let Ok(basis) = evaluator.cast::<Basis>() {
+        return Ok(potential::Basis::Optimal(basis.get().inner.clone()));
+    }
+    let expansion = evaluator.cast::<Expansion>()?.get();
+    Ok(potential::Basis::Primitive { settings: expansion.settings.clone(), expansion: expansion.inner.clone() })
+}
+
+/// What a checkpoint is of: settings, basis, structures and labels.
+fn identity(
+    basis: &potential::Basis,
+    settings: &TrainSettings,
+    structures: &[Structure],
+    labels: &[rhobasis::extxyz::Labels],
+) -> rhobasis::Result<String> {
+    let text = |value: serde_json::Result<String>| {
+        value.map_err(|e| Error::setting("checkpoint", "settings", e.to_string(), "leave the checkpoint out"))
+    };
+    let mut hash = Sha256::new();
+    hash.update(text(serde_json::to_string(settings))?);
+    match basis {
+        potential::Basis::Optimal(basis) => hash.update(basis.to_bytes()),
+        potential::Basis::Primitive { settings, expansion } => {
+            hash.update(text(serde_json::to_string(settings))?);
+            hash.update(expansion.species());
+        }
+    }
+    for (structure, labels) in structures.iter().zip(labels) {
+        crate::structure::add_to_hash(&mut hash, structure);
+        hash.update(potential::config_type(structure));
+        let stress = labels.stress.iter().flatten().flatten();
+        let forces = labels.forces.iter().flatten().flatten();
+        hash.update([labels.energy.is_some(), labels.forces.is_some(), labels.stress.is_some()].map(u8::from));
+        for x in labels.energy.iter().chain(forces).chain(stress) {
+            hash.update(x.to_le_bytes());
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn item<'py>(of: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    of.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_string()))
+}
+
+/// From dicts of the fields of [`TrainSettings`].
+fn train_settings(of: &Bound<'_, PyDict>) -> PyResult<TrainSettings> {
+    let dict = |name| -> PyResult<Bound<'_, PyDict>> { Ok(item(of, name)?.cast_into::<PyDict>()?) };
+    Ok(TrainSettings {
+        features: features(&dict("features")?)?,
+        model: model(&dict("model")?)?,
+        baseline: baseline(&item(of, "baseline")?)?,
+        weights: weights(&dict("weights")?)?,
+    })
+}
+
+fn features(of: &Bound<'_, PyDict>) -> PyResult<FeatureSettings> {
+    let kind = match item(of, "kind")?.extract::<String>()?.as_str() {
+        "radial-spectrum" => FeatureKind::RadialSpectrum,
+        "bispectrum" => FeatureKind::Bispectrum,
+        _ => FeatureKind::PowerSpectrum,
+    };
+    let columns = item(of, "columns")?;
+    let columns = if columns.is_none() { None } else { Some(correlations::components(&columns)?) };
+    Ok(FeatureSettings { kind, normalize: item(of, "normalize")?.is_truthy()?, columns })
+}
+
+fn model(of: &Bound<'_, PyDict>) -> PyResult<ModelSettings> {
+    let get = |name| item(of, name);
+    let number = |name| settings::number(name, &get(name)?);
+    let count = |name| settings::count(name, &get(name)?);
+    let zeta = || -> PyResult<u32> {
+        let zeta = count("zeta")?;
+        u32::try_from(zeta).map_err(|_| refuse(Error::setting("zeta", zeta, "is too large", "2 and 4 are usual")))
+    };
+    match get("type")?.extract::<String>()?.as_str() {
+        "ridge" => {
+            let alpha = get("alpha")?;
+            let alpha = match alpha.extract::<f64>() {
+                Ok(alpha) => Alpha::Fixed(alpha),
+                Err(_) => {
+                    let alphas: Array1<f64> = reals("alpha", "a number, or a sequence of numbers", &alpha)?;
+                    Alpha::Best(alphas.to_vec())
+                }
+            };
+            let solver = get("solver")?;
+            let solver = match solver.extract::<String>().as_deref() {
+                Ok("qr") => Solver::Qr,
+                Ok("cholesky") => Solver::Cholesky,
+                _ => return Err(refuse(Error::setting("solver", solver.repr()?, "is unknown", "use qr or cholesky"))),
+            };
+            Ok(ModelSettings::Ridge { alpha, solver })
+        }
+        "kernel-ridge" => Ok(ModelSettings::KernelRidge { zeta: zeta()?, delta: number("delta")? }),
+        _ => {
+            let method = get("sparse_method")?;
+            let sparse_method = match method.extract::<String>().as_deref() {
+                Ok("fps") => SparseMethod::Fps,
+                Ok("cur") => SparseMethod::Cur,
+                _ => {
+                    return Err(refuse(Error::setting(
+                        "sparse_method",
+                        method.repr()?,
+                        "is unknown",
+                        "use fps or cur",
+                    )));
+                }
+            };
+            let (n_sparse, delta, jitter) = (count("n_sparse")?, number("delta")?, number("jitter")?);
+            Ok(ModelSettings::Gap { n_sparse, zeta: zeta()?, sparse_method, delta, jitter })
+        }
+    }
+}
+
+fn baseline(value: &Bound<'_, PyAny>) -> PyResult<Baseline> {
+    let Ok(map) = value.cast::<PyDict>() else {
+        return match value.extract::<String>().as_deref() {
+            Ok("least-squares") => Ok(Baseline::LeastSquares),
+            Ok("isolated-atoms") => Ok(Baseline::IsolatedAtoms),
+            Ok(word) => {
+                let remedy = "use least-squares, isolated-atoms, a dict from species to eV, or None";
+                Err(refuse(Error::setting("baseline", word, "is unknown", remedy)))
+            }
+            Err(_) => Err(settings::wrong_type("baseline", "a word, a dict from species to eV, or None", value)),
+        };
+    };
+    let mut energies = BTreeMap::new();
+    for (key, energy) in map.iter() {
+        let z = settings::species("baseline", &key)?;
+        let energy = settings::number("baseline", &energy)?;
+        if !energy.is_finite() {
+            let shown = format!("{} {energy}", rhobasis::structure::symbol(z));
+            return Err(refuse(Error::setting(
+                "baseline",
+                shown,
+                "is not finite",
+                "give the energy of the free atom, in eV",
+            )));
+        }
+        if energies.insert(z, energy).is_some() {
+            let shown = format!("{} {energy}", rhobasis::structure::symbol(z));
+            let problem = "this species is given twice, by symbol and by number";
+            return Err(refuse(Error::setting("baseline", shown, problem, "leave one of them out")));
+        }
+    }
+    Ok(Baseline::Given(energies))
+}
+
+fn weights(of: &Bound<'_, PyDict>) -> PyResult<Weights> {
+    let mut by_type = BTreeMap::new();
+    for (name, of) in item(of, "by_type")?.cast_into::<PyDict>()?.iter() {
+        by_type.insert(name.extract::<String>()?, sigmas(&of.cast_into::<PyDict>()?)?);
+    }
+    let weights = Weights { all: sigmas(of)?, by_type };
+    weights.validate().map_err(refuse)?;
+    Ok(weights)
+}
+
+fn sigmas(of: &Bound<'_, PyDict>) -> PyResult<Sigmas> {
+    let get = |name| -> PyResult<Option<f64>> {
+        let value = item(of, name)?;
+        if value.is_none() { Ok(None) } else { settings::number(name, &value).map(Some) }
+    };
+    Ok(Sigmas {
+        energy_sigma: get("energy_sigma")?,
+        force_sigma: get("force_sigma")?,
+        stress_sigma: get("stress_sigma")?,
+    })
+}

@@ -1,0 +1,220 @@
+"""The calculator for ASE: what drivers ask of it, and that reusing its list changes nothing."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import rhobasis as rb
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.emt import EMT
+from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.filters import FrechetCellFilter
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
+
+DENSITY = rb.Density(r_cut=4.5, sigma=0.5, cutoff_width=1.0)
+
+
+def labelled(n, scale):
+    rng = np.random.default_rng(5)
+    frames = []
+    for k in range(n):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(
+            atoms.cell.array @ (np.eye(3) * (1 + 0.02 * (k % 5 - 2)) + rng.normal(scale=0.02, size=(3, 3))), True
+        )
+        atoms.positions += rng.normal(scale=scale, size=(4, 3))
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces(), "stress": atoms.get_stress()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    return frames
+
+
+FRAMES = labelled(30, 0.1)
+
+
+def basis(**options):
+    return rb.OptimalBasis(DENSITY, rb.Gto(n_max=6), l_max=3, q_max=4, **options).fit(FRAMES)
+
+
+@pytest.fixture(scope="module", params=["ridge", "gap"])
+def potential(request):
+    model = {"ridge": rb.Ridge(alpha=1e-10), "gap": rb.Gap(n_sparse=50, jitter=1e-8)}[request.param]
+    return rb.Potential(rb.PowerSpectrum(basis()), model).fit(FRAMES)
+
+
+def with_calculator(atoms, potential, **options):
+    atoms = atoms.copy()
+    atoms.calc = rb.ase.Calculator(potential, **options)
+    return atoms
+
+
+def test_results_are_those_of_predict(potential):
+    prediction = potential.predict(FRAMES)
+    for k, frame in enumerate(FRAMES[:4]):
+        atoms = with_calculator(frame, potential)
+        assert atoms.get_potential_energy() == pytest.approx(prediction.energies[k], abs=1e-9)
+        assert atoms.get_potential_energy(force_consistent=True) == atoms.get_potential_energy()
+        np.testing.assert_allclose(atoms.get_potential_energies(), prediction.atom_energies[k], rtol=0, atol=1e-9)
+        scale = abs(prediction.forces[k]).max()
+        np.testing.assert_allclose(atoms.get_forces(), prediction.forces[k], rtol=0, atol=1e-9 * scale)
+        np.testing.assert_allclose(atoms.get_stress(voigt=False), prediction.stresses[k], rtol=0, atol=1e-10)
+
+
+def test_forces_and_stress_are_what_ase_gets_from_energies(potential):
+    """Sign and order included: the cell is skewed, and all six components differ."""
+    atoms = with_calculator(FRAMES[7], potential)
+    forces, stress = atoms.get_forces(), atoms.get_stress()
+    np.testing.assert_allclose(calculate_numerical_forces(atoms, eps=1e-4), forces, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(calculate_numerical_stress(atoms, eps=1e-5, voigt=True), stress, rtol=0, atol=1e-6)
+    assert len(set(np.round(stress, 4))) == 6
+    np.testing.assert_allclose(atoms.get_stress(voigt=False), atoms.get_stress()[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]])
+
+
+def test_stress_has_the_sign_of_the_reference(potential):
+    for strain in (0.97, 1.03):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell.array * strain, scale_atoms=True)
+        atoms.calc = EMT()
+        expected = atoms.get_stress()
+        ours = with_calculator(atoms, potential).get_stress()
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=0.3 * abs(expected).max())
+
+
+@pytest.mark.parametrize("pbc", [False, [True, True, False]])
+def test_stress_needs_three_periodic_directions_and_the_rest_does_not(potential, pbc):
+    atoms = with_calculator(Atoms("Cu2", positions=[[0, 0, 0], [0, 1, 2.3]], cell=[9.0, 9.0, 9.0], pbc=pbc), potential)
+    with pytest.raises(PropertyNotImplementedError, match="stress needs a cell that is periodic in all three"):
+        atoms.get_stress()
+    assert np.isfinite(atoms.get_potential_energy())
+    assert atoms.get_forces().shape == (2, 3)
+    with pytest.raises(PropertyNotImplementedError):  # nor is it left over from another structure
+        atoms.get_stress()
+
+
+def test_no_atoms_and_one_atom_are_fine(potential):
+    none = with_calculator(Atoms(), potential)
+    assert none.get_potential_energy() == 0.0
+    assert none.get_forces().shape == (0, 3)
+    one = with_calculator(Atoms("Cu", positions=[[1, 2, 3]]), potential)
+    assert np.isfinite(one.get_potential_energy())
+    np.testing.assert_allclose(one.get_forces(), 0.0, atol=1e-12)
+    cell = with_calculator(bulk("Cu"), potential)  # one atom, and neighbours that are its images
+    np.testing.assert_allclose(cell.get_forces(), 0.0, atol=1e-9)
+    assert cell.get_stress().shape == (6,)
+
+
+def test_a_reused_list_gives_the_same_as_a_new_one(potential):
+    """Small steps, a jump, a new cell, another number of atoms, other periodicity."""
+    rng = np.random.default_rng(6)
+    atoms = FRAMES[0].copy()
+    reused = rb.ase.Calculator(potential, skin=0.8)
+    for step in range(40):
+        atoms.positions += rng.normal(scale=0.02, size=(len(atoms), 3))
+        if step == 12:
+            atoms.positions[0] += atoms.cell.array[1]
+        if step == 17:
+            atoms.set_cell(atoms.cell.array * 1.01, scale_atoms=True)
+        if step == 22:
+            atoms = atoms.repeat((1, 2, 1))
+        if step == 30:
+            atoms.pbc = [True, True, False]
+        atoms.calc = reused
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        atoms.calc = rb.ase.Calculator(potential, skin=0.0)
+        assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-9)  # sums in another order
+        np.testing.assert_allclose(forces, atoms.get_forces(), rtol=0, atol=1e-9)
+
+
+def test_bfgs_finds_the_lattice_constant_of_the_reference(potential):
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.set_cell(atoms.cell.array * 1.03, scale_atoms=True)
+    found = []
+    for calculator in (EMT(), rb.ase.Calculator(potential)):
+        other = atoms.copy()
+        other.calc = calculator
+        with BFGS(FrechetCellFilter(other), logfile=None) as relaxation:
+            assert relaxation.run(fmax=0.02, steps=200)
+        found.append(other.get_volume() ** (1 / 3))
+    assert found[1] == pytest.approx(found[0], abs=0.05)
+
+
+def test_molecular_dynamics_conserves_the_energy(potential):
+    atoms = with_calculator(bulk("Cu", cubic=True).repeat((2, 2, 2)), potential)
+    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.default_rng(7))
+    energies = []
+    with VelocityVerlet(atoms, timestep=2.0 * units.fs) as dynamics:
+        dynamics.attach(lambda: energies.append(atoms.get_total_energy()))
+        dynamics.run(60)
+    spread = np.ptp(energies) / len(atoms)
+    kinetic = atoms.get_kinetic_energy() / len(atoms)
+    assert spread < 0.01 * kinetic
+    assert kinetic > 0.01  # eV: atoms do move
+
+
+def test_from_a_file_copied_and_pickled_it_is_the_same(potential, tmp_path):
+    potential.save(tmp_path / "model.rho")
+    atoms = with_calculator(FRAMES[3], potential)
+    energy = atoms.get_potential_energy()
+    calculator = rb.ase.Calculator(tmp_path / "model.rho", skin=0.5)
+    others = [rb.ase.Calculator(str(tmp_path / "model.rho")), calculator, copy.deepcopy(calculator)]
+    for other in [*others, pickle.loads(pickle.dumps(calculator))]:
+        fresh = FRAMES[3].copy()
+        fresh.calc = other
+        assert fresh.get_potential_energy() == pytest.approx(energy, abs=1e-10)
+    basis().save(tmp_path / "basis.rho")
+    with pytest.raises(TypeError, match=r"basis\.rho holds a basis, and a Potential is needed; fit one on it"):
+        rb.ase.Calculator(tmp_path / "basis.rho")
+
+
+def test_what_cannot_be_evaluated_is_refused(potential):
+    with pytest.raises(rb.RhobasisError, match="Si is not among the species"):
+        with_calculator(bulk("Si"), potential).get_potential_energy()
+    with pytest.raises(rb.RhobasisError, match="skin = -1: must be zero or a positive number"):
+        rb.ase.Calculator(potential, skin=-1.0)
+    with pytest.raises(rb.NotFittedError):
+        rb.ase.Calculator(rb.Potential(rb.PowerSpectrum(basis()), rb.Gap()))
+    atoms = with_calculator(FRAMES[0], potential)
+    atoms.positions[1] = atoms.positions[0]
+    with pytest.raises(rb.RhobasisError, match=r"atom \d"):
+        atoms.get_forces()
+    atoms.positions[1] += 1.0  # and goes on
+    assert np.isfinite(atoms.get_forces()).all()
+
+
+def test_a_call_costs_little_more_than_the_evaluation(potential):
+    """Conversions are of arrays: no more than a millisecond beside what the library takes."""
+    atoms = with_calculator(FRAMES[0].repeat((2, 2, 2)), potential)
+    atoms.get_forces()
+    frames = [atoms.copy() for _ in range(20)]
+    for k, other in enumerate(frames):
+        other.positions += 1e-4 * k
+    start = time.perf_counter()
+    for other in frames:
+        potential.predict(other)
+    alone = time.perf_counter() - start
+    start = time.perf_counter()
+    for other in frames:
+        atoms.positions = other.positions
+        atoms.get_forces()
+    assert time.perf_counter() - start < 1.5 * alone + 20 * 2e-3
+
+
+def test_only_the_calculator_needs_ase():
+    code = "import sys, rhobasis; assert 'ase' not in sys.modules; rhobasis.ase.Calculator; assert 'ase' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    blocked = (
+        "import sys; sys.modules['ase'] = None; import rhobasis\ntry: rhobasis.ase\nexcept ImportError as e: print(e)"
+    )
+    words = subprocess.run([sys.executable, "-c", blocked], check=True, capture_output=True, text=True).stdout
+    assert "pip install 'rhobasis[ase]'" in words

@@ -1,0 +1,18 @@
+//! Linear and kernel models of plain matrices: nothing here knows an atom.
+//!
+//! Rows are samples, columns features or targets. All results have the same bits for any number of threads.
+
+/// Kernel ridge regression.
+mod kernel_ridge;
+/// Least squares of rows that come one after another.
+mod least_squares;
+/// Principal covariates regression.
+mod pcovr;
+/// Ridge regression, its path and its errors by cross-validation.
+mod ridge;
+
+pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
+pub use least_squares::{Factor, LeastSquares, Solver};
+pub(crate) use pcovr::mixed_eigenvectors;
+pub use pcovr::{Pcovr, PcovrSettings};
+pub use ridge::{RidgeFit, RidgeRegression, RidgeSettings};

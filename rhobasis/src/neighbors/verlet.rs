@@ -1,0 +1,128 @@
+//! A neighbour list that is reused while atoms move little.
+
+use std::ops::Range;
+
+use super::{NeighborList, TOO_CLOSE, overlap};
+use crate::structure::{Vec3, dot};
+use crate::{Error, Result, Structure};
+
+/// A list of all pairs within `r_cut + skin`, which serves as long as no atom has moved by more than `skin / 2` and nothing
+/// else has changed (Verlet, Phys. Rev. 159, 98 (1967)): pairs within `r_cut` are then picked from it.
+///
+/// ```
+/// use rhobasis::{Structure, neighbors::VerletList};
+/// let mut list = VerletList::new(3.0, 0.4)?;
+/// let dimer = |d: f64| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]]);
+/// assert!(list.update(&dimer(2.4))?); // made
+/// assert!(!list.update(&dimer(2.5))?); // still good
+/// assert!(list.update(&dimer(2.9))?); // made anew
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct VerletList {
+    r_cut: f64,
+    skin: f64,
+    /// All pairs within r_cut + skin of the structure as it was when the list was made.
+    list: NeighborList,
+    /// S·H of each pair.
+    images: Vec<Vec3>,
+    made_for: Option<Made>,
+}
+
+/// What the list was made for.
+#[derive(Debug, Clone)]
+struct Made {
+    positions: Vec<Vec3>,
+    cell: [Vec3; 3],
+    pbc: [bool; 3],
+}
+
+impl VerletList {
+    /// An empty list; lengths in Å.
+    ///
+    /// # Errors
+    /// If `r_cut` is not positive, or `skin` negative or not finite.
+    pub fn new(r_cut: f64, skin: f64) -> Result<Self> {
+        if !(r_cut.is_finite() && r_cut > 0.0) {
+            return Err(Error::setting("r_cut", r_cut, "must be a positive number", "give it in Å, for example 5.0"));
+        }
+        if !(skin.is_finite() && skin >= 0.0) {
+            return Err(Error::setting("skin", skin, "must be zero or a positive number", "0.3 Å is usual"));
+        }
+        Ok(VerletList { r_cut, skin, list: NeighborList::default(), images: Vec::new(), made_for: None })
+    }
+
+    /// Makes the list anew if the structure has moved too far from that of which it was made; whether it did.
+    ///
+    /// # Errors
+    /// As [`NeighborList::new`].
+    pub fn update(&mut self, structure: &Structure) -> Result<bool> {
+        structure.validate()?;
+        if self.serves(structure) {
+            return Ok(false);
+        }
+        self.made_for = None;
+        self.list.update(structure, self.r_cut + self.skin)?;
+        let image = |s: &[i32; 3]| -> Vec3 {
+            std::array::from_fn(|d| (0..3).map(|k| f64::from(s[k]) * structure.cell[k][d]).sum())
+        };
+        self.images.clear();
+        self.images.extend(self.list.shift.iter().map(image));
+        let Structure { positions, cell, pbc, .. } = structure;
+        self.made_for = Some(Made { positions: positions.clone(), cell: *cell, pbc: *pbc });
+        Ok(true)
+    }
+
+    /// Largest distance of a pair, in Å.
+    pub fn r_cut(&self) -> f64 {
+        self.r_cut
+    }
+
+    /// Whether its pairs are all there are in this structure.
+    pub(crate) fn serves(&self, structure: &Structure) -> bool {
+        let Some(Made { positions, cell, pbc }) = &self.made_for else { return false };
+        let most = 0.25 * self.skin * self.skin;
+        let moved = |(a, b): (&Vec3, &Vec3)| (0..3).map(|d| (a[d] - b[d]).powi(2)).sum::<f64>();
+        positions.len() == structure.len()
+            && (cell, pbc) == (&structure.cell, &structure.pbc)
+            && positions.iter().zip(&structure.positions).all(|pair| moved(pair) <= most)
+    }
+
+    /// The pairs within `r_cut` of some centres of a structure that the list serves; centre `centers.start` is then number 0 of
+    /// `out`.
+    pub(crate) fn fill(&self, structure: &Structure, centers: Range<usize>, out: &mut NeighborList) -> Result<()> {
+        out.clear();
+        let (r_cut2, close2) = (self.r_cut * self.r_cut, TOO_CLOSE * TOO_CLOSE);
+        for i in centers {
+            let r_i = structure.positions[i];
+            let pairs = self.list.pairs(i);
+            let vector = |pair: usize| -> Vec3 {
+                let r_j = structure.positions[self.list.neighbor[pair] as usize];
+                std::array::from_fn(|d| (r_j[d] - r_i[d]) + self.images[pair][d])
+            };
+            let n = out.neighbor.len();
+            out.neighbor.resize(n + pairs.len(), 0);
+            out.vector.resize(n + pairs.len(), [0.0; 3]);
+            out.shift.resize(n + pairs.len(), [0; 3]);
+            let (atoms, vectors) = (&mut out.neighbor[n..], &mut out.vector[n..]);
+            let shifts = &mut out.shift[n..];
+            let (mut next, mut too_close) = (0, false);
+            for pair in pairs.clone() {
+                let r_ji = vector(pair);
+                let r2 = dot(r_ji, r_ji);
+                (atoms[next], vectors[next], shifts[next]) = (self.list.neighbor[pair], r_ji, self.list.shift[pair]);
+                too_close |= r2 < close2;
+                next += usize::from(r2 < r_cut2);
+            }
+            if too_close {
+                let all = pairs.map(|p| (self.list.neighbor[p] as usize, vector(p), self.list.shift[p]));
+                return Err(overlap(i, all));
+            }
+            out.neighbor.truncate(n + next);
+            out.vector.truncate(n + next);
+            out.shift.truncate(n + next);
+            out.start.push(n + next);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Potentials: structure → energy, forces, stress; trained, saved, loaded.
+
+/// Energies of free atoms.
+mod baseline;
+/// Molecular dynamics.
+mod dynamics;
+/// Errors, cross-validation, learning curves.
+mod evaluate;
+/// Exact kernel ridge regression.
+mod exact;
+/// From structures to features: a basis and what is made of it.
+mod features;
+/// Model files.
+mod file;
+/// Frames that repeat each other, folds, splits.
+mod folds;
+/// A model of another code.
+#[cfg(test)]
+mod golden;
+/// Linear models.
+mod linear;
+/// The potential and its predictions.
+mod model;
+/// Rows of the least-squares problem of a fit.
+mod rows;
+/// Hyperparameters.
+mod settings;
+/// Sparse kernel models.
+mod sparse;
+/// The environments that they are built on.
+mod sparse_points;
+/// Which quantities of a frame are trained on.
+mod targets;
+/// From frames to a potential.
+mod train;
+
+pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
+pub use evaluate::{
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, is_free_atom,
+    learning_curve, pairs, train,
+};
+pub use features::{Basis, FeatureSettings};
+pub use folds::{folds, repeated, split};
+pub use model::{Potential, Prediction};
+pub use settings::{Alpha, Baseline, FeatureKind, ModelSettings, Sigmas, SparseMethod, Weights, config_type};
+pub use targets::TargetCounts;
+pub use train::{TrainSettings, Trainer};

@@ -1,0 +1,283 @@
+//! The potential: features and a model of them, with the baseline added.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2, Axis};
+use rayon::prelude::*;
+
+use super::baseline::of_structure;
+use super::features::Basis;
+use super::linear::LinearModel;
+use super::rows::{Functions, energy_row};
+use super::sparse::{Kernels, SparseModel};
+use super::train::TrainSettings;
+use crate::correlations::{Invariants, SiteFunction};
+use crate::density::Adjoint;
+use crate::models::Factor;
+use crate::neighbors::VerletList;
+use crate::structure::{Structure, Vec3};
+use crate::{Error, Result};
+
+/// Energy of a structure as a sum over its atoms, with all that follows from it:
+///
+/// ```text
+/// E = Σ_i e(a_i) + Σ_i ε_{a_i}(X_i),   forces −dE/dr,   stress (1/V) dE/dε
+/// ```
+///
+/// Forces cost the adjoint of the features, whatever their number; a linear model of a whole power spectrum makes no features at
+/// all: ε = Σ_l tr(W_l c_lᵀ c_l)/√(2l+1).
+///
+/// ```
+/// use rhobasis::density::ExpansionSettings;
+/// use rhobasis::extxyz::Labels;
+/// use rhobasis::potential::{Baseline, Basis, FeatureSettings, ModelSettings, Potential, TrainSettings, Trainer, Weights};
+/// use rhobasis::Structure;
+///
+/// // A Morse-like dimer, learned from its energies.
+/// let frames: Vec<Structure> = (0..12)
+///     .map(|k| Structure::molecule(vec![1, 1], vec![[0.0; 3], [0.0, 0.0, 0.6 + 0.1 * k as f64]]))
+///     .collect();
+/// let energy = |frame: &Structure| (1.0 - (-2.0 * (frame.positions[1][2] - 0.74)).exp()).powi(2);
+/// let labels: Vec<Labels> =
+///     frames.iter().map(|frame| Labels { energy: Some(energy(frame)), ..Labels::default() }).collect();
+/// let basis = Basis::primitive(&ExpansionSettings { l_max: 2, ..Default::default() }, &[1])?;
+/// let settings = TrainSettings {
+///     features: FeatureSettings::default(),
+///     model: ModelSettings::ridge(),
+///     baseline: Baseline::default(),
+///     weights: Weights::default(),
+/// };
+/// let mut trainer = Trainer::new(basis, &settings, &frames, &labels)?;
+/// trainer.advance(frames.len())?;
+/// let potential = trainer.finish()?;
+/// let predicted = &potential.predict(&frames[3..4], true)?[0];
+/// assert!((predicted.energy - energy(&frames[3])).abs() < 0.01);
+/// assert!((predicted.forces[0][2] + predicted.forces[1][2]).abs() < 1e-10);
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Potential {
+    pub(super) basis: Basis,
+    pub(super) settings: TrainSettings,
+    pub(super) invariants: Invariants,
+    pub(super) baseline: BTreeMap<u8, f64>,
+    /// Species of centres it was trained on.
+    pub(super) species: Vec<u8>,
+    pub(super) model: Model,
+    pub(super) posterior: Option<Posterior>,
+    /// The regulariser that was taken, of a linear model.
+    pub(super) alpha: Option<f64>,
+    pub(super) condition_number: f64,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What an atom's energy is as a function of its features.
+#[derive(Debug, Clone)]
+pub(super) enum Model {
+    Linear(LinearModel),
+    Sparse(SparseModel),
+}
+
+impl Model {
+    fn function(&self) -> &dyn SiteFunction {
+        match self {
+            Model::Linear(model) => model,
+            Model::Sparse(model) => model,
+        }
+    }
+}
+
+/// What the fit knows of its own error: the parameters have covariance (RᵀR)⁻¹, R the triangle of rows and regulariser.
+#[derive(Debug, Clone)]
+pub(super) struct Posterior {
+    pub functions: Functions,
+    /// Of rows and regulariser together.
+    pub factor: Factor,
+}
+
+/// What a potential says of one structure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Total energy, baseline included, in eV.
+    pub energy: f64,
+    /// Energy of each atom, baseline included, in eV.
+    pub energies: Vec<f64>,
+    /// −dE/dr of each atom, in eV/Å; empty if not asked for.
+    pub forces: Vec<Vec3>,
+    /// −dE/dε, in eV, symmetric; zeros if forces were not asked for.
+    pub virial: Array2<f64>,
+}
+
+impl Prediction {
+    /// Stress +(1/V) dE/dε, in eV/Å³.
+    ///
+    /// # Errors
+    /// Unless the structure is periodic in all three directions.
+    pub fn stress(&self, structure: &Structure) -> Result<Array2<f64>> {
+        Adjoint { forces: Vec::new(), virial: self.virial.clone() }.stress(structure)
+    }
+}
+
+impl Potential {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        basis: Basis,
+        settings: TrainSettings,
+        invariants: Invariants,
+        baseline: BTreeMap<u8, f64>,
+        species: Vec<u8>,
+        model: Model,
+        posterior: Option<Posterior>,
+        alpha: Option<f64>,
+        warnings: Vec<String>,
+    ) -> Self {
+        let condition_number = posterior.as_ref().map_or(f64::NAN, |p| p.factor.condition_number());
+        Potential {
+            basis,
+            settings,
+            invariants,
+            baseline,
+            species,
+            model,
+            posterior,
+            alpha,
+            condition_number,
+            warnings,
+        }
+    }
+
+    /// Energies of all structures; forces and virials too if `forces`.
+    ///
+    /// # Errors
+    /// [`Error::Structure`] naming frame and atom: not finite, no volume, atoms that coincide, unknown species.
+    pub fn predict(&self, structures: &[Structure], forces: bool) -> Result<Vec<Prediction>> {
+        self.predict_with(structures, None, forces)
+    }
+
+    /// [`Potential::predict`] of one structure with forces, with a list of neighbours that is made anew only where it has to be:
+    /// what molecular dynamics and relaxations call.
+    ///
+    /// # Errors
+    /// As for `predict`, and if the list is of another cutoff, see [`Potential::r_cut`].
+    pub fn evaluate(&self, structure: &Structure, list: &mut VerletList) -> Result<Prediction> {
+        list.update(structure)?;
+        let mut predictions =
+            self.predict_with(std::slice::from_ref(structure), Some(std::slice::from_ref(list)), true)?;
+        predictions.pop().ok_or_else(|| Error::setting("structures", 0, "there is none", "give one"))
+    }
+
+    fn predict_with(
+        &self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        forces: bool,
+    ) -> Result<Vec<Prediction>> {
+        let function = self.model.function();
+        let (energies, adjoints) = match forces {
+            true => self.invariants.site_energies_and_forces(structures, lists, function)?,
+            false => (self.invariants.site_energies(structures, lists, function)?, Vec::new()),
+        };
+        let mut adjoints = adjoints.into_iter();
+        let mut predictions = Vec::with_capacity(structures.len());
+        let mut first = 0;
+        for (k, structure) in structures.iter().enumerate() {
+            let of_atom = |(energy, z): (&f64, &u8)| energy + self.baseline.get(z).copied().unwrap_or(0.0);
+            let mine = &energies[first..first + structure.len()];
+            let atoms: Vec<f64> = mine.iter().zip(&structure.species).map(of_atom).collect();
+            first += structure.len();
+            let (forces, virial) = match adjoints.next() {
+                Some(Adjoint { forces, virial }) => (forces, (&virial + &virial.t()) * 0.5),
+                None => (Vec::new(), Array2::zeros((3, 3))),
+            };
+            // The model's part is summed apart from the far larger baseline.
+            let energy = mine.iter().sum::<f64>() + of_structure(&self.baseline, structure);
+            if !energy.is_finite() || !forces.as_flattened().iter().all(|f| f.is_finite()) {
+                let problem = format!("its energy is {energy} or a force is not finite");
+                return Err(Error::structure(None, problem, "look for atoms that overlap").at_frame(k));
+            }
+            predictions.push(Prediction { energy, energies: atoms, forces, virial });
+        }
+        Ok(predictions)
+    }
+
+    /// Variance of the energy of each structure in eV², by the posterior of the model: |R⁻ᵀ Σ_i φ(X_i)|², what the training set
+    /// leaves open if weights and prior are right.
+    ///
+    /// # Errors
+    /// As for [`Potential::predict`], and for kernel ridge models, which keep no factor.
+    pub fn energy_variances(&self, structures: &[Structure]) -> Result<Vec<f64>> {
+        let Some(Posterior { functions, factor }) = &self.posterior else {
+            let problem = "a kernel ridge model keeps no factor for it";
+            return Err(Error::setting("uncertainty", "true", problem, "use a linear or a sparse model"));
+        };
+        let of = |(k, structure): (usize, &Structure)| -> Result<f64> {
+            let row = energy_row(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
+            Ok(factor.quadratic(row.view().insert_axis(Axis(0)))?[0])
+        };
+        structures.par_iter().enumerate().map(of).collect()
+    }
+
+    /// Distance beyond which atoms do not see each other, in Å.
+    pub fn r_cut(&self) -> f64 {
+        self.basis.expansion().density().r_cut
+    }
+
+    /// Energies of free atoms by atomic number, in eV.
+    pub fn baseline(&self) -> &BTreeMap<u8, f64> {
+        &self.baseline
+    }
+
+    /// Species of centres that it was trained on, ascending.
+    pub fn species(&self) -> &[u8] {
+        &self.species
+    }
+
+    /// How it was trained.
+    pub fn settings(&self) -> &TrainSettings {
+        &self.settings
+    }
+
+    /// Its basis.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// The features that its model sees.
+    pub fn invariants(&self) -> &Invariants {
+        &self.invariants
+    }
+
+    /// Number of features of an atom.
+    pub fn n_features(&self) -> usize {
+        self.invariants.n_features()
+    }
+
+    /// Numbers that the model consists of: weights of features, or of sparse points.
+    pub fn n_parameters(&self) -> usize {
+        match &self.model {
+            Model::Linear(model) => model.weights.values().map(Array1::len).sum(),
+            Model::Sparse(model) => {
+                let of = |kernels: &Kernels| match kernels {
+                    Kernels::Points { weights, .. } => weights.len(),
+                    Kernels::Quadratic(a) => a.nrows() * (a.nrows() + 1) / 2,
+                };
+                model.of_species.values().map(of).sum()
+            }
+        }
+    }
+
+    /// The regulariser that was taken, of a linear model.
+    pub fn alpha(&self) -> Option<f64> {
+        self.alpha
+    }
+
+    /// What the user should know about the fit.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Condition number of the weighted rows and the regulariser together; not a number for kernel ridge models.
+    pub fn condition_number(&self) -> f64 {
+        self.condition_number
+    }
+}

@@ -1,0 +1,379 @@
+//! From frames with energies, forces and stresses to a potential.
+//!
+//! Rows of frames (see `rows.rs`), divided by their standard deviations, are reduced to a triangle as they come:
+//!
+//! ```text
+//! linear   min |W (X w − y)|² + λ |w|²
+//! sparse   min |W (K w − y)|² + wᵀ K_MM w / δ²,   K = Φ Λ^(1/2) Uᵀ,  K_MM = U Λ Uᵀ:   min |W (Φ v − y)|² + |v|² / δ²
+//! ```
+//!
+//! the second of which is the projected-process Gaussian process solved by QR ('RKHS-QR').
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::{Array1, Array2, s};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::baseline::{energies_of_atoms, of_structure};
+use super::exact;
+use super::features::{Basis, FeatureSettings};
+use super::linear::LinearModel;
+use super::model::{Model, Posterior, Potential};
+use super::rows::{Functions, rows_of};
+use super::settings::{Alpha, Baseline, ModelSettings, Weights};
+use super::sparse::{Kernels, SparseModel};
+use super::sparse_points::{self, counts};
+use super::targets::{TargetCounts, Targets, targets};
+use crate::correlations::Invariants;
+use crate::extxyz::Labels;
+use crate::files::{Archive, remove_with_drafts};
+use crate::linalg::set_product;
+use crate::models::{Factor, LeastSquares, Solver};
+use crate::structure::Structure;
+use crate::{Error, Result};
+
+/// Everything that makes a fit, but its basis and data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// Features of an atom.
+    pub features: FeatureSettings,
+    /// The model of them.
+    pub model: ModelSettings,
+    /// Energies of free atoms.
+    pub baseline: Baseline,
+    /// How much each quantity counts.
+    pub weights: Weights,
+}
+
+/// Folds of the cross-validation that chooses alpha.
+const FOLDS: usize = 5;
+
+/// A fit in progress: frames are worked through some at a time, so that it can be watched, interrupted and continued.
+///
+/// Nothing that a linear or sparse model makes it hold is proportional to centres times features; see [`Trainer::memory`].
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    frames: &'a [Structure],
+    labels: &'a [Labels],
+    targets: Vec<Targets>,
+    counts: TargetCounts,
+    settings: TrainSettings,
+    basis: Basis,
+    invariants: Invariants,
+    baseline: BTreeMap<u8, f64>,
+    functions: Functions,
+    /// One problem, or one for each fold.
+    problems: Vec<LeastSquares>,
+    solver: Solver,
+    /// Fold of each frame.
+    folds: Vec<usize>,
+    done: usize,
+}
+
+impl<'a> Trainer<'a> {
+    /// Fits the baseline and, for sparse models, chooses sparse points; rows come with [`Trainer::advance`].
+    ///
+    /// `labels` holds what each frame says, see [`crate::extxyz::labels`].
+    ///
+    /// # Errors
+    /// For settings that make no sense, frames that cannot be used, and if no frame has a quantity that has a weight.
+    pub fn new(basis: Basis, settings: &TrainSettings, frames: &'a [Structure], labels: &'a [Labels]) -> Result<Self> {
+        settings.model.validate()?;
+        settings.weights.validate()?;
+        let r_cut = basis.expansion().density().r_cut;
+        let (targets, counts) = targets(frames, labels, &settings.weights, &settings.baseline, r_cut)?;
+        if matches!(settings.model, ModelSettings::KernelRidge { .. }) && counts.energies == 0 {
+            let problem = "kernel ridge regression learns from energies, and no frame has one that has a weight";
+            return Err(Error::setting("frames", frames.len(), problem, "use a sparse model (gap) for forces"));
+        }
+        let species: Vec<u8> = sparse_points::counts(frames).into_keys().collect();
+        let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
+        let invariants = settings.features.invariants(&basis)?;
+        let (functions, solver) = match &settings.model {
+            ModelSettings::Ridge { solver, .. } => {
+                (Functions::Linear { n_features: invariants.n_features(), species }, *solver)
+            }
+            ModelSettings::Gap { n_sparse, zeta, sparse_method, jitter, .. } => {
+                let points = sparse_points::choose(&invariants, frames, *n_sparse, *sparse_method)?;
+                let of =
+                    |(&z, points): (&u8, &Array2<f64>)| Ok((z, sparse_points::projection(points, *zeta, *jitter)?));
+                let projections = points.iter().map(of).collect::<Result<_>>()?;
+                (Functions::Sparse { zeta: *zeta, points, projections }, Solver::Qr)
+            }
+            ModelSettings::KernelRidge { .. } => (Functions::Linear { n_features: 0, species: Vec::new() }, Solver::Qr),
+        };
+        let n_problems = match &settings.model {
+            ModelSettings::Ridge { alpha: Alpha::Best(alphas), .. } if alphas.len() > 1 => FOLDS,
+            _ => 1,
+        };
+        let folds = if n_problems > 1 { super::folds::folds(frames, n_problems, 0)? } else { vec![0; frames.len()] };
+        let problems = (0..n_problems).map(|_| LeastSquares::new(functions.n_parameters(), 1, solver)).collect();
+        let settings = settings.clone();
+        Ok(Trainer {
+            frames,
+            labels,
+            targets,
+            counts,
+            settings,
+            basis,
+            invariants,
+            baseline,
+            functions,
+            problems,
+            solver,
+            folds,
+            done: 0,
+        })
+    }
+
+    /// Bytes that the fit will take at most, besides frames and labels.
+    pub fn memory(&self) -> usize {
+        let n_features = self.invariants.n_features();
+        let n_energies = self.counts.energies;
+        match &self.settings.model {
+            ModelSettings::KernelRidge { .. } => {
+                let n_centers: usize = self.frames.iter().map(Structure::len).sum();
+                8 * (2 * n_centers * n_features + 3 * n_energies * n_energies)
+            }
+            model => {
+                let of_frame = |(frame, targets): (&Structure, &Targets)| {
+                    self.functions.memory(n_features, frame.len(), targets.n_rows(frame.len()))
+                };
+                let largest = self.frames.iter().zip(&self.targets).map(of_frame).max().unwrap_or(0);
+                let n = self.functions.n_parameters();
+                let problem = 8 * n * (n + 2 * (2 * n).max(512));
+                let points = match model {
+                    ModelSettings::Gap { n_sparse, .. } => sparse_points::memory(self.frames, n_features, *n_sparse),
+                    _ => 0,
+                };
+                points + self.at_once() * largest + self.problems.len() * problem
+            }
+        }
+    }
+
+    /// How many numbers are trained on.
+    pub fn counts(&self) -> TargetCounts {
+        self.counts
+    }
+
+    /// Number of parameters that are fitted: weights, or independent functions of sparse points.
+    pub fn n_parameters(&self) -> usize {
+        match self.settings.model {
+            ModelSettings::KernelRidge { .. } => self.counts.energies,
+            _ => self.functions.n_parameters(),
+        }
+    }
+
+    /// Frames whose rows are done.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Frames whose rows exist at a time.
+    fn at_once(&self) -> usize {
+        2 * rayon::current_num_threads()
+    }
+
+    /// Adds the rows of the next `n` frames, in parallel. The result does not depend on how frames are cut into calls.
+    ///
+    /// # Errors
+    /// If a frame cannot be used.
+    pub fn advance(&mut self, n: usize) -> Result<()> {
+        let end = self.frames.len().min(self.done + n);
+        if let ModelSettings::KernelRidge { .. } = self.settings.model {
+            self.done = end; // all at once, at the end
+            return Ok(());
+        }
+        while self.done < end {
+            let here = self.done..end.min(self.done + self.at_once());
+            let of_frame = |k: usize| {
+                let frame = &self.frames[k];
+                let free_atoms = of_structure(&self.baseline, frame);
+                let labelled = (frame, &self.labels[k]);
+                rows_of(&self.invariants, &self.functions, labelled, free_atoms, &self.targets[k])
+                    .map_err(|e| e.after_frames(k))
+            };
+            let rows: Vec<Result<(Array2<f64>, Array2<f64>)>> = here.clone().into_par_iter().map(of_frame).collect();
+            for (k, rows) in here.zip(rows) {
+                let (x, y) = rows?;
+                self.problems[self.folds[k]].add(x.view(), y.view())?;
+                self.done = k + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the state of the fit; `identity` names settings and data (any text), for `resume` to compare.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_checkpoint(&self, path: &Path, identity: &str) -> Result<()> {
+        let mut archive = Archive::default();
+        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
+        note("kind", CHECKPOINT.into());
+        note("format_version", "1".into());
+        note("identity", identity.into());
+        note("done", self.done.to_string());
+        for (k, problem) in self.problems.iter().enumerate() {
+            for (name, array) in problem.to_arrays() {
+                archive.insert(format!("{k}/{name}"), array.view().into_dyn());
+            }
+        }
+        archive.write(path)
+    }
+
+    /// Continues from a checkpoint if the file is there; whether it was.
+    ///
+    /// # Errors
+    /// If it is of other settings or data, or damaged.
+    pub fn resume(&mut self, path: &Path, identity: &str) -> Result<bool> {
+        if !path.exists() {
+            return Ok(false);
+        }
+        let archive = Archive::read(path, CHECKPOINT, 1)?;
+        if archive.metadata.get("identity").map(String::as_str) != Some(identity) {
+            let problem = "it was written by a fit with other settings or data";
+            return Err(Error::file(path, problem, "remove it to start anew, or restore settings and data"));
+        }
+        for (k, problem) in self.problems.iter_mut().enumerate() {
+            let prefix = format!("{k}/");
+            let mut arrays = BTreeMap::new();
+            for name in archive.tensors.keys() {
+                if let Some(short) = name.strip_prefix(&prefix) {
+                    arrays.insert(short.to_string(), archive.array(path, name)?);
+                }
+            }
+            let restored = LeastSquares::from_arrays(self.solver, &arrays);
+            *problem = restored.map_err(|e| Error::file(path, e.to_string(), "remove it to start anew"))?;
+        }
+        let done = archive.metadata.get("done").and_then(|done| done.parse().ok());
+        self.done = done
+            .filter(|&done: &usize| done <= self.frames.len())
+            .ok_or_else(|| Error::file(path, "the number of frames done is missing or too large", "remove it"))?;
+        Ok(true)
+    }
+
+    /// Removes a checkpoint that is no longer needed, and what a run that was killed while writing has left of it.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn remove_checkpoint(path: &Path) -> Result<()> {
+        remove_with_drafts(path, CHECKPOINT, 1)
+    }
+
+    /// Solves for the weights; all frames must be done.
+    ///
+    /// # Errors
+    /// If frames are left, or the rows do not determine the model.
+    pub fn finish(mut self) -> Result<Potential> {
+        if self.done < self.frames.len() {
+            let problem = format!("{} of {} frames are done", self.done, self.frames.len());
+            return Err(Error::setting("frames", self.done, problem, "advance to the last frame first"));
+        }
+        let species = counts(self.frames).into_keys().collect();
+        let problems = std::mem::take(&mut self.problems);
+        let (model, posterior, alpha) = match self.settings.model.clone() {
+            ModelSettings::Ridge { alpha, .. } => self.linear(problems, &alpha)?,
+            ModelSettings::Gap { zeta, delta, .. } => self.sparse(problems, zeta, delta)?,
+            ModelSettings::KernelRidge { zeta, delta } => {
+                let energies = self.frames.iter().zip(self.labels).zip(&self.targets);
+                let of = |((frame, labels), targets): ((&'a Structure, &Labels), &Targets)| {
+                    let sigma = targets.energy?;
+                    Some((frame, labels.energy? - of_structure(&self.baseline, frame), sigma))
+                };
+                let model = exact::fit(&self.invariants, energies.filter_map(of).collect(), zeta, delta)?;
+                (Model::Sparse(model), None, None)
+            }
+        };
+        let mut warnings = Vec::new();
+        if let (ModelSettings::Gap { n_sparse, .. }, Functions::Sparse { points, .. }) =
+            (&self.settings.model, &self.functions)
+        {
+            let found: usize = points.values().map(Array2::nrows).sum();
+            if found + points.len() < *n_sparse {
+                warnings.push(format!(
+                    "{found} sparse points instead of {n_sparse}: there are no more different environments to choose from"
+                ));
+            }
+        }
+        Ok(Potential::new(
+            self.basis,
+            self.settings,
+            self.invariants,
+            self.baseline,
+            species,
+            model,
+            posterior,
+            alpha,
+            warnings,
+        ))
+    }
+
+    fn linear(&self, problems: Vec<LeastSquares>, alpha: &Alpha) -> Result<(Model, Option<Posterior>, Option<f64>)> {
+        let factors = problems.iter().map(LeastSquares::factor).collect::<Result<Vec<Factor>>>()?;
+        drop(problems);
+        let alpha = match alpha {
+            Alpha::Fixed(alpha) => *alpha,
+            Alpha::Best(alphas) => best_alpha(&factors, alphas)?,
+        };
+        let factor = merged(factors.iter())?;
+        let lambda = alpha * factor.largest_singular_value().powi(2);
+        let factor = factor.regularised(lambda)?;
+        let w = factor.solve()?;
+        let of = |(z, columns): (u8, std::ops::Range<usize>)| (z, w.slice(s![columns, 0]).to_owned());
+        let weights = self.functions.parameters().into_iter().map(of).collect();
+        let posterior = Posterior { functions: self.functions.clone(), factor };
+        Ok((Model::Linear(LinearModel::new(&self.invariants, weights)), Some(posterior), Some(alpha)))
+    }
+
+    fn sparse(
+        &self,
+        problems: Vec<LeastSquares>,
+        zeta: u32,
+        delta: f64,
+    ) -> Result<(Model, Option<Posterior>, Option<f64>)> {
+        let Functions::Sparse { points, projections, .. } = &self.functions else { unreachable!("made so by new") };
+        let factor = problems[0].factor()?.regularised(1.0 / (delta * delta))?;
+        drop(problems);
+        let v = factor.solve()?;
+        let mut of_species = BTreeMap::new();
+        for (z, columns) in self.functions.parameters() {
+            let mut weights = Array2::zeros((points[&z].nrows(), 1));
+            set_product(weights.view_mut(), projections[&z].view(), v.slice(s![columns, ..]));
+            let weights: Array1<f64> = weights.column(0).to_owned();
+            of_species.insert(z, Kernels::Points { points: points[&z].clone(), weights });
+        }
+        let posterior = Posterior { functions: self.functions.clone(), factor };
+        Ok((Model::Sparse(SparseModel { zeta, of_species }), Some(posterior), None))
+    }
+}
+
+/// `kind` of checkpoint files.
+const CHECKPOINT: &str = "training";
+
+/// The alpha with the smallest error of the folds that were left out.
+fn best_alpha(factors: &[Factor], alphas: &[f64]) -> Result<f64> {
+    if factors.len() == 1 {
+        return Ok(alphas[0]);
+    }
+    let mut errors = vec![0.0; alphas.len()];
+    for (k, held_out) in factors.iter().enumerate() {
+        let others = merged(factors.iter().enumerate().filter(|(j, _)| *j != k).map(|(_, factor)| factor))?;
+        let scale = others.largest_singular_value().powi(2);
+        let lambdas: Vec<f64> = alphas.iter().map(|alpha| alpha * scale).collect();
+        let path = others.path(&lambdas)?;
+        for (error, w) in errors.iter_mut().zip(path.outer_iter()) {
+            *error += held_out.squared_residual(w)?[0];
+        }
+    }
+    let best = (0..alphas.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b])).unwrap_or(0);
+    Ok(alphas[best])
+}
+
+/// The factor of the rows of all of these together.
+fn merged<'a>(mut factors: impl Iterator<Item = &'a Factor>) -> Result<Factor> {
+    let first = factors.next().ok_or_else(|| Error::setting("factors", 0, "there are no rows", "give some frames"))?;
+    factors.try_fold(first.clone(), |all, factor| all.merged(factor))
+}

@@ -1,0 +1,5 @@
+//! Potentials: derivatives, symmetries, files; fits against dense problems.
+
+mod derivatives;
+mod fits;
+mod samples;
