@@ -4,7 +4,8 @@
 
 Cross-validated RMSE of energies and forces of a sparse kernel model, (p̂·p̂')^4, of the power spectrum, with n functions
 of GTO or of the optimal basis (from GTO n_max = 20, of the training frames), and with n_SOAP of its components, chosen
-by deterministic CUR. The density is as it is, or scaled: neighbours count less from about 3 Å on.
+by deterministic CUR. The density is as it is, or scaled: neighbours count less from about 3 Å on. The standard data has
+crystals, surfaces, vacancies and dynamics; its repeated frames share a fold.
 """
 
 import csv
