@@ -233,7 +233,7 @@ pub struct CrossValidation {
     pub by_fold: Vec<Errors>,
 }
 
-/// Predicts the frames of each fold by a fit to all others; see [`folds`].
+/// Predicts the frames of each fold by a fit to all others; see [`folds`](super::folds()).
 ///
 /// With [`Baseline::IsolatedAtoms`], frames of one atom take part in every fit and are not tested.
 ///
