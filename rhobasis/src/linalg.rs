@@ -1,6 +1,7 @@
-//! Dense linear algebra: the few factorisations the physics needs, all on one thread so that results are reproducible.
+//! Dense linear algebra: the few factorisations that physics and models need.
 //!
-//! Every function here gives the same bits whatever the number of threads; callers parallelise over structures instead.
+//! Every function here gives the same bits whatever the number of threads: most work on one, and those that say so share out
+//! chunks of fixed size.
 
 /// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
 mod triangle;
