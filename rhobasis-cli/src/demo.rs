@@ -183,7 +183,7 @@ impl Demo {
             let (mut x, mut seconds) = (soap.forward(&few)?, f64::MAX);
             for _ in 0..3 {
                 let start = Instant::now();
-                soap.forward_to(&few, None, x.view_mut())?;
+                soap.forward_to(&few, None, None, x.view_mut())?;
                 seconds = seconds.min(start.elapsed().as_secs_f64());
             }
             Ok((x, 1e6 * seconds / atoms as f64))
@@ -332,7 +332,7 @@ fn leading(basis: &OptimalBasis) -> String {
 /// U applied to primitive coefficients, Eq. (7).
 fn contract(basis: &OptimalBasis, primitive: &Equivariants) -> Equivariants {
     let channels = basis.expansion().channels().to_vec();
-    let mut contracted = Equivariants::zeros(primitive.centers.clone(), channels);
+    let mut contracted = Equivariants::zeros(primitive.centers.clone(), primitive.keys.clone(), channels);
     for block in &basis.kinds()[0].blocks {
         let (c, out) = (&primitive.blocks[block.l], &mut contracted.blocks[block.l]);
         for (c, mut out) in c.outer_iter().zip(out.outer_iter_mut()) {

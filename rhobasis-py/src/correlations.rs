@@ -109,7 +109,7 @@ impl Invariants {
         detach(py, || {
             let numbers = memory.as_mut_slice();
             let out = ArrayViewMut2::from_shape(shape, numbers).expect("as many numbers as the shape says");
-            self.inner.forward_to(structures, motions, out)
+            self.inner.forward_to(structures, None, motions, out)
         })
         .map_err(|e| frames.refuse(e, 0))?;
         Ok((memory.into_array(py, shape)?, center_table(py, structures)?))

@@ -195,7 +195,7 @@ pub(crate) fn forward<'py>(
             ArrayViewMut3::from_shape(*shape, numbers).expect("as many numbers as the shape says")
         };
         let mut views: Vec<_> = blocks.iter_mut().zip(&shapes).map(view).collect();
-        expansion.forward_to(structures, motions, &mut views)
+        expansion.forward_to(structures, None, motions, &mut views)
     })
     .map_err(|e| frames.refuse(e, 0))?;
     let blocks = blocks.into_iter().zip(shapes).map(|(block, shape)| block.into_array(py, shape));

@@ -37,8 +37,10 @@ pub mod optimal;
 pub mod potential;
 mod random;
 pub mod selection;
+mod simd;
 pub mod special;
 pub mod structure;
+mod threads;
 
 pub use error::{Error, Place, Result};
 pub use structure::Structure;

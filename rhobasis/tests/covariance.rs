@@ -215,7 +215,8 @@ fn eq22_is_the_norm_that_the_contracted_coefficients_lack() {
                     species.iter().flat_map(|&species| (0..q_max).map(move |n| Channel { species, n })).collect()
                 }
             };
-            let mut contracted = Equivariants::zeros(c.centers.clone(), (0..=2).map(channels).collect());
+            let mut contracted =
+                Equivariants::zeros(c.centers.clone(), c.keys.clone(), (0..=2).map(channels).collect());
             for block in &basis.kind(None).unwrap().blocks {
                 let (l, u) = (block.l, &block.contraction.u);
                 for i in 0..c.centers.len() {

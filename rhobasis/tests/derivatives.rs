@@ -372,7 +372,7 @@ fn values_overwrite_whatever_was_in_the_memory() {
         let mut used = expected.clone();
         used.blocks.iter_mut().for_each(|block| block.fill(f64::NAN));
         let mut views: Vec<_> = used.blocks.iter_mut().map(|b| b.view_mut()).collect();
-        expansion.forward_to(&frames, None, &mut views).unwrap();
+        expansion.forward_to(&frames, None, None, &mut views).unwrap();
         assert_eq!(used, expected, "{name}");
     }
 }

@@ -45,7 +45,7 @@ fn settings(primitive: Primitive, l_max: usize, spline_accuracy: Option<f64>) ->
 fn two_steps(basis: &OptimalBasis, structures: &[Structure], like: &Equivariants) -> Equivariants {
     let expansion = ExpansionSettings { spline_accuracy: None, ..basis.settings().expansion.clone() };
     let primitive = SphericalExpansion::new(&expansion, basis.species()).unwrap().forward(structures).unwrap();
-    let mut out = Equivariants::zeros(centers_of(structures), like.channels.clone());
+    let mut out = Equivariants::zeros(centers_of(structures), like.keys.clone(), like.channels.clone());
     for (i, center) in primitive.centers.iter().enumerate() {
         let kind = basis.kind(basis.settings().center_specific.then_some(center.species)).unwrap();
         for block in &kind.blocks {

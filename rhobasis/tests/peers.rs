@@ -52,7 +52,7 @@ fn arranged(like: &Equivariants, expected: &[f64]) -> Equivariants {
     let n_lm = like.blocks.len().pow(2);
     let n_channels = like.channels[0].len();
     let n_centers = expected.len() / (n_channels * n_lm);
-    let mut out = Equivariants::zeros(like.centers[..n_centers].to_vec(), like.channels.clone());
+    let mut out = Equivariants::zeros(like.centers[..n_centers].to_vec(), like.keys.clone(), like.channels.clone());
     for (l, block) in out.blocks.iter_mut().enumerate() {
         for ((i, m, channel), value) in block.indexed_iter_mut() {
             *value = expected[(i * n_channels + channel) * n_lm + l * l + m];
@@ -62,7 +62,7 @@ fn arranged(like: &Equivariants, expected: &[f64]) -> Equivariants {
 }
 
 fn first_centers(c: &Equivariants, n: usize) -> Equivariants {
-    let mut out = Equivariants::zeros(c.centers[..n].to_vec(), c.channels.clone());
+    let mut out = Equivariants::zeros(c.centers[..n].to_vec(), c.keys.clone(), c.channels.clone());
     for (to, from) in out.blocks.iter_mut().zip(&c.blocks) {
         to.assign(&from.slice_axis(Axis(0), (..n).into()));
     }

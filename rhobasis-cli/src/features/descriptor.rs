@@ -52,7 +52,7 @@ impl Descriptor {
         buffer.reserve_exact(length.saturating_sub(buffer.len()));
         buffer.resize(length, 0.0);
         const AS_LONG: &str = "as long as the shape says";
-        invariants.forward_to(structures, None, ArrayViewMut2::from_shape(shape, buffer).expect(AS_LONG))?;
+        invariants.forward_to(structures, None, None, ArrayViewMut2::from_shape(shape, buffer).expect(AS_LONG))?;
         Ok(Values::Invariants(ArrayView2::from_shape(shape, buffer).expect(AS_LONG)))
     }
 

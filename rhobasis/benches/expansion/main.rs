@@ -8,15 +8,16 @@ mod naive;
 
 use std::hint::black_box;
 use std::process::Command;
+use std::slice::from_ref;
 use std::time::Instant;
 
 use ndarray::{Array2, s};
 use rhobasis::Structure;
 use rhobasis::density::{
     Density, Equivariants, ExpansionSettings, JacobianCursor, Motion, Primitive, Sigma, SphericalExpansion, Variable,
-    Workspace, species_of,
+    species_of,
 };
-use rhobasis::neighbors::NeighborList;
+use rhobasis::neighbors::{NeighborList, VerletList};
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 
 const R_CUT: f64 = 6.0;
@@ -97,14 +98,13 @@ fn time(n_centers: usize, jobs: &mut [Job]) -> Vec<f64> {
 fn values<'a>(
     expansion: &'a SphericalExpansion,
     frames: &'a [Structure],
-    lists: &'a [NeighborList],
+    lists: &'a [VerletList],
 ) -> Box<dyn FnMut() + Send + 'a> {
-    let mut work = Workspace::new(expansion);
     let mut c = expansion.forward(&frames[..1]).unwrap();
     Box::new(move || {
         for (structure, list) in frames.iter().zip(lists) {
             let mut views: Vec<_> = c.blocks.iter_mut().map(|b| b.view_mut()).collect();
-            expansion.forward_into(structure, list, &mut views, &mut work).unwrap();
+            expansion.forward_to(from_ref(structure), Some(from_ref(list)), None, &mut views).unwrap();
         }
         black_box(&c);
     })
@@ -115,14 +115,13 @@ fn two_step<'a>(
     primitive: &'a SphericalExpansion,
     basis: &'a OptimalBasis,
     frames: &'a [Structure],
-    lists: &'a [NeighborList],
+    lists: &'a [VerletList],
 ) -> Box<dyn FnMut() + Send + 'a> {
-    let mut work = Workspace::new(primitive);
     let mut c = primitive.forward(&frames[..1]).unwrap();
     Box::new(move || {
         for (structure, list) in frames.iter().zip(lists) {
             let mut views: Vec<_> = c.blocks.iter_mut().map(|b| b.view_mut()).collect();
-            primitive.forward_into(structure, list, &mut views, &mut work).unwrap();
+            primitive.forward_to(from_ref(structure), Some(from_ref(list)), None, &mut views).unwrap();
             black_box(contract(&c, basis));
         }
     })
@@ -160,7 +159,7 @@ fn forward<'a>(expansion: &'a SphericalExpansion, frames: &'a [Structure]) -> Bo
     let mut c = expansion.forward(frames).unwrap();
     Box::new(move || {
         let mut views: Vec<_> = c.blocks.iter_mut().map(|b| b.view_mut()).collect();
-        expansion.forward_to(frames, None, &mut views).unwrap();
+        expansion.forward_to(frames, None, None, &mut views).unwrap();
         black_box(&c);
     })
 }
@@ -178,7 +177,7 @@ fn tangent<'a>(expansion: &'a SphericalExpansion, frames: &'a [Structure]) -> Bo
     let mut c = expansion.forward(frames).unwrap();
     Box::new(move || {
         let mut views: Vec<_> = c.blocks.iter_mut().map(|b| b.view_mut()).collect();
-        expansion.forward_to(frames, Some(&motions), &mut views).unwrap();
+        expansion.forward_to(frames, None, Some(&motions), &mut views).unwrap();
         black_box(&c);
     })
 }
@@ -191,15 +190,21 @@ fn silicon() -> Vec<Structure> {
     (1..=4).map(|seed| crystal(&[14], seed)).collect()
 }
 
-fn lists(frames: &[Structure]) -> Vec<NeighborList> {
-    frames.iter().map(|f| NeighborList::new(f, R_CUT).unwrap()).collect()
+fn lists(frames: &[Structure]) -> Vec<VerletList> {
+    let of = |frame: &Structure| {
+        let mut list = VerletList::new(R_CUT, 0.0).unwrap();
+        list.update(frame).unwrap();
+        list
+    };
+    frames.iter().map(of).collect()
 }
 
 /// One thread, silicon: the table, and what can be counted.
 fn by_kind(count: Option<&str>) {
     let frames = silicon();
     let lists = lists(&frames);
-    let pairs: usize = lists.iter().map(NeighborList::len).sum();
+    let plain: Vec<_> = frames.iter().map(|f| NeighborList::new(f, R_CUT).unwrap()).collect();
+    let pairs: usize = plain.iter().map(NeighborList::len).sum();
     let eight = SphericalExpansion::new(&settings(8), &[14]).unwrap();
     // Counted are jobs with eight functions, and valgrind is slow: the others need not be there.
     let n_max = if count.is_some() { 8 } else { 20 };
@@ -217,7 +222,7 @@ fn by_kind(count: Option<&str>) {
         ("adjoint n = 8", backward(&eight, &frames)),
         ("tangent n = 8", tangent(&eight, &frames)),
         ("Jacobian n = 8", jacobian(&eight, &frames)),
-        ("values n = 8, naive, list given", naive::values(&eight, &frames, &lists)),
+        ("values n = 8, naive, list given", naive::values(&eight, &frames, &plain)),
     ];
     if let Some(name) = count {
         let (_, job) = jobs.iter_mut().find(|(n, _)| *n == name).expect("a job of this name");
@@ -225,7 +230,7 @@ fn by_kind(count: Option<&str>) {
         counted(job);
         return;
     }
-    naive::check(&eight, &frames[0], &lists[0]);
+    naive::check(&eight, &frames[0], &plain[0]);
     let n = centers(&frames);
     println!(
         "silicon, r_cut {R_CUT} Å, l_max {L_MAX}: {:.1} neighbours per centre, one thread",

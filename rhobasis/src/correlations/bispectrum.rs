@@ -6,9 +6,10 @@ use multiversion::multiversion;
 use ndarray::Array2;
 
 use super::clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};
-use super::invariants::Correlation;
+use super::correlation::Correlation;
 use super::lanes::Layout;
-use crate::density::{Channel, L_MAX, LANES, Lanes};
+use crate::density::{BlockKey, Channel, L_MAX};
+use crate::simd::{LANES, Lanes};
 use crate::{Error, Result};
 
 /// Products of three coefficients that turn into a number, for l1 + l2 + l3 even (they do not change under inversion):
@@ -38,8 +39,8 @@ struct Triple {
 impl Bispectrum {
     /// # Errors
     /// If l_max is beyond the Clebsch–Gordan coefficients.
-    pub fn new(channels: &[Vec<Channel>]) -> Result<Self> {
-        let layout = Layout::new(channels);
+    pub fn new(keys: &[BlockKey], channels: &[Vec<Channel>]) -> Result<Self> {
+        let layout = Layout::new(keys, channels);
         let l_max = layout.counts.len() - 1;
         if l_max > L_MAX_COUPLED {
             let remedy = format!("use at most {L_MAX_COUPLED}");
@@ -103,16 +104,17 @@ impl Correlation for Bispectrum {
         Array2::from_shape_vec((self.n_features, 6), columns).expect("six to a row")
     }
 
-    fn forward(&self, c: &[Lanes], p: &mut [Lanes]) {
-        forward(self, c, p);
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
+        forward(self, c, x);
+        [0.0; LANES]
     }
 
-    fn backward(&self, c: &[Lanes], g: &[Lanes], dc: &mut [Lanes]) {
-        backward(self, c, g, dc);
+    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+        backward(self, c, g, grad_c);
     }
 
-    fn tangent(&self, c: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]) {
-        tangent(self, c, dc, dp);
+    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+        tangent(self, c, c_dot, x_dot);
     }
 }
 
@@ -124,19 +126,19 @@ type Coupled = [Lanes; 2 * L_MAX + 1];
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn forward(spectrum: &Bispectrum, c: &[Lanes], p: &mut [Lanes]) {
+fn forward(spectrum: &Bispectrum, c: &[Lanes], x: &mut [Lanes]) {
     let layout = &spectrum.layout;
     let mut t: Coupled = [[0.0; LANES]; 2 * L_MAX + 1];
     for triple in &spectrum.triples {
         let ([l1, l2, l3], n_m) = (triple.l, 2 * triple.l[2] + 1);
-        let mut p = p[triple.first_column..].iter_mut();
+        let mut x = x[triple.first_column..].iter_mut();
         for (a1, a2, third) in triple.orders(layout) {
             t[..n_m].fill([0.0; LANES]);
             add_coupled(triple, &c[layout.of_channel(l1, a1)..], &c[layout.of_channel(l2, a2)..], &mut t);
             for a3 in third {
                 let sum = dot(&t[..n_m], &c[layout.of_channel(l3, a3)..][..n_m], [0.0; LANES]);
                 let multiplicity = triple.multiplicity([a1, a2, a3]);
-                *p.next().expect("a column for each order") = sum.map(|x| x * multiplicity);
+                *x.next().expect("a column for each order") = sum.map(|sum| sum * multiplicity);
             }
         }
     }
@@ -147,25 +149,25 @@ fn forward(spectrum: &Bispectrum, c: &[Lanes], p: &mut [Lanes]) {
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn tangent(spectrum: &Bispectrum, c: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]) {
+fn tangent(spectrum: &Bispectrum, c: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
     let layout = &spectrum.layout;
-    let [mut t, mut dt]: [Coupled; 2] = [[[0.0; LANES]; 2 * L_MAX + 1]; 2];
+    let [mut t, mut t_dot]: [Coupled; 2] = [[[0.0; LANES]; 2 * L_MAX + 1]; 2];
     for triple in &spectrum.triples {
         let ([l1, l2, l3], n_m) = (triple.l, 2 * triple.l[2] + 1);
-        let mut dp = dp[triple.first_column..].iter_mut();
+        let mut x_dot = x_dot[triple.first_column..].iter_mut();
         for (a1, a2, third) in triple.orders(layout) {
             let (first, second) = (layout.of_channel(l1, a1), layout.of_channel(l2, a2));
             t[..n_m].fill([0.0; LANES]);
-            dt[..n_m].fill([0.0; LANES]);
+            t_dot[..n_m].fill([0.0; LANES]);
             add_coupled(triple, &c[first..], &c[second..], &mut t);
-            add_coupled(triple, &dc[first..], &c[second..], &mut dt);
-            add_coupled(triple, &c[first..], &dc[second..], &mut dt);
+            add_coupled(triple, &c_dot[first..], &c[second..], &mut t_dot);
+            add_coupled(triple, &c[first..], &c_dot[second..], &mut t_dot);
             for a3 in third {
                 let third = layout.of_channel(l3, a3);
-                let sum = dot(&dt[..n_m], &c[third..][..n_m], [0.0; LANES]);
-                let sum = dot(&t[..n_m], &dc[third..][..n_m], sum);
+                let sum = dot(&t_dot[..n_m], &c[third..][..n_m], [0.0; LANES]);
+                let sum = dot(&t[..n_m], &c_dot[third..][..n_m], sum);
                 let multiplicity = triple.multiplicity([a1, a2, a3]);
-                *dp.next().expect("a column for each order") = sum.map(|x| x * multiplicity);
+                *x_dot.next().expect("a column for each order") = sum.map(|x| x * multiplicity);
             }
         }
     }
@@ -176,37 +178,37 @@ fn tangent(spectrum: &Bispectrum, c: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]) {
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn backward(spectrum: &Bispectrum, c: &[Lanes], g: &[Lanes], dc: &mut [Lanes]) {
-    dc.fill([0.0; LANES]);
+fn backward(spectrum: &Bispectrum, c: &[Lanes], g: &[Lanes], grad_c: &mut [Lanes]) {
+    grad_c.fill([0.0; LANES]);
     let layout = &spectrum.layout;
-    let [mut t, mut of_t]: [Coupled; 2] = [[[0.0; LANES]; 2 * L_MAX + 1]; 2];
+    let [mut t, mut grad_t]: [Coupled; 2] = [[[0.0; LANES]; 2 * L_MAX + 1]; 2];
     for triple in &spectrum.triples {
         let ([l1, l2, l3], n_m) = (triple.l, 2 * triple.l[2] + 1);
         let mut g = g[triple.first_column..].iter();
         for (a1, a2, third) in triple.orders(layout) {
             let (first, second) = (layout.of_channel(l1, a1), layout.of_channel(l2, a2));
             t[..n_m].fill([0.0; LANES]);
-            of_t[..n_m].fill([0.0; LANES]);
+            grad_t[..n_m].fill([0.0; LANES]);
             add_coupled(triple, &c[first..], &c[second..], &mut t);
             for a3 in third {
                 let multiplicity = triple.multiplicity([a1, a2, a3]);
                 let g = g.next().expect("a column for each order").map(|x| x * multiplicity);
                 let third = layout.of_channel(l3, a3);
-                let (c, dc) = (&c[third..][..n_m], &mut dc[third..][..n_m]);
+                let (c, grad_c) = (&c[third..][..n_m], &mut grad_c[third..][..n_m]);
                 for m in 0..n_m {
                     for k in 0..LANES {
-                        of_t[m][k] = g[k].mul_add(c[m][k], of_t[m][k]);
-                        dc[m][k] = g[k].mul_add(t[m][k], dc[m][k]);
+                        grad_t[m][k] = g[k].mul_add(c[m][k], grad_t[m][k]);
+                        grad_c[m][k] = g[k].mul_add(t[m][k], grad_c[m][k]);
                     }
                 }
             }
             for coupling in &triple.couplings {
-                let (i, j, of_t) = (first + coupling.m1, second + coupling.m2, &of_t[coupling.mu]);
+                let (i, j, grad_t) = (first + coupling.m1, second + coupling.m2, &grad_t[coupling.mu]);
                 let (a, b) = (c[i], c[j]);
                 for k in 0..LANES {
-                    let g = coupling.value * of_t[k];
-                    dc[i][k] = g.mul_add(b[k], dc[i][k]);
-                    dc[j][k] = g.mul_add(a[k], dc[j][k]);
+                    let g = coupling.value * grad_t[k];
+                    grad_c[i][k] = g.mul_add(b[k], grad_c[i][k]);
+                    grad_c[j][k] = g.mul_add(a[k], grad_c[j][k]);
                 }
             }
         }

@@ -1,61 +1,23 @@
 //! Features of atoms that do not change under rotation and inversion, with all their derivatives.
 
-use std::fmt::Debug;
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut2};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice};
 
 use super::bispectrum::Bispectrum;
-use super::lanes::{Layout, Shape, to_lanes, to_rows};
+use super::correlation::Correlation;
+use super::normalize::Normalized;
 use super::power_spectrum::PowerSpectrum;
+use super::quadratic::QuadraticForm;
 use super::radial_spectrum::RadialSpectrum;
-use crate::density::{
-    Adjoint, Aligned, LANES, Lanes, Motion, Scratch, SphericalExpansion, Workspace, check_motions, cut_rows,
-};
-use crate::neighbors::NeighborList;
-use crate::structure::Structure;
+use super::stage::Eight;
+use crate::density::{Adjoint, Motion, Run, Runs, SphericalExpansion, Workspace};
+use crate::neighbors::VerletList;
+use crate::simd::{Aligned, Lanes};
+use crate::structure::{Structure, Vec3};
+use crate::threads::Pool;
 use crate::{Error, Result};
-
-/// What is made of the coefficients of one centre, for eight centres (or directions) at a time; it never sees an atom.
-///
-/// Coefficients stand as their [`Layout`] says, features as the columns say; a lane is a centre.
-pub(crate) trait Correlation: Debug + Send + Sync {
-    fn layout(&self) -> &Layout;
-
-    fn n_features(&self) -> usize;
-
-    /// What the features are, a row for each.
-    fn columns(&self) -> Array2<usize>;
-
-    /// Features p of coefficients c.
-    fn forward(&self, c: &[Lanes], p: &mut [Lanes]);
-
-    /// dE/dc, given g = dE/dp; overwrites `dc`.
-    fn backward(&self, c: &[Lanes], g: &[Lanes], dc: &mut [Lanes]);
-
-    /// dp/dt, given dc/dt.
-    fn tangent(&self, c: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]);
-
-    /// As `tangent`, of one centre for eight directions in which no channels but `active` (a range for each l) change, the
-    /// others having dc = 0. Only [`Correlation::touched`] features are written.
-    fn tangent_of_one(&self, c: &[f64], dc: &[Lanes], active: &[Range<usize>], dp: &mut [Lanes]) {
-        let _ = active;
-        let same: Vec<Lanes> = c.iter().map(|&c| [c; LANES]).collect();
-        self.tangent(&same, dc, dp);
-    }
-
-    /// The whole power spectrum, of whose derivatives one direction at a time is computed faster than eight.
-    fn whole_power_spectrum(&self) -> Option<&PowerSpectrum> {
-        None
-    }
-
-    /// The features that change if no channels but `active` do, in order.
-    fn touched(&self, active: &[Range<usize>]) -> Vec<Range<usize>> {
-        let _ = active;
-        std::iter::once(0..self.n_features()).collect()
-    }
-}
 
 /// Invariant features of the atoms of structures: a row of numbers for each centre, made of its density coefficients.
 ///
@@ -77,13 +39,32 @@ pub(crate) trait Correlation: Debug + Send + Sync {
 pub struct Invariants {
     pub(super) expansion: SphericalExpansion,
     pub(super) correlation: Arc<dyn Correlation>,
-    pub(super) normalize: bool,
+    pub(super) pool: Arc<Pool<Work>>,
+}
+
+/// Buffers of the centres of a run, which a thread uses again.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub density: Workspace,
+    pub eight: Eight,
+    /// Coefficients, and their derivatives or dE/dc: blocks `[center, m, channel]`, one after the other.
+    pub c: Aligned,
+    pub of_c: Aligned,
+    /// Features, and dE/dX: `[center, feature]`.
+    pub x: Aligned,
+    pub of_x: Aligned,
+    /// What the correlation keeps of its features.
+    pub kept: Vec<Lanes>,
+    /// Memory of a model of the features.
+    pub of_model: Vec<f64>,
+    /// dc along eight directions.
+    pub moving: Aligned,
 }
 
 impl Invariants {
     /// Radial spectrum, ν = 1: the coefficients of l = 0. Columns `[0, channel]`.
     pub fn radial_spectrum(expansion: &SphericalExpansion, normalize: bool) -> Self {
-        Invariants::of(expansion, RadialSpectrum::new(expansion.channels()), normalize)
+        Invariants::of(expansion, RadialSpectrum::new(expansion.keys(), expansion.channels()), normalize)
     }
 
     /// Power spectrum, ν = 2, Eq. (15). Columns `[l, α, β]`: all of them, l slowest, then α, then β ≥ α; or those given.
@@ -102,7 +83,7 @@ impl Invariants {
         columns: Option<&[[usize; 3]]>,
         normalize: bool,
     ) -> Result<Self> {
-        Ok(Invariants::of(expansion, PowerSpectrum::new(expansion.channels(), columns)?, normalize))
+        Ok(Invariants::of(expansion, PowerSpectrum::new(expansion.keys(), expansion.channels(), columns)?, normalize))
     }
 
     /// Bispectrum, ν = 3, of even l1 + l2 + l3: what does not change under inversion. Columns `[l1, l2, l3, α1, α2, α3]` with
@@ -118,11 +99,13 @@ impl Invariants {
     /// # Errors
     /// If l_max is above 12.
     pub fn bispectrum(expansion: &SphericalExpansion, normalize: bool) -> Result<Self> {
-        Ok(Invariants::of(expansion, Bispectrum::new(expansion.channels())?, normalize))
+        Ok(Invariants::of(expansion, Bispectrum::new(expansion.keys(), expansion.channels())?, normalize))
     }
 
     fn of(expansion: &SphericalExpansion, correlation: impl Correlation + 'static, normalize: bool) -> Self {
-        Invariants { expansion: expansion.clone(), correlation: Arc::new(correlation), normalize }
+        let correlation: Arc<dyn Correlation> =
+            if normalize { Arc::new(Normalized(correlation)) } else { Arc::new(correlation) };
+        Invariants { expansion: expansion.clone(), correlation, pool: Arc::default() }
     }
 
     /// The coefficients that the features are made of.
@@ -135,9 +118,9 @@ impl Invariants {
         self.correlation.n_features()
     }
 
-    /// Whether the features are the whole power spectrum, not normalised.
-    pub(crate) fn is_whole_power_spectrum(&self) -> bool {
-        !self.normalize && self.correlation.whole_power_spectrum().is_some()
+    /// A weighted sum of the features as a quadratic form of the coefficients, if it is one; weights by species of centre.
+    pub(crate) fn quadratic_form(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<QuadraticForm> {
+        self.correlation.quadratic_form(weights)
     }
 
     /// What the features are: a row for each, with the fields that the constructor names.
@@ -151,7 +134,7 @@ impl Invariants {
     /// As [`SphericalExpansion::forward`].
     pub fn forward(&self, structures: &[Structure]) -> Result<Array2<f64>> {
         let mut out = self.zeros(structures);
-        self.forward_to(structures, None, out.view_mut())?;
+        self.forward_to(structures, None, None, out.view_mut())?;
         Ok(out)
     }
 
@@ -161,7 +144,7 @@ impl Invariants {
     /// As [`SphericalExpansion::tangent`].
     pub fn tangent(&self, structures: &[Structure], motions: &[Motion]) -> Result<Array2<f64>> {
         let mut out = self.zeros(structures);
-        self.forward_to(structures, Some(motions), out.view_mut())?;
+        self.forward_to(structures, None, Some(motions), out.view_mut())?;
         Ok(out)
     }
 
@@ -169,57 +152,34 @@ impl Invariants {
         Array2::zeros((structures.iter().map(Structure::len).sum(), self.n_features()))
     }
 
-    /// [`Invariants::forward`] (or `tangent`, given motions) into memory of the caller, overwriting it.
+    /// [`Invariants::forward`] (or `tangent`, given motions) into memory of the caller, overwriting it. With lists, one for each
+    /// structure, these say what centres and pairs there are.
     ///
     /// # Errors
-    /// As for `forward`, and if `out` has another shape or is not contiguous.
+    /// As for `forward`, if `out` has another shape or is not contiguous, or the lists are of other structures or another cutoff.
     pub fn forward_to(
         &self,
         structures: &[Structure],
+        lists: Option<&[VerletList]>,
         motions: Option<&[Motion]>,
         mut out: ArrayViewMut2<f64>,
     ) -> Result<()> {
-        self.check_shape("out", structures, out.dim())?;
-        if let Some(motions) = motions {
-            check_motions(structures, motions)?;
-        }
-        let n_features = self.n_features();
+        let runs = Runs::new(&self.expansion, structures, lists, motions)?;
+        self.check_shape("out", runs.n_centers(), out.dim())?;
         let Some(rows) = out.as_slice_mut() else {
             return Err(Error::setting("out", "a strided view", "must be contiguous", "give a whole array in C order"));
         };
-        self.expansion.fill_rows(structures, None, vec![rows], &[n_features], |s, centers, out, work| {
-            let n = centers.len();
-            let (mut scratch, neighbors) = (std::mem::take(&mut work.scratch), std::mem::take(&mut work.neighbors));
-            let Scratch { rows: [c_rows, dc_rows], lanes: [c, dc, p, dp], .. } = &mut scratch;
-            let structure = &structures[s];
-            let motion = motions.map(|motions| &motions[s]);
-            let mut done = self.coefficients(structure, &neighbors, centers.clone(), None, c_rows, work);
-            if motion.is_some() && done.is_ok() {
-                done = self.coefficients(structure, &neighbors, centers, motion, dc_rows, work);
+        runs.for_each(&self.pool, vec![rows], &[self.n_features()], |run, out, work| {
+            self.coefficients(run, work);
+            let Work { density, eight, c, of_c, kept, .. } = work;
+            if motions.is_none() {
+                self.correlation.forward_rows(run.len(), c, out[0], kept, eight);
+                return Ok(());
             }
-            if done.is_ok() {
-                p.resize(n_features * LANES);
-                dp.resize(if motion.is_some() { n_features * LANES } else { 0 });
-                for first in (0..n).step_by(LANES) {
-                    let octet = first..n.min(first + LANES);
-                    let starts: Vec<usize> = octet.clone().map(|row| row * n_features).collect();
-                    self.to_lanes(c_rows, n, octet.clone(), c);
-                    self.correlation.forward(c.lanes(), p.lanes_mut());
-                    let of_norm = self.normalize.then(|| normalize(p.lanes_mut()));
-                    if motion.is_none() {
-                        features_to_rows(p.lanes(), 0..n_features, out[0], &starts);
-                        continue;
-                    }
-                    self.to_lanes(dc_rows, n, octet, dc);
-                    self.correlation.tangent(c.lanes(), dc.lanes(), dp.lanes_mut());
-                    if let Some(of_norm) = of_norm {
-                        along_sphere(p.lanes(), &of_norm, dp.lanes_mut());
-                    }
-                    features_to_rows(dp.lanes(), 0..n_features, out[0], &starts);
-                }
-            }
-            (work.scratch, work.neighbors) = (scratch, neighbors);
-            done
+            of_c.resize(c.len());
+            self.expansion.tangent_run(run, &mut self.correlation.layout().cut(of_c, run.len()), density);
+            self.correlation.tangent_rows(run.len(), c, of_c, out[0], eight);
+            Ok(())
         })
     }
 
@@ -244,43 +204,30 @@ impl Invariants {
     /// # Errors
     /// As for `forward`, and if the shape differs or a gradient that is not finite makes such forces.
     pub fn backward(&self, structures: &[Structure], gradient: ArrayView2<f64>) -> Result<Vec<Adjoint>> {
-        self.check_shape("gradient", structures, gradient.dim())?;
-        let n_features = self.n_features();
-        let adjoints = self.expansion.pull_back(structures, None, Vec::new(), |s, centers, row, _, work| {
-            let n = centers.len();
-            let (mut scratch, neighbors) = (std::mem::take(&mut work.scratch), std::mem::take(&mut work.neighbors));
-            let Scratch { rows: [c_rows, dc_rows], lanes: [c, dc, p, g], .. } = &mut scratch;
-            let structure = &structures[s];
-            let mut done = self.coefficients(structure, &neighbors, centers.clone(), None, c_rows, work);
-            work.neighbors = neighbors;
-            if done.is_ok() {
-                dc_rows.resize(c_rows.len());
-                dc.resize(LANES * self.correlation.layout().len());
-                g.resize(n_features * LANES);
-                p.resize(if self.normalize { n_features * LANES } else { 0 });
-                for first in (0..n).step_by(LANES) {
-                    let octet = first..n.min(first + LANES);
-                    self.to_lanes(c_rows, n, octet.clone(), c);
-                    gradient_to_lanes(&gradient, row + octet.start..row + octet.end, g.lanes_mut());
-                    if self.normalize {
-                        self.correlation.forward(c.lanes(), p.lanes_mut());
-                        let of_norm = normalize(p.lanes_mut());
-                        along_sphere(p.lanes(), &of_norm, g.lanes_mut());
-                    }
-                    self.correlation.backward(c.lanes(), g.lanes(), dc.lanes_mut());
-                    self.to_coefficient_rows(dc, n, octet, dc_rows);
-                }
-                let blocks: Vec<ArrayView3<f64>> = self
-                    .blocks(n)
-                    .map(|(l, block)| {
-                        let shape = (n, 2 * l + 1, self.correlation.layout().counts[l]);
-                        ArrayView3::from_shape(shape, &dc_rows[block]).expect("as long as the shape says")
-                    })
-                    .collect();
-                done = self.expansion.backward_centers(structure, centers, &blocks, 0, work);
+        self.backward_with(structures, None, gradient)
+    }
+
+    /// [`Invariants::backward`] with lists, one for each structure, that say what centres and pairs there are.
+    ///
+    /// # Errors
+    /// As for `backward`, and if the lists are of other structures or another cutoff.
+    pub fn backward_with(
+        &self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        gradient: ArrayView2<f64>,
+    ) -> Result<Vec<Adjoint>> {
+        let runs = Runs::new(&self.expansion, structures, lists, None)?;
+        self.check_shape("gradient", runs.n_centers(), gradient.dim())?;
+        let adjoints = runs.gather(&self.pool, Vec::new(), &[], |run, _, of_pairs, work| {
+            self.coefficients(run, work);
+            if self.correlation.reads_features() {
+                self.features(run, work);
             }
-            work.scratch = scratch;
-            done
+            let rows = gradient.slice_axis(Axis(0), Slice::from(run.first..run.first + run.len()));
+            self.coefficients_backward(rows, work);
+            self.density_backward(run, of_pairs, work);
+            Ok(())
         })?;
         match adjoints.iter().all(Adjoint::is_finite) {
             true => Ok(adjoints),
@@ -288,119 +235,45 @@ impl Invariants {
         }
     }
 
-    /// Coefficients of some centres, whose pairs `neighbors` holds, or their derivative along a motion: blocks
-    /// `[center, m, channel]`, one after the other.
-    pub(super) fn coefficients(
-        &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        centers: Range<usize>,
-        motion: Option<&Motion>,
-        rows: &mut Aligned,
-        work: &mut Workspace,
-    ) -> Result<()> {
-        rows.resize(centers.len() * self.correlation.layout().len());
-        let mut blocks = self.cut_blocks(rows, centers.len());
-        self.expansion.forward_centers(structure, neighbors, centers, motion, &mut blocks, work)
+    /// Buffers that no thread uses at the moment.
+    pub(crate) fn pool(&self) -> &Pool<Work> {
+        &self.pool
     }
 
-    /// The block of each l among the coefficients of n centres.
-    pub(super) fn cut_blocks<'a>(&self, rows: &'a mut [f64], n: usize) -> Vec<&'a mut [f64]> {
-        let mut rest = [rows];
-        self.expansion.widths().into_iter().flat_map(|width| cut_rows(&mut rest, &[width], n)).collect()
+    /// Coefficients of a run, into `work.c`.
+    pub(crate) fn coefficients(&self, run: &Run, work: &mut Work) {
+        let layout = self.correlation.layout();
+        work.c.resize(run.len() * layout.len());
+        self.expansion.forward_run(run, &mut layout.cut(&mut work.c, run.len()), &mut work.density);
     }
 
-    /// Each l and its block among the coefficients of n centres.
-    pub(super) fn blocks(&self, n: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
-        self.correlation.layout().offsets.windows(2).map(move |w| n * w[0]..n * w[1]).enumerate()
+    /// Features of a run whose coefficients are in `work.c`, into `work.x`.
+    pub(crate) fn features(&self, run: &Run, work: &mut Work) {
+        let Work { eight, c, x, kept, .. } = work;
+        x.resize(run.len() * self.n_features());
+        self.correlation.forward_rows(run.len(), c, x, kept, eight);
     }
 
-    /// Coefficients of at most eight of n centres, from blocks to lanes.
-    pub(super) fn to_lanes(&self, rows: &[f64], n: usize, octet: Range<usize>, lanes: &mut Aligned) {
-        let Layout { counts, offsets } = self.correlation.layout();
-        lanes.resize(LANES * self.correlation.layout().len());
-        for (l, block) in self.blocks(n) {
-            let width = (2 * l + 1) * counts[l];
-            let starts: Vec<usize> = octet.clone().map(|row| block.start + row * width).collect();
-            let shape = Shape { n_m: 2 * l + 1, n_q: counts[l] };
-            to_lanes(rows, &starts, shape, 0..counts[l], &mut lanes.lanes_mut()[offsets[l]..]);
-        }
+    /// dE/dc of a run, into `work.of_c`, given dE/dX `[center, feature]`.
+    pub(crate) fn coefficients_backward(&self, grad_x: ArrayView2<f64>, work: &mut Work) {
+        let Work { eight, c, of_c, x, kept, .. } = work;
+        of_c.resize(c.len());
+        self.correlation.backward_rows(c, (x, kept), grad_x, of_c, eight);
     }
 
-    pub(super) fn to_coefficient_rows(&self, lanes: &Aligned, n: usize, octet: Range<usize>, rows: &mut [f64]) {
-        let Layout { counts, offsets } = self.correlation.layout();
-        for (l, block) in self.blocks(n) {
-            let width = (2 * l + 1) * counts[l];
-            let starts: Vec<usize> = octet.clone().map(|row| block.start + row * width).collect();
-            let shape = Shape { n_m: 2 * l + 1, n_q: counts[l] };
-            to_rows(&lanes.lanes()[offsets[l]..], shape, 0..counts[l], rows, &starts);
-        }
+    /// dE/dr_ji of the pairs of a run, given dE/dc in `work.of_c`.
+    pub(crate) fn density_backward(&self, run: &Run, of_pairs: &mut [Vec3], work: &mut Work) {
+        let grad_c = self.correlation.layout().views(&work.of_c, run.len());
+        self.expansion.backward_run(run, &grad_c, 0, of_pairs, &mut work.density);
     }
 
-    fn check_shape(&self, name: &'static str, structures: &[Structure], found: (usize, usize)) -> Result<()> {
-        let expected = (structures.iter().map(Structure::len).sum(), self.n_features());
+    fn check_shape(&self, name: &'static str, n_centers: usize, found: (usize, usize)) -> Result<()> {
+        let expected = (n_centers, self.n_features());
         if found == expected {
             return Ok(());
         }
         let problem = format!("these structures have the shape (centers, features) = {expected:?}");
         Err(Error::setting(name, format!("{found:?}"), problem, "give a row for each center"))
-    }
-}
-
-/// Some features, from lanes to rows of all features.
-pub(super) fn features_to_rows(p: &[Lanes], features: Range<usize>, data: &mut [f64], starts: &[usize]) {
-    to_rows(p, Shape { n_m: 1, n_q: p.len() }, features, data, starts);
-}
-
-/// dE/dX of at most eight centres; the same for all lanes if the view is broadcast.
-fn gradient_to_lanes(gradient: &ArrayView2<f64>, rows: Range<usize>, lanes: &mut [Lanes]) {
-    let row = |row: usize| gradient.row(row);
-    if gradient.strides()[0] == 0 {
-        lanes.iter_mut().zip(row(rows.start)).for_each(|(lane, &g)| *lane = [g; LANES]);
-        return;
-    }
-    match gradient.as_slice() {
-        Some(data) => {
-            let starts: Vec<usize> = rows.map(|row| row * lanes.len()).collect();
-            to_lanes(data, &starts, Shape { n_m: 1, n_q: lanes.len() }, 0..lanes.len(), lanes);
-        }
-        None => {
-            for (lane, g) in rows.map(row).enumerate() {
-                lanes.iter_mut().zip(g).for_each(|(lanes, &g)| lanes[lane] = g);
-            }
-        }
-    }
-}
-
-/// Divides by the norm over all features, lane by lane; the inverse norms, 0 for zeros.
-pub(super) fn normalize(p: &mut [Lanes]) -> Lanes {
-    let mut sum = [0.0; LANES];
-    for p in p.iter() {
-        for k in 0..LANES {
-            sum[k] += p[k] * p[k];
-        }
-    }
-    let of_norm = sum.map(|x| if x > 0.0 { 1.0 / x.sqrt() } else { 0.0 });
-    for p in p {
-        for k in 0..LANES {
-            p[k] *= of_norm[k];
-        }
-    }
-    of_norm
-}
-
-/// v ← (v − p̂ (p̂·v)) / |p|: what a derivative becomes by normalisation, and the same for its adjoint.
-pub(super) fn along_sphere(unit: &[Lanes], of_norm: &Lanes, v: &mut [Lanes]) {
-    let mut dot = [0.0; LANES];
-    for (unit, v) in unit.iter().zip(v.iter()) {
-        for k in 0..LANES {
-            dot[k] += unit[k] * v[k];
-        }
-    }
-    for (unit, v) in unit.iter().zip(v) {
-        for k in 0..LANES {
-            v[k] = (v[k] - unit[k] * dot[k]) * of_norm[k];
-        }
     }
 }
 

@@ -4,26 +4,30 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
+use ndarray::ArrayView3;
 
-use crate::density::{Channel, LANES, Lanes};
+use crate::density::{BlockKey, Channel};
+use crate::simd::{Aligned, LANES, Lanes};
 
-/// Where the coefficients of one centre stand among lanes: l slowest, then channel, m fastest.
+/// Where the coefficients of one centre stand among lanes: block slowest, then channel, m fastest.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    /// Channels of each l.
+    /// What the blocks are.
+    pub keys: Vec<BlockKey>,
+    /// Channels of each block.
     pub counts: Vec<usize>,
-    /// First coefficient of each l, in rows and among lanes; the last entry is their number.
+    /// First coefficient of each block, in rows and among lanes; the last entry is their number.
     pub offsets: Vec<usize>,
 }
 
 impl Layout {
-    pub fn new(channels: &[Vec<Channel>]) -> Self {
+    pub fn new(keys: &[BlockKey], channels: &[Vec<Channel>]) -> Self {
         let counts: Vec<usize> = channels.iter().map(Vec::len).collect();
         let mut offsets = vec![0];
-        for (l, count) in counts.iter().enumerate() {
-            offsets.push(offsets[l] + (2 * l + 1) * count);
+        for (key, count) in keys.iter().zip(&counts) {
+            offsets.push(offsets[offsets.len() - 1] + key.n_components() * count);
         }
-        Layout { counts, offsets }
+        Layout { keys: keys.to_vec(), counts, offsets }
     }
 
     /// Number of coefficients of a centre.
@@ -31,11 +35,80 @@ impl Layout {
         self.offsets[self.counts.len()]
     }
 
-    /// First of the 2l + 1 coefficients of a channel.
-    pub fn of_channel(&self, l: usize, channel: usize) -> usize {
-        self.offsets[l] + (2 * l + 1) * channel
+    /// First of the coefficients of a channel.
+    pub fn of_channel(&self, block: usize, channel: usize) -> usize {
+        self.offsets[block] + self.keys[block].n_components() * channel
+    }
+
+    /// Numbers of one centre in each block.
+    pub fn widths(&self) -> impl Iterator<Item = usize> {
+        self.offsets.windows(2).map(|w| w[1] - w[0])
+    }
+
+    /// Each block of the coefficients of n centres: its axes `[m, channel]`, and where it stands.
+    pub fn blocks(&self, n: usize) -> impl Iterator<Item = (Shape, Range<usize>)> {
+        let shape = |(key, &n_q): (&BlockKey, &usize)| Shape { n_m: key.n_components(), n_q };
+        let ranges = self.offsets.windows(2).map(move |w| n * w[0]..n * w[1]);
+        self.keys.iter().zip(&self.counts).map(shape).zip(ranges)
+    }
+
+    /// The blocks of the coefficients of n centres, to be written to.
+    pub fn cut<'a>(&self, mut rows: &'a mut [f64], n: usize) -> Vec<&'a mut [f64]> {
+        self.widths().map(|width| rows.split_off_mut(..n * width).expect("as long as all blocks")).collect()
+    }
+
+    /// Views `[center, m, channel]` of the blocks of n centres.
+    pub fn views<'a>(&self, rows: &'a [f64], n: usize) -> Vec<ArrayView3<'a, f64>> {
+        let view = |(shape, block): (Shape, Range<usize>)| {
+            ArrayView3::from_shape((n, shape.n_m, shape.n_q), &rows[block]).expect("as long as the shape says")
+        };
+        self.blocks(n).map(view).collect()
+    }
+
+    /// Coefficients of at most eight of n centres, from blocks to lanes.
+    pub fn to_lanes(&self, rows: &[f64], n: usize, eight: Range<usize>, lanes: &mut Aligned) {
+        lanes.resize(LANES * self.len());
+        for ((shape, block), offset) in self.blocks(n).zip(&self.offsets) {
+            let starts = starts(block.start, eight.start, shape.n_m * shape.n_q);
+            to_lanes(rows, &starts[..eight.len()], shape, 0..shape.n_q, &mut lanes.lanes_mut()[*offset..]);
+        }
+    }
+
+    /// The inverse of [`Layout::to_lanes`].
+    pub fn to_rows(&self, lanes: &[Lanes], n: usize, eight: Range<usize>, rows: &mut [f64]) {
+        for ((shape, block), offset) in self.blocks(n).zip(&self.offsets) {
+            let starts = starts(block.start, eight.start, shape.n_m * shape.n_q);
+            to_rows(&lanes[*offset..], shape, 0..shape.n_q, rows, &starts[..eight.len()]);
+        }
     }
 }
+
+/// Where eight rows of this width begin, the first of them being number `row` of those from `start` on.
+pub(crate) fn starts(start: usize, row: usize, width: usize) -> [usize; LANES] {
+    std::array::from_fn(|k| start + (row + k) * width)
+}
+
+/// At most eight of n centres at a time.
+pub(crate) fn eights(n: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n).step_by(LANES).map(move |first| first..n.min(first + LANES))
+}
+
+/// Calls a function that is compiled for the number M of m of each small l; M = 0 stands for larger l.
+macro_rules! for_l {
+    ($l:expr, $function:ident, ($($argument:expr),*)) => {
+        match $l {
+            0 => $function::<1>($($argument),*),
+            1 => $function::<3>($($argument),*),
+            2 => $function::<5>($($argument),*),
+            3 => $function::<7>($($argument),*),
+            4 => $function::<9>($($argument),*),
+            5 => $function::<11>($($argument),*),
+            6 => $function::<13>($($argument),*),
+            _ => $function::<0>($($argument),*),
+        }
+    };
+}
+pub(super) use for_l;
 
 /// Rows with axes `[m, q]`, `n_q` being the length of q.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,17 @@
 //! Power spectrum, Eq. (15).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use multiversion::multiversion;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
-use super::invariants::Correlation;
-use super::lanes::Layout;
-use crate::density::{Channel, L_MAX, LANES, Lanes};
+use super::correlation::{Correlation, TangentInTiles};
+use super::lanes::{Layout, for_l};
+use super::quadratic::QuadraticForm;
+use super::tiles::{DIRECTIONS, Tiles, tangent_rows};
+use crate::density::{BlockKey, Channel, L_MAX};
+use crate::simd::{LANES, Lanes};
 use crate::{Error, Result};
 
 /// Products of two coefficients of equal l, or some of them, Eq. (15):
@@ -19,21 +23,22 @@ use crate::{Error, Result};
 /// so that Σ p p′ is that of all pairs (α, β).
 #[derive(Debug)]
 pub(crate) struct PowerSpectrum {
-    pub(super) layout: Layout,
+    layout: Layout,
     /// `[l, α, β]` of each column.
     columns: Vec<[usize; 3]>,
     /// Whether these are all there are, in their own order.
     whole: bool,
-    /// Consecutive columns of one l and α, with ascending β.
-    runs: Vec<Run>,
+    /// The columns in order, with ascending β in each stretch.
+    stretches: Vec<Stretch>,
     /// Where channel β of each column stands among lanes.
     second: Vec<u32>,
     /// (2l + 1)^(−1/2), times √2 for α ≠ β.
     factor: Vec<f64>,
 }
 
+/// Consecutive columns of one l and α.
 #[derive(Debug)]
-struct Run {
+struct Stretch {
     l: usize,
     alpha: usize,
     columns: Range<usize>,
@@ -44,19 +49,21 @@ impl PowerSpectrum {
     ///
     /// # Errors
     /// If a component does not exist, or is asked for twice.
-    pub fn new(channels: &[Vec<Channel>], columns: Option<&[[usize; 3]]>) -> Result<Self> {
-        let layout = Layout::new(channels);
+    pub fn new(keys: &[BlockKey], channels: &[Vec<Channel>], columns: Option<&[[usize; 3]]>) -> Result<Self> {
+        let layout = Layout::new(keys, channels);
         let all = |(l, &n): (usize, &usize)| (0..n).flat_map(move |a| (a..n).map(move |b| [l, a, b]));
         let whole = columns.is_none();
         let columns = match columns {
             None => layout.counts.iter().enumerate().flat_map(all).collect(),
             Some(columns) => checked(&layout, columns)?,
         };
-        let mut runs: Vec<Run> = Vec::new();
+        let mut stretches: Vec<Stretch> = Vec::new();
         for (k, &[l, alpha, beta]) in columns.iter().enumerate() {
-            match runs.last_mut() {
-                Some(run) if run.l == l && run.alpha == alpha && columns[k - 1][2] < beta => run.columns.end = k + 1,
-                _ => runs.push(Run { l, alpha, columns: k..k + 1 }),
+            match stretches.last_mut() {
+                Some(last) if last.l == l && last.alpha == alpha && columns[k - 1][2] < beta => {
+                    last.columns.end = k + 1
+                }
+                _ => stretches.push(Stretch { l, alpha, columns: k..k + 1 }),
             }
         }
         let second = columns.iter().map(|&[l, _, beta]| layout.of_channel(l, beta) as u32).collect();
@@ -64,7 +71,7 @@ impl PowerSpectrum {
             let multiplicity = if alpha == beta { 1.0 } else { 2.0 };
             (multiplicity / (2 * l + 1) as f64).sqrt()
         });
-        Ok(PowerSpectrum { factor: factor.collect(), layout, columns, whole, runs, second })
+        Ok(PowerSpectrum { factor: factor.collect(), layout, columns, whole, stretches, second })
     }
 }
 
@@ -108,31 +115,44 @@ impl Correlation for PowerSpectrum {
         Array2::from_shape_vec((self.columns.len(), 3), self.columns.as_flattened().to_vec()).expect("three to a row")
     }
 
-    fn forward(&self, c: &[Lanes], p: &mut [Lanes]) {
-        forward(self, c, p);
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
+        forward(self, c, x);
+        [0.0; LANES]
     }
 
-    fn backward(&self, c: &[Lanes], g: &[Lanes], dc: &mut [Lanes]) {
-        backward(self, c, g, dc);
+    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+        backward(self, c, g, grad_c);
     }
 
-    fn tangent(&self, c: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]) {
-        tangent(self, c, dc, dp);
+    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+        tangent(self, c, c_dot, x_dot);
     }
 
-    fn tangent_of_one(&self, c: &[f64], dc: &[Lanes], active: &[Range<usize>], dp: &mut [Lanes]) {
-        tangent_of_one(self, c, dc, active, dp);
+    fn tangent_of_one(
+        &self,
+        c: &[f64],
+        _: &[Lanes],
+        _: &Lanes,
+        c_dot: &[Lanes],
+        active: &[Range<usize>],
+        x_dot: &mut [Lanes],
+    ) {
+        tangent_of_one(self, c, c_dot, active, x_dot);
     }
 
-    fn whole_power_spectrum(&self) -> Option<&PowerSpectrum> {
-        if self.whole { Some(self) } else { None }
+    fn in_tiles(&self) -> Option<&dyn TangentInTiles> {
+        self.whole.then_some(self)
+    }
+
+    fn quadratic_form(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<QuadraticForm> {
+        self.whole.then(|| QuadraticForm::new(&self.layout.counts, &self.columns, weights))
     }
 
     fn touched(&self, active: &[Range<usize>]) -> Vec<Range<usize>> {
         let mut touched: Vec<Range<usize>> = Vec::new();
-        for run in &self.runs {
-            let [_, within, _] = self.split(run, &active[run.l]);
-            let columns = if active[run.l].contains(&run.alpha) { run.columns.clone() } else { within };
+        for stretch in &self.stretches {
+            let [_, within, _] = self.split(stretch, &active[stretch.l]);
+            let columns = if active[stretch.l].contains(&stretch.alpha) { stretch.columns.clone() } else { within };
             match touched.last_mut() {
                 Some(last) if last.end == columns.start => last.end = columns.end,
                 _ if columns.is_empty() => {}
@@ -143,53 +163,50 @@ impl Correlation for PowerSpectrum {
     }
 }
 
+impl TangentInTiles for PowerSpectrum {
+    fn tangent_in_tiles(
+        &self,
+        _: &[Lanes],
+        _: &Lanes,
+        c: &Tiles,
+        c_dot: &[Tiles; DIRECTIONS],
+        active: &[Range<usize>],
+        x_dot: &mut [f64],
+    ) {
+        tangent_rows(&self.layout, c, c_dot, active, x_dot);
+    }
+}
+
 impl PowerSpectrum {
-    /// The columns of a run whose β lies before, within and after some channels.
-    fn split(&self, run: &Run, active: &Range<usize>) -> [Range<usize>; 3] {
-        let Range { start, end } = run.columns;
-        let betas = &self.columns[run.columns.clone()];
+    /// The columns of a stretch whose β lies before, within and after some channels.
+    fn split(&self, stretch: &Stretch, active: &Range<usize>) -> [Range<usize>; 3] {
+        let Range { start, end } = stretch.columns;
+        let betas = &self.columns[stretch.columns.clone()];
         let below = |bound: usize| start + betas.partition_point(|column| column[2] < bound);
         let (first, last) = (below(active.start), below(active.end));
         [start..first, first..last, last..end]
     }
 }
 
-/// Calls a function that is compiled for the number M of m of each small l; M = 0 stands for larger l.
-macro_rules! for_l {
-    ($l:expr, $function:ident, ($($argument:expr),*)) => {
-        match $l {
-            0 => $function::<1>($($argument),*),
-            1 => $function::<3>($($argument),*),
-            2 => $function::<5>($($argument),*),
-            3 => $function::<7>($($argument),*),
-            4 => $function::<9>($($argument),*),
-            5 => $function::<11>($($argument),*),
-            6 => $function::<13>($($argument),*),
-            _ => $function::<0>($($argument),*),
-        }
-    };
-}
-pub(super) use for_l;
-
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn forward(spectrum: &PowerSpectrum, c: &[Lanes], p: &mut [Lanes]) {
-    for run in &spectrum.runs {
-        for_l!(run.l, forward_run, (spectrum, run, c, p));
+fn forward(spectrum: &PowerSpectrum, c: &[Lanes], x: &mut [Lanes]) {
+    for stretch in &spectrum.stretches {
+        for_l!(stretch.l, forward_stretch, (spectrum, stretch, c, x));
     }
 }
 
-/// p = Σ_m a_m b_m for the columns of a run.
+/// x = Σ_m a_m b_m for the columns of a stretch.
 #[inline(always)]
-fn forward_run<const M: usize>(spectrum: &PowerSpectrum, run: &Run, c: &[Lanes], p: &mut [Lanes]) {
-    let n_m = if M > 0 { M } else { 2 * run.l + 1 };
-    let a = &c[spectrum.layout.of_channel(run.l, run.alpha)..][..n_m];
-    let columns = run.columns.clone();
+fn forward_stretch<const M: usize>(spectrum: &PowerSpectrum, stretch: &Stretch, c: &[Lanes], x: &mut [Lanes]) {
+    let n_m = if M > 0 { M } else { 2 * stretch.l + 1 };
+    let a = &c[spectrum.layout.of_channel(stretch.l, stretch.alpha)..][..n_m];
+    let columns = stretch.columns.clone();
     let (second, factor) = (&spectrum.second[columns.clone()], &spectrum.factor[columns.clone()]);
-    for ((p, &second), factor) in p[columns].iter_mut().zip(second).zip(factor) {
+    for ((x, &second), factor) in x[columns].iter_mut().zip(second).zip(factor) {
         let b = &c[second as usize..][..n_m];
         let mut sum = [0.0; LANES];
         for m in 0..n_m {
@@ -197,7 +214,7 @@ fn forward_run<const M: usize>(spectrum: &PowerSpectrum, run: &Run, c: &[Lanes],
                 sum[k] = a[m][k].mul_add(b[m][k], sum[k]);
             }
         }
-        *p = sum.map(|x| x * factor);
+        *x = sum.map(|sum| sum * factor);
     }
 }
 
@@ -206,27 +223,33 @@ fn forward_run<const M: usize>(spectrum: &PowerSpectrum, run: &Run, c: &[Lanes],
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn backward(spectrum: &PowerSpectrum, c: &[Lanes], g: &[Lanes], dc: &mut [Lanes]) {
-    dc.fill([0.0; LANES]);
-    for run in &spectrum.runs {
-        for_l!(run.l, backward_run, (spectrum, run, c, g, dc));
+fn backward(spectrum: &PowerSpectrum, c: &[Lanes], g: &[Lanes], grad_c: &mut [Lanes]) {
+    grad_c.fill([0.0; LANES]);
+    for stretch in &spectrum.stretches {
+        for_l!(stretch.l, backward_stretch, (spectrum, stretch, c, g, grad_c));
     }
 }
 
-/// dE/da_m += Σ g b_m and dE/db_m += g a_m over the columns of a run.
+/// dE/da_m += Σ g b_m and dE/db_m += g a_m over the columns of a stretch.
 #[inline(always)]
-fn backward_run<const M: usize>(spectrum: &PowerSpectrum, run: &Run, c: &[Lanes], g: &[Lanes], dc: &mut [Lanes]) {
-    let n_m = if M > 0 { M } else { 2 * run.l + 1 };
-    let first = spectrum.layout.of_channel(run.l, run.alpha);
+fn backward_stretch<const M: usize>(
+    spectrum: &PowerSpectrum,
+    stretch: &Stretch,
+    c: &[Lanes],
+    g: &[Lanes],
+    grad_c: &mut [Lanes],
+) {
+    let n_m = if M > 0 { M } else { 2 * stretch.l + 1 };
+    let first = spectrum.layout.of_channel(stretch.l, stretch.alpha);
     let a = &c[first..][..n_m];
     // Of the largest l there is: 2 L_MAX + 1.
     let mut of_a = [[0.0; LANES]; 2 * L_MAX + 1];
     let of_a = &mut of_a[..n_m];
-    let columns = run.columns.clone();
+    let columns = stretch.columns.clone();
     let (second, factor) = (&spectrum.second[columns.clone()], &spectrum.factor[columns.clone()]);
     for ((g, &second), factor) in g[columns].iter().zip(second).zip(factor) {
         let g = g.map(|x| x * factor);
-        let (b, of_b) = (&c[second as usize..][..n_m], &mut dc[second as usize..][..n_m]);
+        let (b, of_b) = (&c[second as usize..][..n_m], &mut grad_c[second as usize..][..n_m]);
         for m in 0..n_m {
             for k in 0..LANES {
                 of_a[m][k] = g[k].mul_add(b[m][k], of_a[m][k]);
@@ -234,9 +257,9 @@ fn backward_run<const M: usize>(spectrum: &PowerSpectrum, run: &Run, c: &[Lanes]
             }
         }
     }
-    for (dc, of_a) in dc[first..].iter_mut().zip(of_a) {
+    for (grad_c, of_a) in grad_c[first..].iter_mut().zip(of_a) {
         for k in 0..LANES {
-            dc[k] += of_a[k];
+            grad_c[k] += of_a[k];
         }
     }
 }
@@ -246,29 +269,29 @@ fn backward_run<const M: usize>(spectrum: &PowerSpectrum, run: &Run, c: &[Lanes]
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn tangent(spectrum: &PowerSpectrum, c: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]) {
-    for run in &spectrum.runs {
-        let columns = run.columns.clone();
-        for_l!(run.l, tangent_run, (spectrum, run, columns, c, dc, dp));
+fn tangent(spectrum: &PowerSpectrum, c: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+    for stretch in &spectrum.stretches {
+        let columns = stretch.columns.clone();
+        for_l!(stretch.l, tangent_stretch, (spectrum, stretch, columns, c, c_dot, x_dot));
     }
 }
 
-/// dp = Σ_m da_m b_m + a_m db_m for the columns of a run.
+/// x_dot = Σ_m da_m b_m + a_m db_m for the columns of a stretch.
 #[inline(always)]
-fn tangent_run<const M: usize>(
+fn tangent_stretch<const M: usize>(
     spectrum: &PowerSpectrum,
-    run: &Run,
+    stretch: &Stretch,
     columns: Range<usize>,
     c: &[Lanes],
-    dc: &[Lanes],
-    dp: &mut [Lanes],
+    c_dot: &[Lanes],
+    x_dot: &mut [Lanes],
 ) {
-    let n_m = if M > 0 { M } else { 2 * run.l + 1 };
-    let first = spectrum.layout.of_channel(run.l, run.alpha);
-    let (a, da) = (&c[first..][..n_m], &dc[first..][..n_m]);
+    let n_m = if M > 0 { M } else { 2 * stretch.l + 1 };
+    let first = spectrum.layout.of_channel(stretch.l, stretch.alpha);
+    let (a, da) = (&c[first..][..n_m], &c_dot[first..][..n_m]);
     let (second, factor) = (&spectrum.second[columns.clone()], &spectrum.factor[columns.clone()]);
-    for ((dp, &second), factor) in dp[columns].iter_mut().zip(second).zip(factor) {
-        let (b, db) = (&c[second as usize..][..n_m], &dc[second as usize..][..n_m]);
+    for ((x_dot, &second), factor) in x_dot[columns].iter_mut().zip(second).zip(factor) {
+        let (b, db) = (&c[second as usize..][..n_m], &c_dot[second as usize..][..n_m]);
         let mut sum = [0.0; LANES];
         for m in 0..n_m {
             for k in 0..LANES {
@@ -276,46 +299,46 @@ fn tangent_run<const M: usize>(
                 sum[k] = a[m][k].mul_add(db[m][k], sum[k]);
             }
         }
-        *dp = sum.map(|x| x * factor);
+        *x_dot = sum.map(|x| x * factor);
     }
 }
 
-/// The columns of a run along directions in which the channels `active` alone change, around one centre.
+/// The columns of a stretch along directions in which the channels `active` alone change, around one centre.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn tangent_of_one(spectrum: &PowerSpectrum, c: &[f64], dc: &[Lanes], active: &[Range<usize>], dp: &mut [Lanes]) {
-    for run in &spectrum.runs {
-        let first = active[run.l].contains(&run.alpha);
-        let [before, within, after] = spectrum.split(run, &active[run.l]);
+fn tangent_of_one(spectrum: &PowerSpectrum, c: &[f64], c_dot: &[Lanes], active: &[Range<usize>], x_dot: &mut [Lanes]) {
+    for stretch in &spectrum.stretches {
+        let first = active[stretch.l].contains(&stretch.alpha);
+        let [before, within, after] = spectrum.split(stretch, &active[stretch.l]);
         if first {
-            for_l!(run.l, first_changes, (spectrum, run, before, c, dc, dp));
-            for_l!(run.l, both_change, (spectrum, run, within, c, dc, dp));
-            for_l!(run.l, first_changes, (spectrum, run, after, c, dc, dp));
+            for_l!(stretch.l, first_changes, (spectrum, stretch, before, c, c_dot, x_dot));
+            for_l!(stretch.l, both_change, (spectrum, stretch, within, c, c_dot, x_dot));
+            for_l!(stretch.l, first_changes, (spectrum, stretch, after, c, c_dot, x_dot));
         } else {
-            for_l!(run.l, second_changes, (spectrum, run, within, c, dc, dp));
+            for_l!(stretch.l, second_changes, (spectrum, stretch, within, c, c_dot, x_dot));
         }
     }
 }
 
-/// dp = Σ_m da_m b_m + a_m db_m for some columns of a run, of one centre; without the terms that are zero.
+/// x_dot = Σ_m da_m b_m + a_m db_m for some columns of a stretch, of one centre; without the terms that are zero.
 #[inline(always)]
-fn tangent_run_of_one<const M: usize, const FIRST: bool, const SECOND: bool>(
+fn tangent_of_stretch<const M: usize, const FIRST: bool, const SECOND: bool>(
     spectrum: &PowerSpectrum,
-    run: &Run,
+    stretch: &Stretch,
     columns: Range<usize>,
     c: &[f64],
-    dc: &[Lanes],
-    dp: &mut [Lanes],
+    c_dot: &[Lanes],
+    x_dot: &mut [Lanes],
 ) {
-    let n_m = if M > 0 { M } else { 2 * run.l + 1 };
-    let first = spectrum.layout.of_channel(run.l, run.alpha);
-    let (a, da) = (&c[first..][..n_m], &dc[first..][..n_m]);
+    let n_m = if M > 0 { M } else { 2 * stretch.l + 1 };
+    let first = spectrum.layout.of_channel(stretch.l, stretch.alpha);
+    let (a, da) = (&c[first..][..n_m], &c_dot[first..][..n_m]);
     let (second, factor) = (&spectrum.second[columns.clone()], &spectrum.factor[columns.clone()]);
-    for ((dp, &second), factor) in dp[columns].iter_mut().zip(second).zip(factor) {
-        let (b, db) = (&c[second as usize..][..n_m], &dc[second as usize..][..n_m]);
+    for ((x_dot, &second), factor) in x_dot[columns].iter_mut().zip(second).zip(factor) {
+        let (b, db) = (&c[second as usize..][..n_m], &c_dot[second as usize..][..n_m]);
         let mut sum = [0.0; LANES];
         for m in 0..n_m {
             for k in 0..LANES {
@@ -327,42 +350,42 @@ fn tangent_run_of_one<const M: usize, const FIRST: bool, const SECOND: bool>(
                 }
             }
         }
-        *dp = sum.map(|x| x * factor);
+        *x_dot = sum.map(|x| x * factor);
     }
 }
 
 #[inline(always)]
 fn first_changes<const M: usize>(
     s: &PowerSpectrum,
-    run: &Run,
+    stretch: &Stretch,
     columns: Range<usize>,
     c: &[f64],
-    dc: &[Lanes],
-    dp: &mut [Lanes],
+    c_dot: &[Lanes],
+    x_dot: &mut [Lanes],
 ) {
-    tangent_run_of_one::<M, true, false>(s, run, columns, c, dc, dp);
+    tangent_of_stretch::<M, true, false>(s, stretch, columns, c, c_dot, x_dot);
 }
 
 #[inline(always)]
 fn second_changes<const M: usize>(
     s: &PowerSpectrum,
-    run: &Run,
+    stretch: &Stretch,
     columns: Range<usize>,
     c: &[f64],
-    dc: &[Lanes],
-    dp: &mut [Lanes],
+    c_dot: &[Lanes],
+    x_dot: &mut [Lanes],
 ) {
-    tangent_run_of_one::<M, false, true>(s, run, columns, c, dc, dp);
+    tangent_of_stretch::<M, false, true>(s, stretch, columns, c, c_dot, x_dot);
 }
 
 #[inline(always)]
 fn both_change<const M: usize>(
     s: &PowerSpectrum,
-    run: &Run,
+    stretch: &Stretch,
     columns: Range<usize>,
     c: &[f64],
-    dc: &[Lanes],
-    dp: &mut [Lanes],
+    c_dot: &[Lanes],
+    x_dot: &mut [Lanes],
 ) {
-    tangent_run_of_one::<M, true, true>(s, run, columns, c, dc, dp);
+    tangent_of_stretch::<M, true, true>(s, stretch, columns, c, c_dot, x_dot);
 }

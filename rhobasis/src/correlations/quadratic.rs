@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use multiversion::multiversion;
 use ndarray::ArrayView1;
 
-use crate::density::{Channel, LANES, Lanes};
+use crate::simd::{LANES, Lanes};
 
 /// E = Σ_l tr(W_l c_lᵀ c_l)/√(2l+1), c_l as `[m, channel]`, W_l symmetric and one for each species of centre: what a weighted sum
 /// of all components of Eq. (15) is. With v = c W/√(2l+1), E = Σ c v and dE/dc = 2 v.
@@ -18,13 +18,8 @@ pub(crate) struct QuadraticForm {
 }
 
 impl QuadraticForm {
-    /// From weights of the columns `[l, α, β]` of a whole power spectrum, by species of centre.
-    pub fn new(
-        channels: &[Vec<Channel>],
-        columns: ndarray::ArrayView2<usize>,
-        weights: &BTreeMap<u8, ArrayView1<f64>>,
-    ) -> Self {
-        let counts: Vec<usize> = channels.iter().map(Vec::len).collect();
+    /// From weights of the columns `[l, α, β]` of a whole power spectrum with so many channels of each l, by species of centre.
+    pub fn new(counts: &[usize], columns: &[[usize; 3]], weights: &BTreeMap<u8, ArrayView1<f64>>) -> Self {
         let mut starts = vec![0];
         for (l, &n) in counts.iter().enumerate() {
             starts.push(starts[l] + n * n.div_ceil(LANES));
@@ -32,8 +27,7 @@ impl QuadraticForm {
         let mut of_species = vec![None; 256];
         for (&z, weights) in weights {
             let mut w = vec![[0.0; LANES]; starts[counts.len()]];
-            for (column, &weight) in columns.rows().into_iter().zip(weights) {
-                let (l, a, b) = (column[0], column[1], column[2]);
+            for (&[l, a, b], &weight) in columns.iter().zip(weights) {
                 // p holds √2 c_α·c_β for both orders of α ≠ β.
                 let multiplicity = if a == b { 1.0 } else { std::f64::consts::FRAC_1_SQRT_2 };
                 let value = weight * multiplicity / ((2 * l + 1) as f64).sqrt();
@@ -44,7 +38,7 @@ impl QuadraticForm {
             }
             of_species[z as usize] = Some(w);
         }
-        QuadraticForm { counts, of_species }
+        QuadraticForm { counts: counts.to_vec(), of_species }
     }
 
     /// Whether centres of this species have a form.
@@ -54,7 +48,7 @@ impl QuadraticForm {
 
     /// Energies of centres of these species from their coefficients, blocks `[center, m, channel]` one after the other; and dE/dc,
     /// in the same layout, overwriting it. None for a species without weights.
-    pub fn evaluate(&self, species: &[u8], c: &[f64], dc: &mut [f64], energies: &mut [f64]) -> Option<()> {
+    pub fn evaluate(&self, species: &[u8], c: &[f64], grad_c: &mut [f64], energies: &mut [f64]) -> Option<()> {
         energies.fill(0.0);
         let n = species.len();
         let (mut block, mut start) = (0, 0);
@@ -64,7 +58,7 @@ impl QuadraticForm {
             for (i, &z) in species.iter().enumerate() {
                 let w = &self.of_species[z as usize].as_ref()?[start..start + n_rows];
                 let of_center = block + i * width..block + (i + 1) * width;
-                energies[i] += form(w, n_q, &c[of_center.clone()], &mut dc[of_center]);
+                energies[i] += weighted_squares(w, n_q, &c[of_center.clone()], &mut grad_c[of_center]);
             }
             block += n * width;
             start += n_rows;
@@ -79,7 +73,7 @@ impl QuadraticForm {
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn form(w: &[Lanes], n_q: usize, c: &[f64], dc: &mut [f64]) -> f64 {
+fn weighted_squares(w: &[Lanes], n_q: usize, c: &[f64], grad_c: &mut [f64]) -> f64 {
     let n_m = c.len() / n_q.max(1);
     let mut sum = [0.0; LANES];
     let mut m = 0;
@@ -87,16 +81,16 @@ fn form(w: &[Lanes], n_q: usize, c: &[f64], dc: &mut [f64]) -> f64 {
         let left = n_m - m;
         let part = if left > 8 { left.div_ceil(left.div_ceil(7)) } else { left };
         let range = m * n_q..(m + part) * n_q;
-        let (c, dc) = (&c[range.clone()], &mut dc[range]);
+        let (c, grad_c) = (&c[range.clone()], &mut grad_c[range]);
         match part {
-            1 => rows::<1>(w, n_q, c, dc, &mut sum),
-            2 => rows::<2>(w, n_q, c, dc, &mut sum),
-            3 => rows::<3>(w, n_q, c, dc, &mut sum),
-            4 => rows::<4>(w, n_q, c, dc, &mut sum),
-            5 => rows::<5>(w, n_q, c, dc, &mut sum),
-            6 => rows::<6>(w, n_q, c, dc, &mut sum),
-            7 => rows::<7>(w, n_q, c, dc, &mut sum),
-            _ => rows::<8>(w, n_q, c, dc, &mut sum),
+            1 => rows::<1>(w, n_q, c, grad_c, &mut sum),
+            2 => rows::<2>(w, n_q, c, grad_c, &mut sum),
+            3 => rows::<3>(w, n_q, c, grad_c, &mut sum),
+            4 => rows::<4>(w, n_q, c, grad_c, &mut sum),
+            5 => rows::<5>(w, n_q, c, grad_c, &mut sum),
+            6 => rows::<6>(w, n_q, c, grad_c, &mut sum),
+            7 => rows::<7>(w, n_q, c, grad_c, &mut sum),
+            _ => rows::<8>(w, n_q, c, grad_c, &mut sum),
         }
         m += part;
     }
@@ -105,7 +99,7 @@ fn form(w: &[Lanes], n_q: usize, c: &[f64], dc: &mut [f64]) -> f64 {
 
 /// M rows of c at a time: the products with one row of W are in registers.
 #[inline(always)]
-fn rows<const M: usize>(w: &[Lanes], n_q: usize, c: &[f64], dc: &mut [f64], sum: &mut Lanes) {
+fn rows<const M: usize>(w: &[Lanes], n_q: usize, c: &[f64], grad_c: &mut [f64], sum: &mut Lanes) {
     let n_vectors = n_q.div_ceil(LANES);
     for vector in 0..n_vectors {
         let mut v = [[0.0; LANES]; M];
@@ -121,7 +115,7 @@ fn rows<const M: usize>(w: &[Lanes], n_q: usize, c: &[f64], dc: &mut [f64], sum:
         let first = vector * LANES;
         let take = LANES.min(n_q - first);
         for m in 0..M {
-            let (from, to) = (&c[m * n_q + first..][..take], &mut dc[m * n_q + first..][..take]);
+            let (from, to) = (&c[m * n_q + first..][..take], &mut grad_c[m * n_q + first..][..take]);
             match (<&Lanes>::try_from(from), <&mut Lanes>::try_from(&mut *to)) {
                 (Ok(from), Ok(to)) => {
                     for k in 0..LANES {

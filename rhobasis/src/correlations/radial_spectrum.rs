@@ -4,17 +4,18 @@ use std::ops::Range;
 
 use ndarray::Array2;
 
-use super::invariants::Correlation;
+use super::correlation::Correlation;
 use super::lanes::Layout;
-use crate::density::{Channel, Lanes};
+use crate::density::{BlockKey, Channel};
+use crate::simd::{LANES, Lanes};
 
 /// ⟨n|ρ_i^{⊗1}⟩ = c_{n00}.
 #[derive(Debug)]
 pub(crate) struct RadialSpectrum(Layout);
 
 impl RadialSpectrum {
-    pub fn new(channels: &[Vec<Channel>]) -> Self {
-        RadialSpectrum(Layout::new(channels))
+    pub fn new(keys: &[BlockKey], channels: &[Vec<Channel>]) -> Self {
+        RadialSpectrum(Layout::new(keys, channels))
     }
 }
 
@@ -32,22 +33,31 @@ impl Correlation for RadialSpectrum {
         Array2::from_shape_fn((self.n_features(), 2), |(channel, field)| field * channel)
     }
 
-    fn forward(&self, c: &[Lanes], p: &mut [Lanes]) {
-        p.copy_from_slice(&c[..p.len()]);
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
+        x.copy_from_slice(&c[..x.len()]);
+        [0.0; LANES]
     }
 
-    fn backward(&self, _: &[Lanes], g: &[Lanes], dc: &mut [Lanes]) {
-        let (of_zero, others) = dc.split_at_mut(g.len());
+    fn backward(&self, _: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+        let (of_zero, others) = grad_c.split_at_mut(g.len());
         of_zero.copy_from_slice(g);
-        others.fill([0.0; 8]);
+        others.fill([0.0; LANES]);
     }
 
-    fn tangent(&self, _: &[Lanes], dc: &[Lanes], dp: &mut [Lanes]) {
-        dp.copy_from_slice(&dc[..dp.len()]);
+    fn tangent(&self, _: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+        x_dot.copy_from_slice(&c_dot[..x_dot.len()]);
     }
 
-    fn tangent_of_one(&self, _: &[f64], dc: &[Lanes], active: &[Range<usize>], dp: &mut [Lanes]) {
-        dp[active[0].clone()].copy_from_slice(&dc[active[0].clone()]);
+    fn tangent_of_one(
+        &self,
+        _: &[f64],
+        _: &[Lanes],
+        _: &Lanes,
+        c_dot: &[Lanes],
+        active: &[Range<usize>],
+        x_dot: &mut [Lanes],
+    ) {
+        x_dot[active[0].clone()].copy_from_slice(&c_dot[active[0].clone()]);
     }
 
     fn touched(&self, active: &[Range<usize>]) -> Vec<Range<usize>> {

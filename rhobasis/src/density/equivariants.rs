@@ -22,23 +22,50 @@ pub struct Channel {
     pub n: usize,
 }
 
-/// ⟨anlm|ρ_i⟩ for all centres: one block `[center, m, channel]` for each l.
+/// How a block of coefficients behaves when the structure is turned or inverted, Eq. (16): as spherical harmonics of degree λ,
+/// times σ under inversion besides their (−1)^λ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockKey {
+    /// +1, or −1 for pseudotensors.
+    pub sigma: i8,
+    /// Degree λ: a block has 2λ + 1 components μ.
+    pub lambda: usize,
+}
+
+impl BlockKey {
+    /// The key of the density coefficients of one l: σ = +1, λ = l.
+    pub const fn density(l: usize) -> Self {
+        BlockKey { sigma: 1, lambda: l }
+    }
+
+    /// Components μ = −λ … λ.
+    pub const fn n_components(self) -> usize {
+        2 * self.lambda + 1
+    }
+}
+
+/// Coefficients of all centres, one block `[center, μ, channel]` for each key (σ, λ): ⟨anlm|ρ_i⟩ of the density has the blocks
+/// (+1, l), one for each l, with μ = m.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Equivariants {
-    /// Block l has shape (centers, 2l + 1, channels of l).
+    /// What the blocks are.
+    pub keys: Vec<BlockKey>,
+    /// Each has shape (centers, 2λ + 1, channels of the key).
     pub blocks: Vec<Array3<f64>>,
     /// The centres, in file order.
     pub centers: Vec<Center>,
-    /// The channels of each l: species ascending, n fastest.
+    /// The channels of each block: species ascending, n fastest.
     pub channels: Vec<Vec<Channel>>,
 }
 
 impl Equivariants {
-    /// Zeros of the shape that `centers` and `channels` ask for.
-    pub fn zeros(centers: Vec<Center>, channels: Vec<Vec<Channel>>) -> Self {
-        let blocks =
-            channels.iter().enumerate().map(|(l, c)| Array3::zeros((centers.len(), 2 * l + 1, c.len()))).collect();
-        Equivariants { blocks, centers, channels }
+    /// Zeros of the shapes that `centers`, `keys` and `channels` ask for.
+    pub fn zeros(centers: Vec<Center>, keys: Vec<BlockKey>, channels: Vec<Vec<Channel>>) -> Self {
+        let of = |(key, channels): (&BlockKey, &Vec<Channel>)| {
+            Array3::zeros((centers.len(), key.n_components(), channels.len()))
+        };
+        let blocks = keys.iter().zip(&channels).map(of).collect();
+        Equivariants { keys, blocks, centers, channels }
     }
 
     /// Views of the blocks, as `backward` takes them.
@@ -52,7 +79,7 @@ impl Equivariants {
 
     /// Largest angular momentum.
     pub fn l_max(&self) -> usize {
-        self.blocks.len().saturating_sub(1)
+        self.keys.iter().map(|key| key.lambda).max().unwrap_or(0)
     }
 
     /// Sum of the squares of all coefficients.

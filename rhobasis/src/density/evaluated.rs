@@ -1,7 +1,7 @@
 //! Radial integrals at one distance, Eqs. (5), (8): from a table, or by quadrature.
 
 use super::radial::RadialIntegrals;
-use super::spline::{RadialTable, Rows};
+use super::table::{RadialTable, Rows};
 
 /// Radial integrals of one neighbour species, ready to evaluate.
 #[derive(Debug, Clone)]

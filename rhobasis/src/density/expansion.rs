@@ -1,24 +1,26 @@
-//! The one sum over neighbours, Eqs. (4), (8), (13), and its adjoint.
+//! The one sum over neighbours, Eqs. (4), (8), (13), its derivative along a motion, and its adjoint.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 
-use super::aligned::Aligned;
-use super::batch::contiguous;
-use super::derivatives::Motion;
-use super::equivariants::Channel;
+use super::block::{Block, PAIRS};
+use super::channels::{Around, Groups, Shared};
+use super::equivariants::{BlockKey, Channel, Equivariants};
 use super::evaluated::Radial;
-use super::feeds::{Feeds, Shared};
-use super::harmonics::{LANES, Lanes};
-use super::kernel::{self, Block, CenterGradient, PAIRS};
+use super::kernel::{self, CenterGradient};
+use super::motion::{Adjoint, Motion};
+use super::runs::{CENTERS, Part, Run, Runs, Source, centers_of, cut_rows};
 use super::settings::Density;
-use super::spline::{RadialTable, Rows, SplineError};
-use crate::neighbors::{NeighborList, Search};
+use super::table::{RadialTable, Rows, SplineError};
+use crate::neighbors::{Search, VerletList};
+use crate::simd::{Aligned, LANES, Lanes};
 use crate::structure::{Structure, Vec3, symbol};
 use crate::{Error, Result};
 
+/// Why a species is known in a run.
+pub(super) const KNOWN: &str = "unknown species are refused where pairs are found";
 /// Y_00.
 const Y00: f64 = 0.282_094_791_773_878_14;
 
@@ -47,10 +49,7 @@ pub struct SphericalExpansion {
     pub(super) shared: Arc<Shared>,
     /// Neighbour species, ascending.
     pub(super) species: Vec<u8>,
-    /// One, or one for each centre species.
-    pub(super) kinds: Vec<Feeds>,
-    /// Atomic number of the centre to index in `kinds`.
-    pub(super) kind_of: Vec<Option<usize>>,
+    pub(super) groups: Groups,
     pub(super) channels: Vec<Vec<Channel>>,
 }
 
@@ -62,12 +61,17 @@ impl SphericalExpansion {
 
     /// Largest angular momentum, included.
     pub fn l_max(&self) -> usize {
-        self.shared.l_max
+        self.shared.l_max()
     }
 
     /// Neighbour species, ascending.
     pub fn species(&self) -> &[u8] {
         &self.species
+    }
+
+    /// What the blocks are: (+1, l) for each l.
+    pub fn keys(&self) -> &[BlockKey] {
+        &self.shared.keys
     }
 
     /// Channels of each l.
@@ -80,131 +84,237 @@ impl SphericalExpansion {
         self.shared.spline_error
     }
 
-    /// The table through which neighbours of `species` feed centres of kind `center`; `None` without splines, or where
-    /// there is no such centre or neighbour.
+    /// The radial integrals of neighbours of `species` around a species of centre (or all, where they do not differ); `None`
+    /// without splines, or where there is no such centre or neighbour.
     pub fn table(&self, center: Option<u8>, species: u8) -> Option<&RadialTable> {
-        let kind = self.kind_of[center.unwrap_or(0) as usize]?;
-        let (radial, _) = self.kinds[kind].of_species[species as usize]?;
-        match &self.shared.radials[radial] {
+        let radial = self.groups.around(center.unwrap_or(0))?.radial(species)?;
+        match &self.shared.radials[radial as usize] {
             Radial::Splined(table) => Some(table),
             Radial::Exact(..) => None,
         }
     }
 
-    /// Coefficients of the centres of one structure, given its neighbours; overwrites `out`.
-    ///
-    /// `out[l]` has axes `[center, m, channel]`.
+    /// Coefficients of all centres of all structures, in file order.
     ///
     /// # Errors
-    /// If a species of the structure is unknown, the list belongs to another structure, or the blocks have another shape or
-    /// are not contiguous.
-    ///
-    /// # Panics
-    /// If `work` was made for an expansion with fewer functions.
-    pub fn forward_into(
-        &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        out: &mut [ArrayViewMut3<f64>],
-        work: &mut Workspace,
-    ) -> Result<()> {
-        if neighbors.start.len() != structure.len() + 1 {
-            return Err(Error::setting(
-                "neighbors",
-                neighbors.start.len().saturating_sub(1),
-                format!("the list must be of this structure, which has {} atoms", structure.len()),
-                "update it with the structure",
-            ));
-        }
-        let shapes: Vec<_> = out.iter().map(|block| block.dim()).collect();
-        self.check_shape("out", structure.len(), &shapes)?;
-        let mut slices = contiguous(out)?;
-        self.forward_centers(structure, neighbors, 0..structure.len(), None, &mut slices, work)
+    /// [`Error::Structure`] naming frame and atom: not finite, no volume, atoms that coincide, unknown species.
+    pub fn forward(&self, structures: &[Structure]) -> Result<Equivariants> {
+        let mut out = Equivariants::zeros(centers_of(structures), self.keys().to_vec(), self.channels.clone());
+        self.forward_to(structures, None, None, &mut out.views_mut())?;
+        Ok(out)
     }
 
-    /// Coefficients of some centres, whose pairs `neighbors` holds, or their derivative along a motion; overwrites `out`.
-    pub(crate) fn forward_centers(
+    /// dc/dt of all centres for one [`Motion`] of each structure: the Jacobian times a vector, at two to three times the
+    /// cost of [`SphericalExpansion::forward`].
+    ///
+    /// # Errors
+    /// As for `forward`, and if a motion has another number of atoms than its structure, or is not finite.
+    pub fn tangent(&self, structures: &[Structure], motions: &[Motion]) -> Result<Equivariants> {
+        let mut out = Equivariants::zeros(centers_of(structures), self.keys().to_vec(), self.channels.clone());
+        self.forward_to(structures, None, Some(motions), &mut out.views_mut())?;
+        Ok(out)
+    }
+
+    /// [`SphericalExpansion::forward`] (or `tangent`, given motions) into memory of the caller, overwriting it: block l has
+    /// axes `[center, m, channel]` over the centres of all structures. With lists, one for each structure, these say what
+    /// centres and pairs there are.
+    ///
+    /// # Errors
+    /// As for `forward`, and if the blocks have another shape or are not contiguous, or the lists are of other structures or
+    /// another cutoff.
+    pub fn forward_to(
         &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        centers: Range<usize>,
-        motion: Option<&Motion>,
-        out: &mut [&mut [f64]],
-        work: &mut Workspace,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        motions: Option<&[Motion]>,
+        out: &mut [ArrayViewMut3<f64>],
     ) -> Result<()> {
-        let tools = self.shared.tools();
-        for (row, i) in centers.enumerate() {
-            let feeds = self.feeds_of(structure, i)?;
-            self.sort_pairs(structure, neighbors, (i, row), feeds, &mut work.order)?;
-            if !(feeds.covers && self.busy_slots(feeds, &work.order).count() == feeds.representative.len()) {
-                self.clear_row(row, out);
+        let runs = Runs::new(self, structures, lists, motions)?;
+        self.check_shape("out", runs.n_centers(), out.iter().map(|block| block.dim()).collect())?;
+        let rows = contiguous(out)?;
+        runs.for_each(&self.shared.workspaces, rows, &self.widths(), |run, out, work| {
+            match motions {
+                None => self.forward_run(run, out, work),
+                Some(_) => self.tangent_run(run, out, work),
             }
-            for (slot, rows, pairs) in self.busy_slots(feeds, &work.order) {
+            Ok(())
+        })
+    }
+
+    /// Forces −dE/dr and virial −dE/dε of each structure, given dE/dc: the adjoint of [`SphericalExpansion::forward`].
+    ///
+    /// `gradient` has the shape that `forward` gives for the same structures, see [`Equivariants::views`].
+    ///
+    /// ```
+    /// # use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion};
+    /// # use rhobasis::Structure;
+    /// # let settings = ExpansionSettings { primitive: Primitive::Gto { n_max: 4 }, l_max: 1, ..Default::default() };
+    /// # let expansion = SphericalExpansion::new(&settings, &[1])?;
+    /// let dimer = [Structure::molecule(vec![1, 1], vec![[0.0; 3], [0.0, 0.0, 0.7]])];
+    /// let c = expansion.forward(&dimer)?; // of E = ½ Σ c², dE/dc is c itself
+    /// let adjoint = &expansion.backward(&dimer, &c.views())?[0];
+    /// assert!((adjoint.forces[0][2] + adjoint.forces[1][2]).abs() < 1e-12);
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for `forward`, and if the shapes differ or a gradient that is not finite makes such forces.
+    pub fn backward(&self, structures: &[Structure], gradient: &[ArrayView3<f64>]) -> Result<Vec<Adjoint>> {
+        self.backward_with(structures, None, gradient)
+    }
+
+    /// [`SphericalExpansion::backward`] with lists, one for each structure, that say what centres and pairs there are.
+    ///
+    /// Two atoms of a chain of period 2 Å, as another program would hand them over: the centre, and the ghosts around it that
+    /// are neighbours only. What falls on ghosts is theirs to send back to the atoms that they are images of.
+    ///
+    /// ```
+    /// # use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion};
+    /// # use rhobasis::neighbors::VerletList;
+    /// # use rhobasis::Structure;
+    /// # use ndarray::Array3;
+    /// # let settings = ExpansionSettings { primitive: Primitive::Gto { n_max: 4 }, l_max: 1, ..Default::default() };
+    /// # let expansion = SphericalExpansion::new(&settings, &[14])?;
+    /// let positions = vec![[0.0; 3], [2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]]; // one centre, two ghosts
+    /// let atoms = [Structure::molecule(vec![14; 3], positions)];
+    /// let lists = [VerletList::given(expansion.density().r_cut, &[0, 2], &[1, 2])?];
+    /// let mut blocks: Vec<_> = [4, 12].map(|n| Array3::<f64>::zeros((1, n / 4, 4))).into();
+    /// let mut views: Vec<_> = blocks.iter_mut().map(|block| block.view_mut()).collect();
+    /// expansion.forward_to(&atoms, Some(&lists), None, &mut views)?;
+    /// let gradient: Vec<_> = blocks.iter().map(|block| block.view()).collect();
+    /// let adjoint = &expansion.backward_with(&atoms, Some(&lists), &gradient)?[0];
+    /// let total: f64 = adjoint.forces.iter().map(|force| force[0]).sum();
+    /// assert!(adjoint.forces[1][0] != 0.0 && total.abs() < 1e-12);
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for `backward`, and if the lists are of other structures or another cutoff.
+    pub fn backward_with(
+        &self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        gradient: &[ArrayView3<f64>],
+    ) -> Result<Vec<Adjoint>> {
+        let runs = Runs::new(self, structures, lists, None)?;
+        self.check_shape("gradient", runs.n_centers(), gradient.iter().map(|block| block.dim()).collect())?;
+        let adjoints = runs.gather(&self.shared.workspaces, Vec::new(), &[], |run, _, of_pairs, work| {
+            self.backward_run(run, gradient, run.first, of_pairs, work);
+            Ok(())
+        })?;
+        match adjoints.iter().all(Adjoint::is_finite) {
+            true => Ok(adjoints),
+            false => Err(not_finite(gradient)),
+        }
+    }
+
+    /// Coefficients of the centres of a run: rows of blocks `[center, m, channel]`, which are overwritten.
+    pub(crate) fn forward_run(&self, run: &Run, out: &mut [&mut [f64]], work: &mut Workspace) {
+        self.sum_over_neighbors(run, false, out, work);
+        // The centre itself, at r = 0.
+        let weight = self.density().center_weight * Y00;
+        let width = self.channels[0].len();
+        for (k, &z) in run.species.iter().enumerate() {
+            let (around, group) = (self.around(z), self.groups.of(z).expect(KNOWN));
+            let at_origin = &self.shared.at_origin[around.radial(z).expect(KNOWN) as usize];
+            let start = k * width + self.groups.starts[0][group];
+            for (c, value) in out[0][start..].iter_mut().zip(at_origin) {
+                *c += weight * value;
+            }
+        }
+    }
+
+    /// dc/dt of the centres of a run along its motion, likewise.
+    pub(crate) fn tangent_run(&self, run: &Run, out: &mut [&mut [f64]], work: &mut Workspace) {
+        self.sum_over_neighbors(run, true, out, work);
+    }
+
+    /// Eqs. (4), (8), (13) but for the centre itself; or, if `moving`, their derivative.
+    fn sum_over_neighbors(&self, run: &Run, moving: bool, out: &mut [&mut [f64]], work: &mut Workspace) {
+        work.fit(self);
+        let tools = self.shared.tools();
+        for (k, &z) in run.species.iter().enumerate() {
+            let around = self.around(z);
+            if !(around.covers && self.busy_groups(run, k, around).count() == around.layouts.len()) {
+                self.clear_row(k, out);
+            }
+            for (group, rows, pairs) in self.busy_groups(run, k, around) {
                 let sums = &mut work.sums.lanes_mut()[..kernel::n_sums(rows)];
                 sums.fill([0.0; LANES]);
-                for pairs in pairs.chunks(PAIRS) {
-                    self.fill_block(structure, neighbors, pairs, feeds, &mut work.block);
-                    match motion {
-                        None => kernel::forward_block(&tools, rows, &mut work.block, sums),
-                        Some(motion) => {
-                            motion.fill_block(i, neighbors, pairs, &mut work.block);
-                            kernel::tangent_block(&tools, rows, &mut work.block, sums);
-                        }
+                for first in pairs.clone().step_by(PAIRS) {
+                    let pairs = first..pairs.end.min(first + PAIRS);
+                    work.block.fill(&run.pairs, pairs.clone());
+                    if moving {
+                        work.block.fill_velocity(&run.pairs, pairs);
+                        kernel::tangent_block(&tools, rows, &mut work.block, sums);
+                    } else {
+                        kernel::forward_block(&tools, rows, &mut work.block, sums);
                     }
                 }
-                self.store(sums, rows, &feeds.starts, slot, row, out);
+                self.store(sums, rows, group, k, out);
             }
-            if motion.is_none() {
-                let (radial, slot) = feeds.of_species[structure.species[i] as usize].expect("checked with the pairs");
-                let weight = self.density().center_weight * Y00;
-                let start = row * self.channels[0].len() + feeds.starts[0][slot];
-                for (c, value) in out[0][start..].iter_mut().zip(&self.shared.at_origin[radial]) {
-                    *c += weight * value;
+        }
+    }
+
+    /// dE/dr_ji of all pairs of a run, given dE/dc: the rows from `first` on of the blocks of `gradient`.
+    pub(crate) fn backward_run(
+        &self,
+        run: &Run,
+        gradient: &[ArrayView3<f64>],
+        first: usize,
+        of_pairs: &mut [Vec3],
+        work: &mut Workspace,
+    ) {
+        work.fit(self);
+        let tools = self.shared.tools();
+        let Workspace { block, sums, gradient: of_center, .. } = work;
+        let mut of_block = [[0.0; 3]; PAIRS];
+        for (k, &z) in run.species.iter().enumerate() {
+            for (group, rows, pairs) in self.busy_groups(run, k, self.around(z)) {
+                self.load(gradient, first + k, rows, group, sums.lanes_mut(), of_center);
+                for first in pairs.clone().step_by(PAIRS) {
+                    let pairs = first..pairs.end.min(first + PAIRS);
+                    block.fill(&run.pairs, pairs.clone());
+                    kernel::backward_block(&tools, rows, block, of_center, &mut of_block);
+                    of_pairs[pairs.clone()].copy_from_slice(&of_block[..pairs.len()]);
                 }
             }
         }
-        Ok(())
+    }
+
+    pub(super) fn around(&self, z: u8) -> &Around {
+        self.groups.around(z).expect(KNOWN)
     }
 
     /// Zeros for one row of all blocks.
     pub(super) fn clear_row(&self, row: usize, out: &mut [&mut [f64]]) {
-        for (l, (out, channels)) in out.iter_mut().zip(&self.channels).enumerate() {
-            let width = (2 * l + 1) * channels.len();
+        for ((out, key), channels) in out.iter_mut().zip(self.keys()).zip(&self.channels) {
+            let width = key.n_components() * channels.len();
             out[row * width..(row + 1) * width].fill(0.0);
         }
     }
 
-    /// Slots that have pairs and channels: index, layout of their rows, pairs.
-    pub(super) fn busy_slots<'a>(
+    /// Groups of a centre that have pairs and channels: index, layout of their rows, pairs.
+    #[inline(always)]
+    pub(super) fn busy_groups<'a>(
         &'a self,
-        feeds: &'a Feeds,
-        order: &'a Order,
-    ) -> impl Iterator<Item = (usize, &'a Rows, &'a [usize])> {
-        feeds
-            .representative
-            .iter()
-            .enumerate()
-            .map(|(slot, &radial)| (slot, self.shared.radials[radial].rows(), order.slot(slot)))
-            .filter(|(_, rows, pairs)| rows.len() > 0 && !pairs.is_empty())
+        run: &'a Run,
+        k: usize,
+        around: &'a Around,
+    ) -> impl Iterator<Item = (usize, &'a Rows, Range<usize>)> {
+        let of = |(group, pairs): (usize, _)| (group, self.shared.radials[around.layouts[group]].rows(), pairs);
+        run.pairs.groups_of(k).map(of).filter(|(_, rows, _)| rows.len() > 0)
     }
 
-    /// Copies the padded sums of one slot to its channels of one row.
-    pub(super) fn store(
-        &self,
-        sums: &[Lanes],
-        rows: &Rows,
-        starts: &[Vec<usize>],
-        slot: usize,
-        row: usize,
-        out: &mut [&mut [f64]],
-    ) {
+    /// Copies the padded sums of one group to its channels of one row.
+    pub(super) fn store(&self, sums: &[Lanes], rows: &Rows, group: usize, row: usize, out: &mut [&mut [f64]]) {
         let mut sums = sums.iter();
         for (l, out) in out.iter_mut().enumerate() {
-            let (n_m, width, start) = (2 * l + 1, self.channels[l].len(), starts[l][slot]);
+            let (n_m, width, start) = (2 * l + 1, self.channels[l].len(), self.groups.starts[l][group]);
             for done in (0..rows.counts[l]).step_by(LANES) {
                 let take = LANES.min(rows.counts[l] - done);
                 for m in 0..n_m {
-                    let sum = sums.next().expect("a sum for each (l, chunk, m)");
+                    let sum = sums.next().expect("a sum for each (l, c, m)");
                     let to = &mut out[(row * n_m + m) * width + start + done..][..take];
                     match <&mut Lanes>::try_from(&mut *to) {
                         Ok(to) => *to = *sum,
@@ -215,58 +325,26 @@ impl SphericalExpansion {
         }
     }
 
-    /// dE/dr_ji of every pair of some centres, given dE/dc: rows `first…` of the blocks of `gradient`.
-    pub(crate) fn backward_centers(
-        &self,
-        structure: &Structure,
-        centers: Range<usize>,
-        gradient: &[ArrayView3<f64>],
-        first: usize,
-        work: &mut Workspace,
-    ) -> Result<()> {
-        let tools = self.shared.tools();
-        let Workspace { neighbors, order, block, sums, gradient: of_center, pair_gradients, .. } = work;
-        pair_gradients.clear();
-        pair_gradients.resize(neighbors.len(), [0.0; 3]);
-        let mut of_block = [[0.0; 3]; PAIRS];
-        for (row, i) in centers.enumerate() {
-            let feeds = self.feeds_of(structure, i)?;
-            self.sort_pairs(structure, neighbors, (i, row), feeds, order)?;
-            for (slot, rows, pairs) in self.busy_slots(feeds, order) {
-                self.load(gradient, first + row, rows, &feeds.starts, slot, sums.lanes_mut(), of_center);
-                for pairs in pairs.chunks(PAIRS) {
-                    self.fill_block(structure, neighbors, pairs, feeds, block);
-                    kernel::backward_block(&tools, rows, block, of_center, &mut of_block);
-                    for (&pair, g) in pairs.iter().zip(&of_block) {
-                        pair_gradients[pair] = *g;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// dE/dc of one centre and slot, and the ladder of [`CenterGradient`] made from it.
-    #[allow(clippy::too_many_arguments)]
+    /// dE/dc of one centre and group, turned into [`CenterGradient`].
     fn load(
         &self,
         gradient: &[ArrayView3<f64>],
         row: usize,
         rows: &Rows,
-        starts: &[Vec<usize>],
-        slot: usize,
+        group: usize,
         lanes: &mut [Lanes],
         out: &mut CenterGradient,
     ) {
         out.constant.clear();
-        out.ladder.resize(kernel::n_ladder(rows));
-        out.ladder.fill(0.0);
+        out.lowered.resize(kernel::n_lowered(rows));
+        out.lowered.fill(0.0);
         let mut start = 0;
         for l in 0..=rows.l_max() {
             let block = gradient[l].index_axis(Axis(0), row);
+            let first = self.groups.starts[l][group];
             for done in (0..rows.counts[l]).step_by(LANES) {
                 let take = LANES.min(rows.counts[l] - done);
-                let channels = starts[l][slot] + done..starts[l][slot] + done + take;
+                let channels = first + done..first + done + take;
                 let lanes = &mut lanes[..2 * l + 1];
                 for (to, from) in lanes.iter_mut().zip(block.outer_iter()) {
                     *to = [0.0; LANES];
@@ -279,93 +357,68 @@ impl SphericalExpansion {
                     out.constant.push(lanes[0].map(|g| g * Y00));
                     continue;
                 }
-                let ladder = &mut out.ladder_mut()[start..start + 2 * l - 1];
+                let lowered = &mut out.lowered_mut()[start..start + 2 * l - 1];
                 start += 2 * l - 1;
-                kernel::add_ladder(self.shared.ladder_of(l), l, lanes, ladder);
+                kernel::add_lowered(self.shared.terms_of(l), l, lanes, lowered);
             }
         }
     }
 
-    pub(super) fn fill_block(
+    /// Coefficients of some atoms of one structure, for which `search` is prepared: blocks `[center, m, channel]`, overwritten.
+    ///
+    /// # Errors
+    /// As for `forward`, without the frame.
+    pub(crate) fn forward_atoms(
         &self,
         structure: &Structure,
-        neighbors: &NeighborList,
-        pairs: &[usize],
-        feeds: &Feeds,
-        block: &mut Block,
-    ) {
-        block.n = pairs.len();
-        for (j, &pair) in pairs.iter().enumerate() {
-            let species = structure.species[neighbors.neighbor[pair] as usize];
-            let radial = feeds.of_species[species as usize].expect("checked with the pairs").0;
-            block.set(j, neighbors.vector[pair], radial as u32);
-        }
-        for j in pairs.len()..pairs.len().next_multiple_of(LANES) {
-            block.set(j, [0.0; 3], 0);
-        }
-    }
-
-    pub(super) fn feeds_of(&self, structure: &Structure, center: usize) -> Result<&Feeds> {
-        let z = structure.species[center];
-        let kind = self.kind_of[z as usize].ok_or_else(|| self.unknown_species(center, z))?;
-        Ok(&self.kinds[kind])
-    }
-
-    /// Orders the pairs of a centre, which has row `row` of the list, by slot, keeping their order within each.
-    pub(super) fn sort_pairs(
-        &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        (center, row): (usize, usize),
-        feeds: &Feeds,
-        order: &mut Order,
+        atoms: Range<usize>,
+        search: &Search,
+        mut out: Vec<&mut [f64]>,
+        work: &mut Workspace,
     ) -> Result<()> {
-        let slot_of = |atom: usize| {
-            let z = structure.species[atom];
-            feeds.of_species[z as usize].map(|(_, slot)| slot).ok_or_else(|| self.unknown_species(atom, z))
-        };
-        slot_of(center)?;
-        let pairs = neighbors.pairs(row);
-        let n_slots = feeds.representative.len();
-        order.starts.clear();
-        order.starts.resize(n_slots + 1, 0);
-        order.slots.clear();
-        for &atom in &neighbors.neighbor[pairs.clone()] {
-            let slot = slot_of(atom as usize)?;
-            order.slots.push(slot);
-            order.starts[slot + 1] += 1;
+        let widths = self.widths();
+        self.shared.finders.lend(|finder| {
+            for first in atoms.clone().step_by(CENTERS) {
+                let part = Part { structure: 0, atoms: first..atoms.end.min(first + CENTERS) };
+                let mut rows = cut_rows(&mut out, &widths, part.atoms.len());
+                let run = finder.find(self, structure, part, Source::Search(search))?;
+                self.forward_run(run, &mut rows, work);
+            }
+            Ok(())
+        })
+    }
+
+    /// Numbers of one centre in each block.
+    pub(crate) fn widths(&self) -> Vec<usize> {
+        self.keys().iter().zip(&self.channels).map(|(key, channels)| key.n_components() * channels.len()).collect()
+    }
+
+    /// Refuses blocks that do not have axes (centers, m, channels) of this expansion.
+    fn check_shape(&self, name: &'static str, n_centers: usize, blocks: Vec<(usize, usize, usize)>) -> Result<()> {
+        if blocks.len() > self.channels.len() {
+            return Err(Error::setting(
+                name,
+                format!("{} blocks", blocks.len()),
+                format!("this expansion has l_max = {}", self.l_max()),
+                "give one block for each l",
+            ));
         }
-        order.pairs.clear();
-        if n_slots == 1 {
-            order.pairs.extend(pairs);
-            return Ok(());
-        }
-        for slot in 0..n_slots {
-            order.starts[slot + 1] += order.starts[slot];
-        }
-        order.pairs.resize(pairs.len(), 0);
-        order.next.clear();
-        order.next.extend_from_slice(&order.starts[..n_slots]);
-        for (pair, &slot) in pairs.zip(&order.slots) {
-            order.pairs[order.next[slot]] = pair;
-            order.next[slot] += 1;
+        for (l, channels) in self.channels.iter().enumerate() {
+            let expected = (n_centers, 2 * l + 1, channels.len());
+            let found = blocks.get(l);
+            if found != Some(&expected) {
+                return Err(Error::setting(
+                    name,
+                    found.map_or("missing".into(), |found| format!("{found:?}")),
+                    format!("block l = {l} must have the shape (centers, m, channels) = {expected:?}"),
+                    "give one block for each l, in the layout of the coefficients",
+                ));
+            }
         }
         Ok(())
     }
 
-    /// Runs a job with buffers that earlier jobs have left. Nobody waits for them: in a forked process, whoever held the lock
-    /// may not exist.
-    pub(crate) fn with_workspace<T>(&self, job: impl FnOnce(&mut Workspace) -> T) -> T {
-        let left = self.shared.idle.try_lock().ok().and_then(|mut idle| idle.pop());
-        let mut work = left.unwrap_or_else(|| Workspace::new(self));
-        let result = job(&mut work);
-        if let Ok(mut idle) = self.shared.idle.try_lock() {
-            idle.push(work);
-        }
-        result
-    }
-
-    fn unknown_species(&self, atom: usize, z: u8) -> Error {
+    pub(super) fn unknown_species(&self, atom: usize, z: u8) -> Error {
         let known: Vec<&str> = self.species.iter().map(|&z| symbol(z)).collect();
         Error::structure(
             Some(atom),
@@ -377,61 +430,37 @@ impl SphericalExpansion {
 
 /// Buffers that one thread reuses from centre to centre.
 #[derive(Debug, Default)]
-pub struct Workspace {
-    /// Pairs of the centres in work.
-    pub(crate) neighbors: NeighborList,
-    pub(super) search: Search,
-    pub(super) order: Order,
+pub(crate) struct Workspace {
     pub(super) block: Block,
     pub(super) sums: Aligned,
     gradient: CenterGradient,
-    /// dE/dr_ji of each pair of the list.
-    pub(super) pair_gradients: Vec<Vec3>,
-    /// Sums of several kinds, for Jacobians.
+    /// For Jacobians: the pairs of a group by atom, and sums by the moving atom and by the centre.
+    pub(super) by_atom: Vec<usize>,
     pub(super) more_sums: [Aligned; 2],
-    /// For what is made of the coefficients.
-    pub(crate) scratch: Scratch,
 }
 
 impl Workspace {
-    /// Buffers large enough for this expansion.
-    pub fn new(expansion: &SphericalExpansion) -> Self {
-        let radials = &expansion.shared.radials;
-        let longest_row = radials.iter().map(|r| r.rows().len()).max().unwrap_or(0);
-        let l_max = expansion.l_max();
-        let most_sums = radials.iter().map(|r| kernel::n_sums(r.rows())).max().unwrap_or(0);
-        Workspace {
-            block: Block::new(l_max, longest_row),
-            sums: Aligned::zeros(LANES * most_sums.max(2 * l_max + 1)),
-            ..Workspace::default()
+    /// Makes room for what this expansion needs.
+    pub(super) fn fit(&mut self, expansion: &SphericalExpansion) {
+        let Shared { longest_row, most_sums, .. } = *expansion.shared;
+        self.block.fit(expansion.l_max(), longest_row);
+        self.sums.resize(LANES * most_sums);
+    }
+}
+
+fn contiguous<'a>(blocks: &'a mut [ArrayViewMut3<f64>]) -> Result<Vec<&'a mut [f64]>> {
+    let strided =
+        || Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order");
+    blocks.iter_mut().map(|block| block.as_slice_mut().ok_or_else(strided)).collect()
+}
+
+/// The error for forces that are not finite.
+fn not_finite(gradient: &[ArrayView3<f64>]) -> Error {
+    for (l, block) in gradient.iter().enumerate() {
+        if let Some(((i, m, q), value)) = block.indexed_iter().find(|(_, x)| !x.is_finite()) {
+            let problem = format!("not finite, at l = {l}, center {i}, component {m}, channel {q}");
+            return Error::setting("gradient", value, problem, "look for the step of the model that made it");
         }
     }
-}
-
-/// Coefficients of some centres and what is made of them, as their users like it.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    pub rows: [Aligned; 2],
-    pub lanes: [Aligned; 4],
-    pub moving: Aligned,
-    /// Features of some centres, and what an energy changes with them.
-    pub features: [Aligned; 2],
-    /// Memory of a model of the features.
-    pub of_model: Vec<f64>,
-}
-
-/// Pairs of one centre, sorted by slot.
-#[derive(Debug, Default)]
-pub(super) struct Order {
-    pub pairs: Vec<usize>,
-    /// Slot s holds pairs[starts[s]..starts[s + 1]].
-    pub starts: Vec<usize>,
-    slots: Vec<usize>,
-    next: Vec<usize>,
-}
-
-impl Order {
-    fn slot(&self, slot: usize) -> &[usize] {
-        &self.pairs[self.starts[slot]..self.starts[slot + 1]]
-    }
+    Error::setting("gradient", "too large", "forces overflow", "check the unit of the energy")
 }

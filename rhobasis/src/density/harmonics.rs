@@ -3,13 +3,8 @@
 //! Real, orthonormal on the sphere, no Condon–Shortley phase, m = −l…l ascending; index lm = l² + l + m.
 //! Being polynomials in x, y, z they need no division by r: the origin and the z axis are points like any other.
 
+use crate::simd::{LANES, Lanes};
 use crate::structure::Vec3;
-
-/// Points handled together: one lane of an AVX-512 register each.
-pub(crate) const LANES: usize = 8;
-
-/// One number for each of [`LANES`] points or channels.
-pub(crate) type Lanes = [f64; LANES];
 
 /// Coefficients of the recursions, once per l_max.
 ///

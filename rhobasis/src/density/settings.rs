@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cutoff::RadialScaling;
 use super::primitive::Primitive;
+use super::weight::RadialScaling;
 use crate::structure::symbol;
 use crate::{Error, Result};
 

@@ -1,8 +1,21 @@
 //! The axes of the neighbour search: a compact cell, and its way back to the cell as given.
 
-use super::{Center, MAX_NEIGHBORS, TOO_CLOSE};
 use crate::structure::{Vec3, cross, dot, norm};
 use crate::{Error, Result, Structure};
+
+/// Two atoms nearer than this, in Å, are taken for a mistake in the input.
+pub(super) const TOO_CLOSE: f64 = 1e-3;
+/// More neighbours of one centre than this mean that the cell or `r_cut` is in the wrong unit.
+const MAX_NEIGHBORS: f64 = 1e7;
+
+/// A centre: its wrapped position, how it was shifted there, its place among the boxes and in the filter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Center {
+    pub wrapped: Vec3,
+    pub shift: [i32; 3],
+    pub boxes: Vec3,
+    pub filter: [f32; 3],
+}
 
 /// The axes along which atoms are wrapped and sorted: a compact choice of the periodic lattice vectors, completed by
 /// unit vectors at right angles to them.

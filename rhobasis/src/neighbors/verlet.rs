@@ -1,8 +1,9 @@
-//! A neighbour list that is reused while atoms move little.
+//! Neighbour lists that are not made for each structure anew: one of ours while atoms move little, or one from outside.
 
 use std::ops::Range;
 
-use super::{NeighborList, TOO_CLOSE, overlap};
+use super::frame::TOO_CLOSE;
+use super::list::{NeighborList, overlap};
 use crate::structure::{Vec3, dot};
 use crate::{Error, Result, Structure};
 
@@ -18,6 +19,9 @@ use crate::{Error, Result, Structure};
 /// assert!(list.update(&dimer(2.9))?); // made anew
 /// # Ok::<(), rhobasis::Error>(())
 /// ```
+///
+/// Or a list that another program keeps ([`VerletList::given`]), as the engines of molecular dynamics do: of atoms without
+/// periodicity, the first of which are centres and the others, such as images of these, neighbours only.
 #[derive(Debug, Clone)]
 pub struct VerletList {
     r_cut: f64,
@@ -26,15 +30,18 @@ pub struct VerletList {
     list: NeighborList,
     /// S·H of each pair.
     images: Vec<Vec3>,
-    made_for: Option<Made>,
+    origin: Origin,
 }
 
-/// What the list was made for.
+/// What the list is good for.
 #[derive(Debug, Clone)]
-struct Made {
-    positions: Vec<Vec3>,
-    cell: [Vec3; 3],
-    pbc: [bool; 3],
+enum Origin {
+    /// Nothing yet.
+    Empty,
+    /// Structures near the one that it was made for.
+    Search { positions: Vec<Vec3>, cell: [Vec3; 3], pbc: [bool; 3] },
+    /// Structures of so many atoms at least, as another program says.
+    Given { n_atoms: usize },
 }
 
 impl VerletList {
@@ -49,19 +56,66 @@ impl VerletList {
         if !(skin.is_finite() && skin >= 0.0) {
             return Err(Error::setting("skin", skin, "must be zero or a positive number", "0.3 Å is usual"));
         }
-        Ok(VerletList { r_cut, skin, list: NeighborList::default(), images: Vec::new(), made_for: None })
+        Ok(VerletList { r_cut, skin, list: NeighborList::default(), images: Vec::new(), origin: Origin::Empty })
     }
 
-    /// Makes the list anew if the structure has moved too far from that of which it was made; whether it did.
+    /// A list from outside: atoms 0, 1, … are centres, and the atoms `neighbor[start[i]..start[i + 1]]` hold at least all that
+    /// are nearer to centre i than `r_cut`, but not i itself; of these, the pairs within `r_cut` are taken. Structures have no
+    /// periodicity; images are atoms of their own, behind the centres. When it has to be made anew, the other program knows.
+    ///
+    /// ```
+    /// use rhobasis::neighbors::VerletList;
+    /// // Of three atoms the first is a centre; the others are its neighbours.
+    /// let list = VerletList::given(5.0, &[0, 2], &[1, 2])?;
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`NeighborList::new`].
+    /// If `r_cut` is not positive, or `start` does not begin with 0, ascend, and end with the length of `neighbor`.
+    pub fn given(r_cut: f64, start: &[usize], neighbor: &[u32]) -> Result<Self> {
+        let mut list = VerletList::new(r_cut, 0.0)?;
+        if start.first() != Some(&0) || !start.is_sorted() || start.last() != Some(&neighbor.len()) {
+            let problem = format!("must be offsets into {} neighbours", neighbor.len());
+            return Err(Error::setting(
+                "start",
+                format!("{} numbers", start.len()),
+                problem,
+                "begin with 0 and ascend",
+            ));
+        }
+        list.list.start = start.to_vec();
+        list.list.neighbor = neighbor.to_vec();
+        list.list.shift = vec![[0; 3]; neighbor.len()];
+        list.images = vec![[0.0; 3]; neighbor.len()];
+        let n_centers = start.len() - 1;
+        list.origin = Origin::Given { n_atoms: neighbor.iter().map(|&j| j as usize + 1).fold(n_centers, usize::max) };
+        Ok(list)
+    }
+
+    /// Centres of a structure that it serves: all atoms, or the first of them if the list is from outside.
+    pub(crate) fn n_centers(&self, structure: &Structure) -> usize {
+        match self.origin {
+            Origin::Given { .. } => self.list.start.len() - 1,
+            _ => structure.len(),
+        }
+    }
+
+    /// Makes the list anew if the structure has moved too far from that of which it was made; whether it did. A list from
+    /// outside stays as it is.
+    ///
+    /// # Errors
+    /// As [`NeighborList::new`]; if the list is from outside, and the structure periodic or too small for it.
     pub fn update(&mut self, structure: &Structure) -> Result<bool> {
         structure.validate()?;
         if self.serves(structure) {
             return Ok(false);
         }
-        self.made_for = None;
+        if let Origin::Given { n_atoms } = self.origin {
+            let problem = format!("{} atoms, pbc {:?}: not those of the list", structure.len(), structure.pbc);
+            let remedy = format!("give at least {n_atoms} atoms without periodicity, or the list of this structure");
+            return Err(Error::structure(None, problem, remedy));
+        }
+        self.origin = Origin::Empty;
         self.list.update(structure, self.r_cut + self.skin)?;
         let image = |s: &[i32; 3]| -> Vec3 {
             std::array::from_fn(|d| (0..3).map(|k| f64::from(s[k]) * structure.cell[k][d]).sum())
@@ -69,7 +123,7 @@ impl VerletList {
         self.images.clear();
         self.images.extend(self.list.shift.iter().map(image));
         let Structure { positions, cell, pbc, .. } = structure;
-        self.made_for = Some(Made { positions: positions.clone(), cell: *cell, pbc: *pbc });
+        self.origin = Origin::Search { positions: positions.clone(), cell: *cell, pbc: *pbc };
         Ok(true)
     }
 
@@ -80,7 +134,11 @@ impl VerletList {
 
     /// Whether its pairs are all there are in this structure.
     pub(crate) fn serves(&self, structure: &Structure) -> bool {
-        let Some(Made { positions, cell, pbc }) = &self.made_for else { return false };
+        let (positions, cell, pbc) = match &self.origin {
+            Origin::Empty => return false,
+            Origin::Given { n_atoms } => return structure.len() >= *n_atoms && structure.pbc == [false; 3],
+            Origin::Search { positions, cell, pbc } => (positions, cell, pbc),
+        };
         let most = 0.25 * self.skin * self.skin;
         let moved = |(a, b): (&Vec3, &Vec3)| (0..3).map(|d| (a[d] - b[d]).powi(2)).sum::<f64>();
         positions.len() == structure.len()
@@ -88,10 +146,8 @@ impl VerletList {
             && positions.iter().zip(&structure.positions).all(|pair| moved(pair) <= most)
     }
 
-    /// The pairs within `r_cut` of some centres of a structure that the list serves; centre `centers.start` is then number 0 of
-    /// `out`.
+    /// Appends the pairs within `r_cut` of some centres of a structure that the list serves.
     pub(crate) fn fill(&self, structure: &Structure, centers: Range<usize>, out: &mut NeighborList) -> Result<()> {
-        out.clear();
         let (r_cut2, close2) = (self.r_cut * self.r_cut, TOO_CLOSE * TOO_CLOSE);
         for i in centers {
             let r_i = structure.positions[i];

@@ -53,7 +53,7 @@ impl Covariance {
         let one = One { frame: self.n_structures, structure, weights: None };
         let (mut search, mut sums) = (Search::default(), Sums::new());
         let expansion = self.prepare(&one, &mut search)?;
-        let mut work = Work::new(&self.template);
+        let mut work = Work::new();
         for run in runs(structure.len()).take_while(|run| run.end <= n) {
             self.add_run(&one, &expansion, &search, run, &mut sums, &mut work)?;
         }
@@ -74,7 +74,7 @@ impl Covariance {
             let block = |(k, piece): (usize, &Piece)| {
                 let mut sums = if k == 0 { open.clone() } else { Sums::new() };
                 let add = |work: &mut Work| piece.structures().try_for_each(|one| self.add_one(&one, &mut sums, work));
-                works.lend(&self.template, add).map(|()| sums)
+                works.lend(add).map(|()| sums)
             };
             let blocks: Vec<Result<Sums>> = pieces.par_iter().enumerate().map(block).collect();
             for (piece, sums) in pieces.iter().zip(blocks) {
@@ -110,7 +110,7 @@ impl Covariance {
                 let alone = |((one, expansion, search), run): &(&(One, _, _), Range<usize>)| {
                     let mut sums = Sums::new();
                     let add = |work: &mut Work| self.add_run(one, expansion, search, run.clone(), &mut sums, work);
-                    works.lend(&self.template, add).map(|()| sums)
+                    works.lend(add).map(|()| sums)
                 };
                 let parts: Vec<Result<Sums>> = runs.par_iter().map(alone).collect();
                 parts.into_iter().try_for_each(|part| part.map(|part| add_sums(&mut self.open, &part)))?;
@@ -309,9 +309,9 @@ struct Work {
 struct Works(Mutex<Vec<Work>>);
 
 impl Works {
-    fn lend<T>(&self, template: &SphericalExpansion, job: impl FnOnce(&mut Work) -> T) -> T {
+    fn lend<T>(&self, job: impl FnOnce(&mut Work) -> T) -> T {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut work = free.unwrap_or_else(|| Work::new(template));
+        let mut work = free.unwrap_or_else(|| Work::new());
         let done = job(&mut work);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(work);
         done
@@ -325,9 +325,9 @@ struct Length {
 }
 
 impl Work {
-    fn new(template: &SphericalExpansion) -> Self {
+    fn new() -> Self {
         Work {
-            expansion: Workspace::new(template),
+            expansion: Workspace::default(),
             search: Search::default(),
             rows: Vec::new(),
             of_kind: Vec::new(),
@@ -351,12 +351,8 @@ impl Work {
         self.rows.resize(lengths.iter().map(|l| l.total).sum(), 0.0);
         let mut rest = &mut self.rows[..];
         let cut = |length: &Length| rest.split_off_mut(..length.total).expect("as long as all blocks");
-        let mut blocks: Vec<&mut [f64]> = lengths.iter().map(cut).collect();
-        let mut neighbors = std::mem::take(&mut self.expansion.neighbors);
-        let done = neighbors.find(search, structure, run.clone()).and_then(|()| {
-            expansion.forward_centers(structure, &neighbors, run, None, &mut blocks, &mut self.expansion)
-        });
-        self.expansion.neighbors = neighbors;
-        done.map(|()| lengths)
+        let blocks: Vec<&mut [f64]> = lengths.iter().map(cut).collect();
+        expansion.forward_atoms(structure, run, search, blocks, &mut self.expansion)?;
+        Ok(lengths)
     }
 }

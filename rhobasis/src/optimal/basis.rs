@@ -7,7 +7,7 @@ use super::contraction::{Contraction, Truncation};
 use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
 use super::pcovr::{PcovrSettings, Supervision};
 use crate::density::{
-    Equivariants, ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, SphericalExpansion,
+    AroundCenter, Equivariants, ExpansionSettings, RadialIntegrals, RadialSource, SphericalExpansion,
 };
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
@@ -424,14 +424,14 @@ pub(super) fn contracted_expansion(
         .map(|kind| {
             let radials = species
                 .iter()
-                .map(|&z| Ok((z, RadialSource::Integrals(contracted_integrals(settings, species, kind, z)?))))
+                .map(|&z| Ok(RadialSource::Integrals(contracted_integrals(settings, species, kind, z)?)))
                 .collect::<Result<_>>()?;
-            Ok(KindOfCenter { center: kind.center, radials })
+            Ok(AroundCenter { center: kind.center, radials })
         })
         .collect::<Result<_>>()?;
-    let ExpansionSettings { density, l_max, spline_accuracy, .. } = &settings.expansion;
+    let ExpansionSettings { density, spline_accuracy, .. } = &settings.expansion;
     let combined = settings.mixing == Mixing::Combined;
-    SphericalExpansion::contracted(density.clone(), *l_max, *spline_accuracy, None, combined, kinds)
+    SphericalExpansion::contracted(density.clone(), *spline_accuracy, None, combined, species, kinds)
 }
 
 /// Eq. (9) for neighbours of species z: Σ_n U_{q;zn} ⟨nl|r; g⟩.

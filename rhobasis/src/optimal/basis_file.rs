@@ -14,7 +14,7 @@ use ndarray::{Array1, Array2, Array3};
 use super::basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
 use super::covariance::{Mixing, to_json};
-use crate::density::{ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion};
+use crate::density::{AroundCenter, ExpansionSettings, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion};
 use crate::files::Archive;
 use crate::{Error, Result};
 
@@ -195,18 +195,18 @@ fn stored_expansion(
                 arrays.push(array);
             }
             let views: Vec<_> = arrays.iter().map(|a| a.view()).collect();
-            radials.push((z, RadialSource::Table(RadialTable::from_arrays(r_cut, &views, divided))));
+            radials.push(RadialSource::Table(RadialTable::from_arrays(r_cut, &views, divided)));
         }
-        entries.push(KindOfCenter { center: kind.center, radials });
+        entries.push(AroundCenter { center: kind.center, radials });
     }
     let combined = settings.mixing == Mixing::Combined;
     let expansion = &settings.expansion;
     SphericalExpansion::contracted(
         expansion.density.clone(),
-        expansion.l_max,
         expansion.spline_accuracy,
         archive.json(path, "spline_error")?,
         combined,
+        species,
         entries,
     )
 }

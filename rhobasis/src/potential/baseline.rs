@@ -101,9 +101,9 @@ fn isolated_atoms(frames: &[Structure], labels: &[Labels], species: &[u8], r_cut
         .collect()
 }
 
-/// Σ_i e(a_i) of a structure; species without an energy count nothing (models refuse them).
-pub(super) fn of_structure(energies: &BTreeMap<u8, f64>, structure: &Structure) -> f64 {
-    structure.species.iter().map(|z| energies.get(z).copied().unwrap_or(0.0)).sum()
+/// Σ_i e(a_i) of atoms; species without an energy count nothing (models refuse them).
+pub(super) fn of_atoms(energies: &BTreeMap<u8, f64>, species: &[u8]) -> f64 {
+    species.iter().map(|z| energies.get(z).copied().unwrap_or(0.0)).sum()
 }
 
 #[cfg(test)]

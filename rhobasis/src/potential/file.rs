@@ -19,7 +19,7 @@ use super::rows::Functions;
 use super::settings::ModelSettings;
 use super::sparse::{Kernels, SparseModel};
 use super::train::TrainSettings;
-use crate::density::{ExpansionSettings, KindOfCenter, RadialSource, RadialTable, SphericalExpansion, SplineError};
+use crate::density::{AroundCenter, ExpansionSettings, RadialSource, RadialTable, SphericalExpansion, SplineError};
 use crate::files::Archive;
 use crate::models::{Factor, Solver};
 use crate::optimal::OptimalBasis;
@@ -257,7 +257,7 @@ impl Basis {
                 }
                 let r_cut = settings.density.r_cut;
                 let mut radials = Vec::new();
-                for z in species {
+                for &z in &species {
                     let of_l = |l| inner.array(path, &format!("table/{z}/l{l}"));
                     let arrays: Vec<Array3<f64>> = (0..=settings.l_max).map(of_l).collect::<Result<_>>()?;
                     let same = |a: &Array3<f64>| a.dim().0 == arrays[0].dim().0 && a.dim().0 >= 2 && a.dim().1 == 2;
@@ -266,15 +266,15 @@ impl Basis {
                     }
                     let views: Vec<_> = arrays.iter().map(|a| a.view()).collect();
                     let divided = divided.get(&z).copied().unwrap_or(true);
-                    radials.push((z, RadialSource::Table(RadialTable::from_arrays(r_cut, &views, divided))));
+                    radials.push(RadialSource::Table(RadialTable::from_arrays(r_cut, &views, divided)));
                 }
                 let expansion = SphericalExpansion::contracted(
                     settings.density.clone(),
-                    settings.l_max,
                     settings.spline_accuracy,
                     spline_error,
                     false,
-                    vec![KindOfCenter { center: None, radials }],
+                    &species,
+                    vec![AroundCenter { center: None, radials }],
                 )?;
                 Ok(Basis::Primitive { settings, expansion })
             }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array1, ArrayView2, ArrayViewMut2};
 
+use super::site::{SiteFunction, no_function};
 use crate::Result;
-use crate::correlations::{Invariants, QuadraticForm, SiteFunction, no_function};
+use crate::correlations::{Invariants, QuadraticForm};
 
 /// Weights of the features for each species of centre.
 #[derive(Debug, Clone)]
@@ -18,27 +19,25 @@ pub(super) struct LinearModel {
 impl LinearModel {
     pub fn new(invariants: &Invariants, weights: BTreeMap<u8, Array1<f64>>) -> Self {
         let views: BTreeMap<u8, _> = weights.iter().map(|(&z, w)| (z, w.view())).collect();
-        let form = invariants
-            .is_whole_power_spectrum()
-            .then(|| QuadraticForm::new(invariants.expansion().channels(), invariants.columns().view(), &views));
+        let form = invariants.quadratic_form(&views);
         LinearModel { weights, form }
     }
 }
 
 impl SiteFunction for LinearModel {
-    fn site_energies(
+    fn evaluate(
         &self,
         species: &[u8],
-        features: ArrayView2<f64>,
+        x: ArrayView2<f64>,
         energies: &mut [f64],
-        mut gradient: Option<ArrayViewMut2<f64>>,
+        mut grad_x: Option<ArrayViewMut2<f64>>,
         _: &mut Vec<f64>,
     ) -> Result<()> {
-        for (i, (z, x)) in species.iter().zip(features.rows()).enumerate() {
+        for (i, (z, x)) in species.iter().zip(x.rows()).enumerate() {
             let w = self.weights.get(z).ok_or_else(|| no_function(i, *z))?;
             energies[i] = w.dot(&x);
-            if let Some(gradient) = &mut gradient {
-                gradient.row_mut(i).assign(w);
+            if let Some(grad_x) = &mut grad_x {
+                grad_x.row_mut(i).assign(w);
             }
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 /// Energies of free atoms.
 mod baseline;
+/// From atoms to energies, forces and virial.
+mod chain;
 /// Molecular dynamics.
 mod dynamics;
 /// Errors, cross-validation, learning curves.
@@ -25,6 +27,8 @@ mod model;
 mod rows;
 /// Hyperparameters.
 mod settings;
+/// The energy of an atom.
+mod site;
 /// Sparse kernel models.
 mod sparse;
 /// The environments that they are built on.

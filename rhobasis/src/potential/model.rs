@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
-use super::baseline::of_structure;
+use super::baseline::of_atoms;
+use super::chain::Chain;
 use super::features::Basis;
 use super::linear::LinearModel;
 use super::rows::{Functions, energy_row};
+use super::site::SiteFunction;
 use super::sparse::{Kernels, SparseModel};
 use super::train::TrainSettings;
-use crate::correlations::{Invariants, SiteFunction};
+use crate::correlations::Invariants;
 use crate::density::Adjoint;
 use crate::models::Factor;
 use crate::neighbors::VerletList;
@@ -155,7 +157,8 @@ impl Potential {
     }
 
     /// [`Potential::predict`] of one structure with forces, with a list of neighbours that is made anew only where it has to be:
-    /// what molecular dynamics and relaxations call.
+    /// what molecular dynamics and relaxations call. With a list from outside ([`VerletList::given`]), energies are those of its
+    /// centres, and forces fall on ghosts too.
     ///
     /// # Errors
     /// As for `predict`, and if the list is of another cutoff, see [`Potential::r_cut`].
@@ -172,25 +175,26 @@ impl Potential {
         lists: Option<&[VerletList]>,
         forces: bool,
     ) -> Result<Vec<Prediction>> {
-        let function = self.model.function();
+        let chain = Chain { invariants: &self.invariants, site: self.model.function() };
         let (energies, adjoints) = match forces {
-            true => self.invariants.site_energies_and_forces(structures, lists, function)?,
-            false => (self.invariants.site_energies(structures, lists, function)?, Vec::new()),
+            true => chain.energies_and_forces(structures, lists)?,
+            false => (chain.energies(structures, lists)?, Vec::new()),
         };
         let mut adjoints = adjoints.into_iter();
         let mut predictions = Vec::with_capacity(structures.len());
         let mut first = 0;
         for (k, structure) in structures.iter().enumerate() {
+            let n_centers = lists.map_or(structure.len(), |lists| lists[k].n_centers(structure));
+            let (mine, species) = (&energies[first..first + n_centers], &structure.species[..n_centers]);
             let of_atom = |(energy, z): (&f64, &u8)| energy + self.baseline.get(z).copied().unwrap_or(0.0);
-            let mine = &energies[first..first + structure.len()];
-            let atoms: Vec<f64> = mine.iter().zip(&structure.species).map(of_atom).collect();
-            first += structure.len();
+            let atoms: Vec<f64> = mine.iter().zip(species).map(of_atom).collect();
+            first += n_centers;
             let (forces, virial) = match adjoints.next() {
                 Some(Adjoint { forces, virial }) => (forces, (&virial + &virial.t()) * 0.5),
                 None => (Vec::new(), Array2::zeros((3, 3))),
             };
             // The model's part is summed apart from the far larger baseline.
-            let energy = mine.iter().sum::<f64>() + of_structure(&self.baseline, structure);
+            let energy = mine.iter().sum::<f64>() + of_atoms(&self.baseline, species);
             if !energy.is_finite() || !forces.as_flattened().iter().all(|f| f.is_finite()) {
                 let problem = format!("its energy is {energy} or a force is not finite");
                 return Err(Error::structure(None, problem, "look for atoms that overlap").at_frame(k));

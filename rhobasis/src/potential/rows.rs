@@ -15,9 +15,10 @@ use std::ops::Range;
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
+use super::site::no_function;
 use super::targets::Targets;
 use crate::Result;
-use crate::correlations::{Invariants, no_function};
+use crate::correlations::Invariants;
 use crate::density::Variable;
 use crate::extxyz::Labels;
 use crate::linalg::set_product;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 
+use super::site::{SiteFunction, no_function};
 use crate::Result;
-use crate::correlations::{SiteFunction, no_function};
-use crate::density::LANES;
 use crate::linalg::set_product;
+use crate::simd::LANES;
 
 /// The function of the environments of one species.
 #[derive(Debug, Clone)]
@@ -41,12 +41,12 @@ impl Kernels {
 }
 
 impl SiteFunction for SparseModel {
-    fn site_energies(
+    fn evaluate(
         &self,
         species: &[u8],
-        features: ArrayView2<f64>,
+        x: ArrayView2<f64>,
         energies: &mut [f64],
-        mut gradient: Option<ArrayViewMut2<f64>>,
+        mut grad_x: Option<ArrayViewMut2<f64>>,
         scratch: &mut Vec<f64>,
     ) -> Result<()> {
         if let Some(i) = species.iter().position(|z| !self.of_species.contains_key(z)) {
@@ -55,20 +55,21 @@ impl SiteFunction for SparseModel {
         for (&z, kernels) in &self.of_species {
             let rows: Vec<usize> = (0..species.len()).filter(|&i| species[i] == z).collect();
             if rows.len() == species.len() {
-                kernels.evaluate(self.zeta, features, energies, gradient, scratch);
+                kernels.evaluate(self.zeta, x, energies, grad_x, scratch);
                 return Ok(());
             }
             if rows.is_empty() {
                 continue;
             }
-            let x = features.select(Axis(0), &rows);
+            let of_z = x.select(Axis(0), &rows);
             let mut of_rows = vec![0.0; rows.len()];
-            let mut dx = gradient.as_ref().map(|_| Array2::zeros(x.dim()));
-            kernels.evaluate(self.zeta, x.view(), &mut of_rows, dx.as_mut().map(|dx| dx.view_mut()), scratch);
+            let mut grad_of_z = grad_x.as_ref().map(|_| Array2::zeros(of_z.dim()));
+            let view = grad_of_z.as_mut().map(|grad| grad.view_mut());
+            kernels.evaluate(self.zeta, of_z.view(), &mut of_rows, view, scratch);
             for (k, &i) in rows.iter().enumerate() {
                 energies[i] = of_rows[k];
-                if let (Some(gradient), Some(dx)) = (&mut gradient, &dx) {
-                    gradient.row_mut(i).assign(&dx.row(k));
+                if let (Some(grad_x), Some(grad_of_z)) = (&mut grad_x, &grad_of_z) {
+                    grad_x.row_mut(i).assign(&grad_of_z.row(k));
                 }
             }
         }

@@ -16,7 +16,7 @@ use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{energies_of_atoms, of_structure};
+use super::baseline::{energies_of_atoms, of_atoms};
 use super::exact;
 use super::features::{Basis, FeatureSettings};
 use super::linear::LinearModel;
@@ -190,7 +190,7 @@ impl<'a> Trainer<'a> {
             let here = self.done..end.min(self.done + self.at_once());
             let of_frame = |k: usize| {
                 let frame = &self.frames[k];
-                let free_atoms = of_structure(&self.baseline, frame);
+                let free_atoms = of_atoms(&self.baseline, &frame.species);
                 let labelled = (frame, &self.labels[k]);
                 rows_of(&self.invariants, &self.functions, labelled, free_atoms, &self.targets[k])
                     .map_err(|e| e.after_frames(k))
@@ -281,7 +281,7 @@ impl<'a> Trainer<'a> {
                 let energies = self.frames.iter().zip(self.labels).zip(&self.targets);
                 let of = |((frame, labels), targets): ((&'a Structure, &Labels), &Targets)| {
                     let sigma = targets.energy?;
-                    Some((frame, labels.energy? - of_structure(&self.baseline, frame), sigma))
+                    Some((frame, labels.energy? - of_atoms(&self.baseline, &frame.species), sigma))
                 };
                 let model = exact::fit(&self.invariants, energies.filter_map(of).collect(), zeta, delta)?;
                 (Model::Sparse(model), None, None)

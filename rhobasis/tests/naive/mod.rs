@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 
 use ndarray::Array2;
 use rhobasis::Structure;
-use rhobasis::density::{Center, Channel, Density, Equivariants, ExpansionSettings, Primitive, Sigma};
+use rhobasis::density::{BlockKey, Center, Channel, Density, Equivariants, ExpansionSettings, Primitive, Sigma};
 
 /// Numbers in [0, 1), the same in every run.
 pub struct Random(pub u64);
@@ -345,7 +345,11 @@ pub fn eq4(structures: &[Structure], settings: &ExpansionSettings, species: &[u8
     for (structure, s) in structures.iter().enumerate() {
         centers.extend(s.species.iter().enumerate().map(|(atom, &species)| Center { structure, atom, species }));
     }
-    let mut c = Equivariants::zeros(centers.clone(), (0..=*l_max).map(channels).collect());
+    let mut c = Equivariants::zeros(
+        centers.clone(),
+        (0..=*l_max).map(BlockKey::density).collect(),
+        (0..=*l_max).map(channels).collect(),
+    );
     let slot = |a: u8| species.iter().position(|&z| z == a).expect("a species of the list");
     for (i, center) in centers.iter().enumerate() {
         let s = &structures[center.structure];

@@ -1,5 +1,8 @@
 //! Potentials: derivatives, symmetries, files; fits against dense problems.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod derivatives;
 mod fits;
+mod ghosts;
 mod samples;

@@ -1,7 +1,5 @@
-//! Neighbour list: who is within `r_cut` of whom, periodic images included.
-//!
-//! Atoms are wrapped into a compact cell, their images within `r_cut` of it are added explicitly, and all of them are
-//! sorted into boxes, so that the search itself knows no periodicity:
+//! The boxes of the neighbour search: atoms are wrapped into a compact cell, their images within `r_cut` of it are added
+//! explicitly, and all of them are sorted into boxes, so that finding neighbours itself knows no periodicity:
 //!
 //! ```text
 //!     reduce the cell -> wrap -> add images -> sort into boxes -> per centre: rows of boxes -> f32 filter -> f64 decision
@@ -9,186 +7,27 @@
 
 use std::ops::Range;
 
-use multiversion::multiversion;
-
-use crate::structure::{Vec3, dot, norm};
+use super::frame::{Center, Frame, combine};
+use crate::structure::{Vec3, dot};
 use crate::{Error, Result, Structure};
-use frame::{Frame, combine};
 
-mod frame;
-mod verlet;
-
-pub use verlet::VerletList;
-
-/// Two atoms nearer than this, in Å, are taken for a mistake in the input.
-const TOO_CLOSE: f64 = 1e-3;
-/// More neighbours of one centre than this mean that the cell or `r_cut` is in the wrong unit.
-const MAX_NEIGHBORS: f64 = 1e7;
-/// Up to this many atoms without periodicity are searched by the plain double loop.
-const SMALL: usize = 40;
+/// Up to this many atoms without periodicity need no boxes.
+pub(super) const SMALL: usize = 40;
 /// Lanes of the single-precision filter.
-const LANES: usize = 8;
-
-/// Full neighbour list: for each centre i every pair (j, S) with
-///
-/// ```text
-///     |r_ji| < r_cut,    r_ji = r_j - r_i + S·H    (strictly; H has the lattice vectors in its rows)
-/// ```
-///
-/// Images of the centre count, the centre itself (j = i, S = 0) does not. S refers to the positions as given, also for
-/// atoms outside the cell. Pairs (i, j, S) and (j, i, -S) carry exactly opposite vectors. Pairs are grouped by centre;
-/// within a centre they come in the order of the search boxes, which depends on nothing but structure and `r_cut`.
-///
-/// ```
-/// use rhobasis::{Structure, neighbors::NeighborList};
-/// let chain = Structure::crystal(vec![14], vec![[0.0; 3]], [[2.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]]);
-/// let list = NeighborList::new(&chain, 5.0)?;
-/// assert_eq!(list.pairs(0), 0..4); // the atom's own images at -4, -2, 2 and 4 Å
-/// # Ok::<(), rhobasis::Error>(())
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct NeighborList {
-    /// `n_atoms + 1` offsets: the pairs of centre i are `start[i]..start[i + 1]`.
-    pub start: Vec<usize>,
-    /// Atom j of each pair.
-    pub neighbor: Vec<u32>,
-    /// r_ji = r_j - r_i + S·H of each pair, in Å.
-    pub vector: Vec<Vec3>,
-    /// S of each pair.
-    pub shift: Vec<[i32; 3]>,
-    search: Search,
-    scratch: Scratch,
-}
-
-impl NeighborList {
-    /// The neighbour list of `structure` with cutoff `r_cut` in Å.
-    ///
-    /// # Errors
-    /// `r_cut` not positive, a cell without volume or far too small, atoms on top of each other.
-    pub fn new(structure: &Structure, r_cut: f64) -> Result<Self> {
-        let mut list = NeighborList::default();
-        list.update(structure, r_cut)?;
-        Ok(list)
-    }
-
-    /// Replaces the list by that of another structure, reusing all memory. After an error the list is empty.
-    ///
-    /// # Errors
-    /// As [`NeighborList::new`].
-    pub fn update(&mut self, structure: &Structure, r_cut: f64) -> Result<()> {
-        let mut search = std::mem::take(&mut self.search);
-        let result = search.update(structure, r_cut).and_then(|()| self.find(&search, structure, 0..structure.len()));
-        self.search = search;
-        if result.is_err() {
-            self.clear();
-        }
-        result
-    }
-
-    /// Replaces the list by that of some centres of a structure, for which `search` was made; centre `centers.start` is
-    /// then number 0 of the list. The pairs are those of the whole list, in the same order.
-    pub(crate) fn find(&mut self, search: &Search, structure: &Structure, centers: Range<usize>) -> Result<()> {
-        self.clear();
-        match search.small {
-            true => self.double_loop(&structure.positions, search.r_cut, centers),
-            false => sweep(self, search, centers),
-        }
-    }
-
-    /// The same pairs, without the buffers that finding them took.
-    pub(crate) fn pairs_only(&self) -> Self {
-        NeighborList {
-            start: self.start.clone(),
-            neighbor: self.neighbor.clone(),
-            vector: self.vector.clone(),
-            shift: self.shift.clone(),
-            ..NeighborList::default()
-        }
-    }
-
-    /// Number of pairs, each direction counted.
-    pub fn len(&self) -> usize {
-        self.neighbor.len()
-    }
-
-    /// Whether no atom has a neighbour.
-    pub fn is_empty(&self) -> bool {
-        self.neighbor.is_empty()
-    }
-
-    /// Where the pairs of a centre are in [`neighbor`](Self::neighbor), [`vector`](Self::vector) and [`shift`](Self::shift).
-    pub fn pairs(&self, center: usize) -> Range<usize> {
-        self.start[center]..self.start[center + 1]
-    }
-
-    fn clear(&mut self) {
-        self.start.clear();
-        self.start.push(0);
-        self.neighbor.clear();
-        self.vector.clear();
-        self.shift.clear();
-    }
-
-    /// Pairs of a small molecule.
-    fn double_loop(&mut self, positions: &[Vec3], r_cut: f64, centers: Range<usize>) -> Result<()> {
-        let (mut atoms, mut vectors) = ([0u32; SMALL], [[0.0; 3]; SMALL]);
-        for i in centers {
-            let r_i = &positions[i];
-            let (mut n, mut n_close) = (0, 0);
-            for (j, r_j) in positions.iter().enumerate() {
-                let r_ji = [r_j[0] - r_i[0], r_j[1] - r_i[1], r_j[2] - r_i[2]];
-                let r2 = dot(r_ji, r_ji);
-                (atoms[n], vectors[n]) = (j as u32, r_ji);
-                n_close += usize::from(r2 < TOO_CLOSE * TOO_CLOSE);
-                n += usize::from(r2 < r_cut * r_cut && r2 >= TOO_CLOSE * TOO_CLOSE);
-            }
-            if n_close != 1 {
-                let others = positions.iter().enumerate().map(|(j, r_j)| (j, sub(*r_j, *r_i), [0; 3]));
-                return Err(overlap(i, others));
-            }
-            self.neighbor.extend_from_slice(&atoms[..n]);
-            self.vector.extend_from_slice(&vectors[..n]);
-            self.start.push(self.neighbor.len());
-        }
-        self.shift.resize(self.neighbor.len(), [0; 3]);
-        Ok(())
-    }
-}
-
-/// The error for a centre that does not have exactly itself within [`TOO_CLOSE`]; `others` yields (j, r_ji, S).
-fn overlap(i: usize, others: impl Iterator<Item = (usize, Vec3, [i32; 3])>) -> Error {
-    let mut close = others.filter(|&(j, v, s)| norm(v) < TOO_CLOSE && !(j == i && s == [0; 3]));
-    match close.next() {
-        Some((j, v, s)) => Error::structure(
-            Some(i),
-            format!("atoms {i} and {j} (shift {s:?}) are only {:.3e} Å apart", norm(v)),
-            "remove the duplicate atom, or check the cell and the length unit",
-        ),
-        None => Error::structure(Some(i), "position is not finite", "repair its coordinates"),
-    }
-}
+pub(super) const LANES: usize = 8;
 
 /// An atom or an image of one, as the search sees it: r_ji = (wrapped_j - wrapped_i) + image, S = shift_j - shift_i.
 #[derive(Debug, Clone, Copy, Default)]
-struct Site {
-    wrapped: Vec3,
-    image: Vec3,
-    shift: [i32; 3],
-    atom: u32,
-}
-
-/// A centre: its wrapped position, how it was shifted there, its place among the boxes and in the filter.
-#[derive(Debug, Clone, Copy)]
-struct Center {
-    wrapped: Vec3,
-    shift: [i32; 3],
-    boxes: Vec3,
-    filter: [f32; 3],
+pub(super) struct Site {
+    pub wrapped: Vec3,
+    pub image: Vec3,
+    pub shift: [i32; 3],
+    pub atom: u32,
 }
 
 /// The boxes: how many along each axis, how thick, and how the heights of a vector bound its length.
 #[derive(Debug, Clone, Copy, Default)]
-struct Boxes {
+pub(super) struct Boxes {
     n: [usize; 3],
     thickness: Vec3,
     /// 1 / thickness
@@ -204,93 +43,25 @@ struct Boxes {
 /// A structure prepared for finding the neighbours of any of its centres, from several threads if need be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Search {
-    r_cut: f64,
+    pub(super) r_cut: f64,
     /// A molecule that needs no boxes.
-    small: bool,
-    boxes: Boxes,
-    centers: Vec<Center>,
+    pub(super) small: bool,
+    pub(super) boxes: Boxes,
+    pub(super) centers: Vec<Center>,
     /// Sites in order of creation, and their boxes.
     made: Vec<Site>,
     made_filter: Vec<[f32; 3]>,
     made_box: Vec<u32>,
     /// Sites in order of their boxes; box b holds `sites[box_start[b]..box_start[b + 1]]`.
-    sites: Vec<Site>,
-    box_start: Vec<u32>,
+    pub(super) sites: Vec<Site>,
+    pub(super) box_start: Vec<u32>,
     /// Coordinates of `sites` for the filter, in units of r_cut, with `LANES` entries of padding.
-    filter: [Vec<f32>; 3],
-}
-
-/// Buffers of one centre: sites that passed the filter, then the pairs.
-#[derive(Debug, Clone, Default)]
-struct Scratch {
-    hits: Vec<u32>,
-    distances: Vec<f32>,
-    atoms: Vec<u32>,
-    vectors: Vec<Vec3>,
-    shifts: Vec<[i32; 3]>,
-}
-
-// ---- The search ----
-
-/// Goes through the centres: filter the rows of boxes within reach in single precision, decide in double.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]
-fn sweep(list: &mut NeighborList, search: &Search, range: Range<usize>) -> Result<()> {
-    let Search { r_cut, boxes, centers, sites, box_start, filter, .. } = search;
-    let Scratch { hits, distances, atoms, vectors, shifts } = &mut list.scratch;
-    hits.resize(sites.len() + LANES, 0);
-    distances.resize(sites.len() + LANES, 0.0);
-    let (sites, box_start, filter) = (&sites[..], &box_start[..], [&filter[0][..], &filter[1][..], &filter[2][..]]);
-    let (r_cut, boxes, hits, distances) = (*r_cut, *boxes, &mut hits[..], &mut distances[..]);
-    for i in range {
-        let center = &centers[i];
-        let n_hits = candidates(&boxes, center, box_start, filter, hits, distances);
-        if atoms.len() < n_hits {
-            atoms.resize(n_hits, 0);
-            vectors.resize(n_hits, [0.0; 3]);
-            shifts.resize(n_hits, [0; 3]);
-        }
-        let (atoms, vectors, shifts) = (&mut atoms[..n_hits], &mut vectors[..n_hits], &mut shifts[..n_hits]);
-        let (mut n, mut n_close) = (0, 0);
-        for &hit in &hits[..n_hits] {
-            let site = &sites[hit as usize];
-            let r_ji = pair_vector(site, center);
-            let r2 = dot(r_ji, r_ji);
-            atoms[n] = site.atom;
-            vectors[n] = r_ji;
-            shifts[n] = pair_shift(site, center);
-            n_close += usize::from(r2 < TOO_CLOSE * TOO_CLOSE);
-            n += usize::from((r2 < r_cut * r_cut) & (r2 >= TOO_CLOSE * TOO_CLOSE));
-        }
-        if n_close != 1 {
-            let others = sites.iter().map(|s| (s.atom as usize, pair_vector(s, center), pair_shift(s, center)));
-            return Err(overlap(i, others));
-        }
-        if list.neighbor.try_reserve(n).and(list.vector.try_reserve(n)).and(list.shift.try_reserve(n)).is_err() {
-            let problem = format!("{} neighbour pairs up to here do not fit into memory", list.neighbor.len() + n);
-            return Err(Error::structure(Some(i), problem, "use a smaller r_cut or a smaller structure"));
-        }
-        list.neighbor.extend_from_slice(&atoms[..n]);
-        list.vector.extend_from_slice(&vectors[..n]);
-        list.shift.extend_from_slice(&shifts[..n]);
-        list.start.push(list.neighbor.len());
-    }
-    Ok(())
-}
-
-/// r_j - r_i + S·H, arranged so that exchanging i and j only changes the sign.
-#[inline(always)]
-fn pair_vector(site: &Site, center: &Center) -> Vec3 {
-    std::array::from_fn(|k| (site.wrapped[k] - center.wrapped[k]) + site.image[k])
-}
-
-#[inline(always)]
-fn pair_shift(site: &Site, center: &Center) -> [i32; 3] {
-    std::array::from_fn(|k| site.shift[k] - center.shift[k])
+    pub(super) filter: [Vec<f32>; 3],
 }
 
 /// Sites that may be within r_cut of the centre, written to the front of `hits`; returns their number.
 #[inline(always)]
-fn candidates(
+pub(super) fn candidates(
     boxes: &Boxes,
     center: &Center,
     box_start: &[u32],
@@ -359,8 +130,6 @@ fn measure_row(
     }
     n
 }
-
-// ---- Setting up: wrap, add images, sort into boxes ----
 
 impl Search {
     /// Wraps, adds images, sorts into boxes; see the top of the file.
@@ -519,8 +288,4 @@ fn close_gaps(centers: &mut [Center], k: usize, longest: f64) -> (f64, f64) {
         centers[i].boxes[k] = height;
     }
     (0.0, height)
-}
-
-fn sub(a: Vec3, b: Vec3) -> Vec3 {
-    std::array::from_fn(|k| a[k] - b[k])
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::harmonics::{LANES, Lanes};
 use super::settings::Density;
+use crate::simd::{LANES, Lanes};
 use crate::{Error, Result};
 
 /// Radial scaling (Willatt et al., Phys. Chem. Chem. Phys. 20, 29661 (2018)), 1 at r = 0 and falling beyond `scale`:

@@ -8,9 +8,8 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::lanes::Layout;
-use super::power_spectrum::{PowerSpectrum, for_l};
-use crate::density::{LANES, Lanes};
+use super::lanes::{Layout, for_l};
+use crate::simd::{LANES, Lanes};
 
 /// Coefficients of one centre, or their derivative, in tiles, l slowest.
 #[derive(Debug, Default)]
@@ -63,35 +62,35 @@ fn padding(n: usize) -> usize {
 /// Directions computed together: what they share is loaded once.
 pub(crate) const DIRECTIONS: usize = 3;
 
-/// dp/dt of one centre in three directions, given c and dc/dt, where no channels but `active` (a range for each l) have
-/// dc ≠ 0: three rows, one after the other.
+/// x_dot/dt of one centre in three directions, given c and c_dot/dt, where no channels but `active` (a range for each l) have
+/// c_dot ≠ 0: three rows, one after the other.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
 pub(crate) fn tangent_rows(
-    spectrum: &PowerSpectrum,
+    layout: &Layout,
     c: &Tiles,
-    dc: &[Tiles; DIRECTIONS],
+    c_dot: &[Tiles; DIRECTIONS],
     active: &[Range<usize>],
-    dp: &mut [f64],
+    x_dot: &mut [f64],
 ) {
-    if active.iter().zip(&spectrum.layout.counts).any(|(active, &n)| *active != (0..n)) {
-        dp.fill(0.0);
+    if active.iter().zip(&layout.counts).any(|(active, &n)| *active != (0..n)) {
+        x_dot.fill(0.0);
     }
-    let width = dp.len() / DIRECTIONS;
-    let (x, rest) = dp.split_at_mut(width);
+    let width = x_dot.len() / DIRECTIONS;
+    let (x, rest) = x_dot.split_at_mut(width);
     let (y, z) = rest.split_at_mut(width);
-    let mut dp = [x, y, z];
+    let mut x_dot = [x, y, z];
     let (mut start, mut tiles) = (width, c.0.len());
-    for (l, &n) in spectrum.layout.counts.iter().enumerate().rev() {
+    for (l, &n) in layout.counts.iter().enumerate().rev() {
         let first_tile = tiles - (2 * l + 1) * n.div_ceil(LANES);
-        let [x, y, z] = dc;
-        let dc = [&x.0[first_tile..tiles], &y.0[first_tile..tiles], &z.0[first_tile..tiles]];
+        let [x, y, z] = c_dot;
+        let c_dot = [&x.0[first_tile..tiles], &y.0[first_tile..tiles], &z.0[first_tile..tiles]];
         start -= n * (n + 1) / 2;
-        let columns = Columns { l, n, pad: padding(n), start, c: &c.0[first_tile..tiles], dc };
-        for_l!(l, of_l, (&columns, active[l].clone(), &mut dp));
+        let columns = Columns { l, n, pad: padding(n), start, c: &c.0[first_tile..tiles], c_dot };
+        for_l!(l, of_l, (&columns, active[l].clone(), &mut x_dot));
         tiles = first_tile;
     }
 }
@@ -105,7 +104,7 @@ struct Columns<'a> {
     /// First column.
     start: usize,
     c: &'a [Lanes],
-    dc: [&'a [Lanes]; DIRECTIONS],
+    c_dot: [&'a [Lanes]; DIRECTIONS],
 }
 
 impl Columns<'_> {
@@ -122,7 +121,7 @@ impl Columns<'_> {
 }
 
 #[inline(always)]
-fn of_l<const M: usize>(columns: &Columns, active: Range<usize>, dp: &mut [&mut [f64]; DIRECTIONS]) {
+fn of_l<const M: usize>(columns: &Columns, active: Range<usize>, x_dot: &mut [&mut [f64]; DIRECTIONS]) {
     let n_tiles = columns.n.div_ceil(LANES);
     // α in the tile of β first: of these, what stands to the left of the diagonal is not wanted.
     for part in [true, false] {
@@ -135,9 +134,9 @@ fn of_l<const M: usize>(columns: &Columns, active: Range<usize>, dp: &mut [&mut 
             // From the last to the first.
             for (alphas, first) in [(b..alphas.end, false), (a..b, true), (alphas.start..a, false)] {
                 match (first, second) {
-                    (true, true) => some_columns::<M, true, true>(columns, alphas, tile, dp),
-                    (true, false) => some_columns::<M, true, false>(columns, alphas, tile, dp),
-                    (false, true) => some_columns::<M, false, true>(columns, alphas, tile, dp),
+                    (true, true) => some_columns::<M, true, true>(columns, alphas, tile, x_dot),
+                    (true, false) => some_columns::<M, true, false>(columns, alphas, tile, x_dot),
+                    (false, true) => some_columns::<M, false, true>(columns, alphas, tile, x_dot),
                     (false, false) => {} // zero already
                 }
             }
@@ -151,11 +150,11 @@ fn some_columns<const M: usize, const FIRST: bool, const SECOND: bool>(
     columns: &Columns,
     alphas: Range<usize>,
     tile: usize,
-    dp: &mut [&mut [f64]; DIRECTIONS],
+    x_dot: &mut [&mut [f64]; DIRECTIONS],
 ) {
     let n_m = if M > 0 { M } else { 2 * columns.l + 1 };
     let b = &columns.c[tile * n_m..][..n_m];
-    let [x, y, z] = columns.dc;
+    let [x, y, z] = columns.c_dot;
     let db = [&x[tile * n_m..][..n_m], &y[tile * n_m..][..n_m], &z[tile * n_m..][..n_m]];
     let factor = (2.0 / (2 * columns.l + 1) as f64).sqrt();
     for alpha in alphas.rev() {
@@ -178,11 +177,11 @@ fn some_columns<const M: usize, const FIRST: bool, const SECOND: bool>(
         }
         let scale = if tile == own_tile { &ON_DIAGONAL[lane] } else { &[1.0; LANES] };
         let end = columns.end(alpha, tile);
-        for (dp, sum) in dp.iter_mut().zip(sums) {
+        for (x_dot, sum) in x_dot.iter_mut().zip(sums) {
             let values: Lanes = std::array::from_fn(|k| sum[k] * (factor * scale[k]));
-            match dp[..end].last_chunk_mut::<LANES>() {
+            match x_dot[..end].last_chunk_mut::<LANES>() {
                 Some(to) => *to = values,
-                None => put_last(&mut dp[..end], values),
+                None => put_last(&mut x_dot[..end], values),
             }
         }
     }
@@ -207,6 +206,6 @@ const ON_DIAGONAL: [Lanes; LANES] = {
 /// Writes the last of the values, as many as there is room for.
 #[cold]
 #[inline(never)]
-fn put_last(dp: &mut [f64], values: Lanes) {
-    dp.iter_mut().rev().zip(values.iter().rev()).for_each(|(to, value)| *to = *value);
+fn put_last(x_dot: &mut [f64], values: Lanes) {
+    x_dot.iter_mut().rev().zip(values.iter().rev()).for_each(|(to, value)| *to = *value);
 }

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
-use super::invariants::{Invariants, along_sphere, features_to_rows, normalize};
-use super::lanes::{Layout, Shape, to_lanes};
-use super::power_spectrum::PowerSpectrum;
-use super::power_spectrum_rows::{DIRECTIONS, Tiles, tangent_rows};
-use crate::density::{
-    Aligned, Gradient, JacobianCursor, JacobianPart, JacobianRow, LANES, Lanes, Run, Scratch, Variable, Workspace,
-};
+use super::correlation::TangentInTiles;
+use super::invariants::{Invariants, Work};
+use super::lanes::{Layout, Shape, starts, to_lanes};
+use super::stage::features_to_rows;
+use super::tiles::{DIRECTIONS, Tiles};
+use crate::density::{Gradient, JacobianCursor, JacobianPart, JacobianRow, RowsOfRun, Variable};
+use crate::simd::{Aligned, LANES, Lanes};
 use crate::structure::Structure;
 use crate::{Error, Result};
 
@@ -54,61 +54,51 @@ impl Invariants {
             let problem = format!("this part has {} numbers", part.rows.len() * width);
             return Err(Error::setting("out", out.len(), problem, "give as many: rows × components × columns"));
         }
-        part.fill_rows(&self.expansion, structures, vec![out], &[width], |structure, run, out, work| {
-            let mut scratch = std::mem::take(&mut work.scratch);
-            let done = self.jacobian_of_run(structure, variable, run, out[0], &mut scratch, work);
-            work.scratch = scratch;
-            done
+        part.fill_rows(structures, &self.pool, vec![out], &[width], |rows, out, work| {
+            self.jacobian_of(rows, variable, out[0], work);
         })
     }
 
-    fn jacobian_of_run(
-        &self,
-        structure: &Structure,
-        variable: Variable,
-        run: &Run,
-        out: &mut [f64],
-        scratch: &mut Scratch,
-        work: &mut Workspace,
-    ) -> Result<()> {
-        let (n, n_features) = (run.centers.len(), self.n_features());
-        let (n_components, layout) = (variable.n_components(), self.correlation.layout());
+    fn jacobian_of(&self, rows: &RowsOfRun, variable: Variable, out: &mut [f64], work: &mut Work) {
+        self.coefficients(&rows.run, work);
+        let (n, n_features, layout) = (rows.run.len(), self.n_features(), self.correlation.layout());
+        let n_components = variable.n_components();
         let width = n_components * n_features;
-        let Scratch { rows: [c_rows, of_center], lanes: [c, dc, p, dp], moving, .. } = scratch;
-        self.coefficients(structure, &run.neighbors, run.centers.clone(), None, c_rows, work)?;
-        for (place, (center, rows)) in run.each_center().enumerate() {
-            self.to_lanes(c_rows, n, place..place + 1, c);
-            let mut unit = None;
-            if self.normalize {
-                p.resize(n_features * LANES);
-                self.correlation.forward(c.lanes(), p.lanes_mut());
-                let of_norm = normalize(p.lanes_mut())[0];
-                unit = Some((of_norm, p.lanes()));
+        let Work { density, eight, c: c_rows, of_c: of_center, moving, .. } = work;
+        for (k, own_rows) in rows.each_center() {
+            layout.to_lanes(c_rows, n, k..k + 1, &mut eight.c);
+            let mut kept = [0.0; LANES];
+            if self.correlation.reads_features() {
+                eight.x.resize(n_features * LANES);
+                kept = self.correlation.forward(eight.c.lanes(), eight.x.lanes_mut());
             }
-            let atoms = &run.rows[rows.clone()];
-            let out = &mut out[rows.start * width..rows.end * width];
-            let center_of = Center { c: c.lanes().iter().map(|lanes| lanes[0]).collect(), unit };
-            let mut directions = Directions::new(self, center_of, [&mut *moving, &mut *dc, &mut *dp], out);
-            if let Some((tiles, _)) = &mut directions.tiles {
-                let block = |(_, block): (usize, Range<usize>)| &c_rows[block.start + place * (block.len() / n)..];
-                tiles.set(layout, self.blocks(n).map(block), layout.counts.iter().map(|&n| 0..n));
+            let atoms = &rows.rows[own_rows.clone()];
+            let out = &mut out[own_rows.start * width..own_rows.end * width];
+            let c = eight.c.lanes().iter().map(|lanes| lanes[0]).collect();
+            let center = Center { c, x: eight.x.lanes(), kept };
+            let buffers = [&mut *moving, &mut eight.of_c, &mut eight.of_x];
+            let mut directions = Directions::new(self, center, buffers, out);
+            if let Some((_, tiles, _)) = &mut directions.tiles {
+                let block = |(shape, block): (Shape, Range<usize>)| &c_rows[block.start + k * shape.n_m * shape.n_q..];
+                tiles.set(layout, layout.blocks(n).map(block), layout.counts.iter().map(|&n| 0..n));
             }
             of_center.resize(n_components * layout.len());
             of_center.fill(0.0);
-            let mut of_center_blocks = self.cut_blocks(of_center, n_components);
+            let mut of_center_blocks = layout.cut(of_center, n_components);
             let mut reached = vec![false; atoms.len()];
-            self.expansion.each_gradient(structure, &run.neighbors, center, variable, work, |gradient| {
-                if gradient.atom == center.0 {
-                    (0..n_components).for_each(|k| gradient.store(k, k, &mut of_center_blocks));
+            let i = rows.run.center(k).atom;
+            self.expansion.each_gradient(&rows.run, k, variable, density, |gradient| {
+                if gradient.atom == i {
+                    (0..n_components).for_each(|component| gradient.store(component, component, &mut of_center_blocks));
                     return;
                 }
                 let row =
                     atoms.binary_search_by_key(&gradient.atom, |row| row.1).expect("a row for each atom in reach");
                 reached[row] = true;
                 directions.add(gradient, row * n_components..(row + 1) * n_components);
-            })?;
+            });
             directions.flush();
-            let own = atoms.binary_search_by_key(&center.0, |row| row.1).expect("a row for the centre");
+            let own = atoms.binary_search_by_key(&i, |row| row.1).expect("a row for the centre");
             directions.add_whole(of_center, own * n_components..(own + 1) * n_components);
             reached[own] = true;
             // Neighbours that no channel sees.
@@ -116,7 +106,6 @@ impl Invariants {
                 directions.out[row * width..(row + 1) * width].fill(0.0);
             }
         }
-        Ok(())
     }
 }
 
@@ -124,20 +113,21 @@ impl Invariants {
 struct Center<'a> {
     /// Coefficients, as the layout says.
     c: Vec<f64>,
-    /// Inverse norm and normalised features, if they are normalised; the same in all lanes.
-    unit: Option<(f64, &'a [Lanes])>,
+    /// Features, the same in all lanes, and what the correlation keeps of them, if it reads them.
+    x: &'a [Lanes],
+    kept: Lanes,
 }
 
-/// Directions in which the coefficients of one centre change: eight at a time, or three for a whole power spectrum.
+/// Directions in which the coefficients of one centre change: eight at a time, or three in tiles.
 struct Directions<'a> {
     invariants: &'a Invariants,
     center: Center<'a>,
     /// dc of at most eight directions: blocks `[direction, m, channel]`.
     blocks: Vec<&'a mut [f64]>,
-    dc: &'a mut Aligned,
-    dp: &'a mut Aligned,
-    /// c, and dc of some directions, for a whole power spectrum.
-    tiles: Option<(Tiles, [Tiles; DIRECTIONS])>,
+    c_dot: &'a mut Aligned,
+    x_dot: &'a mut Aligned,
+    /// Where there is such a thing: the derivative in tiles, c, and dc of some directions.
+    tiles: Option<(&'a dyn TangentInTiles, Tiles, [Tiles; DIRECTIONS])>,
     /// Row of each direction that waits.
     waiting: Vec<usize>,
     /// The channels that change in these directions, and the features that do.
@@ -151,21 +141,20 @@ impl<'a> Directions<'a> {
     fn new(
         invariants: &'a Invariants,
         center: Center<'a>,
-        [rows, dc, dp]: [&'a mut Aligned; 3],
+        [rows, c_dot, x_dot]: [&'a mut Aligned; 3],
         out: &'a mut [f64],
     ) -> Self {
-        let length = center.c.len();
-        rows.resize(LANES * length);
-        let blocks = invariants.cut_blocks(rows, LANES);
-        let layout = invariants.correlation.layout();
+        let (correlation, layout) = (&*invariants.correlation, invariants.correlation.layout());
+        rows.resize(LANES * layout.len());
+        let blocks = layout.cut(rows, LANES);
         let zeros = || Tiles::zeros(layout);
-        let tiles = invariants.correlation.whole_power_spectrum().map(|_| (zeros(), std::array::from_fn(|_| zeros())));
+        let tiles = correlation.in_tiles().map(|tangent| (tangent, zeros(), std::array::from_fn(|_| zeros())));
         if tiles.is_none() {
-            dc.resize(LANES * length);
-            dp.resize(LANES * invariants.n_features());
+            c_dot.resize(LANES * layout.len());
+            x_dot.resize(LANES * invariants.n_features());
         }
-        let waiting = Vec::with_capacity(LANES);
-        Directions { invariants, center, blocks, dc, dp, tiles, waiting, active: Vec::new(), touched: Vec::new(), out }
+        let (waiting, active, touched) = (Vec::with_capacity(LANES), Vec::new(), Vec::new());
+        Directions { invariants, center, blocks, c_dot, x_dot, tiles, waiting, active, touched, out }
     }
 
     /// Adds the components of a gradient, whose derivatives belong to these rows.
@@ -182,7 +171,7 @@ impl<'a> Directions<'a> {
 
     /// Adds directions in which all channels change: blocks `[direction, m, channel]`.
     fn add_whole(&mut self, dc: &[f64], rows: Range<usize>) {
-        let Layout { counts, offsets } = self.invariants.correlation.layout();
+        let Layout { counts, offsets, .. } = self.invariants.correlation.layout();
         self.set_active(counts.iter().map(|&n| 0..n).collect());
         let n = rows.len();
         for (direction, row) in rows.enumerate() {
@@ -204,67 +193,50 @@ impl<'a> Directions<'a> {
         }
     }
 
-    /// Computes three directions of a whole power spectrum, whose rows follow each other.
-    fn finish_tiles(&mut self, spectrum: &PowerSpectrum) {
+    /// Computes three directions in tiles, whose rows follow each other; whether there are tiles.
+    fn flush_tiles(&mut self) -> bool {
         let (n_features, layout) = (self.invariants.n_features(), self.invariants.correlation.layout());
-        let Some((c, dc)) = &mut self.tiles else { return };
-        for (direction, dc) in dc.iter_mut().enumerate() {
-            let width = |l: usize| layout.offsets[l + 1] - layout.offsets[l];
-            let blocks = self.blocks.iter().enumerate().map(|(l, block)| &block[direction * width(l)..]);
-            dc.set(layout, blocks, self.active.iter().cloned());
+        let Some((tangent, c, c_dot)) = &mut self.tiles else { return false };
+        for (direction, c_dot) in c_dot.iter_mut().enumerate() {
+            let blocks = self.blocks.iter().zip(layout.widths()).map(|(block, width)| &block[direction * width..]);
+            c_dot.set(layout, blocks, self.active.iter().cloned());
         }
         let out = &mut self.out[self.waiting[0] * n_features..][..DIRECTIONS * n_features];
-        tangent_rows(spectrum, c, dc, &self.active, out);
-        if let Some((of_norm, unit)) = self.center.unit {
-            for row in out.chunks_exact_mut(n_features.max(1)) {
-                let dot: f64 = unit.iter().zip(row.iter()).map(|(unit, x)| unit[0] * x).sum();
-                row.iter_mut().zip(unit).for_each(|(x, unit)| *x = (*x - unit[0] * dot) * of_norm);
-            }
-        }
+        tangent.tangent_in_tiles(self.center.x, &self.center.kept, c, c_dot, &self.active, out);
         self.waiting.clear();
+        true
     }
 
     fn set_active(&mut self, active: Vec<Range<usize>>) {
-        if let Some((_, dc)) = &mut self.tiles {
-            dc.iter_mut().for_each(Tiles::clear);
-        } else {
-            self.dc.fill(0.0);
-            self.touched = match self.center.unit {
-                None => self.invariants.correlation.touched(&active),
-                Some(_) => std::iter::once(0..self.invariants.n_features()).collect(), // with the norm
-            };
+        match &mut self.tiles {
+            Some((_, _, c_dot)) => c_dot.iter_mut().for_each(Tiles::clear),
+            None => {
+                self.c_dot.fill(0.0);
+                self.touched = self.invariants.correlation.touched(&active);
+            }
         }
         self.active = active;
     }
 
     /// Computes the directions that wait.
     fn flush(&mut self) {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() || self.flush_tiles() {
             return;
         }
         let correlation = &self.invariants.correlation;
-        if let Some(spectrum) = correlation.whole_power_spectrum() {
-            return self.finish_tiles(spectrum);
+        let (n_features, Layout { offsets, .. }) = (self.invariants.n_features(), correlation.layout());
+        for (block, (shape, _)) in correlation.layout().blocks(LANES).enumerate() {
+            let starts = starts(0, 0, shape.n_m * shape.n_q);
+            let to = &mut self.c_dot.lanes_mut()[offsets[block]..];
+            to_lanes(self.blocks[block], &starts[..self.waiting.len()], shape, self.active[block].clone(), to);
         }
-        let (n_features, Layout { counts, offsets }) = (self.invariants.n_features(), correlation.layout());
-        for (l, active) in self.active.iter().enumerate() {
-            let width = (2 * l + 1) * counts[l];
-            let starts: [usize; LANES] = std::array::from_fn(|k| k * width);
-            let (starts, shape) = (&starts[..self.waiting.len()], Shape { n_m: 2 * l + 1, n_q: counts[l] });
-            to_lanes(self.blocks[l], starts, shape, active.clone(), &mut self.dc.lanes_mut()[offsets[l]..]);
-        }
-        if self.center.unit.is_some() {
-            self.dp.fill(0.0);
-        }
-        correlation.tangent_of_one(&self.center.c, self.dc.lanes(), &self.active, self.dp.lanes_mut());
-        if let Some((of_norm, unit)) = self.center.unit {
-            along_sphere(unit, &[of_norm; LANES], self.dp.lanes_mut());
-        }
+        let Center { c, x, kept } = &self.center;
+        correlation.tangent_of_one(c, x, kept, self.c_dot.lanes(), &self.active, self.x_dot.lanes_mut());
         let starts: Vec<usize> = self.waiting.drain(..).map(|row| row * n_features).collect();
         let mut end = 0;
         for touched in &self.touched {
             starts.iter().for_each(|start| self.out[start + end..start + touched.start].fill(0.0));
-            features_to_rows(self.dp.lanes(), touched.clone(), self.out, &starts);
+            features_to_rows(self.x_dot.lanes(), touched.clone(), self.out, &starts);
             end = touched.end;
         }
         starts.iter().for_each(|start| self.out[start + end..start + n_features].fill(0.0));

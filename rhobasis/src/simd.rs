@@ -1,8 +1,28 @@
-//! Numbers that begin on a cache line.
+//! Vectors of eight numbers, and memory that begins on a cache line.
 
 use std::ops::{Deref, DerefMut};
 
-use super::harmonics::{LANES, Lanes};
+/// Numbers handled together: one AVX-512 register, two of AVX2.
+pub(crate) const LANES: usize = 8;
+
+/// One number for each of [`LANES`] centres, neighbours or channels.
+pub(crate) type Lanes = [f64; LANES];
+
+/// sum + a b, lane by lane.
+#[inline(always)]
+pub(crate) fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
+    for k in 0..LANES {
+        sum[k] = a[k].mul_add(b[k], sum[k]);
+    }
+}
+
+/// sum + a b with one a for all lanes.
+#[inline(always)]
+pub(crate) fn add_scaled(sum: &mut Lanes, a: f64, b: &Lanes) {
+    for k in 0..LANES {
+        sum[k] = a.mul_add(b[k], sum[k]);
+    }
+}
 
 /// Bytes of a cache line, and of a vector of [`LANES`] numbers.
 const LINE: usize = 64;

@@ -3,9 +3,8 @@
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
-use super::aligned::Aligned;
-use super::harmonics::{LANES, Lanes};
 use super::radial::RadialIntegrals;
+use crate::simd::{Aligned, LANES, Lanes};
 use crate::{Error, Result};
 
 /// Knots beyond which tabulating is given up.
@@ -18,7 +17,25 @@ pub(crate) struct Rows {
     pub counts: Vec<usize>,
     /// First number of each l, a multiple of [`LANES`]; the last entry is the length of a row.
     pub offsets: Vec<usize>,
+    /// What is summed over neighbours together.
+    pub parts: Vec<Part>,
 }
+
+/// Eight channels of one l, and some of its components m.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// First channel in a row.
+    pub offset: usize,
+    /// First component among the harmonics.
+    pub lm: usize,
+    /// First component among the sums `[l][c][m]`.
+    pub sum: usize,
+    /// Number of components.
+    pub n_m: usize,
+}
+
+/// Most components m of a [`Part`]: there are 32 vector registers for their sums, a value and what else is needed.
+pub(crate) const M_PART: usize = 13;
 
 impl Rows {
     pub fn new(counts: Vec<usize>) -> Self {
@@ -26,7 +43,16 @@ impl Rows {
         for count in &counts {
             offsets.push(offsets[offsets.len() - 1] + count.next_multiple_of(LANES));
         }
-        Rows { counts, offsets }
+        let (mut parts, mut sum) = (Vec::new(), 0);
+        for l in 0..counts.len() {
+            for offset in (offsets[l]..offsets[l + 1]).step_by(LANES) {
+                for m in (0..2 * l + 1).step_by(M_PART) {
+                    parts.push(Part { offset, lm: l * l + m, sum: sum + m, n_m: M_PART.min(2 * l + 1 - m) });
+                }
+                sum += 2 * l + 1;
+            }
+        }
+        Rows { counts, offsets, parts }
     }
 
     pub fn of(integrals: &RadialIntegrals) -> Self {

@@ -1,74 +1,20 @@
-//! Derivatives of the coefficients beyond the adjoint: along a motion, and in full.
+//! All derivatives of the coefficients, whole or in parts.
 
 use std::ops::Range;
 
-use ndarray::{Array2, Array4};
+use ndarray::Array4;
 
-use super::batch::{cut_rows, in_parallel, prepare_search};
+use super::block::PAIRS;
 use super::equivariants::Channel;
-use super::expansion::{Order, SphericalExpansion, Workspace};
-use super::harmonics::{LANES, Lanes};
-use super::kernel::{self, Block, PAIRS};
-use super::spline::Rows;
-use crate::neighbors::{NeighborList, Search};
-use crate::structure::{Structure, Vec3};
+use super::expansion::{SphericalExpansion, Workspace};
+use super::kernel;
+use super::pair_gradient;
+use super::runs::{Finder, Part, Run, Source, cut_rows};
+use super::table::Rows;
+use crate::simd::{LANES, Lanes};
+use crate::structure::Structure;
+use crate::threads::{Pool, in_parallel};
 use crate::{Error, Result};
-
-/// What a gradient with respect to coefficients means for the atoms of one structure.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Adjoint {
-    /// −dE/dr of each atom, in the energy unit per Å.
-    pub forces: Vec<Vec3>,
-    /// −dE/dε for r → r(1 + ε), cell → cell(1 + ε) with row vectors; the first index goes with r.
-    pub virial: Array2<f64>,
-}
-
-impl Adjoint {
-    pub(crate) fn is_finite(&self) -> bool {
-        self.forces.as_flattened().iter().chain(&self.virial).all(|x| x.is_finite())
-    }
-
-    /// Stress +(1/V) dE/dε in the energy unit per Å³.
-    ///
-    /// # Errors
-    /// Unless the structure is periodic in all three directions.
-    pub fn stress(&self, structure: &Structure) -> Result<Array2<f64>> {
-        if structure.pbc != [true; 3] {
-            return Err(Error::structure(
-                None,
-                format!("stress needs a volume, but pbc is {:?}", structure.pbc),
-                "use the virial, or a cell that is periodic in all three directions",
-            ));
-        }
-        Ok(&self.virial / -structure.volume())
-    }
-}
-
-/// A motion of one structure, along which coefficients are differentiated.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Motion {
-    /// dr/dt of each atom, in Å per unit of t.
-    pub velocities: Vec<Vec3>,
-    /// dε/dt of the whole structure: r → r(1 + ε), cell → cell(1 + ε) with row vectors; the first index goes with r.
-    pub strain: [Vec3; 3],
-}
-
-impl Motion {
-    /// dr_ji/dt = v_j − v_i + r_ji dε/dt of the pairs of a block.
-    pub(super) fn fill_block(&self, center: usize, neighbors: &NeighborList, pairs: &[usize], block: &mut Block) {
-        for (j, &pair) in pairs.iter().enumerate() {
-            let (v_i, v_j) = (self.velocities[center], self.velocities[neighbors.neighbor[pair] as usize]);
-            let r = neighbors.vector[pair];
-            for d in 0..3 {
-                let strained: f64 = (0..3).map(|p| r[p] * self.strain[p][d]).sum();
-                block.velocity[d][j / LANES][j % LANES] = v_j[d] - v_i[d] + strained;
-            }
-        }
-        for j in pairs.len()..pairs.len().next_multiple_of(LANES) {
-            block.velocity.iter_mut().for_each(|axis| axis[j / LANES][j % LANES] = 0.0);
-        }
-    }
-}
 
 /// What coefficients are differentiated by in a full Jacobian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,154 +86,114 @@ impl SphericalExpansion {
         Ok(Jacobian { blocks, rows: part.rows, channels: self.channels().to_vec() })
     }
 
-    /// Rows of `out` for the centres of a run.
-    fn jacobian_of_run(
-        &self,
-        structure: &Structure,
-        variable: Variable,
-        run: &Run,
-        out: &mut [&mut [f64]],
-        work: &mut Workspace,
-    ) -> Result<()> {
-        for (center, rows) in run.each_center() {
-            let target = Target { center, variable, first: rows.start, rows: &run.rows[rows] };
-            self.jacobian_of_center(structure, &run.neighbors, target, out, work)?;
-        }
-        Ok(())
-    }
-
-    fn jacobian_of_center(
-        &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        target: Target,
-        out: &mut [&mut [f64]],
-        work: &mut Workspace,
-    ) -> Result<()> {
-        let (i, n_components) = (target.center.0, target.variable.n_components());
-        let feeds = self.feeds_of(structure, i)?;
-        self.sort_pairs(structure, neighbors, target.center, feeds, &mut work.order)?;
-        if !(feeds.covers && feeds.representative.len() == 1 && self.busy_slots(feeds, &work.order).count() == 1) {
-            let all = target.first * n_components..(target.first + target.rows.len()) * n_components;
-            all.for_each(|row| self.clear_row(row, out));
-        }
-        self.each_gradient(structure, neighbors, target.center, target.variable, work, |gradient| {
-            let row = target.row_of(gradient.atom) * n_components;
-            for component in 0..n_components {
-                gradient.store(component, row + component, out);
+    /// Rows of `out` for the centres of some rows.
+    fn jacobian_of(&self, rows: &RowsOfRun, variable: Variable, out: &mut [&mut [f64]], work: &mut Workspace) {
+        let n_components = variable.n_components();
+        for (k, own) in rows.each_center() {
+            let around = self.around(rows.run.species[k]);
+            if !(around.covers && around.layouts.len() == 1 && self.busy_groups(&rows.run, k, around).count() == 1) {
+                let all = own.start * n_components..own.end * n_components;
+                all.for_each(|row| self.clear_row(row, out));
             }
-        })
+            self.each_gradient(&rows.run, k, variable, work, |gradient| {
+                let row = own.start + rows.rows[own.clone()].partition_point(|row| row.1 < gradient.atom);
+                for component in 0..n_components {
+                    gradient.store(component, row * n_components + component, out);
+                }
+            });
+        }
     }
 
-    /// Calls `sink` with the derivatives of the coefficients of one centre, slot by slot: by the position of each atom within
-    /// reach, ascending, and of the centre itself last; or of the centre alone, by strain or cell.
+    /// Calls `sink` with the derivatives of the coefficients of centre k of a run, group by group: by the position of each atom
+    /// within reach, ascending, and of the centre itself last; or of the centre alone, by strain or cell.
     pub(crate) fn each_gradient(
         &self,
-        structure: &Structure,
-        neighbors: &NeighborList,
-        center: (usize, usize),
+        run: &Run,
+        k: usize,
         variable: Variable,
         work: &mut Workspace,
         mut sink: impl FnMut(&Gradient),
-    ) -> Result<()> {
+    ) {
+        work.fit(self);
         let tools = self.shared.tools();
-        let (i, n_components) = (center.0, variable.n_components());
-        let feeds = self.feeds_of(structure, i)?;
-        self.sort_pairs(structure, neighbors, center, feeds, &mut work.order)?;
-        if variable == Variable::Positions {
-            let by_atom = |pair: &usize| neighbors.neighbor[*pair];
-            let Order { pairs, starts, .. } = &mut work.order;
-            starts.windows(2).for_each(|slot| pairs[slot[0]..slot[1]].sort_by_key(by_atom));
-        }
-        let Workspace { order, block, more_sums: [of_atom, of_center], .. } = work;
-        for (slot, rows, pairs) in self.busy_slots(feeds, order) {
+        let (i, n_components) = (run.center(k).atom, variable.n_components());
+        let Workspace { block, by_atom, more_sums: [of_atom, of_center], .. } = work;
+        for (group, rows, pairs) in self.busy_groups(run, k, self.around(run.species[k])) {
             let n_sums = kernel::n_sums(rows);
-            let of_slot = OfSlot { expansion: self, starts: &feeds.starts, rows, slot };
+            let of_group = OfGroup { expansion: self, rows, group };
             of_center.resize(n_components * n_sums * LANES);
             of_center.fill(0.0);
             of_atom.resize(of_center.len());
+            by_atom.clear();
+            by_atom.extend(pairs);
+            if variable == Variable::Positions {
+                by_atom.sort_by_key(|&pair| run.pairs.atom[pair]);
+            }
             let mut moving = None;
-            for pairs in pairs.chunks(PAIRS) {
-                self.fill_block(structure, neighbors, pairs, feeds, block);
-                kernel::gradient_block(&tools, rows, block);
+            for pairs in by_atom.chunks(PAIRS) {
+                block.fill_some(&run.pairs, pairs);
+                pair_gradient::gradient_block(&tools, rows, block);
                 for (j, &pair) in pairs.iter().enumerate() {
                     let a = match variable {
-                        Variable::Strain => neighbors.vector[pair],
-                        Variable::Cell => neighbors.shift[pair].map(f64::from),
+                        Variable::Strain => run.pairs.vector[pair],
+                        Variable::Cell => run.pairs.shift[pair].map(f64::from),
                         Variable::Positions => {
-                            let atom = neighbors.neighbor[pair] as usize;
+                            let atom = run.pairs.atom[pair] as usize;
                             if atom == i {
                                 continue; // images of the centre move with it
                             }
                             if let Some(last) = moving.filter(|&last| last != atom) {
-                                sink(&Gradient { of_slot: &of_slot, atom: last, sums: of_atom.lanes() });
+                                sink(&Gradient { of_group: &of_group, atom: last, sums: of_atom.lanes() });
                             }
-                            kernel::add_pair_gradient(rows, block, j, moving != Some(atom), of_atom, of_center);
+                            let first = moving != Some(atom);
+                            pair_gradient::add_pair_gradient(rows, block, j, first, of_atom, of_center);
                             moving = Some(atom);
                             continue;
                         }
                     };
-                    kernel::add_pair_moments(rows, block, j, a, of_center);
+                    pair_gradient::add_pair_moments(rows, block, j, a, of_center);
                 }
             }
             if let Some(last) = moving {
-                sink(&Gradient { of_slot: &of_slot, atom: last, sums: of_atom.lanes() });
+                sink(&Gradient { of_group: &of_group, atom: last, sums: of_atom.lanes() });
             }
-            sink(&Gradient { of_slot: &of_slot, atom: i, sums: of_center.lanes() });
+            sink(&Gradient { of_group: &of_group, atom: i, sums: of_center.lanes() });
         }
-        Ok(())
     }
 }
 
-/// The derivatives of the coefficients of one centre and slot by the position of one atom, or by strain or cell.
+/// The derivatives of the coefficients of one centre and group by the position of one atom, or by strain or cell.
 pub(crate) struct Gradient<'a> {
-    of_slot: &'a OfSlot<'a>,
+    of_group: &'a OfGroup<'a>,
     /// The atom that moves; the centre, for strain and cell.
     pub atom: usize,
     /// `[component][l][c][m]`, eight channels each.
     sums: &'a [Lanes],
 }
 
-struct OfSlot<'a> {
+struct OfGroup<'a> {
     expansion: &'a SphericalExpansion,
-    starts: &'a [Vec<usize>],
     rows: &'a Rows,
-    slot: usize,
+    group: usize,
 }
 
 impl Gradient<'_> {
     /// The channels that change, for each l.
     pub fn channels(&self) -> impl Iterator<Item = Range<usize>> {
-        let OfSlot { starts, rows, slot, .. } = self.of_slot;
-        starts.iter().zip(&rows.counts).map(|(starts, n)| starts[*slot]..starts[*slot] + n)
+        let OfGroup { expansion, rows, group } = self.of_group;
+        expansion.groups.starts.iter().zip(&rows.counts).map(|(starts, n)| starts[*group]..starts[*group] + n)
     }
 
     /// Copies one component to the channels that change, of one row of all blocks.
     pub fn store(&self, component: usize, row: usize, out: &mut [&mut [f64]]) {
-        let OfSlot { expansion, starts, rows, slot } = self.of_slot;
+        let OfGroup { expansion, rows, group } = self.of_group;
         let n_sums = kernel::n_sums(rows);
-        let sums = &self.sums[component * n_sums..][..n_sums];
-        expansion.store(sums, rows, starts, *slot, row, out);
-    }
-}
-
-/// Where the derivatives of one centre go: its rows, the first of which is row `first` of the blocks.
-struct Target<'a> {
-    /// Its atom, and its place in the neighbour list.
-    center: (usize, usize),
-    variable: Variable,
-    first: usize,
-    rows: &'a [(usize, usize)],
-}
-
-impl Target<'_> {
-    fn row_of(&self, atom: usize) -> usize {
-        self.first + self.rows.binary_search_by_key(&atom, |row| row.1).unwrap_or(0)
+        expansion.store(&self.sums[component * n_sums..][..n_sums], rows, *group, row, out);
     }
 }
 
 /// Centres whose derivatives one thread computes at a time.
-const RUN: usize = 2;
+const AT_ONCE: usize = 2;
 
 /// A full Jacobian in parts of bounded memory: centres in file order, as many to a part as fit.
 ///
@@ -312,11 +218,9 @@ pub struct JacobianCursor {
     most_bytes: usize,
     /// The next centre: structure, atom.
     next: (usize, usize),
-    /// Of structure `next.0`, if `next.1 > 0`.
-    search: Search,
-    neighbors: NeighborList,
-    order: Order,
-    /// Rows per centre of the last run.
+    /// Prepared for structure `next.0`, if `next.1 > 0`.
+    finder: Finder,
+    /// Rows per centre of those before.
     rows_per_center: f64,
     /// Numbers in a component of a row; those of all coefficients if not given.
     row_length: Option<usize>,
@@ -327,30 +231,29 @@ pub struct JacobianCursor {
 pub struct JacobianPart {
     /// What the rows are.
     pub rows: Vec<JacobianRow>,
-    runs: Vec<Run>,
+    runs: Vec<RowsOfRun>,
     pub(crate) variable: Option<Variable>,
 }
 
-/// Some centres of one structure.
+/// Some centres of one structure, and their rows.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct RowsOfRun {
+    pub run: Run,
+    /// The structure, and its number of atoms.
     structure: usize,
-    /// Its number of atoms.
     n_atoms: usize,
-    pub centers: Range<usize>,
-    pub neighbors: NeighborList,
     /// (centre, atom that moves), in order; strain and cell have one row (centre, centre).
     pub rows: Vec<(usize, usize)>,
 }
 
-impl Run {
-    /// Each centre with its place in the list of neighbours, and its rows.
-    pub fn each_center(&self) -> impl Iterator<Item = ((usize, usize), Range<usize>)> {
+impl RowsOfRun {
+    /// Each centre, counted in the run, and its rows.
+    pub fn each_center(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
         let mut next = 0;
-        self.centers.clone().zip(0..).map(move |center| {
-            let n = self.rows[next..].iter().take_while(|row| row.0 == center.0).count();
+        (0..self.run.len()).map(move |k| {
+            let n = self.rows[next..].iter().take_while(|row| row.0 == self.run.center(k).atom).count();
             next += n;
-            (center, next - n..next)
+            (k, next - n..next)
         })
     }
 }
@@ -362,9 +265,7 @@ impl JacobianCursor {
             variable,
             most_bytes,
             next: (0, 0),
-            search: Search::default(),
-            neighbors: NeighborList::default(),
-            order: Order::default(),
+            finder: Finder::default(),
             rows_per_center: 0.0,
             row_length: None,
         }
@@ -403,7 +304,7 @@ impl JacobianCursor {
             let (s, first) = self.next;
             let structure = &structures[s];
             if first == 0 {
-                prepare_search(structure, &mut self.search, expansion.density().r_cut).map_err(|e| e.at_frame(s))?;
+                self.finder.prepare(structure, expansion.density().r_cut).map_err(|e| e.at_frame(s))?;
             }
             // So many centres more should fit; but a part holds at least one.
             let room = self.most_bytes.saturating_sub(part.rows.len() * row_bytes) / row_bytes;
@@ -411,61 +312,49 @@ impl JacobianCursor {
             if fitting == 0 && !part.rows.is_empty() {
                 break;
             }
-            // The first run tells how many rows a centre has.
-            let most = if self.rows_per_center == 0.0 && self.most_bytes < usize::MAX { 1 } else { RUN };
-            let centers = first..structure.len().min(first + fitting.clamp(1, most));
-            let neighbors = &mut self.neighbors;
-            neighbors.find(&self.search, structure, centers.clone()).map_err(|e| e.at_frame(s))?;
-            for center in centers.clone().zip(0..) {
-                let feeds = expansion.feeds_of(structure, center.0);
-                let known = feeds.and_then(|f| expansion.sort_pairs(structure, neighbors, center, f, &mut self.order));
-                known.map_err(|e| e.at_frame(s))?;
-            }
-            let mut rows = self.rows_of(centers.clone());
-            if !centers.is_empty() {
-                self.rows_per_center = rows.len() as f64 / centers.len() as f64;
+            // The first centre tells how many rows it has.
+            let most = if self.rows_per_center == 0.0 && self.most_bytes < usize::MAX { 1 } else { AT_ONCE };
+            let atoms = first..structure.len().min(first + fitting.clamp(1, most));
+            let part_of = Part { structure: s, atoms: atoms.clone() };
+            let found = self.finder.find(expansion, structure, part_of, Source::Own);
+            let run = found.map_err(|e| e.at_frame(s))?;
+            let mut rows = rows_of(run, self.variable);
+            if !atoms.is_empty() {
+                self.rows_per_center = rows.len() as f64 / atoms.len() as f64;
             }
             // They may have more rows than the centres before, from which their number was guessed.
             let at_least = if part.rows.is_empty() { rows.partition_point(|row| row.0 == first) } else { 0 };
             keep_whole_centers(&mut rows, room.max(at_least));
-            if rows.is_empty() && !centers.is_empty() {
+            if rows.is_empty() && !atoms.is_empty() {
                 break;
             }
-            let centers = first..rows.last().map_or(first, |row| row.0 + 1);
-            let atom = |atom| (self.variable == Variable::Positions).then_some(atom);
+            let end = rows.last().map_or(first, |row| row.0 + 1);
             part.rows.extend(rows.iter().map(|&(center, moving)| JacobianRow {
                 structure: s,
                 center,
-                atom: atom(moving),
+                atom: (self.variable == Variable::Positions).then_some(moving),
             }));
-            self.next = if centers.end == structure.len() { (s + 1, 0) } else { (s, centers.end) };
-            let (n_atoms, neighbors) = (structure.len(), self.neighbors.pairs_only());
-            part.runs.push(Run { structure: s, n_atoms, centers, neighbors, rows });
+            self.next = if end == structure.len() { (s + 1, 0) } else { (s, end) };
+            let mut run = run.clone();
+            run.truncate(end - first);
+            part.runs.push(RowsOfRun { run, structure: s, n_atoms: structure.len(), rows });
         }
         Ok((!part.runs.is_empty()).then_some(part))
     }
+}
 
-    fn rows_of(&self, centers: Range<usize>) -> Vec<(usize, usize)> {
-        if self.variable != Variable::Positions {
-            return centers.map(|i| (i, i)).collect();
-        }
-        let mut rows = Vec::new();
-        for (row, i) in centers.enumerate() {
-            let start = rows.len();
-            rows.push((i, i));
-            rows.extend(self.neighbors.neighbor[self.neighbors.pairs(row)].iter().map(|&j| (i, j as usize)));
+fn rows_of(run: &Run, variable: Variable) -> Vec<(usize, usize)> {
+    let mut rows = Vec::new();
+    for k in 0..run.len() {
+        let (i, start) = (run.center(k).atom, rows.len());
+        rows.push((i, i));
+        if variable == Variable::Positions {
+            rows.extend(run.pairs.atom[run.pairs.of_center(k)].iter().map(|&j| (i, j as usize)));
             rows[start..].sort_unstable();
-            let mut kept = start;
-            for k in start + 1..rows.len() {
-                if rows[k] != rows[kept] {
-                    kept += 1;
-                    rows[kept] = rows[k];
-                }
-            }
-            rows.truncate(kept + 1);
         }
-        rows
     }
+    rows.dedup();
+    rows
 }
 
 impl JacobianPart {
@@ -497,24 +386,24 @@ impl JacobianPart {
             .map(|l| variable.n_components() * (2 * l + 1) * expansion.channels()[l].len())
             .collect();
         let rest = out.iter_mut().map(|block| &mut **block).collect();
-        self.fill_rows(expansion, structures, rest, &widths, |structure, run, out, work| {
-            expansion.jacobian_of_run(structure, variable, run, out, work)
+        self.fill_rows(structures, &expansion.shared.workspaces, rest, &widths, |rows, out, work| {
+            expansion.jacobian_of(rows, variable, out, work);
         })
     }
 
     /// Calls `job` for the centres of the part, in parallel and some at a time, with their rows of the arrays `rest`, which
-    /// have these widths.
-    pub(crate) fn fill_rows(
+    /// have these widths, and with buffers from `pool`.
+    pub(crate) fn fill_rows<W: Default + Send>(
         &self,
-        expansion: &SphericalExpansion,
         structures: &[Structure],
+        pool: &Pool<W>,
         mut rest: Vec<&mut [f64]>,
         widths: &[usize],
-        job: impl Fn(&Structure, &Run, &mut [&mut [f64]], &mut Workspace) -> Result<()> + Sync,
+        job: impl Fn(&RowsOfRun, &mut [&mut [f64]], &mut W) + Sync,
     ) -> Result<()> {
-        let of_other = |run: &&Run| structures.get(run.structure).map(Structure::len) != Some(run.n_atoms);
-        if let Some(run) = self.runs.iter().find(of_other) {
-            let problem = format!("structure {} is not that of this part of a Jacobian", run.structure);
+        let of_other = |rows: &&RowsOfRun| structures.get(rows.structure).map(Structure::len) != Some(rows.n_atoms);
+        if let Some(rows) = self.runs.iter().find(of_other) {
+            let problem = format!("structure {} is not that of this part of a Jacobian", rows.structure);
             return Err(Error::setting(
                 "structures",
                 structures.len(),
@@ -522,13 +411,11 @@ impl JacobianPart {
                 "give those that the cursor was given",
             ));
         }
-        let tasks: Vec<_> = self.runs.iter().map(|run| (run, cut_rows(&mut rest, widths, run.rows.len()))).collect();
-        let of_run = |(run, mut out): (&Run, Vec<&mut [f64]>)| {
-            let structure = &structures[run.structure];
-            let fill = |work: &mut Workspace| job(structure, run, &mut out, work);
-            expansion.with_workspace(fill).map_err(|e| e.at_frame(run.structure))
-        };
-        in_parallel(tasks, of_run)?;
+        let tasks = self.runs.iter().map(|rows| (rows, cut_rows(&mut rest, widths, rows.rows.len()))).collect();
+        in_parallel(tasks, |(rows, mut out): (&RowsOfRun, Vec<&mut [f64]>)| {
+            pool.lend(|work| job(rows, &mut out, work));
+            Ok(())
+        })?;
         Ok(())
     }
 }

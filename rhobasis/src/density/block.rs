@@ -1,0 +1,182 @@
+//! Neighbours of one centre, as many as stay in the first-level cache: distances, weights, harmonics and radial rows.
+
+use std::ops::Range;
+
+use super::evaluated::Radial;
+use super::harmonics::SolidHarmonics;
+use super::runs::Pairs;
+use super::settings::Density;
+use crate::simd::{Aligned, LANES, Lanes, add_scaled};
+use crate::structure::Vec3;
+
+/// Neighbours handled together: their harmonics and radial rows stay in the first-level cache.
+pub(crate) const PAIRS: usize = 32;
+
+/// Batches of eight in a block.
+const BATCHES: usize = PAIRS / LANES;
+
+/// Up to [`PAIRS`] neighbours of one centre that contribute to the same channels.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    /// Number of neighbours filled in.
+    pub n: usize,
+    /// r_ji, in Å, eight neighbours to a vector.
+    pub vector: [[Lanes; BATCHES]; 3],
+    /// The rate at which r_ji changes, for tangents.
+    pub velocity: [[Lanes; BATCHES]; 3],
+    /// Which radial integrals.
+    pub radial: [u32; PAIRS],
+    /// |r_ji|, in Å.
+    distance: [Lanes; BATCHES],
+    /// f(r) and df/dr.
+    weight: [[Lanes; BATCHES]; 2],
+    /// r^l Y_lm: `[batch of eight][lm][neighbour of the batch]`
+    pub harmonics: Aligned,
+    /// ∂(r^l Y_lm) along x, y, z: `[batch][direction][lm][neighbour]`; or along the velocity, without direction.
+    pub gradients: Aligned,
+    /// f s, and where derivatives are wanted (f′ s + f s′)/r: `[neighbour][row]`
+    pub values: Aligned,
+    pub slopes: Aligned,
+    /// dc/dr_ji of one neighbour: `[direction][l][c][m]`
+    pub of_pair: Aligned,
+    pub n_lm: usize,
+}
+
+impl Block {
+    /// Makes room for harmonics up to l_max and radial rows of this length.
+    pub fn fit(&mut self, l_max: usize, longest_row: usize) {
+        self.n_lm = (l_max + 1) * (l_max + 1);
+        self.harmonics.resize(LANES * BATCHES * self.n_lm);
+        self.values.resize(PAIRS * longest_row);
+    }
+
+    /// Takes some pairs, at most [`PAIRS`]; beyond the last one, vectors of zeros complete a batch.
+    #[inline(always)]
+    pub fn fill(&mut self, pairs: &Pairs, range: Range<usize>) {
+        self.n = range.len();
+        self.radial[..range.len()].copy_from_slice(&pairs.radial[range.clone()]);
+        set_lanes(&mut self.vector, &pairs.vector[range]);
+    }
+
+    /// As [`Block::fill`], of pairs that do not follow each other.
+    pub fn fill_some(&mut self, pairs: &Pairs, which: &[usize]) {
+        self.n = which.len();
+        let mut vectors = [[0.0; 3]; PAIRS];
+        for (j, &pair) in which.iter().enumerate() {
+            (vectors[j], self.radial[j]) = (pairs.vector[pair], pairs.radial[pair]);
+        }
+        set_lanes(&mut self.vector, &vectors[..which.len()]);
+    }
+
+    /// Takes the velocities of the same pairs.
+    #[inline(always)]
+    pub fn fill_velocity(&mut self, pairs: &Pairs, range: Range<usize>) {
+        set_lanes(&mut self.velocity, &pairs.velocity[range]);
+    }
+
+    /// r_ji of neighbour j.
+    #[inline(always)]
+    pub fn r(&self, j: usize) -> Vec3 {
+        std::array::from_fn(|d| self.vector[d][j / LANES][j % LANES])
+    }
+
+    fn n_batches(&self) -> usize {
+        self.n.div_ceil(LANES)
+    }
+
+    /// Distances, weights, harmonics. What stands beyond the last neighbour is finite and not used.
+    #[inline(always)]
+    pub fn prepare(&mut self, density: &Density, harmonics: &SolidHarmonics) {
+        let [x, y, z] = &self.vector;
+        for (batch, out) in
+            self.harmonics.lanes_mut().chunks_exact_mut(self.n_lm).take(self.n.div_ceil(LANES)).enumerate()
+        {
+            let (x, y, z) = (&x[batch], &y[batch], &z[batch]);
+            let r = &mut self.distance[batch];
+            *r = std::array::from_fn(|k| (x[k] * x[k] + y[k] * y[k] + z[k] * z[k]).sqrt());
+            (self.weight[0][batch], self.weight[1][batch]) = density.weights(r);
+            harmonics.evaluate_lanes(x, y, z, out);
+        }
+    }
+
+    #[inline(always)]
+    pub fn fill_values(&mut self, radials: &[Radial], row: usize) {
+        for (j, values) in self.values.chunks_exact_mut(row).take(self.n).enumerate() {
+            let (batch, lane) = (j / LANES, j % LANES);
+            radials[self.radial[j] as usize].values(self.distance[batch][lane], self.weight[0][batch][lane], values);
+        }
+    }
+
+    #[inline(always)]
+    pub fn fill_slopes(&mut self, radials: &[Radial], row: usize) {
+        self.slopes.resize(self.values.len());
+        let rows = self.values.chunks_exact_mut(row).zip(self.slopes.chunks_exact_mut(row));
+        for (j, (values, slopes)) in rows.take(self.n).enumerate() {
+            let (batch, lane) = (j / LANES, j % LANES);
+            let weight = (self.weight[0][batch][lane], self.weight[1][batch][lane]);
+            radials[self.radial[j] as usize].slopes(self.distance[batch][lane], weight, values, slopes);
+        }
+    }
+
+    /// ∂(r^l Y_lm) of every batch, along x, y and z.
+    #[inline(always)]
+    pub fn fill_gradients(&mut self, terms: &[GradientTerm]) {
+        let n_lm = self.n_lm;
+        self.gradients.resize(LANES * 3 * BATCHES * n_lm);
+        for batch in 0..self.n_batches() {
+            let y = &self.harmonics.lanes()[batch * n_lm..][..n_lm];
+            let out = &mut self.gradients.lanes_mut()[3 * batch * n_lm..][..3 * n_lm];
+            out.fill([0.0; LANES]);
+            for term in terms {
+                add_scaled(&mut out[term.direction * n_lm + term.lm], term.coefficient, &y[term.below]);
+            }
+        }
+    }
+
+    /// u·∂(r^l Y_lm) of every batch, u being the velocities.
+    #[inline(always)]
+    pub fn fill_gradients_along_velocity(&mut self, terms: &[GradientTerm]) {
+        let n_lm = self.n_lm;
+        self.gradients.resize(LANES * 3 * BATCHES * n_lm);
+        for batch in 0..self.n_batches() {
+            let y = &self.harmonics.lanes()[batch * n_lm..][..n_lm];
+            let out = &mut self.gradients.lanes_mut()[batch * n_lm..][..n_lm];
+            out.fill([0.0; LANES]);
+            for term in terms {
+                let (u, to, y) = (&self.velocity[term.direction][batch], &mut out[term.lm], &y[term.below]);
+                for k in 0..LANES {
+                    to[k] = (term.coefficient * u[k]).mul_add(y[k], to[k]);
+                }
+            }
+        }
+    }
+}
+
+/// Vectors of pairs to lanes; zeros complete a batch.
+#[inline(always)]
+fn set_lanes(to: &mut [[Lanes; BATCHES]; 3], vectors: &[Vec3]) {
+    let zeros = vectors.len()..vectors.len().next_multiple_of(LANES);
+    let zeros = zeros.zip(std::iter::repeat(&[0.0; 3]));
+    for (j, vector) in vectors.iter().enumerate().chain(zeros) {
+        for (axis, x) in to.iter_mut().zip(vector) {
+            axis[j / LANES][j % LANES] = *x;
+        }
+    }
+}
+
+/// A term of ∂(r^l Y_lm) = Σ coefficient · r^{l−1} Y_{l−1,m′}, with lm and `below` = (l−1, m′) as flat indices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GradientTerm {
+    pub direction: usize,
+    pub lm: usize,
+    pub below: usize,
+    pub coefficient: f64,
+}
+
+/// What all blocks of an expansion share.
+pub(crate) struct Tools<'a> {
+    pub density: &'a Density,
+    pub harmonics: &'a SolidHarmonics,
+    pub radials: &'a [Radial],
+    pub gradient_terms: &'a [GradientTerm],
+}

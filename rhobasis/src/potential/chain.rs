@@ -1,0 +1,90 @@
+//! From atoms to energies, forces and virial: the chain of all stages, forth and back, which stands here once.
+//!
+//! ```text
+//! pairs ─> c_i ─> X_i ─> E_i                       Eqs. (4), (8), (13) ─> Eqs. (15), (16) ─> the model
+//! forces, virial <─ dE/dr_ji <─ dE/dc_i <─ dE/dX_i
+//! ```
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::site::{SiteFunction, no_function};
+use crate::Result;
+use crate::correlations::{Invariants, Work};
+use crate::density::{Adjoint, Run, Runs};
+use crate::neighbors::VerletList;
+use crate::structure::{Structure, Vec3};
+
+/// Features of atoms, and the energy of an atom as a function of them.
+#[derive(Clone, Copy)]
+pub(super) struct Chain<'a> {
+    pub invariants: &'a Invariants,
+    pub site: &'a dyn SiteFunction,
+}
+
+impl Chain<'_> {
+    /// Energy of each centre, in file order. Pairs are searched for, or come from lists, one for each structure.
+    ///
+    /// # Errors
+    /// As [`Invariants::forward`], and for species without a function.
+    pub fn energies(self, structures: &[Structure], lists: Option<&[VerletList]>) -> Result<Vec<f64>> {
+        let runs = Runs::new(self.invariants.expansion(), structures, lists, None)?;
+        let mut energies = vec![0.0; runs.n_centers()];
+        runs.for_each(self.invariants.pool(), vec![&mut energies], &[1], |run, energies, work| {
+            self.forward(run, energies[0], false, work)
+        })?;
+        Ok(energies)
+    }
+
+    /// Energy of each centre, in file order; forces −dE/dr and virial −dE/dε of each structure.
+    ///
+    /// # Errors
+    /// As [`Chain::energies`].
+    pub fn energies_and_forces(
+        self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+    ) -> Result<(Vec<f64>, Vec<Adjoint>)> {
+        let runs = Runs::new(self.invariants.expansion(), structures, lists, None)?;
+        let mut energies = vec![0.0; runs.n_centers()];
+        let out = vec![&mut energies[..]];
+        let adjoints = runs.gather(self.invariants.pool(), out, &[1], |run, energies, grad_r, work| {
+            self.forward(run, energies[0], true, work)?;
+            self.backward(run, grad_r, work);
+            Ok(())
+        })?;
+        Ok((energies, adjoints))
+    }
+
+    /// E_i of a run; with `gradient`, dE_i/dX_i too, or dE_i/dc_i of a quadratic form.
+    fn forward(self, run: &Run, energies: &mut [f64], gradient: bool, work: &mut Work) -> Result<()> {
+        let Chain { invariants, site } = self;
+        invariants.coefficients(run, work); // c_i, [center, m, channel]
+        if let Some(form) = site.quadratic_form() {
+            work.of_c.resize(work.c.len());
+            let done = form.evaluate(&run.species, &work.c, &mut work.of_c, energies); // E_i, dE/dc_i
+            let unknown = || run.species.iter().position(|&z| !form.knows(z)).unwrap_or(0);
+            return done.ok_or_else(|| no_function(unknown(), run.species[unknown()]));
+        }
+        invariants.features(run, work); // X_i, [center, feature]
+        let shape = (run.len(), invariants.n_features());
+        let Work { x, of_x, of_model, .. } = work;
+        of_x.resize(if gradient { x.len() } else { 0 });
+        let x = ArrayView2::from_shape(shape, x).expect(AS_LONG);
+        let grad_x = gradient.then(|| ArrayViewMut2::from_shape(shape, of_x).expect(AS_LONG));
+        site.evaluate(&run.species, x, energies, grad_x, of_model) // E_i, dE/dX_i
+    }
+
+    /// dE/dr_ji of a run, after `forward`.
+    fn backward(self, run: &Run, grad_r: &mut [Vec3], work: &mut Work) {
+        let Chain { invariants, site } = self;
+        if site.quadratic_form().is_none() {
+            let of_x = std::mem::take(&mut work.of_x);
+            let grad_x = ArrayView2::from_shape((run.len(), invariants.n_features()), &of_x).expect(AS_LONG);
+            invariants.coefficients_backward(grad_x, work); // dE/dc_i
+            work.of_x = of_x;
+        }
+        invariants.density_backward(run, grad_r, work); // dE/dr_ji
+    }
+}
+
+const AS_LONG: &str = "as long as the shape says";

@@ -1,0 +1,50 @@
+//! Work on many threads: results in order, the first error, and buffers that are lent.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use crate::Result;
+
+/// The job for each item, results in order; on the calling thread where threads would not help. The error is that of the
+/// first item that fails, and jobs after it are left undone.
+pub(crate) fn in_parallel<T: Send, R: Send>(
+    items: Vec<T>,
+    job: impl Fn(T) -> Result<R> + Send + Sync,
+) -> Result<Vec<R>> {
+    if items.len() <= 1 || rayon::current_num_threads() == 1 {
+        return items.into_iter().map(job).collect();
+    }
+    let first_failed = AtomicUsize::new(usize::MAX);
+    let unless_failed = |(k, item)| {
+        if k > first_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let result = job(item);
+        if result.is_err() {
+            first_failed.fetch_min(k, Ordering::Relaxed);
+        }
+        Some(result)
+    };
+    let results: Vec<Option<Result<R>>> = items.into_par_iter().enumerate().map(unless_failed).collect();
+    results.into_iter().flatten().collect()
+}
+
+/// Buffers that are not in use: there are never more of them than threads.
+#[derive(Debug, Default)]
+pub(crate) struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Pool<T> {
+    /// Runs a job with buffers that earlier jobs have left. Nobody waits for them: in a forked process, whoever held the lock
+    /// may not exist.
+    pub fn lend<R>(&self, job: impl FnOnce(&mut T) -> R) -> R {
+        let left = self.0.try_lock().ok().and_then(|mut idle| idle.pop());
+        let mut buffers = left.unwrap_or_default();
+        let result = job(&mut buffers);
+        if let Ok(mut idle) = self.0.try_lock() {
+            idle.push(buffers);
+        }
+        result
+    }
+}

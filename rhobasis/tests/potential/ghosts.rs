@@ -1,0 +1,182 @@
+//! Neighbour lists given from outside: periodic structures unfolded into centres and ghosts, as the engines of molecular dynamics
+//! hand them over.
+
+use ndarray::{Array2, ArrayView3};
+use rhobasis::correlations::Invariants;
+use rhobasis::density::{
+    Density, Equivariants, ExpansionSettings, Primitive, Sigma, SphericalExpansion, centers_of, species_of,
+};
+use rhobasis::extxyz::{Options, read};
+use rhobasis::neighbors::{NeighborList, VerletList};
+use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+use rhobasis::structure::Vec3;
+use rhobasis::{Error, Structure};
+
+use crate::common;
+use crate::samples::potentials;
+
+const R_CUT: f64 = 4.5;
+
+/// A structure without periodicity: the atoms, then their images within a list of more than the cutoff; and what each atom is
+/// an image of.
+fn unfold(structure: &Structure, r_cut: f64) -> (Structure, VerletList, Vec<usize>) {
+    let skin = 0.5;
+    let list = NeighborList::new(structure, r_cut + skin).unwrap();
+    let mut ghosts: std::collections::BTreeMap<(u32, [i32; 3]), u32> = Default::default();
+    let (mut atoms, mut owner) = (structure.clone(), (0..structure.len()).collect::<Vec<_>>());
+    (atoms.pbc, atoms.cell) = ([false; 3], [[0.0; 3]; 3]);
+    let mut neighbor = Vec::new();
+    for (&j, &shift) in list.neighbor.iter().zip(&list.shift) {
+        let index = match shift {
+            [0, 0, 0] => j,
+            _ => *ghosts.entry((j, shift)).or_insert_with(|| {
+                let image: Vec3 = std::array::from_fn(|d| {
+                    let moved: f64 = (0..3).map(|k| f64::from(shift[k]) * structure.cell[k][d]).sum();
+                    structure.positions[j as usize][d] + moved
+                });
+                atoms.species.push(structure.species[j as usize]);
+                atoms.positions.push(image);
+                owner.push(j as usize);
+                owner.len() as u32 - 1
+            }),
+        };
+        neighbor.push(index);
+    }
+    (atoms, VerletList::given(r_cut, &list.start, &neighbor).unwrap(), owner)
+}
+
+/// Forces of ghosts go to the atoms that they are images of.
+fn fold(of_all: &[Vec3], owner: &[usize], n_atoms: usize) -> Vec<Vec3> {
+    let mut forces = vec![[0.0; 3]; n_atoms];
+    for (force, &atom) in of_all.iter().zip(owner) {
+        (0..3).for_each(|d| forces[atom][d] += force[d]);
+    }
+    forces
+}
+
+fn close(found: &[f64], expected: &[f64], what: &str) {
+    let largest = expected.iter().fold(0.0_f64, |a, x| a.max(x.abs()));
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (a, b) in found.iter().zip(expected) {
+        assert!((a - b).abs() <= 1e-13 * largest, "{what}: {a} and {b}, of {largest} at most");
+    }
+}
+
+fn density() -> Density {
+    Density { r_cut: R_CUT, sigma: Sigma::Same(0.4), cutoff_width: 1.0, ..Density::default() }
+}
+
+fn settings() -> ExpansionSettings {
+    ExpansionSettings { density: density(), primitive: Primitive::Gto { n_max: 5 }, l_max: 4, ..Default::default() }
+}
+
+/// Bundled silicon, and a skewed cell of four species that is smaller than the cutoff, with atoms outside of it.
+fn structures() -> Vec<Structure> {
+    let path = common::root().join("examples/data/silicon.xyz.xz@:2");
+    let mut all = read(&path.display().to_string(), &Options::default()).unwrap();
+    let positions = vec![[0.1, -0.2, 0.3], [1.9, 2.2, 0.2], [2.3, 0.1, 2.4], [-1.5, 2.0, 2.2], [0.3, 6.1, 3.9]];
+    let cell = [[4.1, 0.3, 0.0], [-0.4, 4.4, 0.2], [0.3, -0.1, 4.6]];
+    all.push(Structure::crystal(vec![73, 41, 42, 74, 41], positions, cell));
+    all
+}
+
+fn check(expansion: &SphericalExpansion, structure: &Structure, name: &str) {
+    let (atoms, list, owner) = unfold(structure, R_CUT);
+    let (one, lists, n) = (std::slice::from_ref(structure), [list], structure.len());
+    assert!(atoms.len() > 2 * n, "{name}: there are ghosts");
+
+    let expected = expansion.forward(one).unwrap();
+    let mut found = Equivariants::zeros(centers_of(one), expected.keys.clone(), expected.channels.clone());
+    let mut views: Vec<_> = found.blocks.iter_mut().map(|block| block.view_mut()).collect();
+    expansion.forward_to(std::slice::from_ref(&atoms), Some(&lists), None, &mut views).unwrap();
+    for (found, expected) in found.blocks.iter().zip(&expected.blocks) {
+        close(found.as_slice().unwrap(), expected.as_slice().unwrap(), name);
+    }
+    let gradient: Vec<ArrayView3<f64>> = expected.views();
+    let periodic = &expansion.backward(one, &gradient).unwrap()[0];
+    let ghosts = &expansion.backward_with(std::slice::from_ref(&atoms), Some(&lists), &gradient).unwrap()[0];
+    assert_eq!(ghosts.forces.len(), atoms.len());
+    close(fold(&ghosts.forces, &owner, n).as_flattened(), periodic.forces.as_flattened(), name);
+    close(ghosts.virial.as_slice().unwrap(), periodic.virial.as_slice().unwrap(), name);
+
+    for normalize in [false, true] {
+        let features = Invariants::power_spectrum(expansion, None, normalize).unwrap();
+        let x = features.forward(one).unwrap();
+        let mut found = Array2::zeros(x.dim());
+        features.forward_to(std::slice::from_ref(&atoms), Some(&lists), None, found.view_mut()).unwrap();
+        close(found.as_slice().unwrap(), x.as_slice().unwrap(), name);
+        let periodic = &features.backward(one, x.view()).unwrap()[0];
+        let ghosts = &features.backward_with(std::slice::from_ref(&atoms), Some(&lists), x.view()).unwrap()[0];
+        close(fold(&ghosts.forces, &owner, n).as_flattened(), periodic.forces.as_flattened(), name);
+        close(ghosts.virial.as_slice().unwrap(), periodic.virial.as_slice().unwrap(), name);
+    }
+}
+
+#[test]
+fn centres_and_ghosts_are_the_periodic_structure() {
+    for structure in structures() {
+        let species = species_of(std::slice::from_ref(&structure));
+        check(&SphericalExpansion::new(&settings(), &species).unwrap(), &structure, "primitive");
+        for mixing in [Mixing::PerSpecies, Mixing::Combined] {
+            for center_specific in [false, true] {
+                let settings = CovarianceSettings { expansion: settings(), mixing, center_specific };
+                let mut covariance = Covariance::new(&settings).unwrap();
+                covariance.add(std::slice::from_ref(&structure), None).unwrap();
+                let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(3)).unwrap();
+                check(basis.expansion(), &structure, &format!("{mixing:?}, centre-specific: {center_specific}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn potentials_of_centres_and_ghosts_are_those_of_the_periodic_structure() {
+    for (name, potential, frames) in potentials() {
+        for structure in frames.iter().filter(|frame| frame.pbc == [true; 3]).take(3) {
+            let (atoms, mut list, owner) = unfold(structure, potential.r_cut());
+            let expected = &potential.predict(std::slice::from_ref(structure), true).unwrap()[0];
+            let found = potential.evaluate(&atoms, &mut list).unwrap();
+            close(&[found.energy], &[expected.energy], name);
+            close(&found.energies, &expected.energies, name);
+            // Kernels of close points have large weights, and carry their rounding.
+            let within = if name.contains("sparse") || name.contains("kernel") { 1e-9 } else { 1e-12 };
+            let forces = fold(&found.forces, &owner, structure.len());
+            let largest = expected.forces.as_flattened().iter().fold(0.0_f64, |a, x| a.max(x.abs()));
+            for (a, b) in forces.as_flattened().iter().zip(expected.forces.as_flattened()) {
+                assert!((a - b).abs() < within * largest, "{name}: {a} and {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_that_does_not_fit_is_refused() {
+    let structure = &structures()[0];
+    let (atoms, list, _) = unfold(structure, R_CUT);
+    let expansion = SphericalExpansion::new(&settings(), &[14]).unwrap();
+    let refused = |structure: &Structure, list: &VerletList| -> Error {
+        let mut c = expansion.forward(&[]).unwrap();
+        let mut views: Vec<_> = c.blocks.iter_mut().map(|block| block.view_mut()).collect();
+        let done = expansion.forward_to(std::slice::from_ref(structure), Some(&[list.clone()]), None, &mut views);
+        done.unwrap_err()
+    };
+    let few = Structure { species: vec![14; 3], positions: atoms.positions[..3].to_vec(), ..atoms.clone() };
+    for (structure, list) in
+        [(&few, &list), (structure, &list), (&atoms, &VerletList::given(R_CUT + 1.0, &[0], &[]).unwrap())]
+    {
+        assert!(refused(structure, list).to_string().starts_with("lists = 1: "));
+    }
+    let e = list.clone().update(structure).unwrap_err().to_string();
+    assert!(e.contains("pbc [true, true, true]: not those of the list"), "{e}");
+    for (start, neighbor) in [(vec![1, 1], vec![0]), (vec![0, 2, 1], vec![0]), (vec![0, 2], vec![0]), (vec![], vec![])]
+    {
+        let e = VerletList::given(R_CUT, &start, &neighbor).unwrap_err().to_string();
+        assert!(e.starts_with("start = "), "{e}");
+    }
+    let touching = [Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, 1e-5]])];
+    let lists = [VerletList::given(R_CUT, &[0, 1], &[1]).unwrap()];
+    let soap = Invariants::power_spectrum(&expansion, None, false).unwrap();
+    let e =
+        soap.forward_to(&touching, Some(&lists), None, Array2::zeros((1, soap.n_features())).view_mut()).unwrap_err();
+    assert!(e.to_string().starts_with("frame 0, atom 0: atoms 0 and 1"), "{e}");
+}
