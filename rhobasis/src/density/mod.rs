@@ -2,6 +2,7 @@
 
 mod aligned;
 mod batch;
+mod contract;
 mod cutoff;
 mod derivatives;
 mod dvr;
@@ -21,10 +22,12 @@ mod spline;
 pub(crate) use aligned::Aligned;
 pub use batch::{centers_of, species_of};
 pub(crate) use batch::{check_motions, cut_rows};
+pub use contract::{ChannelContraction, ContractionMatrix};
 pub use cutoff::RadialScaling;
 pub use derivatives::{Adjoint, Jacobian, JacobianCursor, JacobianPart, JacobianRow, Motion, Variable};
 pub(crate) use derivatives::{Gradient, Run};
-pub use equivariants::{Center, Channel, Equivariants};
+pub use equivariants::{BlockKey, Center, Channel, Equivariants};
+pub(crate) use equivariants::{Group, groups};
 pub(crate) use expansion::Scratch;
 pub use expansion::{SphericalExpansion, Workspace};
 pub(crate) use feeds::{KindOfCenter, RadialSource};
