@@ -153,9 +153,15 @@ fn derivatives_by_coefficients_and_by_u_match_difference_quotients() {
         let grad_u = contraction.backward_to_u(&c, &grad).unwrap();
         for (k, matrix) in grad_u.iter().enumerate() {
             for (at, found) in matrix.indexed_iter().step_by(5) {
-                let moved =
-                    |step: f64| value(&with_u(&contraction, |j, u| u[at] += if j == k { step } else { 0.0 }), &c);
-                let quotient = if matrix.is_empty() { 0.0 } else { (moved(h) - moved(-h)) / (2.0 * h) };
+                let moved = |step: f64| {
+                    let moved = with_u(&contraction, |j, u| {
+                        if j == k {
+                            u[at] += step;
+                        }
+                    });
+                    value(&moved, &c)
+                };
+                let quotient = (moved(h) - moved(-h)) / (2.0 * h);
                 assert!((found - quotient).abs() < 1e-8, "{name}, dE/dU: {found} {quotient}");
             }
         }
