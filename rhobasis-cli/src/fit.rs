@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::optimal::{
-    Adaptation, Covariance, Mixing, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task,
-    Truncation,
+    Adaptation, Covariance, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task, Truncation,
 };
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};

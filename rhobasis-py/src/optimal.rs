@@ -7,7 +7,7 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
+use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
 
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,

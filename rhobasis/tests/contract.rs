@@ -64,12 +64,13 @@ fn dot(a: &Equivariants, b: &Equivariants) -> f64 {
     a.blocks.iter().flatten().zip(b.blocks.iter().flatten()).map(|(a, b)| a * b).sum()
 }
 
-/// Σ sin(c + place): a function of the contracted coefficients that is linear in none of them, and its gradient.
+/// Σ sin(c + place mod 7): a function of the contracted coefficients that is linear in none of them, and its gradient.
 fn energy(c: &Equivariants) -> (f64, Equivariants) {
     let (mut sum, mut grad_c) = (0.0, c.clone());
     for (k, (c, grad)) in c.blocks.iter().flatten().zip(grad_c.blocks.iter_mut().flatten()).enumerate() {
-        sum += (c + k as f64).sin();
-        *grad = (c + k as f64).cos();
+        let phase = (k % 7) as f64;
+        sum += (c + phase).sin();
+        *grad = (c + phase).cos();
     }
     (sum, grad_c)
 }
