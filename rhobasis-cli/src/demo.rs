@@ -135,7 +135,7 @@ impl Demo {
         let expansion = SphericalExpansion::new(&settings.expansion, basis.species())?;
         let few = &frames[..frames.len().min(100)];
         let (mut direct_seconds, mut primitive_seconds, mut two_step_seconds) = (f64::MAX, f64::MAX, f64::MAX);
-        let mut difference = 0.0;
+        let (contraction, mut difference) = (basis.contraction(), 0.0);
         for _ in 0..3 {
             let start = Instant::now();
             let direct = basis.transform(few)?;
@@ -143,7 +143,7 @@ impl Demo {
             let start = Instant::now();
             let primitive = expansion.forward(few)?;
             primitive_seconds = primitive_seconds.min(start.elapsed().as_secs_f64());
-            let contracted = contract(&basis, &primitive);
+            let contracted = contraction.forward(&primitive)?;
             two_step_seconds = two_step_seconds.min(start.elapsed().as_secs_f64());
             difference = relative_difference(&direct, &contracted);
         }
@@ -327,19 +327,6 @@ fn first_below(residuals: &[f64]) -> usize {
 fn leading(basis: &OptimalBasis) -> String {
     let eigenvalues = &basis.kinds()[0].blocks[0].contraction.eigenvalues;
     eigenvalues.iter().take(8).map(|e| format!("{e:.1e}")).collect::<Vec<_>>().join(" ")
-}
-
-/// U applied to primitive coefficients, Eq. (7).
-fn contract(basis: &OptimalBasis, primitive: &Equivariants) -> Equivariants {
-    let channels = basis.expansion().channels().to_vec();
-    let mut contracted = Equivariants::zeros(primitive.centers.clone(), primitive.keys.clone(), channels);
-    for block in &basis.kinds()[0].blocks {
-        let (c, out) = (&primitive.blocks[block.l], &mut contracted.blocks[block.l]);
-        for (c, mut out) in c.outer_iter().zip(out.outer_iter_mut()) {
-            out.assign(&c.dot(&block.contraction.u.t()));
-        }
-    }
-    contracted
 }
 
 fn relative_difference(a: &Equivariants, b: &Equivariants) -> f64 {

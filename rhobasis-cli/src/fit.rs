@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::optimal::{
-    Adaptation, Covariance, Mixing, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task,
-    Truncation,
+    Adaptation, Covariance, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task, Truncation,
 };
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
@@ -86,7 +85,7 @@ impl Fit {
         let settings = self.contraction.settings();
         let truncation = self.truncation.truncation();
         let mut covariance = Covariance::new(&settings)?;
-        check_truncation(&covariance, truncation)?;
+        covariance.check_truncation(truncation)?;
         let checkpoint = self.accumulate(&mut covariance)?;
         finish(&covariance, truncation, &self.output, out)?;
         Ok(checkpoint.map_or(Ok(()), Checkpoint::remove)?)
@@ -139,7 +138,7 @@ impl Fit {
         }
         let truncation = self.truncation.truncation();
         let mut covariance = SupervisedCovariance::new(&self.contraction.settings())?;
-        check_truncation(covariance.covariance(), truncation)?;
+        covariance.covariance().check_truncation(truncation)?;
         let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?;
         let input = input.without_labels().with_energies(key);
         let (held, window) = (output::held_memory(), input.window());
@@ -178,16 +177,6 @@ impl Fit {
         covariance.set_files(files, self.shard);
         output::return_memory();
         Ok(checkpoint)
-    }
-}
-
-/// Refuses, before any work, a truncation that makes no sense.
-fn check_truncation(covariance: &Covariance, truncation: Truncation) -> Result<()> {
-    let n_max = (0..=covariance.settings().expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-    match covariance.settings().mixing {
-        Mixing::PerSpecies => truncation.validate(n_max, "per species"),
-        // The species are known at the end only: here, what no set of species allows.
-        Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
     }
 }
 

@@ -262,7 +262,7 @@ fn round_counts(n: usize) -> impl Iterator<Item = usize> {
 /// Eigenvalues per (a, l); those of dropped channels in brackets.
 fn spectrum(kind: &KindOfBasis, method: Method, out: &mut dyn Write) -> io::Result<()> {
     let what = if method == Method::Pca { "Eigenvalues" } else { "Variance of each function" };
-    let l_max = kind.blocks.iter().map(|b| b.l).max().unwrap_or(0);
+    let l_max = kind.blocks.iter().map(|b| b.key.lambda).max().unwrap_or(0);
     for blocks in kind.blocks.chunks(l_max + 1) {
         writeln!(out, "\n{what}, {} (in brackets: not kept)", block_title(kind, &blocks[0]))?;
         let mut header = vec!["q".to_string()];
@@ -321,7 +321,7 @@ pub fn draw(basis: &OptimalBasis, center: Option<u8>, path: &Path) -> Result<()>
         for block in blocks {
             let eigenvalues = block.contraction.eigenvalues.iter().enumerate();
             let points = eigenvalues.filter(|(_, e)| **e > 1e-12 * largest).map(|(q, &e)| ((q + 1) as f64, e));
-            panel = panel.series(Series::marked(format!("l = {}", block.l), points.take(40).collect()));
+            panel = panel.series(Series::marked(format!("l = {}", block.key.lambda), points.take(40).collect()));
         }
         panels.push(panel);
     }
@@ -356,10 +356,10 @@ const MOST_SPECIES_DRAWN: usize = 6;
 
 fn write_csv(basis: &OptimalBasis, center: Option<u8>, prefix: &Path, out: &mut dyn Write) -> Outcome {
     let mut eigenvalues = String::from("neighbour,l,q,eigenvalue,kept\n");
-    for ContractionBlock { species, l, contraction } in &basis.kind(center)?.blocks {
+    for ContractionBlock { species, key, contraction } in &basis.kind(center)?.blocks {
         let name = species.map_or("all", symbol);
         for (q, e) in contraction.eigenvalues.iter().enumerate() {
-            line(&mut eigenvalues, format_args!("{name},{l},{},{e:e},{}", q + 1, q < contraction.u.nrows()));
+            line(&mut eigenvalues, format_args!("{name},{},{},{e:e},{}", key.lambda, q + 1, q < contraction.u.nrows()));
         }
     }
     let mut residual = String::from("q,residual_variance\n");

@@ -7,7 +7,7 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
+use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
 
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
@@ -34,7 +34,7 @@ impl Covariance {
         let truncation = settings::truncation(settings)?;
         let settings = covariance_settings(settings)?;
         let inner = detach(py, || optimal::Covariance::new(&settings)).map_err(refuse)?;
-        check_truncation(&inner, truncation).map_err(refuse)?;
+        inner.check_truncation(truncation).map_err(refuse)?;
         Ok(Covariance::from(inner))
     }
 
@@ -163,7 +163,7 @@ impl SupervisedCovariance {
         pcovr_settings(settings)?;
         let settings = covariance_settings(settings)?;
         let inner = detach(py, || optimal::SupervisedCovariance::new(&settings)).map_err(refuse)?;
-        check_truncation(inner.covariance(), truncation).map_err(refuse)?;
+        inner.covariance().check_truncation(truncation).map_err(refuse)?;
         Ok(SupervisedCovariance { inner: Mutex::new(inner) })
     }
 
@@ -201,16 +201,6 @@ fn pcovr_settings(settings: &Bound<'_, PyAny>) -> PyResult<PcovrSettings> {
     let pcovr = PcovrSettings { gamma: settings::number("gamma", &settings.getattr("gamma")?)? };
     pcovr.validate().map_err(refuse)?;
     Ok(pcovr)
-}
-
-/// Refuses, before any work, a truncation that makes no sense.
-fn check_truncation(covariance: &optimal::Covariance, truncation: Truncation) -> rhobasis::Result<()> {
-    let n_max = (0..=covariance.settings().expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-    match covariance.settings().mixing {
-        Mixing::PerSpecies => truncation.validate(n_max, "per species"),
-        // The species are known at the end only: here, what no set of species allows.
-        Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
-    }
 }
 
 fn covariance_settings(settings: &Bound<'_, PyAny>) -> PyResult<CovarianceSettings> {
@@ -339,7 +329,7 @@ impl Basis {
     fn kinds<'py>(&self, py: Python<'py>) -> Vec<(Option<u16>, usize, Vec<Block<'py>>)> {
         let block = |b: &optimal::ContractionBlock| {
             let eigenvalues = b.contraction.eigenvalues.clone().into_pyarray(py);
-            (b.species.map(u16::from), b.l, eigenvalues, b.contraction.u.clone().into_pyarray(py))
+            (b.species.map(u16::from), b.key.lambda, eigenvalues, b.contraction.u.clone().into_pyarray(py))
         };
         let kinds = self.inner.kinds().iter();
         kinds.map(|k| (k.center.map(u16::from), k.n_centers, k.blocks.iter().map(block).collect())).collect()

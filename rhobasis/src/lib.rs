@@ -9,7 +9,8 @@
 //! | ∂(4) | forces, along a motion, in full | [`SphericalExpansion::backward`](density::SphericalExpansion::backward), [`tangent`](density::SphericalExpansion::tangent), [`jacobian`](density::SphericalExpansion::jacobian) |
 //! | (5) | radial integrals | [`RadialIntegrals::integrals`](density::RadialIntegrals::integrals) |
 //! | (6), (11) | covariance, per species and combined | [`Covariance`](optimal::Covariance) |
-//! | (7), (12) | contraction coefficients U | [`Contraction`](optimal::Contraction) |
+//! | (7), (12) | contraction coefficients U; contracted coefficients | [`Contraction`](optimal::Contraction); [`ChannelContraction::forward`](density::ChannelContraction::forward) |
+//! | ∂(7), ∂(12) | by the coefficients and by U | [`ChannelContraction::backward`](density::ChannelContraction::backward), [`backward_to_u`](density::ChannelContraction::backward_to_u), [`tangent`](density::ChannelContraction::tangent) |
 //! | (8), (13) | contracted coefficients, directly | [`OptimalBasis::transform`](optimal::OptimalBasis::transform) |
 //! | (9) | contracted radial integrals, tabulated | [`RadialIntegrals::contract`](density::RadialIntegrals::contract), [`RadialTable`](density::RadialTable) |
 //! | (10) | real-space functions | [`OptimalBasis::radial_functions`](optimal::OptimalBasis::radial_functions) |
@@ -39,6 +40,7 @@ mod random;
 pub mod selection;
 mod simd;
 pub mod special;
+mod stream;
 pub mod structure;
 mod threads;
 

@@ -31,19 +31,25 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     results.into_iter().flatten().collect()
 }
 
-/// Buffers that are not in use: there are never more of them than threads.
-#[derive(Debug, Default)]
-pub(crate) struct Pool<T>(Mutex<Vec<T>>);
+/// Buffers that are lent to one thread at a time, and kept for the next.
+#[derive(Debug)]
+pub(crate) struct Pool<W>(Mutex<Vec<W>>);
 
-impl<T: Default> Pool<T> {
-    /// Runs a job with buffers that earlier jobs have left. Nobody waits for them: in a forked process, whoever held the lock
-    /// may not exist.
-    pub fn lend<R>(&self, job: impl FnOnce(&mut T) -> R) -> R {
+impl<W> Default for Pool<W> {
+    fn default() -> Self {
+        Pool(Mutex::default())
+    }
+}
+
+impl<W> Pool<W> {
+    /// Runs a job with buffers that earlier jobs have left, or new ones. Nobody waits for them: in a forked process, whoever held
+    /// the lock may not exist.
+    pub fn lend<T>(&self, new: impl FnOnce() -> W, job: impl FnOnce(&mut W) -> T) -> T {
         let left = self.0.try_lock().ok().and_then(|mut idle| idle.pop());
-        let mut buffers = left.unwrap_or_default();
-        let result = job(&mut buffers);
+        let mut work = left.unwrap_or_else(new);
+        let result = job(&mut work);
         if let Ok(mut idle) = self.0.try_lock() {
-            idle.push(buffers);
+            idle.push(work);
         }
         result
     }

@@ -218,7 +218,7 @@ fn eq22_is_the_norm_that_the_contracted_coefficients_lack() {
             let mut contracted =
                 Equivariants::zeros(c.centers.clone(), c.keys.clone(), (0..=2).map(channels).collect());
             for block in &basis.kind(None).unwrap().blocks {
-                let (l, u) = (block.l, &block.contraction.u);
+                let (l, u) = (block.key.lambda, &block.contraction.u);
                 for i in 0..c.centers.len() {
                     let (rows, first) = match block.species {
                         None => (eq12(&c, l, i, u), 0),

@@ -49,7 +49,7 @@ fn two_steps(basis: &OptimalBasis, structures: &[Structure], like: &Equivariants
     for (i, center) in primitive.centers.iter().enumerate() {
         let kind = basis.kind(basis.settings().center_specific.then_some(center.species)).unwrap();
         for block in &kind.blocks {
-            let (l, u) = (block.l, &block.contraction.u);
+            let (l, u) = (block.key.lambda, &block.contraction.u);
             let rows = match block.species {
                 None => eq12(&primitive, l, i, u),
                 Some(a) => eq7(&primitive, l, i, a, u),

@@ -53,7 +53,7 @@ fn accumulated(settings: &CovarianceSettings, structures: &[Structure], energies
 /// U of the block of l = 0 of a kind of centre and a neighbour species, and the variances.
 fn block(basis: &OptimalBasis, kind: Option<u8>, species: Option<u8>) -> (Array2<f64>, Vec<f64>) {
     let blocks = &basis.kind(kind).unwrap().blocks;
-    let found = &blocks.iter().find(|b| b.l == 0 && b.species == species).unwrap().contraction;
+    let found = &blocks.iter().find(|b| b.key.lambda == 0 && b.species == species).unwrap().contraction;
     (found.u.clone(), found.eigenvalues.clone())
 }
 
@@ -237,7 +237,7 @@ fn gamma_1_gives_the_principal_components() {
             let found = covariance.basis(PCA, truncation).unwrap();
             for (a, b) in pca.kinds().iter().zip(found.kinds()) {
                 for (a, b) in a.blocks.iter().zip(&b.blocks) {
-                    assert_eq!((a.l, a.species), (b.l, b.species));
+                    assert_eq!((a.key, a.species), (b.key, b.species));
                     let (a, b) = (&a.contraction, &b.contraction);
                     assert!(largest_matrix_difference(&a.u, &b.u) < 1e-9);
                     let scale = a.eigenvalues[0];

@@ -30,9 +30,9 @@ fn coefficients(basis: &OptimalBasis, structures: &[Structure], kept: &Kept) -> 
         let k = basis.kinds().iter().position(|k| k.center.is_none_or(|z| z == center.species)).unwrap();
         let mut blocks: Vec<Array2<f64>> = c.blocks.iter().map(|b| b.index_axis(Axis(0), i).to_owned()).collect();
         for (block, &count) in basis.kinds()[k].blocks.iter().zip(&kept[k]) {
-            for (q, channel) in c.channels[block.l].iter().enumerate() {
+            for (q, channel) in c.channels[block.key.lambda].iter().enumerate() {
                 if block.species.unwrap_or(0) == channel.species && channel.n >= count {
-                    blocks[block.l].column_mut(q).fill(0.0);
+                    blocks[block.key.lambda].column_mut(q).fill(0.0);
                 }
             }
         }

@@ -1,16 +1,15 @@
 //! Norms of the ν-spectrum of each environment, before and after truncation, Eq. (20), summed over a data set.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::rotation_average::{RotationAverage, pack_kernel};
-use crate::density::{Channel, Equivariants, SphericalExpansion};
+use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
 use crate::optimal::OptimalBasis;
+use crate::stream::Stream;
 use crate::structure::Structure;
 use crate::{Error, Result};
 
-/// Structures whose sums are added one after the other before they are added to the total.
-const BLOCK: usize = 64;
 /// Environments and truncations whose rotated overlaps are there at once.
 const COLUMNS: usize = 64;
 /// Largest order: the rotation average sums about (ν l_max)³/4 rotations.
@@ -42,18 +41,22 @@ pub type Kept = Vec<Vec<usize>>;
 /// ```
 #[derive(Debug, Clone)]
 pub struct SpectrumNorms {
+    of: Truncated,
+    /// `[truncation, (equivariant ν …, invariant ν …)]`.
+    sums: Stream<Array2<f64>>,
+    n_centers: usize,
+}
+
+/// Coefficients, truncated in several ways, and the orders of correlation that are made of them.
+#[derive(Debug, Clone)]
+struct Truncated {
     expansion: SphericalExpansion,
     nus: Vec<usize>,
     rotations: Option<RotationAverage>,
     /// Atomic numbers of the kinds of centre; `None` for all.
     centers: Vec<Option<u8>>,
-    /// Channels kept, `[truncation][kind][l]`.
+    /// Channels kept, `[truncation][kind of centre][l]`.
     kept: Vec<Vec<Vec<Vec<usize>>>>,
-    /// `[truncation, (equivariant ν …, invariant ν …)]`.
-    total: Array2<f64>,
-    open: Array2<f64>,
-    n_structures: usize,
-    n_centers: usize,
 }
 
 impl SpectrumNorms {
@@ -83,7 +86,8 @@ impl SpectrumNorms {
         let of_kind = |k: usize, counts: &[usize]| -> Vec<Vec<usize>> {
             let stays = |l: usize, channel: &Channel| {
                 let blocks = kinds[k].blocks.iter().zip(counts);
-                let mut of = blocks.filter(|(b, _)| b.l == l && b.species.unwrap_or(0) == channel.species);
+                let mut of =
+                    blocks.filter(|(b, _)| b.key == BlockKey::density(l) && b.species.unwrap_or(0) == channel.species);
                 of.next().is_some_and(|(_, &count)| channel.n < count)
             };
             let of_l = |(l, channels): (usize, &Vec<Channel>)| {
@@ -109,18 +113,9 @@ impl SpectrumNorms {
         }
         let most = nus.iter().copied().max().unwrap_or(1);
         let rotations = invariant.then(|| RotationAverage::new(expansion.l_max(), most)).transpose()?;
-        let sums = Array2::zeros((kept.len(), nus.len() * (1 + usize::from(invariant))));
-        Ok(SpectrumNorms {
-            expansion: expansion.clone(),
-            nus: nus.to_vec(),
-            rotations,
-            centers,
-            kept,
-            total: sums.clone(),
-            open: sums,
-            n_structures: 0,
-            n_centers: 0,
-        })
+        let sums = Stream::new(Array2::zeros((kept.len(), nus.len() * (1 + usize::from(invariant)))));
+        let of = Truncated { expansion: expansion.clone(), nus: nus.to_vec(), rotations, centers, kept };
+        Ok(SpectrumNorms { of, sums, n_centers: 0 })
     }
 
     /// Adds the environments of structures, in parallel.
@@ -129,37 +124,28 @@ impl SpectrumNorms {
     /// As [`SphericalExpansion::forward`], naming the structure by its index since the sums were begun; nothing of this call
     /// is then added.
     pub fn add(&mut self, structures: &[Structure]) -> Result<()> {
-        let sums: Vec<Result<Array2<f64>>> =
-            structures.par_iter().map(|structure| self.of_structure(structure)).collect();
-        let mut all = Vec::with_capacity(sums.len());
-        for (s, sums) in sums.into_iter().enumerate() {
-            all.push(sums.map_err(|mut e| {
-                if let Error::Structure { place, .. } = &mut e {
-                    place.frame = Some(self.n_structures + s);
-                }
-                e
-            })?);
-        }
-        for (structure, sums) in structures.iter().zip(all) {
-            self.open += &sums;
-            self.n_structures += 1;
-            self.n_centers += structure.len();
-            if self.n_structures.is_multiple_of(BLOCK) {
-                self.total += &self.open;
-                self.open.fill(0.0);
-            }
-        }
+        let of = &self.of;
+        self.sums.add(
+            structures,
+            usize::MAX,
+            || (),
+            |part, sum, ()| {
+                *sum += &of.norms(part.structure)?;
+                Ok(())
+            },
+        )?;
+        self.n_centers += structures.iter().map(Structure::len).sum::<usize>();
         Ok(())
     }
 
     /// Orders of correlation, as asked for.
     pub fn nus(&self) -> &[usize] {
-        &self.nus
+        &self.of.nus
     }
 
     /// Structures added.
     pub fn n_structures(&self) -> usize {
-        self.n_structures
+        self.sums.n_structures
     }
 
     /// Environments added.
@@ -169,20 +155,24 @@ impl SpectrumNorms {
 
     /// Σ_i |P c_i|^{2ν}: `[truncation, ν]`.
     pub fn equivariant(&self) -> Array2<f64> {
-        (&self.total + &self.open).slice(ndarray::s![.., ..self.nus.len()]).to_owned()
+        self.sums.sum().slice_move(s![.., ..self.of.nus.len()])
     }
 
     /// Σ_i |inv_ν(P c_i)|²: `[truncation, ν]`, if asked for.
     pub fn invariant(&self) -> Option<Array2<f64>> {
-        let sums = || (&self.total + &self.open).slice(ndarray::s![.., self.nus.len()..]).to_owned();
-        self.rotations.as_ref().map(|_| sums())
+        let sums = || self.sums.sum().slice_move(s![.., self.of.nus.len()..]);
+        self.of.rotations.as_ref().map(|_| sums())
     }
+}
 
-    fn of_structure(&self, structure: &Structure) -> Result<Array2<f64>> {
+impl Truncated {
+    /// Sums over one structure.
+    fn norms(&self, structure: &Structure) -> Result<Array2<f64>> {
         let c = self.expansion.forward(std::slice::from_ref(structure))?;
-        let mut sums = Array2::zeros(self.total.dim());
+        let n_columns = self.nus.len() * if self.rotations.is_some() { 2 } else { 1 };
+        let mut sums = Array2::zeros((self.kept.len(), n_columns));
         for (i, center) in c.centers.iter().enumerate() {
-            let kind = self.kind_of(center.species);
+            let kind = self.kind_of_center(center.species);
             let squares: Vec<Vec<f64>> = c.blocks.iter().map(|b| squares(b.index_axis(Axis(0), i))).collect();
             for (kept, mut sums) in self.kept.iter().zip(sums.rows_mut()) {
                 let channels =
@@ -204,7 +194,7 @@ impl SpectrumNorms {
         let norms = |columns: &[(usize, usize)]| {
             let mut packed = rotations.widths().map(|width| Vec::with_capacity(width * columns.len()));
             for &(i, t) in columns {
-                let kept = &self.kept[t][self.kind_of(c.centers[i].species)];
+                let kept = &self.kept[t][self.kind_of_center(c.centers[i].species)];
                 for (l, block) in c.blocks.iter().enumerate() {
                     pack_kernel(block.index_axis(Axis(0), i), kept[l].iter().copied(), &mut packed[l % 2]);
                 }
@@ -215,13 +205,13 @@ impl SpectrumNorms {
         for (columns, norms) in columns.chunks(COLUMNS).zip(&parts) {
             for (&(_, t), norms) in columns.iter().zip(norms.rows()) {
                 let mut row = sums.row_mut(t);
-                let invariant = row.slice_mut(ndarray::s![self.nus.len()..]);
+                let invariant = row.slice_mut(s![self.nus.len()..]);
                 invariant.into_iter().zip(norms).for_each(|(sum, norm)| *sum += norm);
             }
         }
     }
 
-    fn kind_of(&self, species: u8) -> usize {
+    fn kind_of_center(&self, species: u8) -> usize {
         self.centers.iter().position(|&z| z == Some(species)).unwrap_or(0)
     }
 }

@@ -1,5 +1,7 @@
 //! Coefficients of many environments, and the two plain tables that say what their rows and columns are.
 
+use std::ops::Range;
+
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
 /// A centre: which atom of which structure.
@@ -20,6 +22,24 @@ pub struct Channel {
     pub species: u8,
     /// Index of the function: n, or q after contraction; from 0.
     pub n: usize,
+}
+
+/// Consecutive channels of one neighbour species, or of all together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Atomic number of the neighbours; 0 for channels of all species together.
+    pub species: u8,
+    pub channels: Range<usize>,
+}
+
+/// The groups of the channels of a block.
+pub(crate) fn groups(channels: &[Channel]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for of_group in channels.chunk_by(|a, b| a.species == b.species) {
+        let first = groups.last().map_or(0, |group| group.channels.end);
+        groups.push(Group { species: of_group[0].species, channels: first..first + of_group.len() });
+    }
+    groups
 }
 
 /// How a block of coefficients behaves when the structure is turned or inverted, Eq. (16): as spherical harmonics of degree λ,

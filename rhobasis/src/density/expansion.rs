@@ -11,7 +11,7 @@ use super::equivariants::{BlockKey, Channel, Equivariants};
 use super::evaluated::Radial;
 use super::kernel::{self, CenterGradient};
 use super::motion::{Adjoint, Motion};
-use super::runs::{CENTERS, Part, Run, Runs, Source, centers_of, cut_rows};
+use super::runs::{CENTERS, Finder, Part, Run, Runs, Source, centers_of, cut_rows};
 use super::settings::Density;
 use super::table::{RadialTable, Rows, SplineError};
 use crate::neighbors::{Search, VerletList};
@@ -377,7 +377,7 @@ impl SphericalExpansion {
         work: &mut Workspace,
     ) -> Result<()> {
         let widths = self.widths();
-        self.shared.finders.lend(|finder| {
+        self.shared.finders.lend(Finder::default, |finder| {
             for first in atoms.clone().step_by(CENTERS) {
                 let part = Part { structure: 0, atoms: first..atoms.end.min(first + CENTERS) };
                 let mut rows = cut_rows(&mut out, &widths, part.atoms.len());

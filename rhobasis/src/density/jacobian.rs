@@ -413,7 +413,7 @@ impl JacobianPart {
         }
         let tasks = self.runs.iter().map(|rows| (rows, cut_rows(&mut rest, widths, rows.rows.len()))).collect();
         in_parallel(tasks, |(rows, mut out): (&RowsOfRun, Vec<&mut [f64]>)| {
-            pool.lend(|work| job(rows, &mut out, work));
+            pool.lend(W::default, |work| job(rows, &mut out, work));
             Ok(())
         })?;
         Ok(())

@@ -2,6 +2,7 @@
 
 mod block;
 mod channels;
+mod contract;
 mod dvr;
 mod equivariants;
 mod evaluated;
@@ -21,7 +22,9 @@ mod table;
 mod weight;
 
 pub(crate) use channels::{AroundCenter, RadialSource};
+pub use contract::{ChannelContraction, ContractionMatrix};
 pub use equivariants::{BlockKey, Center, Channel, Equivariants};
+pub(crate) use equivariants::{Group, groups};
 pub use expansion::SphericalExpansion;
 pub(crate) use expansion::Workspace;
 pub use harmonics::SolidHarmonics;

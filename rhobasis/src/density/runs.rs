@@ -388,8 +388,8 @@ impl<'a> Runs<'a> {
     ) -> Result<()> {
         let tasks = self.tasks.iter().map(|task| (task, cut_rows(&mut out, widths, task.n_centers))).collect();
         in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [f64]>)| {
-            self.expansion.shared.finders.lend(|finder| {
-                pool.lend(|work| {
+            self.expansion.shared.finders.lend(Finder::default, |finder| {
+                pool.lend(W::default, |work| {
                     for run in task.runs.clone() {
                         let run = &self.find(run, finder)?.run;
                         job(run, &mut cut_rows(&mut rest, widths, run.len()), work).map_err(|e| run.locate(e))?;
@@ -412,8 +412,8 @@ impl<'a> Runs<'a> {
     ) -> Result<Vec<Adjoint>> {
         let tasks = self.tasks.iter().map(|task| (task, cut_rows(&mut out, widths, task.n_centers))).collect();
         let done = in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [f64]>)| {
-            self.expansion.shared.finders.lend(|finder| {
-                pool.lend(|work| {
+            self.expansion.shared.finders.lend(Finder::default, |finder| {
+                pool.lend(W::default, |work| {
                     let mut gathered = Gathered::new(task.shares);
                     for run in task.runs.clone() {
                         let Finder { run, gradient, .. } = self.find(run, finder)?;

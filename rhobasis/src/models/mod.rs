@@ -2,6 +2,8 @@
 //!
 //! Rows are samples, columns features or targets. All results have the same bits for any number of threads.
 
+/// What least squares problems come down to, and their solutions.
+mod factor;
 /// Kernel ridge regression.
 mod kernel_ridge;
 /// Least squares of rows that come one after another.
@@ -11,8 +13,9 @@ mod pcovr;
 /// Ridge regression, its path and its errors by cross-validation.
 mod ridge;
 
+pub use factor::Factor;
 pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
-pub use least_squares::{Factor, LeastSquares, Solver};
+pub use least_squares::{LeastSquares, Solver};
 pub(crate) use pcovr::mixed_eigenvectors;
 pub use pcovr::{Pcovr, PcovrSettings};
 pub use ridge::{RidgeFit, RidgeRegression, RidgeSettings};

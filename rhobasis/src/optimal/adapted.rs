@@ -2,8 +2,8 @@
 
 use super::basis::OptimalBasis;
 use super::contraction::Truncation;
-use super::covariance::{Covariance, CovarianceSettings, Mixing};
-use crate::density::{Equivariants, species_of};
+use super::covariance::{Covariance, CovarianceSettings};
+use crate::density::SphericalExpansion;
 use crate::structure::Structure;
 use crate::{Error, Result};
 
@@ -68,54 +68,30 @@ impl Adaptation {
             return Err(Error::setting("nu", nu, problem, "1 is the density itself, 2 the power spectrum"));
         }
         let covariance = Covariance::new(settings)?;
-        let n_max = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-        match settings.mixing {
-            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
-            // The species are known at the end only: here, what no set of species allows.
-            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together")?,
-        }
+        covariance.check_truncation(truncation)?;
         Ok(Adaptation { truncation, nu, covariance, basis: None, kept: 0.0, all: 0.0, retained: Vec::new() })
     }
 
     /// Adds structures to the sweep at work. The result has the same bits however they are cut into calls.
     ///
     /// # Errors
-    /// For the first structure that is refused, named by its index since the sweep began.
+    /// For the first structure that is refused, named by its index since the sweep began; nothing of this call is then added.
     pub fn add(&mut self, structures: &[Structure]) -> Result<()> {
-        let mut rest = structures;
-        while !rest.is_empty() {
-            let mut atoms = 0;
-            let fits = |structure: &&Structure| {
-                atoms += structure.len();
-                atoms <= ATOMS_AT_ONCE
-            };
-            let n = rest.iter().take_while(fits).count().max(1);
-            self.add_some(&rest[..n])?;
-            rest = &rest[n..];
-        }
-        Ok(())
-    }
-
-    fn add_some(&mut self, structures: &[Structure]) -> Result<()> {
         let Some((basis, scale)) = &self.basis else { return self.covariance.add(structures, None) };
         let before = self.covariance.n_structures();
-        let locate = |e: Error| match e {
-            Error::Structure { mut place, problem, remedy } => {
-                place.frame = place.frame.map(|frame| frame + before);
-                Error::Structure { place, problem, remedy }
-            }
-            other => other,
+        let kept = squared_norms(basis.expansion(), structures, before)?;
+        let all = if self.retained.is_empty() {
+            let whole = self.covariance.template.for_species(basis.species()).expect("species of the sweep before");
+            squared_norms(&whole, structures, before)?
+        } else {
+            Vec::new()
         };
         let power = self.nu as i32;
-        let norms: Vec<f64> = squared_norms(&basis.transform(structures).map_err(locate)?);
-        let weights: Vec<f64> = norms.iter().map(|norm| (norm / scale).powi(power - 1)).collect();
+        let weights: Vec<f64> = kept.iter().map(|norm| (norm / scale).powi(power - 1)).collect();
         self.covariance.add(structures, Some(&weights))?;
         // One by one: the same bits however structures are cut into calls.
-        norms.iter().for_each(|norm| self.kept += (norm / scale).powi(power));
-        if self.retained.is_empty() {
-            let whole = self.covariance.expansion_of(&species_of(structures)).forward(structures).map_err(locate)?;
-            squared_norms(&whole).iter().for_each(|norm| self.all += (norm / scale).powi(power));
-        }
+        kept.iter().for_each(|norm| self.kept += (norm / scale).powi(power));
+        all.iter().for_each(|norm| self.all += (norm / scale).powi(power));
         Ok(())
     }
 
@@ -165,13 +141,26 @@ impl Adaptation {
     }
 }
 
-/// |c_i|² over all (a, l, m, q) of each centre.
-fn squared_norms(c: &Equivariants) -> Vec<f64> {
-    let mut norms = vec![0.0; c.centers.len()];
-    for block in &c.blocks {
-        for (norm, of_center) in norms.iter_mut().zip(block.outer_iter()) {
-            *norm += of_center.iter().map(|x| x * x).sum::<f64>();
+/// |c_i|² over all (a, l, m, q) of each centre; `before` structures came before these.
+fn squared_norms(expansion: &SphericalExpansion, structures: &[Structure], before: usize) -> Result<Vec<f64>> {
+    let mut norms = Vec::new();
+    let mut first = 0;
+    while first < structures.len() {
+        let mut atoms = 0;
+        let fits = |structure: &&Structure| {
+            atoms += structure.len();
+            atoms <= ATOMS_AT_ONCE
+        };
+        let n = structures[first..].iter().take_while(fits).count().max(1);
+        let c = expansion.forward(&structures[first..first + n]).map_err(|e| e.after_frames(before + first))?;
+        let start = norms.len();
+        norms.resize(start + c.centers.len(), 0.0);
+        for block in &c.blocks {
+            for (norm, of_center) in norms[start..].iter_mut().zip(block.outer_iter()) {
+                *norm += of_center.iter().map(|x| x * x).sum::<f64>();
+            }
         }
+        first += n;
     }
-    norms
+    Ok(norms)
 }

@@ -1,98 +1,24 @@
 //! The optimal basis: contraction coefficients, what they keep, and their direct evaluation, Eqs. (7)-(10), (12), (13), (22).
 
 use ndarray::{Array2, s};
-use serde::{Deserialize, Serialize};
 
-use super::contraction::{Contraction, Truncation};
+use super::contraction::{Block, Contract, Contraction, PrincipalComponents, Truncation};
 use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
-use super::pcovr::{PcovrSettings, Supervision};
+use super::provenance::{BasisSettings, Provenance, SourceFile};
 use crate::density::{
-    AroundCenter, Equivariants, ExpansionSettings, RadialIntegrals, RadialSource, SphericalExpansion,
+    AroundCenter, BlockKey, Channel, ChannelContraction, ContractionMatrix, Equivariants, ExpansionSettings,
+    RadialIntegrals, RadialSource, SphericalExpansion,
 };
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
-/// What an optimal basis was made from and how: enough to make it again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BasisSettings {
-    /// The density, its primitive basis, and the accuracy of the splines.
-    pub expansion: ExpansionSettings,
-    /// Whether neighbour species are contracted together.
-    pub mixing: Mixing,
-    /// Whether each species of centre has a basis of its own.
-    pub center_specific: bool,
-    /// How many channels were asked for.
-    pub truncation: Truncation,
-    /// The order of correlations that the basis is for, see [`Adaptation`](super::Adaptation).
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub nu: usize,
-    /// How the functions of l = 0 were found.
-    #[serde(default, skip_serializing_if = "Method::is_pca")]
-    pub method: Method,
-}
-
-/// How contraction coefficients are found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name")]
-pub enum Method {
-    /// Principal components of the covariance, Eqs. (7), (12).
-    #[default]
-    #[serde(rename = "pca")]
-    Pca,
-    /// Principal covariates regression on energies for l = 0, Eq. (14); principal components for l > 0.
-    #[serde(rename = "pcovr")]
-    Pcovr(PcovrSettings),
-}
-
-impl Method {
-    fn is_pca(&self) -> bool {
-        *self == Method::Pca
-    }
-}
-
-fn one() -> usize {
-    1
-}
-
-fn is_one(nu: &usize) -> bool {
-    *nu == 1
-}
-
-/// Where the covariance came from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// Version of this library.
-    pub rhobasis: String,
-    /// Structures in the covariance.
-    pub n_structures: usize,
-    /// Files they were read from.
-    pub files: Vec<SourceFile>,
-    /// Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, of a basis for ν > 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub retained: Vec<f64>,
-    /// R² of the regression of energies that a basis of Eq. (14) was made with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub energy_r2: Option<f64>,
-}
-
-/// One input file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Path as given, slice included.
-    pub path: String,
-    /// Frames used.
-    pub frames: usize,
-    /// Of the bytes of the file.
-    pub sha256: String,
-}
-
-/// The contraction of one (neighbour species, l), or of all species together.
+/// The contraction of one block of coefficients for one neighbour species, or for all species together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContractionBlock {
     /// Neighbour species; `None` when combined.
     pub species: Option<u8>,
-    /// Angular momentum.
-    pub l: usize,
+    /// Which block of coefficients.
+    pub key: BlockKey,
     /// All eigenvalues, and the rows of U that are kept.
     pub contraction: Contraction,
 }
@@ -142,23 +68,19 @@ impl OptimalBasis {
     /// # Errors
     /// If nothing was accumulated, or more channels are asked for than there are primitive functions.
     pub fn from_covariance(covariance: &Covariance, truncation: Truncation) -> Result<Self> {
-        Self::with_counts(covariance, truncation, None, |_, blocks| truncation.counts(blocks))
+        Self::contracted(covariance, truncation, &PrincipalComponents)
     }
 
-    /// As [`OptimalBasis::from_covariance`], with the functions of l = 0 from Eq. (14).
-    pub(super) fn supervised(
-        covariance: &Covariance,
-        truncation: Truncation,
-        supervision: &Supervision,
-    ) -> Result<Self> {
-        Self::with_counts(covariance, truncation, Some(supervision), |_, blocks| truncation.counts(blocks))
+    /// As [`OptimalBasis::from_covariance`], with functions found in another way.
+    pub(super) fn contracted(covariance: &Covariance, truncation: Truncation, method: &impl Contract) -> Result<Self> {
+        Self::with_counts(covariance, truncation, method, |_, blocks| truncation.counts(blocks))
     }
 
     /// As many channels of each block as another basis of the same data has.
     pub(super) fn with_counts_of(covariance: &Covariance, other: &OptimalBasis) -> Result<Self> {
-        Self::with_counts(covariance, other.settings.truncation, None, |kind, blocks| {
-            let of_kind = other.kinds.iter().find(|k| k.center == kind);
-            let counts = of_kind.into_iter().flat_map(|k| &k.blocks).map(|block| block.contraction.u.nrows());
+        Self::with_counts(covariance, other.settings.truncation, &PrincipalComponents, |center, blocks| {
+            let same = other.kinds.iter().find(|k| k.center == center);
+            let counts = same.into_iter().flat_map(|k| &k.blocks).map(|block| block.contraction.u.nrows());
             counts.zip(blocks).map(|(count, block)| count.min(block.n_significant())).collect()
         })
     }
@@ -166,7 +88,7 @@ impl OptimalBasis {
     fn with_counts(
         covariance: &Covariance,
         truncation: Truncation,
-        supervision: Option<&Supervision>,
+        method: &impl Contract,
         counts_of: impl Fn(Option<u8>, &[&Contraction]) -> Vec<usize>,
     ) -> Result<Self> {
         let CovarianceSettings { expansion, mixing, center_specific } = covariance.settings().clone();
@@ -179,26 +101,22 @@ impl OptimalBasis {
                 "give some structures first",
             ));
         }
-        let n_max = (0..=expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-        match mixing {
-            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
-            Mixing::Combined => truncation.validate(n_max * species.len(), "of all species together")?,
-        }
+        covariance.check_truncation(truncation)?;
         let mut warnings = Vec::new();
         let mut kinds = Vec::new();
-        for kind in covariance.kinds() {
-            let mut blocks = diagonalise(covariance, mixing, kind, &species, supervision)?;
-            let counts = counts_of(kind, &blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
+        for center in covariance.kinds() {
+            let mut blocks = contract_blocks(covariance, center, method)?;
+            let counts = counts_of(center, &blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
             for (block, count) in blocks.iter_mut().zip(counts) {
                 if let Truncation::QMax(q) = truncation {
                     let possible = q.min(block.contraction.u.nrows());
                     if count < possible {
-                        warnings.push(noise_warning(kind, block, count, possible));
+                        warnings.push(noise_warning(center, block, count, possible));
                     }
                 }
                 block.contraction.truncate(count);
             }
-            kinds.push(KindOfBasis { center: kind, n_centers: covariance.n_centers(kind), blocks });
+            kinds.push(KindOfBasis { center, n_centers: covariance.n_centers(center), blocks });
         }
         if kinds.iter().flat_map(|k| &k.blocks).all(|b| b.contraction.u.nrows() == 0) {
             return Err(Error::setting(
@@ -208,15 +126,14 @@ impl OptimalBasis {
                 "check weights and center_weight, or add structures whose atoms have neighbours",
             ));
         }
-        let method = supervision.map_or(Method::Pca, |s| Method::Pcovr(s.settings));
-        let settings = BasisSettings { expansion, mixing, center_specific, truncation, nu: 1, method };
+        let settings = BasisSettings { expansion, mixing, center_specific, truncation, nu: 1, method: method.method() };
         let expansion = contracted_expansion(&settings, &species, &kinds)?;
         let provenance = Provenance {
             rhobasis: env!("CARGO_PKG_VERSION").into(),
             n_structures: covariance.n_structures(),
             files: covariance.files().to_vec(),
             retained: Vec::new(),
-            energy_r2: supervision.map(|s| s.r2),
+            energy_r2: None,
         };
         Ok(OptimalBasis { settings, species, kinds, expansion, provenance, warnings })
     }
@@ -280,6 +197,44 @@ impl OptimalBasis {
     /// As [`SphericalExpansion::forward`].
     pub fn transform(&self, structures: &[Structure]) -> Result<Equivariants> {
         self.expansion.forward(structures)
+    }
+
+    /// The contraction of coefficients in its primitive basis, Eqs. (7), (12), with derivatives by them and by U.
+    ///
+    /// ```
+    /// # use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion};
+    /// # use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+    /// # use rhobasis::Structure;
+    /// # let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 8 }, l_max: 1, ..Default::default() };
+    /// # let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+    /// # let frames = [2.0, 2.3].map(|d| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]]));
+    /// # let mut covariance = Covariance::new(&settings)?;
+    /// # covariance.add(&frames, None)?;
+    /// # let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(2))?;
+    /// let primitive = SphericalExpansion::new(&settings.expansion, basis.species())?.forward(&frames)?;
+    /// let contracted = basis.contraction().forward(&primitive)?;
+    /// let directly = basis.transform(&frames)?; // Eq. (8), to the accuracy of the splines
+    /// assert!((&contracted.blocks[1] - &directly.blocks[1]).iter().all(|difference| difference.abs() < 1e-7));
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
+    pub fn contraction(&self) -> ChannelContraction {
+        let (mut channels, mut matrices) = (vec![Vec::new(); self.settings.expansion.l_max + 1], Vec::new());
+        for (k, kind) in self.kinds.iter().enumerate() {
+            for ContractionBlock { species, key, contraction: Contraction { u, .. } } in &kind.blocks {
+                if k == 0 {
+                    let of = species.as_ref().map_or(&self.species[..], std::slice::from_ref);
+                    let n = u.ncols() / of.len();
+                    channels[key.lambda]
+                        .extend(of.iter().flat_map(|&z| (0..n).map(move |n| Channel { species: z, n })));
+                }
+                if u.ncols() > 0 {
+                    let matrix =
+                        ContractionMatrix { center: kind.center, species: *species, block: *key, u: u.clone() };
+                    matrices.push(matrix);
+                }
+            }
+        }
+        ChannelContraction::new(&channels, matrices).expect("one matrix for each block of the basis")
     }
 
     /// The basis around this kind of centre (`None` unless centre-specific).
@@ -367,25 +322,20 @@ impl OptimalBasis {
     }
 }
 
-fn diagonalise(
+/// U of each block around one kind of centre.
+fn contract_blocks(
     covariance: &Covariance,
-    mixing: Mixing,
-    kind: Option<u8>,
-    species: &[u8],
-    supervision: Option<&Supervision>,
+    center: Option<u8>,
+    method: &impl Contract,
 ) -> Result<Vec<ContractionBlock>> {
-    let l_max = covariance.settings().expansion.l_max;
-    let owners: Vec<Option<u8>> = match mixing {
-        Mixing::Combined => vec![None],
-        Mixing::PerSpecies => species.iter().map(|&z| Some(z)).collect(),
-    };
+    let all = covariance.species();
+    let n_centers = covariance.n_centers(center);
     let mut blocks = Vec::new();
-    for owner in owners {
-        for l in 0..=l_max {
-            let of = owner.as_slice();
-            let of = if owner.is_none() { species } else { of };
-            let c = covariance.matrix(kind, l, of);
-            if c.iter().any(|x| !x.is_finite()) {
+    for species in covariance.settings().mixing.contracted_together(&all) {
+        for l in 0..=covariance.settings().expansion.l_max {
+            let key = BlockKey::density(l);
+            let block = Block { center, n_centers, key, species, covariance: covariance.matrix(center, l, species) };
+            if block.covariance.iter().any(|x| !x.is_finite()) {
                 return Err(Error::setting(
                     "covariance",
                     format!("l = {l}"),
@@ -393,21 +343,18 @@ fn diagonalise(
                     "scale the weights or center_weight down",
                 ));
             }
-            let contraction = match supervision {
-                Some(supervision) if l == 0 => supervision.contract(&c, kind, of, covariance.n_centers(kind)),
-                _ => Contraction::of(&c),
-            };
-            blocks.push(ContractionBlock { species: owner, l, contraction });
+            let species = covariance.settings().mixing.owner(species);
+            blocks.push(ContractionBlock { species, key, contraction: method.contract(&block) });
         }
     }
     Ok(blocks)
 }
 
-/// Channels over all l, species and kinds of centre that a truncation keeps of a covariance.
+/// Channels over all blocks and kinds of centre that a truncation keeps of a covariance.
 pub(super) fn channel_counts(covariance: &Covariance, truncation: Truncation) -> Result<usize> {
     let mut n = 0;
-    for kind in covariance.kinds() {
-        let blocks = diagonalise(covariance, covariance.settings().mixing, kind, &covariance.species(), None)?;
+    for center in covariance.kinds() {
+        let blocks = contract_blocks(covariance, center, &PrincipalComponents)?;
         n += truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>()).iter().sum::<usize>();
     }
     Ok(n)
@@ -452,7 +399,7 @@ fn contracted_integrals(
             let block = kind
                 .blocks
                 .iter()
-                .find(|b| b.l == l && (b.species.is_none() || b.species == Some(z)))
+                .find(|b| b.key == BlockKey::density(l) && (b.species.is_none() || b.species == Some(z)))
                 .expect("a block for each species and l");
             let n = integrals.n_functions(l);
             match block.species {
@@ -464,11 +411,11 @@ fn contracted_integrals(
     Ok(integrals.contract(&u))
 }
 
-fn noise_warning(kind: Option<u8>, block: &ContractionBlock, count: usize, asked: usize) -> String {
-    let around = kind.map_or(String::new(), |z| format!(" around {}", symbol(z)));
+fn noise_warning(center: Option<u8>, block: &ContractionBlock, count: usize, asked: usize) -> String {
+    let around = center.map_or(String::new(), |z| format!(" around {}", symbol(z)));
     let of = block.species.map_or(String::new(), |z| format!(" of {} neighbours", symbol(z)));
     format!(
         "l = {}{of}{around}: {count} of {asked} channels kept, the other eigenvalues are noise (below 1e-14 of the largest)",
-        block.l
+        block.key.lambda
     )
 }

@@ -11,10 +11,13 @@ use std::path::Path;
 
 use ndarray::{Array1, Array2, Array3};
 
-use super::basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
+use super::basis::{ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
 use super::covariance::{Mixing, to_json};
-use crate::density::{AroundCenter, ExpansionSettings, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion};
+use super::provenance::BasisSettings;
+use crate::density::{
+    AroundCenter, BlockKey, ExpansionSettings, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion,
+};
 use crate::files::Archive;
 use crate::{Error, Result};
 
@@ -57,7 +60,7 @@ impl OptimalBasis {
         for kind in &self.kinds {
             let prefix = prefix(kind.center);
             for block in &kind.blocks {
-                let name = block_name(block.species, block.l);
+                let name = block_name(block.species, block.key.lambda);
                 let eigenvalues = Array1::from_vec(block.contraction.eigenvalues.clone());
                 archive.insert(format!("{prefix}eigenvalues/{name}"), eigenvalues.view().into_dyn());
                 archive.insert(format!("{prefix}U/{name}"), block.contraction.u.view().into_dyn());
@@ -127,7 +130,7 @@ impl OptimalBasis {
                         ));
                     }
                     let contraction = Contraction { eigenvalues: eigenvalues.to_vec(), u };
-                    blocks.push(ContractionBlock { species: owner, l, contraction });
+                    blocks.push(ContractionBlock { species: owner, key: BlockKey::density(l), contraction });
                 }
             }
             kinds.push(KindOfBasis { center, n_centers, blocks });
@@ -187,7 +190,8 @@ fn stored_expansion(
             for l in 0..=settings.expansion.l_max {
                 let name = format!("{}table/{z}/l{l}", prefix(kind.center));
                 let array: Array3<f64> = archive.array(path, &name)?;
-                let block = kind.blocks.iter().find(|b| b.l == l && b.species.is_none_or(|a| a == z));
+                let block =
+                    kind.blocks.iter().find(|b| b.key == BlockKey::density(l) && b.species.is_none_or(|a| a == z));
                 let q = block.map_or(0, |b| b.contraction.u.nrows());
                 if array.dim() != (knots.len(), 2, q) {
                     return Err(damaged(format!("{name} has shape {:?}, not {:?}", array.dim(), (knots.len(), 2, q))));

@@ -11,9 +11,11 @@ use std::path::Path;
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
-use super::basis::SourceFile;
-use super::covariance::{Covariance, KindSums, Sums, to_json};
+use super::covariance::{Covariance, to_json};
+use super::gram::{Gram, GramKey};
+use super::provenance::SourceFile;
 use super::shards::Shard;
+use crate::density::BlockKey;
 use crate::files::{Archive, remove_with_drafts};
 use crate::{Error, Result};
 
@@ -50,9 +52,6 @@ impl Task {
     }
 }
 
-/// A pair of species, and its sums for each l.
-type PairSums = ((u8, u8), Vec<Array2<f64>>);
-
 /// Removes a checkpoint, and what a run that was killed while writing has left of it.
 ///
 /// # Errors
@@ -74,15 +73,17 @@ impl Covariance {
         note("settings", to_json(&self.settings));
         note("task", to_json(task));
         note("next", next.to_string());
-        note("n_structures", self.n_structures.to_string());
-        for (name, sums) in [("total", &self.total), ("open", &self.open)] {
-            for (z, kind) in sums {
-                let number = Array1::from_vec(vec![kind.n_centers as f64]);
+        note("n_structures", self.sums.n_structures.to_string());
+        for (name, sum) in [("total", &self.sums.total), ("open", &self.sums.open)] {
+            for (z, n) in &sum.n_centers {
+                let number = Array1::from_vec(vec![*n as f64]);
                 archive.insert(format!("{name}/c{z}/n_centers"), number.view().into_dyn());
-                for ((a, b), blocks) in &kind.pairs {
-                    let flat: Array1<f64> = blocks.iter().flatten().copied().collect();
-                    archive.insert(format!("{name}/c{z}/{a}-{b}"), flat.view().into_dyn());
-                }
+            }
+            for key in sum.blocks.keys().filter(|key| key.block == BlockKey::density(0)) {
+                let block = |l| sum.blocks.get(&GramKey { block: BlockKey::density(l), ..*key });
+                let flat: Array1<f64> = (0..=self.template.l_max()).filter_map(block).flatten().copied().collect();
+                let (z, (a, b)) = (key.center, key.groups);
+                archive.insert(format!("{name}/c{z}/{a}-{b}"), flat.view().into_dyn());
             }
         }
         archive.write(path)
@@ -108,43 +109,41 @@ impl Covariance {
         if let Some((problem, remedy)) = task.difference(&archive.json(path, "task")?) {
             return Err(start_anew(problem, &remedy));
         }
-        let (mut total, mut open) = (Sums::new(), Sums::new());
+        let (mut total, mut open) = (Gram::default(), Gram::default());
         for (name, values) in &archive.tensors {
             let damaged = || start_anew(format!("array '{name}' does not belong in it"), "restore the file");
             let parts: Vec<&str> = name.split('/').collect();
             let &[sums, center, what] = &parts[..] else { return Err(damaged()) };
             let z: u8 = center.strip_prefix('c').and_then(|z| z.parse().ok()).ok_or_else(damaged)?;
             let values: Vec<f64> = values.iter().copied().collect();
-            let pair = match what {
-                "n_centers" => None,
-                pair => Some(self.pair(pair, &values).ok_or_else(damaged)?),
-            };
-            let sums: &mut Sums = match sums {
+            let sum = match sums {
                 "total" => &mut total,
                 "open" => &mut open,
                 _ => return Err(damaged()),
             };
-            let kind: &mut KindSums = sums.entry(z).or_default();
-            match pair {
-                Some((pair, blocks)) => drop(kind.pairs.insert(pair, blocks)),
-                None => kind.n_centers = *values.first().ok_or_else(damaged)? as usize,
+            if what == "n_centers" {
+                sum.n_centers.insert(z, *values.first().ok_or_else(damaged)? as usize);
+            } else {
+                sum.blocks.extend(self.pair(z, what, &values).ok_or_else(damaged)?);
             }
         }
-        (self.total, self.open) = (total, open);
-        self.n_structures = archive.json(path, "n_structures")?;
+        (self.sums.total, self.sums.open) = (total, open);
+        self.sums.n_structures = archive.json(path, "n_structures")?;
         Ok(Some(archive.json(path, "next")?))
     }
 
-    /// The pair `a-b` and its sums of each l; `None` if there are more or fewer numbers than that.
-    fn pair(&self, name: &str, mut values: &[f64]) -> Option<PairSums> {
+    /// The sums of each l of the pair `a-b`; `None` if there are more or fewer numbers than that.
+    fn pair(&self, center: u8, name: &str, mut values: &[f64]) -> Option<Vec<(GramKey, Array2<f64>)>> {
         let (a, b) = name.split_once('-')?;
+        let groups = (a.parse().ok()?, b.parse().ok()?);
         let mut blocks = Vec::new();
         for l in 0..=self.template.l_max() {
             let n = self.n_functions(l);
             let (block, rest) = values.split_at_checked(n * n)?;
-            blocks.push(Array2::from_shape_vec((n, n), block.to_vec()).ok()?);
+            let key = GramKey { center, block: BlockKey::density(l), groups };
+            blocks.push((key, Array2::from_shape_vec((n, n), block.to_vec()).ok()?));
             values = rest;
         }
-        values.is_empty().then_some(((a.parse().ok()?, b.parse().ok()?), blocks))
+        values.is_empty().then_some(blocks)
     }
 }

@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, ArrayViewMut1};
 
+use super::provenance::Method;
+use crate::density::BlockKey;
 use crate::linalg::eigh;
 use crate::{Error, Result};
 
@@ -32,6 +34,39 @@ pub struct Contraction {
     pub eigenvalues: Vec<f64>,
     /// U: `[q, n]`, or `[q, (a, n)]` when combined; the component of largest magnitude of each row is positive.
     pub u: Array2<f64>,
+}
+
+/// A block of a covariance, whose channels are contracted together.
+pub(super) struct Block<'a> {
+    /// Species of the centres; `None` for all.
+    pub center: Option<u8>,
+    pub n_centers: usize,
+    pub key: BlockKey,
+    /// Neighbour species of its channels.
+    pub species: &'a [u8],
+    /// C: `[(a, n), (a′, n′)]`.
+    pub covariance: Array2<f64>,
+}
+
+/// A way to find the functions of a block.
+pub(super) trait Contract {
+    fn contract(&self, block: &Block) -> Contraction;
+
+    /// What the settings of the basis say about it.
+    fn method(&self) -> Method;
+}
+
+/// Eqs. (7), (12): eigenvectors of the covariance.
+pub(super) struct PrincipalComponents;
+
+impl Contract for PrincipalComponents {
+    fn contract(&self, block: &Block) -> Contraction {
+        Contraction::of(&block.covariance)
+    }
+
+    fn method(&self) -> Method {
+        Method::Pca
+    }
 }
 
 impl Contraction {

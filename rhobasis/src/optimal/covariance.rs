@@ -1,14 +1,19 @@
 //! Rotationally invariant covariance of the density coefficients, Eqs. (6), (11), accumulated over structures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use ndarray::{Array2, s};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::basis::SourceFile;
+use super::accumulate::{Buffers, CENTERS};
+use super::contraction::Truncation;
+use super::gram::Gram;
+use super::memory;
+use super::provenance::SourceFile;
 use super::shards::Shard;
-use crate::density::{ExpansionSettings, Sigma, SphericalExpansion};
-use crate::structure::symbol;
+use crate::density::{BlockKey, ExpansionSettings, Sigma, SphericalExpansion};
+use crate::stream::{Stream, parts};
+use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
 /// Which channels are contracted together.
@@ -20,6 +25,18 @@ pub enum Mixing {
     /// (a, n) of all neighbour species together, Eq. (11).
     #[serde(rename = "combined")]
     Combined,
+}
+
+impl Mixing {
+    /// Species whose channels are contracted together, of these.
+    pub(super) fn contracted_together(self, species: &[u8]) -> std::slice::Chunks<'_, u8> {
+        species.chunks(if self == Mixing::Combined { species.len().max(1) } else { 1 })
+    }
+
+    /// Whose name a block of channels of these species bears; `None` when combined.
+    pub(super) fn owner(self, species: &[u8]) -> Option<u8> {
+        species.first().copied().filter(|_| self == Mixing::PerSpecies)
+    }
 }
 
 /// What is accumulated.
@@ -87,22 +104,9 @@ pub struct Covariance {
     pub(super) settings: CovarianceSettings,
     /// Expansion that knows every species `sigma` allows; cut down to those of each structure.
     pub(super) template: SphericalExpansion,
-    pub(super) total: Sums,
-    /// The block of structures that is not complete yet.
-    pub(super) open: Sums,
-    pub(super) n_structures: usize,
+    pub(super) sums: Stream<Gram>,
     pub(super) files: Vec<SourceFile>,
     pub(super) shard: Option<Shard>,
-}
-
-/// Sums by kind of centre: 0 for all, else the atomic number.
-pub(super) type Sums = BTreeMap<u8, KindSums>;
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct KindSums {
-    pub n_centers: usize,
-    /// For each pair a ≤ a′ of neighbour species, for each l: `[n, n′]`.
-    pub pairs: BTreeMap<(u8, u8), Vec<Array2<f64>>>,
 }
 
 impl Covariance {
@@ -119,26 +123,47 @@ impl Covariance {
         Ok(Covariance::with_template(settings.clone(), template))
     }
 
-    /// The expansion whose coefficients are accumulated, for these species, which have been added.
-    pub(super) fn expansion_of(&self, species: &[u8]) -> SphericalExpansion {
-        self.template.for_species(species).expect("species that were accepted")
-    }
-
     /// An empty accumulator with the settings of this one.
     pub(super) fn empty(&self) -> Self {
         Covariance::with_template(self.settings.clone(), self.template.clone())
     }
 
     fn with_template(settings: CovarianceSettings, template: SphericalExpansion) -> Self {
-        Covariance {
-            settings,
-            template,
-            total: Sums::new(),
-            open: Sums::new(),
-            n_structures: 0,
-            files: Vec::new(),
-            shard: None,
-        }
+        Covariance { settings, template, sums: Stream::new(Gram::default()), files: Vec::new(), shard: None }
+    }
+
+    /// Adds structures, in parallel; `weights` holds one non-negative number for each centre (Eq. 21).
+    ///
+    /// # Errors
+    /// For the first structure that is refused, named by its index since the accumulator was made; nothing of this call is
+    /// then added.
+    pub fn add(&mut self, structures: &[Structure], weights: Option<&[f64]>) -> Result<()> {
+        check_weights(structures, weights)?;
+        let Covariance { settings, template, sums, .. } = self;
+        sums.add(
+            structures,
+            CENTERS,
+            || Buffers::new(template),
+            |part, sum, buffers| {
+                buffers.add_part(settings, template, part, weights.map(|weights| &weights[part.rows.clone()]), sum)
+            },
+        )
+    }
+
+    /// Adds the first centres of a structure only, at most `n`.
+    ///
+    /// # Errors
+    /// As [`Covariance::add`].
+    pub(super) fn add_some_centers(&mut self, structure: &Structure, n: usize) -> Result<()> {
+        let mut buffers = Buffers::new(&self.template);
+        let mut parts = parts(self.sums.n_structures, structure, 0, CENTERS).take_while(|part| part.centers.end <= n);
+        parts.try_for_each(|part| buffers.add_part(&self.settings, &self.template, &part, None, &mut self.sums.total))
+    }
+
+    /// Bytes that accumulating structures such as these takes at most, and then, given a truncation, making and writing the
+    /// basis; besides what the process holds already.
+    pub fn memory(&self, structures: &[Structure], truncation: Option<Truncation>) -> f64 {
+        memory::of_fit(self, structures, truncation)
     }
 
     /// The settings.
@@ -148,7 +173,7 @@ impl Covariance {
 
     /// Structures added so far.
     pub fn n_structures(&self) -> usize {
-        self.n_structures
+        self.sums.n_structures
     }
 
     /// The files that the structures came from, as far as they are known.
@@ -168,25 +193,39 @@ impl Covariance {
 
     /// Kinds of centre seen: `None` for all together, else their species, ascending.
     pub fn kinds(&self) -> Vec<Option<u8>> {
-        let kinds: BTreeSet<u8> = self.parts().flat_map(|sums| sums.keys().copied()).collect();
-        kinds.into_iter().map(|z| (z > 0).then_some(z)).collect()
+        let centers: BTreeSet<u8> = self.grams().into_iter().flat_map(|gram| gram.n_centers.keys().copied()).collect();
+        centers.into_iter().map(|z| (z > 0).then_some(z)).collect()
     }
 
     /// Centres of a kind.
-    pub fn n_centers(&self, kind: Option<u8>) -> usize {
-        self.parts().filter_map(|sums| sums.get(&kind.unwrap_or(0))).map(|k| k.n_centers).sum()
+    pub fn n_centers(&self, center: Option<u8>) -> usize {
+        self.grams().into_iter().filter_map(|gram| gram.n_centers.get(&center.unwrap_or(0))).sum()
     }
 
     /// Neighbour species seen, ascending.
     pub fn species(&self) -> Vec<u8> {
-        let kinds = self.parts().flat_map(|sums| sums.values());
-        let species: BTreeSet<u8> = kinds.flat_map(|k| k.pairs.keys().map(|&(a, _)| a)).collect();
+        let species: BTreeSet<u8> = self.grams().into_iter().flat_map(Gram::species).collect();
         species.into_iter().collect()
     }
 
-    /// Complete blocks and the open one.
-    fn parts(&self) -> impl Iterator<Item = &Sums> {
-        [&self.total, &self.open].into_iter()
+    /// Of complete blocks of structures, and of the open one.
+    fn grams(&self) -> [&Gram; 2] {
+        [&self.sums.total, &self.sums.open]
+    }
+
+    /// Refuses a truncation that no basis of this accumulator can have, as far as the species are known.
+    ///
+    /// # Errors
+    /// As [`Truncation::validate`].
+    pub fn check_truncation(&self, truncation: Truncation) -> Result<()> {
+        let n_max = (0..=self.template.l_max()).map(|l| self.n_functions(l)).max().unwrap_or(0);
+        let species = self.species().len();
+        match (self.settings.mixing, species) {
+            (Mixing::PerSpecies, _) => truncation.validate(n_max, "per species"),
+            // More may come: what no set of species allows.
+            (Mixing::Combined, 0) => truncation.validate(n_max * 118, "of all elements together"),
+            (Mixing::Combined, n) => truncation.validate(n_max * n, "of all species together"),
+        }
     }
 
     /// Adds the sums of another accumulator of other structures: covariances of parts add up to that of the whole. The
@@ -203,11 +242,7 @@ impl Covariance {
             let problem = format!("the other accumulator was made with {theirs}");
             return Err(Error::setting(name, mine, problem, "accumulate both with the same settings"));
         }
-        let open = std::mem::take(&mut self.open);
-        for part in [&open, &other.total, &other.open] {
-            add_sums(&mut self.total, part);
-        }
-        self.n_structures += other.n_structures;
+        self.sums.merge(&other.sums);
         Ok(())
     }
 
@@ -218,47 +253,34 @@ impl Covariance {
 
     /// The covariance of one kind of centre and one l, Eq. (11): `[(a, n), (a′, n′)]` over `species`, ascending, n fastest.
     /// With [`Mixing::PerSpecies`], only the diagonal blocks (Eq. 6) are filled.
-    pub fn matrix(&self, kind: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
-        let mut c = self.sum(kind, l, species);
-        c /= self.n_centers(kind).max(1) as f64;
+    pub fn matrix(&self, center: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
+        let mut c = self.sum(center, l, species);
+        c /= self.n_centers(center).max(1) as f64;
         c
     }
 
     /// N times [`Covariance::matrix`].
-    pub(super) fn sum(&self, kind: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
+    pub(super) fn sum(&self, center: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
         let n = self.n_functions(l);
-        let mut c = Array2::zeros((n * species.len(), n * species.len()));
-        for kind in self.parts().filter_map(|sums| sums.get(&kind.unwrap_or(0))) {
-            for (i, &a) in species.iter().enumerate() {
-                for (j, &b) in species.iter().enumerate().skip(i) {
-                    let Some(blocks) = kind.pairs.get(&(a, b)) else { continue };
-                    let mut upper = c.slice_mut(s![i * n..(i + 1) * n, j * n..(j + 1) * n]);
-                    upper += &blocks[l];
-                    if i != j {
-                        let mut lower = c.slice_mut(s![j * n..(j + 1) * n, i * n..(i + 1) * n]);
-                        lower += &blocks[l].t();
-                    }
-                }
-            }
+        let mut sum = Array2::zeros((n * species.len(), n * species.len()));
+        for gram in self.grams() {
+            gram.add_matrix(center.unwrap_or(0), BlockKey::density(l), species, n, &mut sum);
         }
-        c
+        sum
     }
 }
 
-/// Adds what `part` holds to `total`.
-pub(super) fn add_sums(total: &mut Sums, part: &Sums) {
-    for (z, part) in part {
-        let kind = total.entry(*z).or_default();
-        kind.n_centers += part.n_centers;
-        for (pair, blocks) in &part.pairs {
-            match kind.pairs.get_mut(pair) {
-                None => {
-                    kind.pairs.insert(*pair, blocks.clone());
-                }
-                Some(sums) => sums.iter_mut().zip(blocks).for_each(|(sum, block)| *sum += block),
-            }
-        }
+fn check_weights(structures: &[Structure], weights: Option<&[f64]>) -> Result<()> {
+    let Some(weights) = weights else { return Ok(()) };
+    let n_centers: usize = structures.iter().map(Structure::len).sum();
+    if weights.len() != n_centers {
+        let problem = format!("one weight per centre is needed, and there are {n_centers} centres");
+        return Err(Error::setting("weights", weights.len(), problem, "give them in file order"));
     }
+    if let Some(bad) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+        return Err(Error::setting("weights", bad, "must be finite and not negative", "check the weights"));
+    }
+    Ok(())
 }
 
 /// Serialises settings, which hold nothing that JSON cannot.

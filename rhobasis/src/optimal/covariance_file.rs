@@ -7,11 +7,13 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayView2, s};
 
-use super::basis::SourceFile;
-use super::covariance::{Covariance, CovarianceSettings, KindSums, Mixing, to_json};
+use super::covariance::{Covariance, CovarianceSettings, Mixing, to_json};
+use super::gram::GramKey;
+use super::provenance::SourceFile;
 use super::shards::Shard;
+use crate::density::BlockKey;
 use crate::files::Archive;
 use crate::{Error, Result};
 
@@ -46,7 +48,7 @@ impl Covariance {
         note("settings", to_json(&self.settings));
         note("species", to_json(&species));
         note("centers", to_json(&centers));
-        note("n_structures", self.n_structures.to_string());
+        note("n_structures", self.sums.n_structures.to_string());
         note("files", to_json(&self.files));
         note("shard", to_json(&self.shard));
         for kind in self.kinds() {
@@ -99,20 +101,24 @@ impl Covariance {
         let damaged = |problem: String| Error::file(path, problem, "the file is damaged");
         let mut covariance =
             Covariance::new(&settings).map_err(|e| damaged(format!("settings that make no basis ({e})")))?;
-        covariance.n_structures = archive.json(path, "n_structures")?;
+        covariance.sums.n_structures = archive.json(path, "n_structures")?;
         covariance.set_files(archive.json(path, "files")?, archive.json(path, "shard")?);
         if centers.iter().any(|&z| (z > 0) != settings.center_specific) || !species.is_sorted_by(|a, b| a < b) {
             return Err(damaged(format!("species {species:?} and centres {centers:?} do not fit the settings")));
         }
+        let n_functions: Vec<usize> = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).collect();
         for z in centers {
             let prefix = prefix(z);
             let n_centers: Array1<f64> = archive.array(path, &format!("{prefix}n_centers"))?;
             let [n_centers] = n_centers.to_vec()[..] else {
                 return Err(damaged(format!("{prefix}n_centers is not one number")));
             };
-            let mut kind = KindSums { n_centers: n_centers as usize, ..KindSums::default() };
-            for l in 0..=settings.expansion.l_max {
-                let n = covariance.n_functions(l);
+            let sum = &mut covariance.sums.total;
+            sum.n_centers.insert(z, n_centers as usize);
+            for (l, &n) in n_functions.iter().enumerate() {
+                let mut keep = |groups: (u8, u8), block: ArrayView2<f64>| {
+                    sum.blocks.insert(GramKey { center: z, block: BlockKey::density(l), groups }, block.to_owned());
+                };
                 let read = |name: String, size: usize| -> Result<Array2<f64>> {
                     let sum: Array2<f64> = archive.array(path, &name)?;
                     if sum.dim() != (size, size) {
@@ -125,16 +131,15 @@ impl Covariance {
                     for (i, &a) in species.iter().enumerate() {
                         for (j, &b) in species.iter().enumerate().skip(i) {
                             let block = sum.slice(s![i * n..(i + 1) * n, j * n..(j + 1) * n]);
-                            kind.pairs.entry((a, b)).or_default().push(block.to_owned());
+                            keep((a, b), block);
                         }
                     }
                     continue;
                 }
                 for &a in &species {
-                    kind.pairs.entry((a, a)).or_default().push(read(format!("{prefix}sum/{a}/l{l}"), n)?);
+                    keep((a, a), read(format!("{prefix}sum/{a}/l{l}"), n)?.view());
                 }
             }
-            covariance.total.insert(z, kind);
         }
         Ok(covariance)
     }

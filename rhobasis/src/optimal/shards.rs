@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::basis::SourceFile;
 use super::covariance::Covariance;
+use super::provenance::SourceFile;
 use crate::{Error, Result};
 
 /// Part i of n of a data set, i = 1 … n: its frames k with k mod n = i − 1, counted over all files and after slices.
