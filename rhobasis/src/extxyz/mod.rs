@@ -14,6 +14,8 @@ mod dictionary;
 mod frame;
 /// Energies, forces and stresses under the names a file uses.
 mod labels;
+/// Which frames of which files.
+mod provenance;
 /// The iterator over frames.
 mod read;
 /// `file@start:stop:step`.
@@ -24,5 +26,6 @@ mod source;
 mod write;
 
 pub use labels::{Labels, labels, required_energy};
+pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};
 pub use write::{Writer, write};

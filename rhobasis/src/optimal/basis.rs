@@ -9,6 +9,7 @@ use super::pcovr::{PcovrSettings, Supervision};
 use crate::density::{
     Equivariants, ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, SphericalExpansion,
 };
+use crate::extxyz::SourceFile;
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
@@ -73,17 +74,6 @@ pub struct Provenance {
     /// R² of the regression of energies that a basis of Eq. (14) was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_r2: Option<f64>,
-}
-
-/// One input file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Path as given, slice included.
-    pub path: String,
-    /// Frames used.
-    pub frames: usize,
-    /// Of the bytes of the file.
-    pub sha256: String,
 }
 
 /// The contraction of one (neighbour species, l), or of all species together.

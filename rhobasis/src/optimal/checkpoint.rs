@@ -8,19 +8,15 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, arr1};
 use serde::{Deserialize, Serialize};
 
-use super::basis::SourceFile;
-use super::covariance::{Covariance, KindSums, Sums, to_json};
-use super::shards::Shard;
-use crate::files::{Archive, remove_with_drafts};
+use super::covariance::{Covariance, KindSums, Sums};
+use crate::extxyz::{Shard, SourceFile};
+use crate::files::{Archive, count, remove_with_drafts};
 use crate::{Error, Result};
 
 const KIND: &str = "checkpoint";
-
-/// Version of the format that this library writes, and the newest it reads.
-const FORMAT: u32 = 1;
 
 /// What a run adds up: a checkpoint is continued by the same task only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +54,7 @@ type PairSums = ((u8, u8), Vec<Array2<f64>>);
 /// # Errors
 /// If the file system refuses.
 pub fn remove_checkpoint(path: &Path) -> Result<()> {
-    remove_with_drafts(path, KIND, FORMAT)
+    remove_with_drafts(path, KIND)
 }
 
 impl Covariance {
@@ -68,24 +64,20 @@ impl Covariance {
     /// If the file cannot be written; an older checkpoint is then still there.
     pub fn save_checkpoint(&self, path: &Path, task: &Task, next: usize) -> Result<()> {
         let mut archive = Archive::default();
-        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
-        note("kind", KIND.into());
-        note("format_version", FORMAT.to_string());
-        note("settings", to_json(&self.settings));
-        note("task", to_json(task));
-        note("next", next.to_string());
-        note("n_structures", self.n_structures.to_string());
+        archive.note("settings", &self.settings);
+        archive.note("task", task);
+        archive.note("next", &next);
+        archive.note("n_structures", &self.n_structures);
         for (name, sums) in [("total", &self.total), ("open", &self.open)] {
             for (z, kind) in sums {
-                let number = Array1::from_vec(vec![kind.n_centers as f64]);
-                archive.insert(format!("{name}/c{z}/n_centers"), number.view().into_dyn());
+                archive.insert(format!("{name}/c{z}/n_centers"), &arr1(&[kind.n_centers as f64]));
                 for ((a, b), blocks) in &kind.pairs {
                     let flat: Array1<f64> = blocks.iter().flatten().copied().collect();
-                    archive.insert(format!("{name}/c{z}/{a}-{b}"), flat.view().into_dyn());
+                    archive.insert(format!("{name}/c{z}/{a}-{b}"), &flat);
                 }
             }
         }
-        archive.write(path)
+        archive.write(path, KIND)
     }
 
     /// Continues from a checkpoint: this accumulator then holds what that one did. Returns the frame that comes next, or
@@ -97,7 +89,7 @@ impl Covariance {
         if !path.exists() {
             return Ok(None);
         }
-        let archive = Archive::read(path, KIND, FORMAT)?;
+        let archive = Archive::read(path, KIND)?;
         let start_anew = |problem: String, remedy: &str| {
             Error::file(path, problem, format!("{remedy}, or remove the checkpoint to start anew"))
         };
@@ -127,12 +119,12 @@ impl Covariance {
             let kind: &mut KindSums = sums.entry(z).or_default();
             match pair {
                 Some((pair, blocks)) => drop(kind.pairs.insert(pair, blocks)),
-                None => kind.n_centers = *values.first().ok_or_else(damaged)? as usize,
+                None => kind.n_centers = count(path, name, *values.first().ok_or_else(damaged)?)?,
             }
         }
         (self.total, self.open) = (total, open);
-        self.n_structures = archive.json(path, "n_structures")?;
-        Ok(Some(archive.json(path, "next")?))
+        self.n_structures = count(path, "n_structures", archive.json(path, "n_structures")?)?;
+        Ok(Some(count(path, "next", archive.json(path, "next")?)?))
     }
 
     /// The pair `a-b` and its sums of each l; `None` if there are more or fewer numbers than that.

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use super::basis::SourceFile;
-use super::shards::Shard;
 use crate::density::{ExpansionSettings, Sigma, SphericalExpansion};
+use crate::extxyz::{Shard, SourceFile};
 use crate::structure::symbol;
 use crate::{Error, Result};
 
@@ -259,11 +258,6 @@ pub(super) fn add_sums(total: &mut Sums, part: &Sums) {
             }
         }
     }
-}
-
-/// Serialises settings, which hold nothing that JSON cannot.
-pub(crate) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("settings are plain numbers and names")
 }
 
 /// A list of symbols for messages.

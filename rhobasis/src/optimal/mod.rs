@@ -10,15 +10,17 @@ mod covariance;
 mod covariance_file;
 mod export;
 mod memory;
+mod merge;
 mod pcovr;
-mod shards;
 
 pub use adapted::Adaptation;
-pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, Method, OptimalBasis, Provenance, SourceFile};
+pub use basis::{BasisSettings, ContractionBlock, KindOfBasis, Method, OptimalBasis, Provenance};
+pub(crate) use basis_file::{primitive_functions, species_of, store_table, stored_table};
 pub use checkpoint::{Task, remove_checkpoint};
 pub(crate) use contraction::ranked;
 pub use contraction::{Contraction, Truncation};
 pub use covariance::{Covariance, CovarianceSettings, Mixing};
 pub use export::FeatomicHypers;
 pub use pcovr::{EnergyRegression, PcovrSettings, SupervisedCovariance};
-pub use shards::Shard;
+
+pub use crate::extxyz::{Shard, SourceFile};

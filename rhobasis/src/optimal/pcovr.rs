@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::accumulate::BLOCK;
-use super::basis::{OptimalBasis, SourceFile};
+use super::basis::OptimalBasis;
 use super::contraction::{Contraction, Truncation, make_largest_positive};
 use super::covariance::{Covariance, CovarianceSettings, Mixing};
 use crate::density::{ExpansionSettings, SphericalExpansion, species_of};
+use crate::extxyz::SourceFile;
 use crate::linalg::{matmul, qr_r, svd_thin};
 use crate::models::mixed_eigenvectors;
 use crate::structure::Structure;
