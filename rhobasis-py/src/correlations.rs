@@ -11,7 +11,8 @@ use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, m
 use crate::memory::Memory;
 use crate::optimal::Basis;
 use crate::refuse;
-use crate::structure::{Frames, reals};
+use crate::atoms::reals;
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Features `[center, column]`; structure, atom and species of each centre.

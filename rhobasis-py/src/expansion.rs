@@ -12,7 +12,8 @@ use rhobasis::{Error, Structure};
 use crate::memory::Memory;
 use crate::refuse;
 use crate::settings;
-use crate::structure::{Frames, reals};
+use crate::atoms::reals;
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Blocks `[center, m, channel]`; structure, atom and species of each centre; (species, n) of the channels of each l.

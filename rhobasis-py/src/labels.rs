@@ -7,7 +7,9 @@ use rhobasis::structure::{Structure, Vec3};
 use rhobasis::{Error, extxyz, potential};
 
 use crate::refuse;
-use crate::structure::{Frames, no_label, reals};
+use crate::atoms::reals;
+use crate::dataset::no_label;
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Energy, forces and stress of each frame, where it has them.

@@ -8,6 +8,8 @@
 
 /// The comment line: key-value pairs, and the text of a value.
 mod comment;
+/// The frames of some files, or a shard of them, read ahead.
+mod dataset;
 /// Memory of unpacking.
 mod dictionary;
 /// One frame: atom count, comment line, rows of atoms.
@@ -25,6 +27,7 @@ mod source;
 /// The writer.
 mod write;
 
+pub use dataset::{Chunk, Chunks, Dataset};
 pub use labels::{Labels, labels, required_energy};
 pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};

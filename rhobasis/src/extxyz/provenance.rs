@@ -72,6 +72,11 @@ impl Shard {
         Ok(Shard { index, of })
     }
 
+    /// The number of shards.
+    pub fn of(self) -> usize {
+        self.of
+    }
+
     /// How many of these frames are its own.
     pub fn count(self, frames: Range<usize>) -> usize {
         let below = |frame: usize| (frame + self.of - self.index) / self.of;
