@@ -226,7 +226,11 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
     }
 }
 
-pub(crate) fn array<'py, T: numpy::Element + Clone>(py: Python<'py>, x: &[T], shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn array<'py, T: numpy::Element + Clone>(
+    py: Python<'py>,
+    x: &[T],
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyAny>> {
     let view = ArrayViewD::from_shape(shape, x).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
     Ok(PyArrayDyn::from_array(py, &view).into_any())
 }

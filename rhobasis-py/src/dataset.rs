@@ -29,11 +29,16 @@ enum State {
     Opened(Option<extxyz::Dataset>),
     Reading(extxyz::Chunks),
     /// Frames before `done` are passed over.
-    Memory { frames: Frames, shard: Shard, done: usize, at_once: usize },
+    Memory {
+        frames: Frames,
+        shard: Shard,
+        done: usize,
+        at_once: usize,
+    },
 }
 
 /// Frames, their energies if these were asked for, the frame that comes next, and the fraction of the work done with them.
-type Part<'py> = (Frames, Option<Bound<'py, PyArray1<f64>>>, usize, f64);
+type Part<Energies> = (Frames, Option<Energies>, usize, f64);
 
 #[pymethods]
 impl Dataset {
@@ -69,12 +74,11 @@ impl Dataset {
 
     /// What tells a checkpoint of these frames from others: (path, 0, sha256) of each file, or of the frames.
     fn identity(&self, py: Python<'_>) -> PyResult<Vec<File>> {
-        let mut state = self.lock();
-        match &mut *state {
-            State::Opened(Some(opened)) => Ok(files_of(&detach(py, || opened.hash()).map_err(refuse)?)),
-            State::Memory { frames, .. } => Ok(vec![("frames in memory".into(), 0, frames.sha256(py))]),
+        detach(py, || match &mut *self.lock() {
+            State::Opened(Some(opened)) => Ok(files_of(&opened.hash().map_err(refuse)?)),
+            State::Memory { frames, .. } => Ok(vec![("frames in memory".into(), 0, frames.sha256())]),
             State::Opened(None) | State::Reading(_) => Err(begun()),
-        }
+        })
     }
 
     /// Passes over the frames before `frame`.
@@ -91,31 +95,12 @@ impl Dataset {
         this
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Part<'py>>> {
-        let mut state = self.lock();
-        if let State::Opened(opened) = &mut *state {
-            *state = State::Reading(opened.take().ok_or_else(begun)?.chunks());
-        }
-        match &mut *state {
-            State::Opened(_) => Err(begun()),
-            State::Reading(chunks) => {
-                let Some(chunk) = detach(py, || chunks.next()).transpose().map_err(refuse)? else { return Ok(None) };
-                let energies = self.energy_key.is_some().then(|| chunk.energies.into_pyarray(py));
-                let frames = Frames::new(chunk.structures, Some(chunk.places));
-                Ok(Some((frames, energies, chunk.next, chunk.fraction)))
-            }
-            State::Memory { frames, shard, done, at_once } => {
-                let (first, end) = (shard.next(*done), frames.__len__());
-                let n = shard.count(first.min(end)..end).min(*at_once);
-                if n == 0 {
-                    return Ok(None);
-                }
-                let part = frames.slice(first, shard.of() as isize, n)?;
-                *done = first + (n - 1) * shard.of() + 1;
-                let energies = self.energy_key.as_ref().map(|key| part.energies(py, key)).transpose()?;
-                Ok(Some((part, energies, *done, *done as f64 / end as f64)))
-            }
-        }
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Part<Bound<'py, PyArray1<f64>>>>> {
+        let Some((frames, energies, next, fraction)) = detach(py, || self.lock().next(self.energy_key.as_deref()))?
+        else {
+            return Ok(None);
+        };
+        Ok(Some((frames, energies.map(|energies| energies.into_pyarray(py)), next, fraction)))
     }
 
     /// The (path, frames, sha256) of the files that were read to their end.
@@ -123,6 +108,33 @@ impl Dataset {
         match &*self.lock() {
             State::Reading(chunks) => files_of(chunks.files()),
             State::Opened(_) | State::Memory { .. } => Vec::new(),
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self, energy_key: Option<&str>) -> PyResult<Option<Part<Vec<f64>>>> {
+        if let State::Opened(opened) = self {
+            *self = State::Reading(opened.take().ok_or_else(begun)?.chunks());
+        }
+        match self {
+            State::Opened(_) => Err(begun()),
+            State::Reading(chunks) => {
+                let Some(chunk) = chunks.next().transpose().map_err(refuse)? else { return Ok(None) };
+                let energies = energy_key.map(|_| chunk.energies);
+                Ok(Some((Frames::new(chunk.structures, Some(chunk.places)), energies, chunk.next, chunk.fraction)))
+            }
+            State::Memory { frames, shard, done, at_once } => {
+                let (first, end) = (shard.next(*done), frames.structures().len());
+                let n = shard.count(first.min(end)..end).min(*at_once);
+                if n == 0 {
+                    return Ok(None);
+                }
+                let part = frames.slice(first, shard.of() as isize, n)?;
+                *done = first + (n - 1) * shard.of() + 1;
+                let energies = energy_key.map(|key| part.energies(key)).transpose()?;
+                Ok(Some((part, energies, *done, *done as f64 / end as f64)))
+            }
         }
     }
 }

@@ -9,10 +9,10 @@ use rhobasis::density::{
 };
 use rhobasis::{Error, Structure};
 
+use crate::atoms::reals;
 use crate::memory::Memory;
 use crate::refuse;
 use crate::settings;
-use crate::atoms::reals;
 use crate::structure::Frames;
 use crate::threads::detach;
 

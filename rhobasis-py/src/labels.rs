@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use rhobasis::structure::{Structure, Vec3};
 use rhobasis::{Error, extxyz, potential};
 
-use crate::refuse;
 use crate::atoms::reals;
 use crate::dataset::no_label;
+use crate::refuse;
 use crate::structure::Frames;
 use crate::threads::detach;
 

@@ -54,12 +54,6 @@ fn note_on(path: PathBuf) -> Option<String> {
     rhobasis::files::note_on(&path)
 }
 
-/// SHA-256 of the bytes of a file, in hexadecimal.
-#[pyfunction]
-fn sha256(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    threads::detach(py, || rhobasis::files::sha256(&path)).map_err(refuse)
-}
-
 /// Sets the number of threads of this process, before the first computation; false if it was set already.
 #[pyfunction]
 fn set_threads(n: usize) -> bool {
@@ -91,7 +85,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<dataset::Reader>()?;
     m.add_function(wrap_pyfunction!(kind_of, m)?)?;
     m.add_function(wrap_pyfunction!(note_on, m)?)?;
-    m.add_function(wrap_pyfunction!(sha256, m)?)?;
     m.add_class::<expansion::Expansion>()?;
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;

@@ -11,13 +11,13 @@ use rhobasis::extxyz::SourceFile;
 use rhobasis::files::Stored;
 use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, PcovrSettings, Task, Truncation};
 
+use crate::atoms::reals;
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
     radial_integrals,
 };
 use crate::refuse;
 use crate::settings;
-use crate::atoms::reals;
 use crate::structure::Frames;
 use crate::threads::detach;
 

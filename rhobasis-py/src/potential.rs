@@ -9,19 +9,19 @@ use ndarray::{Array1, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use rhobasis::files::{Digest, Stored};
 use rhobasis::models::Solver;
 use rhobasis::neighbors::VerletList;
-use rhobasis::files::{Digest, Stored};
 use rhobasis::potential::{
     self, Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Trainer,
     Weights,
 };
 use rhobasis::{Error, Structure};
 
+use crate::atoms::{from_atoms, reals};
 use crate::expansion::Expansion;
 use crate::labels::{Labels, vectors};
 use crate::optimal::{Basis, to_json};
-use crate::atoms::{from_atoms, reals};
 use crate::structure::Frames;
 use crate::threads::detach;
 use crate::{correlations, refuse, settings};

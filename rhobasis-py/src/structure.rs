@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray1};
+use numpy::IntoPyArray;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -51,6 +51,20 @@ impl Frames {
         Frames { all: self.all.clone(), origins: self.origins.clone(), range: self.range.clone() }
     }
 
+    /// Energies of all frames under this key, in eV.
+    pub(crate) fn energies(&self, key: &str) -> PyResult<Vec<f64>> {
+        let of =
+            |(k, structure)| extxyz::required_energy(structure, key).map_err(|e: Error| self.refuse(e.at_frame(k), 0));
+        self.structures().iter().enumerate().map(of).collect()
+    }
+
+    /// SHA-256 of species, positions, cells and periodicity.
+    pub(crate) fn sha256(&self) -> String {
+        let mut digest = Digest::default();
+        self.structures().iter().for_each(|structure| digest.structure(structure));
+        digest.hex()
+    }
+
     pub(crate) fn new(all: Vec<Structure>, origins: Option<Vec<Origin>>) -> Self {
         let range = 0..all.len();
         Frames { all: Arc::new(all), origins: origins.map(Arc::new), range }
@@ -88,7 +102,7 @@ impl Frames {
         Frames::new(all, origins)
     }
 
-    pub(crate) fn __len__(&self) -> usize {
+    fn __len__(&self) -> usize {
         self.range.len()
     }
 
@@ -148,24 +162,6 @@ impl Frames {
     /// Number of atoms of each frame.
     fn n_atoms(&self) -> Vec<usize> {
         self.structures().iter().map(Structure::len).collect()
-    }
-
-    /// Energies of all frames under this key, in eV.
-    pub(crate) fn energies<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        let of = |(k, structure)| {
-            extxyz::required_energy(structure, key).map_err(|e: Error| self.refuse(e.at_frame(k), 0))
-        };
-        let energies = self.structures().iter().enumerate().map(of).collect::<PyResult<Vec<f64>>>()?;
-        Ok(energies.into_pyarray(py))
-    }
-
-    /// SHA-256 of species, positions, cells and periodicity.
-    pub(crate) fn sha256(&self, py: Python<'_>) -> String {
-        detach(py, || {
-            let mut digest = Digest::default();
-            self.structures().iter().for_each(|structure| digest.structure(structure));
-            digest.hex()
-        })
     }
 
     /// Writes an extended XYZ file.

@@ -9,6 +9,7 @@ use naive::{eigen, largest_matrix_difference};
 use ndarray::{Array1, Array2, Axis, s};
 use rhobasis::Structure;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma, SphericalExpansion, species_of};
+use rhobasis::files::Stored;
 use rhobasis::models::{Pcovr, PcovrSettings as Matrices};
 use rhobasis::optimal::{
     CovarianceSettings, Method, Mixing, OptimalBasis, PcovrSettings, SupervisedCovariance, Truncation,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from . import _native
 from ._errors import RhobasisError
-from .optimal import OptimalBasis, _sha256
+from .optimal import OptimalBasis
 from .structure import Frames, as_native, file_names
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ def _pieces(frames: FramesLike, part: int) -> tuple[list[tuple[Any, int, int]], 
         pieces = [(Frames(native.slice(a, 1, min(part, len(native) - a))), 0, part) for a in starts]
         return pieces, [], len(native)
     pieces, files = [], []
-    for name in (os.path.abspath(name) for name in names):
-        n_frames = _native.Reader(name, None, None, None, None).pass_()
-        pieces += [(name, a, min(part, n_frames - a)) for a in range(0, n_frames, part)]
-        files.append((name, n_frames, _sha256(name)))
-    given = [(name, *file[1:]) for name, file in zip(names, files, strict=True)]
-    return pieces, given, sum(n for _, n, _ in files)
+    for name, _, sha256 in _native.Dataset.of_files(names, None, None, part).identity():
+        path = os.path.abspath(name)
+        n_frames = _native.Reader(path, None, None, None, None).pass_()
+        pieces += [(path, a, min(part, n_frames - a)) for a in range(0, n_frames, part)]
+        files.append((name, n_frames, sha256))
+    return pieces, files, sum(n for _, n, _ in files)
 
 
 def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -> _Sum:
@@ -116,8 +116,9 @@ def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -
         covariance.add(frames._native, None)
         return covariance.to_bytes(), len(frames), sum(frames.n_atoms)
     reader = _native.Reader(frames, None, None, None, None)
+    reader.pass_(first)
     while n_read < n:
-        chunk, _ = reader.chunk(min(_CHUNK, n - n_read), first if n_read == 0 else 0)
+        chunk = reader.chunk(min(_CHUNK, n - n_read))
         if not len(chunk):
             break
         covariance.add(chunk, None)

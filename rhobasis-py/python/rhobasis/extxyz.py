@@ -43,7 +43,7 @@ def read(
     chunks: list[_native.Frames] = []
     for k, name in enumerate(names):
         reader = _native.Reader(name, energy_key, force_key, stress_key, virial_key)
-        while len(chunk := reader.chunk(4096)[0]):
+        while len(chunk := reader.chunk(4096)):
             chunks.append(chunk)
             bar.update((k + reader.progress()) / len(names))
     bar.done()

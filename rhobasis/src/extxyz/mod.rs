@@ -16,10 +16,14 @@ mod dictionary;
 mod frame;
 /// Energies, forces and stresses under the names a file uses.
 mod labels;
+/// What the columns of the rows are.
+mod layout;
 /// Which frames of which files.
 mod provenance;
 /// The iterator over frames.
 mod read;
+/// The rows of atoms.
+mod rows;
 /// `file@start:stop:step`.
 mod slice;
 /// Bytes of a file, mapped or unpacked.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use ndarray::{ArrayD, ArrayViewD, IntoDimension, IxDyn};
+use ndarray::{ArrayD, IntoDimension, IxDyn};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
@@ -23,15 +23,8 @@ const DIGEST: &str = "digest";
 
 /// Named float64 arrays and text metadata: what a `.rho`, a `.cov` or a checkpoint holds (all are safetensors).
 ///
-/// In a file the metadata also have its `kind`, the `format_version`, and the `digest`, which [`Archive::read`] checks:
-/// the SHA-256, in hexadecimal, of
-///
-/// ```text
-/// the number of other metadata entries; for each, by key: key, text
-/// for each array, by name: name, number of axes, length of each axis, float64 values in C order
-/// ```
-///
-/// where numbers are eight bytes, little-endian, and keys, texts and names come after their length in bytes.
+/// In a file the metadata also have its `kind`, the `format_version`, and the `digest`, which [`Archive::read`] checks: the
+/// SHA-256, in hexadecimal, of the file as it would be without this entry, arrays and keys of the header in order of name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Archive {
     /// Text by key: `settings` (JSON), …
@@ -72,15 +65,19 @@ impl Archive {
         let mut metadata = self.metadata.clone();
         metadata.insert(KIND.into(), kind.into());
         metadata.insert(VERSION.into(), FORMAT.to_string());
-        let mut seal = Seal::new(&metadata);
-        for (name, array) in &self.tensors {
-            seal.array(name, array.shape());
-            for_each_block(array.view(), |bytes| {
-                seal.0.update(bytes);
-                Ok(())
-            })?;
-        }
-        metadata.insert(DIGEST.into(), seal.0.hex());
+        metadata.insert(DIGEST.into(), self.digest(&metadata));
+        self.put(&metadata, sink)
+    }
+
+    /// The digest of a file with these metadata.
+    fn digest(&self, metadata: &BTreeMap<String, String>) -> String {
+        let mut digest = Digest::default();
+        self.put(metadata, &mut digest).expect("a digest takes what is written to it");
+        digest.hex()
+    }
+
+    /// Writes the length of the header, the header, and the arrays.
+    fn put(&self, metadata: &BTreeMap<String, String>, sink: &mut impl Write) -> std::io::Result<()> {
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".into(), serde_json::json!(metadata));
         let mut offset = 0;
@@ -96,7 +93,19 @@ impl Archive {
         header.resize(header.len().next_multiple_of(8), b' ');
         sink.write_all(&(header.len() as u64).to_le_bytes())?;
         sink.write_all(&header)?;
-        self.tensors.values().try_for_each(|array| for_each_block(array.view(), |bytes| sink.write_all(bytes)))
+        let mut bytes = [0; 1 << 12]; // at once: eight at a time would make the digest slower
+        for array in self.tensors.values() {
+            let mut values = array.iter();
+            while values.len() > 0 {
+                let n = bytes
+                    .chunks_exact_mut(8)
+                    .zip(&mut values)
+                    .map(|(b, x)| b.copy_from_slice(&x.to_le_bytes()))
+                    .count();
+                sink.write_all(&bytes[..8 * n])?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads an archive of this `kind`, and checks its digest.
@@ -128,40 +137,35 @@ impl Archive {
             return Err(not_ours(format!("the file is of kind '{found}', not '{kind}'")));
         }
         let version = metadata.get(VERSION).map_or("missing", String::as_str);
-        let (problem, newest) = (format!("format version {version}, but this rhobasis reads up to {FORMAT}"), FORMAT);
-        let version: u32 = version.parse().ok().filter(|v| (1..=newest).contains(v)).ok_or_else(|| {
-            let remedy = "install a newer rhobasis";
-            Error::file(path, problem, remedy)
+        let version: u32 = version.parse().ok().filter(|v| (1..=FORMAT).contains(v)).ok_or_else(|| {
+            let problem = format!("format version {version}, but this rhobasis reads up to {FORMAT}");
+            Error::file(path, problem, "install a newer rhobasis")
         })?;
         let views =
             SafeTensors::deserialize(bytes).map_err(|e| damaged(path, format!("its arrays do not fit ({e})")))?;
-        let digest = metadata.remove(DIGEST);
-        let mut seal = Seal::new(&metadata);
-        let views: BTreeMap<String, _> = views.tensors().into_iter().collect();
-        let mut tensors = BTreeMap::new();
-        for (name, view) in views {
+        let mut archive = Archive::default();
+        for (name, view) in views.tensors() {
             if view.dtype() != Dtype::F64 {
                 return Err(damaged(path, format!("array '{name}' is {:?}, not F64", view.dtype())));
             }
-            seal.array(&name, view.shape());
-            seal.0.update(view.data());
             let values: Vec<f64> =
                 view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
             if let Some(value) = values.iter().find(|x| !x.is_finite()) {
                 return Err(damaged(path, format!("array '{name}' holds {value}")));
             }
             let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values);
-            tensors.insert(name.clone(), array.map_err(|e| damaged(path, format!("array '{name}': {e}")))?);
+            archive.tensors.insert(name.clone(), array.map_err(|e| damaged(path, format!("array '{name}': {e}")))?);
         }
-        match digest {
-            Some(digest) if digest != seal.0.hex() => {
+        match metadata.remove(DIGEST) {
+            Some(digest) if digest != archive.digest(&metadata) => {
                 return Err(damaged(path, "its content is not what was written (the digest differs)"));
             }
             None if version > 1 => return Err(damaged(path, "it has no digest")),
             _ => {}
         }
         metadata.retain(|key, _| key != KIND && key != VERSION);
-        Ok(Archive { metadata, tensors })
+        archive.metadata = metadata;
+        Ok(archive)
     }
 
     /// Array by name, of dimension `D`.
@@ -200,50 +204,6 @@ impl Archive {
         let text = self.metadata.get(key).map_or("", String::as_str);
         serde_json::from_str(text).map_err(|e| damaged(path, format!("metadata '{key}' does not parse ({e})")))
     }
-}
-
-/// The digest of an archive as it grows.
-struct Seal(Digest);
-
-impl Seal {
-    fn new(metadata: &BTreeMap<String, String>) -> Self {
-        let mut seal = Seal(Digest::default());
-        seal.number(metadata.len());
-        metadata.iter().for_each(|(key, text)| {
-            seal.text(key);
-            seal.text(text);
-        });
-        seal
-    }
-
-    fn array(&mut self, name: &str, shape: &[usize]) {
-        self.text(name);
-        self.number(shape.len());
-        shape.iter().for_each(|n| self.number(*n));
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len());
-        self.0.update(text);
-    }
-
-    fn number(&mut self, n: usize) {
-        self.0.update((n as u64).to_le_bytes());
-    }
-}
-
-/// Calls `take` with the little-endian bytes of an array, some at a time.
-fn for_each_block(array: ArrayViewD<f64>, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
-    const AT_ONCE: usize = 1 << 13; // numbers: more than this does not make the digest faster
-    let mut bytes = Vec::with_capacity(8 * AT_ONCE.min(array.len()));
-    for value in &array {
-        bytes.extend_from_slice(&value.to_le_bytes());
-        if bytes.len() == 8 * AT_ONCE {
-            take(&bytes)?;
-            bytes.clear();
-        }
-    }
-    take(&bytes)
 }
 
 /// The kind of a file, from its header alone; `None` for what is no file of ours.

@@ -1,7 +1,7 @@
 //! SHA-256 of files and of what is in them.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Write};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -45,19 +45,24 @@ impl Digest {
     }
 }
 
+impl Write for Digest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// SHA-256 of the bytes of a file, in hexadecimal.
 ///
 /// # Errors
 /// If the file cannot be read.
 pub fn sha256(path: &Path) -> Result<String> {
-    let io = |e| Error::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
     let mut digest = Digest::default();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(io)? {
-            0 => return Ok(digest.hex()),
-            n => digest.update(&buffer[..n]),
-        }
-    }
+    let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest));
+    copied.map_err(|e| Error::io(path, e))?;
+    Ok(digest.hex())
 }

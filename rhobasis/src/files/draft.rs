@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::archive::kind_of;
 use crate::{Error, Result};
 
 /// Writes a file through a temporary name in the same folder, renamed when complete.
@@ -74,27 +73,8 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()))
 }
 
-/// Removes an archive of this kind, and what a process that was killed while writing has left of it.
-///
-/// # Errors
-/// If the file system refuses.
-pub fn remove_with_drafts(path: &Path, kind: &str) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let file = found.file_name().unwrap_or_default().to_string_lossy();
-        // Another file may bear the same name, written in another way: it stays.
-        let ours = file == name && kind_of(&found).as_deref() == Some(kind);
-        if ours || is_draft(&file, &name) {
-            fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
-        }
-    }
-    Ok(())
-}
-
 /// Whether a file is a half-written one of this name: .NAME.PROCESS-COUNT.part
-fn is_draft(file: &str, name: &str) -> bool {
+pub(super) fn is_draft(file: &str, name: &str) -> bool {
     let rest = file.strip_prefix('.').and_then(|rest| rest.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
     let numbers = rest.and_then(|rest| rest.strip_suffix(".part")).and_then(|numbers| numbers.split_once('-'));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -8,6 +8,6 @@ mod stored;
 pub use archive::{Archive, kind_of, note_on};
 pub(crate) use archive::{count, damaged};
 pub use digest::{Digest, sha256};
-pub(crate) use draft::remove_with_drafts;
 pub use draft::{Draft, write_atomically};
 pub use stored::Stored;
+pub(crate) use stored::remove_with_drafts;

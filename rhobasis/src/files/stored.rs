@@ -1,9 +1,11 @@
 //! What every kind of file has in common: to be saved and loaded.
 
+use std::fs;
 use std::path::Path;
 
-use super::archive::Archive;
-use crate::Result;
+use super::archive::{Archive, kind_of};
+use super::draft::is_draft;
+use crate::{Error, Result};
 
 /// What is kept in a file of its own: a basis, an accumulator, a potential.
 ///
@@ -66,4 +68,23 @@ pub trait Stored: Sized {
         let path = Path::new(&path);
         Self::from_archive(Archive::decode(bytes, path, Self::KIND)?, path)
     }
+}
+
+/// Removes an archive of this kind, and what a process that was killed while writing has left of it.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn remove_with_drafts(path: &Path, kind: &str) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let file = found.file_name().unwrap_or_default().to_string_lossy();
+        // Another file may bear the same name, written in another way: it stays.
+        let ours = file == name && kind_of(&found).as_deref() == Some(kind);
+        if ours || is_draft(&file, &name) {
+            fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
+        }
+    }
+    Ok(())
 }
