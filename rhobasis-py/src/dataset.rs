@@ -1,11 +1,10 @@
 //! Frames of files, read some at a time.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
-use rhobasis::extxyz::{self, Shard, SourceFile};
+use rhobasis::extxyz::{self, Shard};
 use rhobasis::structure::{ColumnData, Value};
 use rhobasis::{Error, Structure};
 
@@ -42,7 +41,7 @@ type Part<Energies> = (Frames, Option<Energies>, usize, f64);
 
 #[pymethods]
 impl Dataset {
-    /// Opens all `files`, each with an optional slice; gives `at_once` frames at most.
+    /// Opens all `files`, each with an optional slice; gives `at_once` frames at most, without their labels.
     #[staticmethod]
     fn of_files(
         py: Python<'_>,
@@ -52,8 +51,7 @@ impl Dataset {
         at_once: usize,
     ) -> PyResult<Self> {
         let shard = settings::shard(shard)?.unwrap_or_default();
-        let opened = detach(py, || extxyz::Dataset::open(&files, &extxyz::Options::default())).map_err(refuse)?;
-        let mut opened = opened.shard(shard).in_chunks_of(at_once).without_labels();
+        let mut opened = open(py, &files)?.shard(shard).in_chunks_of(at_once).without_labels();
         if let Some(key) = &energy_key {
             opened = opened.with_energies(key.clone());
         }
@@ -145,74 +143,36 @@ impl Dataset {
     }
 }
 
+fn open(py: Python<'_>, files: &[String]) -> PyResult<extxyz::Dataset> {
+    detach(py, || extxyz::Dataset::open(files, &extxyz::Options::default())).map_err(refuse)
+}
+
 fn begun() -> PyErr {
     refuse(Error::setting("frames", "begun", "they are being read already", "open them again"))
 }
 
-/// Frames of a file, some at a time.
-#[pyclass(frozen, module = "rhobasis._native")]
-pub(crate) struct Reader {
-    inner: Mutex<(extxyz::Reader, Arc<Path>)>,
-    /// Names of the labels that become `energy`, `forces`, `stress`; empty for none.
-    labels: Option<extxyz::Options>,
-}
-
-#[pymethods]
-impl Reader {
-    /// Opens `file` or `file@slice`.
-    #[new]
-    fn new(
-        py: Python<'_>,
-        spec: PathBuf,
-        energy_key: Option<String>,
-        force_key: Option<String>,
-        stress_key: Option<String>,
-        virial_key: Option<String>,
-    ) -> PyResult<Self> {
-        let named = [&energy_key, &force_key, &stress_key, &virial_key].iter().any(|k| k.is_some());
-        let labels = named.then(|| extxyz::Options {
-            energy_key: energy_key.unwrap_or_default(),
-            force_key: force_key.unwrap_or_default(),
-            stress_key: stress_key.unwrap_or_default(),
-            virial_key: virial_key.unwrap_or_default(),
-            ..extxyz::Options::default()
-        });
-        let reader = detach(py, || extxyz::Reader::open(&spec, &extxyz::Options::default())).map_err(refuse)?;
-        let file = reader.paths()[0].as_path().into();
-        Ok(Reader { inner: Mutex::new((reader, file)), labels })
+/// All frames of `files`, with all that is in them; labels under the keys that are given must be there, and become `energy`,
+/// `forces`, `stress`. `progress` is called with the fraction of the work done.
+#[pyfunction]
+pub(crate) fn read(
+    py: Python<'_>,
+    files: Vec<String>,
+    keys: [Option<String>; 4],
+    progress: &Bound<'_, PyAny>,
+) -> PyResult<Frames> {
+    let [energy_key, force_key, stress_key, virial_key] = keys.map(Option::unwrap_or_default);
+    let labels = extxyz::Options { energy_key, force_key, stress_key, virial_key, validate: true };
+    let mut chunks = open(py, &files)?.chunks();
+    let (mut all, mut origins) = (Vec::new(), Vec::new());
+    while let Some(mut chunk) = detach(py, || chunks.next()).transpose().map_err(refuse)? {
+        for (structure, (path, frame)) in chunk.structures.iter_mut().zip(&chunk.places) {
+            rename_labels(structure, &labels).map_err(|e| refuse(e.at_frame(*frame).in_file(&**path)))?;
+        }
+        all.append(&mut chunk.structures);
+        origins.append(&mut chunk.places);
+        progress.call1((chunk.fraction,))?;
     }
-
-    /// The next `n` frames, fewer at the end, none after it.
-    fn chunk(&self, py: Python<'_>, n: usize) -> PyResult<Frames> {
-        detach(py, || {
-            let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            let (reader, file) = &mut *guard;
-            let (mut all, mut origins) = (Vec::new(), Vec::new());
-            while all.len() < n {
-                let Some(structure) = reader.next() else { break };
-                let mut structure = structure?;
-                let frame = reader.frame_index().unwrap_or_default();
-                if let Some(options) = &self.labels {
-                    rename_labels(&mut structure, options).map_err(|e| e.at_frame(frame).in_file(&**file))?;
-                }
-                origins.push((file.clone(), frame));
-                all.push(structure);
-            }
-            Ok(Frames::new(all, Some(origins)))
-        })
-        .map_err(refuse)
-    }
-
-    /// Passes over the next `n` frames, or all that are left; how many there were.
-    #[pyo3(name = "pass_", signature = (n=usize::MAX))]
-    fn pass(&self, py: Python<'_>, n: usize) -> PyResult<usize> {
-        detach(py, || self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.pass(n)).map_err(refuse)
-    }
-
-    /// Fraction of the work done, 0 to 1.
-    fn progress(&self) -> f64 {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.progress()
-    }
+    Ok(Frames::new(all, Some(origins)))
 }
 
 /// Stores the labels that `options` names as `energy`, `forces` and `stress`.

@@ -82,7 +82,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(pcovr::pcovr, m)?)?;
     m.add_class::<structure::Frames>()?;
     m.add_class::<dataset::Dataset>()?;
-    m.add_class::<dataset::Reader>()?;
+    m.add_function(wrap_pyfunction!(dataset::read, m)?)?;
     m.add_function(wrap_pyfunction!(kind_of, m)?)?;
     m.add_function(wrap_pyfunction!(note_on, m)?)?;
     m.add_class::<expansion::Expansion>()?;

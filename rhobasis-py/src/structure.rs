@@ -90,18 +90,6 @@ impl Frames {
         Ok(Frames::new(all, None))
     }
 
-    /// Several one after the other.
-    #[staticmethod]
-    fn join(parts: Vec<PyRef<'_, Frames>>) -> Self {
-        if let [one] = &parts[..] {
-            return one.share();
-        }
-        let all = parts.iter().flat_map(|p| p.structures().iter().cloned()).collect();
-        let origins = parts.iter().map(|p| p.origins.as_ref().map(|o| &o[p.range.clone()]));
-        let origins = origins.collect::<Option<Vec<_>>>().map(|o| o.concat());
-        Frames::new(all, origins)
-    }
-
     fn __len__(&self) -> usize {
         self.range.len()
     }

@@ -46,7 +46,7 @@ class Accumulation(Evaluator):
     nu: int
     method: str
     gamma: float
-    _covariance: _native.Covariance | _native.SupervisedCovariance
+    _covariance: Any  # native, plain or supervised
     _files: list[tuple[str, int, str]]
     _accumulated: dict[str, str]
     _basis: _native.Basis
@@ -77,10 +77,11 @@ class Accumulation(Evaluator):
                 raise _wrong_count(len(energies), len(frames))
         bar, data, used = Progress("fit", progress), dataset(frames, energy_key=key, in_parts=progress), 0
         for chunk, of_chunk, _, fraction in data:
-            part = of_chunk if energies is None else energies[used : used + len(chunk)]
-            if energies is not None and len(part) != len(chunk):
-                raise _wrong_count(len(energies), f"more than {used + len(part)}")
-            self._covariance.add(chunk, part)
+            if energies is not None:
+                of_chunk = energies[used : used + len(chunk)]
+                if len(of_chunk) != len(chunk):
+                    raise _wrong_count(len(energies), f"more than {used + len(of_chunk)}")
+            self._covariance.add(chunk, of_chunk)
             used += len(chunk)
             bar.update(fraction)
         bar.done()

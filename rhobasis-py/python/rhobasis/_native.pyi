@@ -92,8 +92,6 @@ class Frames:
 
     @staticmethod
     def from_atoms(atoms: Sequence[Any], everything: bool, lenient: bool = False) -> Frames: ...
-    @staticmethod
-    def join(parts: Sequence[Frames]) -> Frames: ...
     def __len__(self) -> int: ...
     def slice(self, start: int, step: int, n: int) -> Frames: ...
     @staticmethod
@@ -108,6 +106,9 @@ def kind_of(path: _Path) -> str | None:
 
 def note_on(path: _Path) -> str | None:
     """What the user should know of a file of ours, if anything."""
+
+def read(files: Sequence[str], keys: Sequence[str | None], progress: Callable[[float], None]) -> Frames:
+    """All frames; labels under the keys of energy, forces, stress and virial become `energy`, `forces`, `stress`."""
 
 class Dataset:
     """Frames that are to be added, those of a shard, some at a time: of files, which are read ahead, or from memory."""
@@ -128,21 +129,6 @@ class Dataset:
 
     def files(self) -> list[_File]:
         """The (path, frames, sha256) of the files that were read to their end."""
-
-class Reader:
-    """Frames of a file, some at a time."""
-
-    def __new__(
-        cls,
-        spec: _Path,
-        energy_key: str | None,
-        force_key: str | None,
-        stress_key: str | None,
-        virial_key: str | None,
-    ) -> Self: ...
-    def chunk(self, n: int) -> Frames: ...
-    def pass_(self, n: int = ...) -> int: ...
-    def progress(self) -> float: ...
 
 def config_types(frames: Frames) -> list[str]:
     """The `config_type` of each frame, empty where it has none."""

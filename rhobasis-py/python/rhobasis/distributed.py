@@ -11,6 +11,7 @@ Each worker process takes as many threads as Dask gave it (``nthreads``), unless
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -98,12 +99,13 @@ def _pieces(frames: FramesLike, part: int) -> tuple[list[tuple[Any, int, int]], 
         starts = range(0, len(native), part)
         pieces = [(Frames(native.slice(a, 1, min(part, len(native) - a))), 0, part) for a in starts]
         return pieces, [], len(native)
-    pieces, files = [], []
-    for name, _, sha256 in _native.Dataset.of_files(names, None, None, part).identity():
+    counting = _native.Dataset.of_files(names, None, None, part)
+    counting.skip(sys.maxsize)
+    next(counting, None)
+    pieces, files = [], counting.files()
+    for name, n_frames, _ in files:
         path = os.path.abspath(name)
-        n_frames = _native.Reader(path, None, None, None, None).pass_()
         pieces += [(path, a, min(part, n_frames - a)) for a in range(0, n_frames, part)]
-        files.append((name, n_frames, sha256))
     return pieces, files, sum(n for _, n, _ in files)
 
 
@@ -115,15 +117,15 @@ def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -
     if isinstance(frames, Frames):
         covariance.add(frames._native, None)
         return covariance.to_bytes(), len(frames), sum(frames.n_atoms)
-    reader = _native.Reader(frames, None, None, None, None)
-    reader.pass_(first)
-    while n_read < n:
-        chunk = reader.chunk(min(_CHUNK, n - n_read))
-        if not len(chunk):
-            break
+    data = _native.Dataset.of_files([frames], None, None, min(_CHUNK, n))
+    data.skip(first)
+    for chunk, _, _, _ in data:
+        chunk = chunk.slice(0, 1, min(len(chunk), n - n_read))
         covariance.add(chunk, None)
         n_read += len(chunk)
         n_atoms += sum(chunk.n_atoms())
+        if n_read == n:
+            break
     return covariance.to_bytes(), n_read, n_atoms
 
 

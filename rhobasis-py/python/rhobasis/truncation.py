@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _native
+from ._accumulation import dataset
 from ._errors import RhobasisError
 from ._progress import Progress
-from ._accumulation import dataset
 from .optimal import OptimalBasis
 from .structure import as_native
 
