@@ -208,7 +208,7 @@ impl Archive {
 
 /// The kind of a file, from its header alone; `None` for what is no file of ours.
 pub fn kind_of(path: &Path) -> Option<String> {
-    Some(metadata_of(path)?.remove(KIND)?)
+    metadata_of(path)?.remove(KIND)
 }
 
 /// What the user should know of a file, from its header alone: one of the older format has no digest.
