@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rhobasis::extxyz::Dataset;
 use rhobasis::optimal::{Covariance, Task, remove_checkpoint};
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
-use crate::input::Input;
+use crate::input::note_on;
 use crate::output;
 use crate::text::{count, plural};
 
@@ -57,12 +58,13 @@ impl CheckpointFlags {
     pub fn start(
         &self,
         covariance: &mut Covariance,
-        mut input: Input,
-        task: impl FnOnce(&mut Input) -> Result<Task>,
-    ) -> Result<(Input, Option<Checkpoint>)> {
+        mut input: Dataset,
+        task: impl FnOnce(&mut Dataset) -> Result<Task>,
+    ) -> Result<(Dataset, Option<Checkpoint>)> {
         let Some(path) = self.checkpoint.clone() else { return Ok((input, None)) };
         let task = task(&mut input)?;
         if let Some(next) = covariance.resume(&path, &task)? {
+            note_on(&path);
             eprintln!(
                 "continuing from {}: {} done, frame {} comes next",
                 path.display(),

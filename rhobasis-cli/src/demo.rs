@@ -10,14 +10,16 @@ use rhobasis::correlations::Invariants;
 use rhobasis::density::{
     Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion,
 };
-use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, SourceFile, Truncation};
+use rhobasis::extxyz::SourceFile;
+use rhobasis::files::{self, Stored};
+use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure, extxyz};
 
 use crate::failure::Outcome;
 use crate::plot::{self, Panel, Series};
 use crate::text::{Table, count};
-use crate::{input, output, show};
+use crate::{output, show};
 
 /// Silicon labelled with the Stillinger-Weber potential; examples/data/README.md says how it was made.
 const SILICON: &[u8] = include_bytes!("../../examples/data/silicon.xyz.xz");
@@ -265,7 +267,7 @@ impl Demo {
     /// Writes bundled data into the folder and reads it from there.
     fn unpack(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, Vec<Structure>)> {
         let path = self.output.join(name);
-        rhobasis::files::write_atomically(&path, |file| file.write_all(bytes))?;
+        files::write_atomically(&path, |file| file.write_all(bytes))?;
         let frames = extxyz::read(&path, &extxyz::Options::default())?;
         Ok((path, frames))
     }
@@ -295,7 +297,7 @@ fn covariance_of(settings: &CovarianceSettings, frames: &[Structure]) -> Result<
 }
 
 fn source(path: &Path, frames: &[Structure]) -> Result<SourceFile> {
-    Ok(SourceFile { path: path.display().to_string(), frames: frames.len(), sha256: input::sha256(path)? })
+    Ok(SourceFile { path: path.display().to_string(), frames: frames.len(), sha256: files::sha256(path)? })
 }
 
 /// Mean squared norm of the coefficients of a centre: the trace of the covariance over all l.

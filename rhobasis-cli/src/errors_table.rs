@@ -7,8 +7,8 @@ use rhobasis::extxyz::Labels;
 use rhobasis::potential::{ErrorSum, Errors, Potential, Prediction, Quantity, pairs};
 use rhobasis::{Result, Structure};
 
-use crate::dataset::DataSet;
 use crate::input::frames_bar;
+use crate::labelled::LabelledFrames;
 use crate::plot::{self, Panel, Series};
 use crate::text::{Table, count};
 
@@ -26,7 +26,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// Predicts all frames of a set.
-    pub fn of(potential: &Potential, data: &DataSet, doing: &str) -> Result<Self> {
+    pub fn of(potential: &Potential, data: &LabelledFrames, doing: &str) -> Result<Self> {
         let mut comparison = Comparison::default();
         let bar = frames_bar(data.len(), doing);
         for (k, (frames, labels)) in data.frames.chunks(CHUNK).zip(data.labels.chunks(CHUNK)).enumerate() {

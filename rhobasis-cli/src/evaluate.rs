@@ -4,15 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::labels;
-use rhobasis::optimal::SourceFile;
+use rhobasis::extxyz::{Dataset, SourceFile, labels};
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
 
-use crate::dataset::DataSet;
 use crate::errors_table::{Comparison, errors_csv, row_name, short, write_errors, write_parity};
 use crate::failure::{Failure, Outcome};
-use crate::input::{Input, Keys, frames_bar};
+use crate::input::{Keys, for_each_chunk, frames_bar, load};
+use crate::labelled::LabelledFrames;
 use crate::model_file::ModelFile;
 use crate::output;
 use crate::text::{Table, count, field, plural};
@@ -86,20 +85,17 @@ impl Evaluate {
         if self.data.is_empty() {
             return Err(Failure::usage("name the DATA with the labels to compare with"));
         }
-        let potential = Potential::load(&self.model)?;
+        let potential: Potential = load(&self.model)?;
         let options = self.keys.options(true);
         let mut comparison = Comparison::default();
         let mut places = Vec::new();
-        let files = Input::open(&self.data, &options)?.for_each_chunk("predicting", |chunk| {
+        let files = for_each_chunk(Dataset::open(&self.data, &options)?, "predicting", |chunk| {
             let said = chunk.structures.iter().enumerate();
             let said = said.map(|(k, s)| labels(s, &options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame)));
             let said = said.collect::<Result<Vec<_>>>()?;
             for (part, labels) in chunk.structures.chunks(64).zip(said.chunks(64)) {
                 let first = places.len();
-                places.extend((0..part.len()).map(|k| {
-                    let (path, frame) = chunk.place(first - chunk.first + k);
-                    (path.clone(), frame)
-                }));
+                places.extend_from_slice(&chunk.places[first - chunk.first..][..part.len()]);
                 comparison
                     .add(&potential, first, part, labels)
                     .map_err(|e| chunk.locate(e, |frame| frame - chunk.first))?;
@@ -137,7 +133,7 @@ impl Evaluate {
 
     fn cross_validate(&self, k: usize, out: &mut dyn Write) -> Outcome {
         let file = ModelFile::read(&self.model)?;
-        let data = DataSet::read(&file.train, &file.options)?;
+        let data = LabelledFrames::read(&file.train, &file.options)?;
         let settings = file.settings(&data.frames, &data.labels)?;
         let folds = folds(&data.frames, k, self.seed.unwrap_or(file.seed))?;
         let mut make = |frames: &[_], labels: &[_]| make_basis(&file.basis, frames, labels, &data.files);

@@ -9,6 +9,7 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
+use crate::input::load;
 use crate::output;
 use crate::settings::element;
 use crate::text::count;
@@ -57,7 +58,7 @@ impl Export {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         self.check()?;
         let center = self.center.as_deref().map(|name| element("--center", name)).transpose()?;
-        let basis = OptimalBasis::load(&self.basis)?;
+        let basis: OptimalBasis = load(&self.basis)?;
         if center.is_some() {
             basis.kind(center)?;
         }

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rhobasis::correlations::Invariants;
-use rhobasis::extxyz::Options;
+use rhobasis::extxyz::{Dataset, Options};
+use rhobasis::files::sha256;
 use rhobasis::optimal::OptimalBasis;
 use rhobasis::{Error, Result};
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
-use crate::input::Input;
+use crate::input::load;
 use crate::matrix::{Matrices, RowLabels, meta_path};
 use crate::npy::{self, Array, Spool};
 use crate::output;
@@ -74,9 +75,9 @@ Example:
 impl Features {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let npz = self.check()?;
-        let basis = OptimalBasis::load(&self.basis)?;
+        let basis: OptimalBasis = load(&self.basis)?;
         let descriptor = self.descriptor(&basis)?;
-        let input = Input::open(&self.data, &Options::default())?;
+        let input = Dataset::open(&self.data, &Options::default())?;
         let settings = |more| self.settings(&basis, more);
         let (n_centers, shape) = if npz {
             self.write_npz(&descriptor, settings, input)?
@@ -138,7 +139,7 @@ impl Features {
         &self,
         descriptor: &Descriptor,
         settings: impl Fn(serde_json::Value) -> Result<Array>,
-        input: Input,
+        input: Dataset,
     ) -> Result<(usize, String)> {
         let spool = |(name, row)| Spool::reals(&self.output, name, row);
         let mut spools = descriptor.arrays().into_iter().map(spool).collect::<Result<Vec<_>>>()?;
@@ -170,7 +171,7 @@ impl Features {
         &self,
         descriptor: &Descriptor,
         settings: impl Fn(serde_json::Value) -> Result<Array>,
-        mut input: Input,
+        mut input: Dataset,
         out: &mut dyn Write,
     ) -> Result<(usize, String)> {
         let width = descriptor.width();
@@ -205,7 +206,7 @@ impl Features {
     fn settings(&self, basis: &OptimalBasis, more: serde_json::Value) -> Result<Array> {
         let kind = self.kind.to_possible_value().expect("no kind is hidden");
         let described = |path: &Path| -> Result<serde_json::Value> {
-            Ok(json!({ "path": path.display().to_string(), "sha256": crate::input::sha256(path)? }))
+            Ok(json!({ "path": path.display().to_string(), "sha256": sha256(path)? }))
         };
         let mut settings = json!({
             "kind": kind.get_name(),

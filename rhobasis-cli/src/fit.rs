@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::density::species_of;
-use rhobasis::optimal::{
-    Adaptation, Covariance, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task, Truncation,
-};
+use rhobasis::extxyz::{Chunk, Dataset, Options, Shard, SourceFile};
+use rhobasis::files::Stored;
+use rhobasis::optimal::{Adaptation, Covariance, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
-use crate::input::{Chunk, Input};
+use crate::input::for_each_chunk;
 use crate::settings::{ContractionFlags, MethodFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural};
 use crate::{output, show};
@@ -103,10 +103,10 @@ impl Fit {
         let mut adaptation = Adaptation::new(&settings, truncation, self.nu.into())?;
         let (mut files, mut done, mut sweep) = (Vec::new(), false, 0);
         while !done {
-            let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?.without_labels();
+            let input = Dataset::open(&self.data, &Options::default())?.without_labels();
             let (held, window) = (output::held_memory(), input.window());
             let (mut before, mut announced) = (0, sweep > 0);
-            files = input.for_each_chunk(&format!("sweep {sweep}"), |chunk| {
+            files = for_each_chunk(input, &format!("sweep {sweep}"), |chunk| {
                 if !std::mem::replace(&mut announced, true) {
                     let memory = Covariance::new(&settings)?.memory(&chunk.structures, Some(truncation));
                     announce_memory(held, window, memory, &chunk);
@@ -139,11 +139,11 @@ impl Fit {
         let truncation = self.truncation.truncation();
         let mut covariance = SupervisedCovariance::new(&self.contraction.settings())?;
         covariance.covariance().check_truncation(truncation)?;
-        let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?;
+        let input = Dataset::open(&self.data, &Options::default())?;
         let input = input.without_labels().with_energies(key);
         let (held, window) = (output::held_memory(), input.window());
         let mut announced = false;
-        let files = input.for_each_chunk("accumulating", |chunk| {
+        let files = for_each_chunk(input, "accumulating", |chunk| {
             if !std::mem::replace(&mut announced, true) {
                 announce_memory(held, window, covariance.memory(&chunk.structures, truncation), &chunk);
             }
@@ -158,14 +158,14 @@ impl Fit {
 
     /// Adds all frames of all files, or those of a shard, that an earlier run has not added.
     fn accumulate(&self, covariance: &mut Covariance) -> Result<Option<Checkpoint>> {
-        let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?;
+        let input = Dataset::open(&self.data, &Options::default())?;
         let input = input.without_labels().shard(self.shard.unwrap_or_default());
-        let task = |input: &mut Input| Ok(Task { files: input.hash()?, shard: self.shard });
+        let task = |input: &mut Dataset| Ok(Task { files: input.hash()?, shard: self.shard });
         let (input, mut checkpoint) = self.checkpoint.start(covariance, input, task)?;
         let (held, window) = (output::held_memory(), input.window());
         let truncation = (!is_covariance(&self.output)).then(|| self.truncation.truncation());
         let mut announced = false;
-        let files = input.for_each_chunk("accumulating", |chunk| {
+        let files = for_each_chunk(input, "accumulating", |chunk| {
             if !announced {
                 announced = true;
                 announce_memory(held, window, covariance.memory(&chunk.structures, truncation), &chunk);

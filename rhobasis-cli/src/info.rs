@@ -6,13 +6,13 @@ use std::io::{self, Write};
 
 use clap::Args;
 use rayon::prelude::*;
-use rhobasis::extxyz::{Labels, Options, labels};
+use rhobasis::extxyz::{Chunk, Dataset, Labels, Options, labels};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::{Value, Vec3, symbol};
 use rhobasis::{Error, Structure};
 
 use crate::failure::Outcome;
-use crate::input::{Chunk, Input, Keys};
+use crate::input::{Keys, for_each_chunk};
 use crate::text::{Table, count, field, plural};
 
 /// Neighbours are looked for up to this distance, in Å; an atom without any is called isolated.
@@ -43,7 +43,7 @@ impl Info {
         // Frames are not validated on reading: bad ones are counted here, not refused.
         let options = self.keys.options(false);
         let mut summary = Summary::default();
-        let files = Input::open(&self.data, &options)?.for_each_chunk("looking", |chunk| {
+        let files = for_each_chunk(Dataset::open(&self.data, &options)?, "looking", |chunk| {
             let looks: Vec<Look> = chunk.structures.par_iter().map(|s| Look::at(s, &options)).collect();
             for (k, look) in looks.into_iter().enumerate() {
                 summary.add(&chunk, k, look);

@@ -1,7 +1,6 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod checkpoint;
-mod dataset;
 mod demo;
 mod errors_table;
 mod evaluate;
@@ -11,6 +10,7 @@ mod features;
 mod fit;
 mod info;
 mod input;
+mod labelled;
 mod matrix;
 mod md;
 mod merge;

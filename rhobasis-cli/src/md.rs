@@ -12,7 +12,7 @@ use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Result, Structure};
 
 use crate::failure::{Failure, Outcome};
-use crate::input::{Keys, frames_bar};
+use crate::input::{Keys, frames_bar, load};
 use crate::output;
 use crate::text::{count, field};
 
@@ -95,7 +95,7 @@ impl Md {
         };
         let settings = DynamicsSettings { dt: self.dt, thermostat, seed: self.seed };
         settings.validate()?;
-        let potential = Potential::load(&self.model)?;
+        let potential: Potential = load(&self.model)?;
         let (structure, place) = self.start()?;
         let mut list = VerletList::new(potential.r_cut(), SKIN)?;
         let evaluate = |structure: &Structure| {

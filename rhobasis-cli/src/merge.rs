@@ -9,6 +9,7 @@ use rhobasis::optimal::Covariance;
 
 use crate::failure::Outcome;
 use crate::fit;
+use crate::input::note_on;
 use crate::output;
 use crate::settings::TruncationFlags;
 
@@ -42,6 +43,7 @@ impl Merge {
             return Err(Error::file(part, problem, "give the sum another name").into());
         }
         let covariance = Covariance::merge_files(&self.parts)?;
+        self.parts.iter().for_each(|part| note_on(part));
         fit::finish(&covariance, self.truncation.truncation(), &self.output, out)
     }
 }

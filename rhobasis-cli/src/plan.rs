@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::correlations::{Plan as Planned, PlanRow, Target};
-use rhobasis::extxyz::Options;
+use rhobasis::extxyz::{Dataset, Options};
 use rhobasis::optimal::{Covariance, OptimalBasis, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
-use crate::input::Input;
+use crate::input::{for_each_chunk, load};
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
@@ -69,7 +69,7 @@ impl Plan {
         Truncation::Retain(self.retain).validate(1, "")?;
         let is_basis = |spec: &String| Path::new(spec).extension().is_some_and(|e| e == "rho");
         let (basis, data) = match &self.input[..] {
-            [rho] if is_basis(rho) => (OptimalBasis::load(Path::new(rho))?, &self.data),
+            [rho] if is_basis(rho) => (load(Path::new(rho))?, &self.data),
             data if data.iter().any(is_basis) => {
                 return Err(Failure::usage("one basis file, or data; give the data of a basis file after --data"));
             }
@@ -96,8 +96,8 @@ impl Plan {
             Planned::approximate(&basis, target)?
         } else {
             Planned::exact(&basis, target, |norms| {
-                let input = Input::open(data, &Options::default())?.without_labels();
-                let files = input.for_each_chunk("measuring", |chunk| {
+                let input = Dataset::open(data, &Options::default())?.without_labels();
+                let files = for_each_chunk(input, "measuring", |chunk| {
                     let before = norms.n_structures();
                     norms.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))
                 });
@@ -182,8 +182,8 @@ impl Plan {
 /// The basis that keeps all channels.
 fn fit(data: &[String], contraction: &ContractionFlags) -> Result<OptimalBasis> {
     let mut covariance = Covariance::new(&contraction.settings())?;
-    let input = Input::open(data, &Options::default())?.without_labels();
-    input.for_each_chunk("accumulating", |chunk| {
+    let input = Dataset::open(data, &Options::default())?.without_labels();
+    for_each_chunk(input, "accumulating", |chunk| {
         let before = covariance.n_structures();
         covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))
     })?;

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::Writer;
+use rhobasis::extxyz::{Dataset, Writer};
 use rhobasis::potential::{Potential, Prediction};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Result, Structure};
 
 use crate::failure::Outcome;
-use crate::input::{Input, Keys};
+use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
 use crate::text::plural;
 
@@ -60,13 +60,13 @@ impl Predict {
             return Err(Error::file(&self.output, "is a directory", "name a file in it").into());
         }
         output::check_folder(output::folder_of(&self.output))?;
-        let potential = Potential::load(&self.model)?;
+        let potential: Potential = load(&self.model)?;
         // Labels are carried along, not read: they may be anything.
         let keys = Keys::none();
-        let input = Input::open(&self.data, &keys)?;
+        let input = Dataset::open(&self.data, &keys)?;
         let mut writer = Writer::create(&self.output)?;
         let (mut n_frames, mut n_atoms, mut labels) = (0, 0, false);
-        input.for_each_chunk("predicting", |mut chunk| {
+        for_each_chunk(input, "predicting", |mut chunk| {
             let structures = std::mem::take(&mut chunk.structures);
             let mut first = 0;
             for part in structures.chunks(CHUNK) {

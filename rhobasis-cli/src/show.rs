@@ -11,6 +11,7 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
+use crate::input::load;
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::{element, sigma_text};
@@ -52,7 +53,7 @@ impl Show {
         if let Some(prefix) = &self.csv {
             output::check_folder(output::folder_of(prefix))?;
         }
-        let basis = OptimalBasis::load(&self.basis)?;
+        let basis: OptimalBasis = load(&self.basis)?;
         let needs_one = self.plot.is_some() || self.at.is_some() || self.csv.is_some();
         if center.is_some() || needs_one {
             basis.kind(center)?;

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rhobasis::density::species_of;
-use rhobasis::extxyz::Labels;
-use rhobasis::optimal::{Covariance, OptimalBasis, SourceFile, SupervisedCovariance};
+use rhobasis::extxyz::{Labels, SourceFile};
+use rhobasis::files::{Stored, sha256};
+use rhobasis::optimal::{Covariance, OptimalBasis, SupervisedCovariance};
 use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, Weights, is_free_atom, split};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure};
 
 use crate::checkpoint::CheckpointFlags;
-use crate::dataset::DataSet;
 use crate::errors_table::{Comparison, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
-use crate::input::{frames_bar, sha256};
+use crate::input::{frames_bar, load, note_on};
+use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::output;
 use crate::text::{count, field, plural};
@@ -79,7 +80,7 @@ impl Train {
         &self,
         file: &ModelFile,
         settings: &TrainSettings,
-        train: &DataSet,
+        train: &LabelledFrames,
         out: &mut dyn Write,
     ) -> Outcome<(Option<Potential>, Instant)> {
         let basis = make_basis(&file.basis, &train.frames, &train.labels, &train.files).map_err(|e| train.locate(e))?;
@@ -99,6 +100,7 @@ impl Train {
         if let Some((path, _)) = checkpoint
             && trainer.resume(path, &identity)?
         {
+            note_on(path);
             eprintln!("continuing from {}: {} done", path.display(), plural(trainer.done(), "frame"));
         }
         advance(&mut trainer, train, checkpoint, &identity)?;
@@ -110,7 +112,7 @@ impl Train {
     fn report(
         &self,
         potential: &Potential,
-        [train, test]: [&DataSet; 2],
+        [train, test]: [&LabelledFrames; 2],
         [start, trained]: [Instant; 2],
         out: &mut dyn Write,
     ) -> Outcome {
@@ -150,10 +152,10 @@ impl Train {
 }
 
 /// Frames to train on and to test with.
-pub fn read(file: &ModelFile) -> Result<(DataSet, DataSet)> {
-    let mut train = DataSet::read(&file.train, &file.options)?;
+pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
+    let mut train = LabelledFrames::read(&file.train, &file.options)?;
     let Some(fraction) = file.test_fraction else {
-        return Ok((train, DataSet::read(&file.test, &file.options)?));
+        return Ok((train, LabelledFrames::read(&file.test, &file.options)?));
     };
     let mut held_out = split(&train.frames, fraction, file.seed)?;
     // Free atoms that a baseline is made of are trained on in any case.
@@ -166,7 +168,7 @@ pub fn read(file: &ModelFile) -> Result<(DataSet, DataSet)> {
 /// The basis that the file asks for, for these frames.
 pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], files: &[SourceFile]) -> Result<Basis> {
     match plan {
-        BasisPlan::File(path) => Ok(Basis::Optimal(OptimalBasis::load(path)?)),
+        BasisPlan::File(path) => Ok(Basis::Optimal(load(path)?)),
         BasisPlan::Primitive(settings) => Basis::primitive(settings, &species_of(frames)),
         BasisPlan::Optimal(settings, truncation) => {
             let mut covariance = Covariance::new(settings)?;
@@ -203,7 +205,7 @@ pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], fil
 fn describe(
     file: &ModelFile,
     settings: &TrainSettings,
-    train: &DataSet,
+    train: &LabelledFrames,
     trainer: &Trainer,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
@@ -247,7 +249,12 @@ fn left_out(weights: &Weights) -> Vec<Quantity> {
 }
 
 /// Works through the frames that are not done, with a bar and checkpoints.
-fn advance(trainer: &mut Trainer, data: &DataSet, checkpoint: Option<(&Path, Duration)>, identity: &str) -> Result<()> {
+fn advance(
+    trainer: &mut Trainer,
+    data: &LabelledFrames,
+    checkpoint: Option<(&Path, Duration)>,
+    identity: &str,
+) -> Result<()> {
     let bar = frames_bar(data.len(), "training");
     let mut last = Instant::now();
     while trainer.done() < data.len() {
@@ -266,7 +273,7 @@ fn advance(trainer: &mut Trainer, data: &DataSet, checkpoint: Option<(&Path, Dur
 }
 
 /// What a checkpoint is continued by: the same settings, basis, data and held-out frames.
-fn identity(file: &ModelFile, settings: &TrainSettings, train: &DataSet) -> Result<String> {
+fn identity(file: &ModelFile, settings: &TrainSettings, train: &LabelledFrames) -> Result<String> {
     let basis = match &file.basis {
         BasisPlan::File(path) => serde_json::json!({ "sha256": sha256(path)? }),
         BasisPlan::Primitive(settings) => serde_json::json!(settings),

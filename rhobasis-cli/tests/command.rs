@@ -359,6 +359,17 @@ fn a_basis_file_from_a_newer_format_is_refused() {
 }
 
 #[test]
+fn a_basis_file_of_the_older_format_is_read_with_a_note() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reference/featomic_export/combined.rho");
+    let output = Command::new(env!("CARGO_BIN_EXE_rhobasis")).arg("show").arg(old).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_says(
+        &String::from_utf8(output.stderr).unwrap(),
+        &["combined.rho: written by an older rhobasis", "without a digest"],
+    );
+}
+
+#[test]
 fn real_silicon_if_at_hand() {
     let shared = std::env::var("RHOBASIS_DATA").unwrap_or_else(|_| "../../shared/data".into());
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(shared).join("si_point_defects.xyz.xz");

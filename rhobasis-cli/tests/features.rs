@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use rhobasis::Structure;
 use rhobasis::correlations::Invariants;
 use rhobasis::extxyz;
+use rhobasis::files::Stored;
 use rhobasis::optimal::OptimalBasis;
 use tempfile::TempDir;
 

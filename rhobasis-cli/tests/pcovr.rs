@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rhobasis::files::Stored;
 use rhobasis::optimal::{Method, OptimalBasis, PcovrSettings};
 
 fn run(folder: &Path, args: &[&str]) -> Output {

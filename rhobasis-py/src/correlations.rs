@@ -7,11 +7,12 @@ use rhobasis::Error;
 use rhobasis::correlations;
 use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
 
+use crate::atoms::reals;
 use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, motions, variable};
 use crate::memory::Memory;
 use crate::optimal::Basis;
 use crate::refuse;
-use crate::structure::{Frames, reals};
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Features `[center, column]`; structure, atom and species of each centre.

@@ -9,10 +9,11 @@ use rhobasis::density::{
 };
 use rhobasis::{Error, Structure};
 
+use crate::atoms::reals;
 use crate::memory::Memory;
 use crate::refuse;
 use crate::settings;
-use crate::structure::{Frames, reals};
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Blocks `[center, m, channel]`; structure, atom and species of each centre; (species, n) of the channels of each l.

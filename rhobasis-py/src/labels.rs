@@ -6,8 +6,10 @@ use pyo3::prelude::*;
 use rhobasis::structure::{Structure, Vec3};
 use rhobasis::{Error, extxyz, potential};
 
+use crate::atoms::reals;
+use crate::dataset::no_label;
 use crate::refuse;
-use crate::structure::{Frames, no_label, reals};
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Energy, forces and stress of each frame, where it has them.

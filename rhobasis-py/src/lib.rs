@@ -2,7 +2,9 @@
 //!
 //! The public face is `python/rhobasis/*.py`; this module holds what it calls.
 
+mod atoms;
 mod correlations;
+mod dataset;
 mod expansion;
 mod labels;
 mod memory;
@@ -16,6 +18,8 @@ mod settings;
 mod structure;
 mod threads;
 mod truncation;
+
+use std::path::PathBuf;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -36,6 +40,18 @@ pub(crate) fn refuse(error: rhobasis::Error) -> PyErr {
 #[pyfunction]
 fn main(py: Python<'_>, argv: Vec<std::ffi::OsString>) -> i32 {
     py.detach(|| rhobasis_cli::run(argv))
+}
+
+/// The kind of a file, if it is one of ours.
+#[pyfunction]
+fn kind_of(path: PathBuf) -> Option<String> {
+    rhobasis::files::kind_of(&path)
+}
+
+/// What the user should know of a file of ours, if anything.
+#[pyfunction]
+fn note_on(path: PathBuf) -> Option<String> {
+    rhobasis::files::note_on(&path)
 }
 
 /// Sets the number of threads of this process, before the first computation; false if it was set already.
@@ -65,7 +81,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(models::polynomial_kernel, m)?)?;
     m.add_function(wrap_pyfunction!(pcovr::pcovr, m)?)?;
     m.add_class::<structure::Frames>()?;
-    m.add_class::<structure::Reader>()?;
+    m.add_class::<dataset::Dataset>()?;
+    m.add_function(wrap_pyfunction!(dataset::read, m)?)?;
+    m.add_function(wrap_pyfunction!(kind_of, m)?)?;
+    m.add_function(wrap_pyfunction!(note_on, m)?)?;
     m.add_class::<expansion::Expansion>()?;
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;

@@ -7,15 +7,18 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
+use rhobasis::extxyz::SourceFile;
+use rhobasis::files::Stored;
+use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, PcovrSettings, Task};
 
+use crate::atoms::reals;
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
     radial_integrals,
 };
 use crate::refuse;
 use crate::settings;
-use crate::structure::{Frames, reals};
+use crate::structure::Frames;
 use crate::threads::detach;
 
 /// Accumulates the covariance of the density coefficients.
@@ -60,7 +63,7 @@ impl Covariance {
 
     /// The (path, frames, sha256) of the files.
     fn files(&self) -> Vec<File> {
-        self.lock().files().iter().map(|f| (f.path.clone(), f.frames, f.sha256.clone())).collect()
+        files_of(self.lock().files())
     }
 
     /// The settings as in files (JSON).
@@ -261,7 +264,11 @@ fn taken() -> rhobasis::Error {
 }
 
 /// Path, frames, sha256.
-type File = (String, usize, String);
+pub(crate) type File = (String, usize, String);
+
+pub(crate) fn files_of(files: &[SourceFile]) -> Vec<File> {
+    files.iter().map(|f| (f.path.clone(), f.frames, f.sha256.clone())).collect()
+}
 
 fn source_files(files: Vec<File>) -> Vec<SourceFile> {
     files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect()

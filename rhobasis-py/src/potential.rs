@@ -9,6 +9,7 @@ use ndarray::{Array1, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use rhobasis::files::{Digest, Stored};
 use rhobasis::models::Solver;
 use rhobasis::neighbors::VerletList;
 use rhobasis::potential::{
@@ -16,12 +17,12 @@ use rhobasis::potential::{
     Weights,
 };
 use rhobasis::{Error, Structure};
-use sha2::{Digest, Sha256};
 
+use crate::atoms::{from_atoms, reals};
 use crate::expansion::Expansion;
 use crate::labels::{Labels, vectors};
 use crate::optimal::{Basis, to_json};
-use crate::structure::{Frames, from_atoms, reals};
+use crate::structure::Frames;
 use crate::threads::detach;
 use crate::{correlations, refuse, settings};
 
@@ -251,7 +252,7 @@ fn identity(
     let text = |value: serde_json::Result<String>| {
         value.map_err(|e| Error::setting("checkpoint", "settings", e.to_string(), "leave the checkpoint out"))
     };
-    let mut hash = Sha256::new();
+    let mut hash = Digest::default();
     hash.update(text(serde_json::to_string(settings))?);
     match basis {
         potential::Basis::Optimal(basis) => hash.update(basis.to_bytes()),
@@ -261,16 +262,14 @@ fn identity(
         }
     }
     for (structure, labels) in structures.iter().zip(labels) {
-        crate::structure::add_to_hash(&mut hash, structure);
+        hash.structure(structure);
         hash.update(potential::config_type(structure));
         let stress = labels.stress.iter().flatten().flatten();
         let forces = labels.forces.iter().flatten().flatten();
         hash.update([labels.energy.is_some(), labels.forces.is_some(), labels.stress.is_some()].map(u8::from));
-        for x in labels.energy.iter().chain(forces).chain(stress) {
-            hash.update(x.to_le_bytes());
-        }
+        hash.numbers(labels.energy.iter().chain(forces).chain(stress));
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash.hex())
 }
 
 fn item<'py>(of: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {

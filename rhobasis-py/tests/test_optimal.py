@@ -167,7 +167,7 @@ def test_forces_of_a_contracted_energy(molecules):
 
 def test_ten_lines_of_numpy_read_a_basis_file(molecules):
     text = (pathlib.Path(__file__).parents[2] / "docs" / "how-to" / "read-a-basis.md").read_text()
-    code = text.split("```python\n")[1].split("```")[0]
+    code = "".join(part.split("```")[0] for part in text.split("```python\n")[1:])  # with the digest
     basis = basis_of(mixing="combined").fit(molecules)
     basis.save("basis.rho")
     names: dict = {}

@@ -45,14 +45,14 @@ class Interrupted(Exception):
 
 @pytest.mark.parametrize("source", ["memory", "file"])
 def test_an_interrupted_fit_goes_on_with_the_same_bits(frames, tmp_path, monkeypatch, source):
-    from rhobasis import optimal
+    from rhobasis import _accumulation as accumulation
 
     path, checkpoint = tmp_path / "data.xyz", tmp_path / "run.ckpt"
     rb.write(path, frames)
     data = frames if source == "memory" else path
     expected = basis_of(center_specific=True).fit(data)
-    monkeypatch.setattr(optimal, "_CHUNK", 37)
-    real, calls = optimal._native.Covariance, []
+    monkeypatch.setattr(accumulation, "_CHUNK", 37)
+    real, calls = accumulation._native.Covariance, []
 
     class Fragile:
         def __new__(cls, settings):
@@ -71,7 +71,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(frames, tmp_path, monkeyp
                 raise Interrupted
             self.inner.add(chunk, weights)
 
-    monkeypatch.setattr(optimal._native, "Covariance", Fragile)
+    monkeypatch.setattr(accumulation._native, "Covariance", Fragile)
     with pytest.raises(Interrupted):
         basis_of(center_specific=True).fit(data, checkpoint=checkpoint, checkpoint_every=0)
     assert checkpoint.exists()

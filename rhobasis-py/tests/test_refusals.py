@@ -3,13 +3,14 @@
 import pathlib
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import rhobasis as rb
 from ase import Atoms
 from ase.build import molecule
-from rhobasis import optimal
+from rhobasis import _accumulation
 
 H2 = Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]])
 
@@ -164,7 +165,7 @@ def test_names_that_are_missing_or_unknown():
 )
 def test_truncations_are_refused_before_any_work(options, error, message, monkeypatch):
     basis = rb.OptimalBasis(rb.Density(r_cut=3.0), rb.Gto(n_max=4), l_max=1, **options)
-    monkeypatch.setattr(optimal._Share, "chunks", lambda *_, **__: pytest.fail("frames were read"))
+    monkeypatch.setattr(_accumulation, "dataset", lambda *_, **__: pytest.fail("frames were read"))
     with pytest.raises(error, match=message):
         basis.fit(H2)
 
@@ -172,7 +173,7 @@ def test_truncations_are_refused_before_any_work(options, error, message, monkey
 def test_files_that_are_missing_are_refused_before_any_work():
     rb.write("a.xyz", [H2])
     with pytest.raises(rb.RhobasisError, match=r"absent\.xyz.*no such file"):
-        next(optimal._Share(["a.xyz", "absent.xyz"], (1, 1)).chunks(in_parts=False))
+        _accumulation.dataset(["a.xyz", "absent.xyz"])
 
 
 @pytest.mark.parametrize("weights", [2.0, "abc", [[1.0], [1.0]]])
@@ -203,9 +204,9 @@ def test_files_that_are_no_basis():
     data = pathlib.Path("b.rho").read_bytes()
     for old, new, message in (
         (
-            b'"format_version":"1"',
+            b'"format_version":"2"',
             b'"format_version":"9"',
-            "format version 9, but this rhobasis reads up to 1; install",
+            "format version 9, but this rhobasis reads up to 2; install",
         ),
         (b'"kind":"basis"', b'"kind":"model"', "the file is of kind 'model', not 'basis'"),
     ):
@@ -213,12 +214,27 @@ def test_files_that_are_no_basis():
         pathlib.Path("c.rho").write_bytes(data.replace(old, new))
         with pytest.raises(rb.RhobasisError, match=message):
             rb.load("c.rho")
+    flipped = bytearray(data)
+    flipped[-5] ^= 1
+    pathlib.Path("f.rho").write_bytes(flipped)
+    with pytest.raises(rb.RhobasisError, match=r"f\.rho: its content is not what was written .*; the file is damaged"):
+        rb.load("f.rho")
     pathlib.Path("d.rho").write_bytes(data[: len(data) // 2])
     with pytest.raises(rb.RhobasisError, match=r"d\.rho"):
         rb.load("d.rho")
     loaded = rb.load("b.rho")
     with pytest.raises(rb.RhobasisError, match="a basis file does not hold the covariance"):
         loaded.partial_fit(H2)
+
+
+def test_a_file_of_the_older_format_is_loaded_with_a_warning():
+    old = pathlib.Path(__file__).parents[2] / "reference" / "featomic_export" / "combined.rho"
+    with pytest.warns(UserWarning, match=r"combined\.rho: written by an older rhobasis, without a digest"):
+        basis = rb.load(old)
+    basis.save("new.rho")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(rb.load("new.rho").contraction_[0], basis.contraction_[0])
 
 
 def test_a_failed_fit_leaves_no_basis_behind():

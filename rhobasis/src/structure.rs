@@ -125,6 +125,30 @@ impl Structure {
         Structure { species, positions, cell, pbc: [true; 3], ..Structure::default() }
     }
 
+    /// Bytes of memory that it takes, labels and other columns included.
+    pub fn memory(&self) -> usize {
+        const ALLOCATION: usize = 16; // what the allocator adds
+        let text = |t: &String| size_of::<String>() + t.capacity() + ALLOCATION;
+        let value = |v: &Value| match v {
+            Value::Bool(_) | Value::Int(_) | Value::Real(_) => 0,
+            Value::Text(t) => t.capacity() + ALLOCATION,
+            Value::Bools(x, _) => x.capacity() + 3 * ALLOCATION,
+            Value::Ints(x, _) => 8 * x.capacity() + 3 * ALLOCATION,
+            Value::Reals(x, _) => 8 * x.capacity() + 3 * ALLOCATION,
+            Value::Texts(x, _) => x.iter().map(text).sum::<usize>() + 3 * ALLOCATION,
+        };
+        let column = |c: &Column| match &c.data {
+            ColumnData::Reals(x) => 8 * x.capacity(),
+            ColumnData::Ints(x) => 8 * x.capacity(),
+            ColumnData::Bools(x) => x.capacity(),
+            ColumnData::Texts(x) => x.iter().map(text).sum(),
+        };
+        let info: usize = self.info.iter().map(|(key, v)| text(key) + size_of::<Value>() + value(v)).sum();
+        let columns: usize = self.columns.iter().map(|c| size_of::<Column>() + text(&c.name) + column(c)).sum();
+        let atoms = self.species.capacity() + size_of::<[f64; 3]>() * self.positions.capacity();
+        size_of::<Structure>() + 4 * ALLOCATION + atoms + info + columns
+    }
+
     /// Number of atoms.
     pub fn len(&self) -> usize {
         self.species.len()

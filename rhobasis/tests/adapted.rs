@@ -4,6 +4,7 @@ mod common;
 
 use rhobasis::Structure;
 use rhobasis::density::{Density, Equivariants, ExpansionSettings, Primitive, Sigma};
+use rhobasis::files::Stored;
 use rhobasis::optimal::{Adaptation, Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 
 fn settings(mixing: Mixing, center_specific: bool) -> CovarianceSettings {

@@ -8,6 +8,7 @@ use rhobasis::Structure;
 use rhobasis::density::{
     Channel, Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion, species_of,
 };
+use rhobasis::files::Stored;
 use rhobasis::optimal::{
     Contraction, Covariance, CovarianceSettings, Mixing, OptimalBasis, SourceFile, Task, Truncation,
 };

@@ -3,12 +3,11 @@
 
 mod naive;
 
-use std::path::Path;
-
 use naive::{eq7, eq12, largest_difference};
 use rhobasis::density::{
     Density, Equivariants, ExpansionSettings, Primitive, Sigma, SphericalExpansion, centers_of, species_of,
 };
+use rhobasis::files::Stored;
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use rhobasis::{Error, Structure};
 
@@ -184,92 +183,6 @@ fn the_last_knot_is_not_lost_beyond_the_sphere_of_laplacian_eigenstates() {
         assert!(expansion.spline_error().unwrap().value <= accuracy);
         assert!(fitted(&structures, &settings, Mixing::PerSpecies, false, Truncation::Retain(0.9999)).is_ok());
     }
-}
-
-/// The same file with its metadata text changed; safetensors begins with the length of its JSON header.
-fn with_header(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
-    assert!(header.contains(from), "{from}: {header}");
-    let mut header = header.replace(from, to);
-    while !header.len().is_multiple_of(8) {
-        header.push(' ');
-    }
-    let mut out = (header.len() as u64).to_le_bytes().to_vec();
-    out.extend_from_slice(header.as_bytes());
-    out.extend_from_slice(&bytes[8 + length..]);
-    out
-}
-
-fn saved(path: &Path) -> Vec<u8> {
-    let settings = settings(Primitive::Gto { n_max: 4 }, 2, Some(1e-4));
-    fitted(&molecules(), &settings, Mixing::Combined, false, Truncation::QMax(3)).unwrap().save(path).unwrap();
-    std::fs::read(path).unwrap()
-}
-
-#[test]
-fn a_basis_file_from_a_newer_format_is_refused_by_its_version() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("basis.rho");
-    let bytes = saved(&path);
-    std::fs::write(&path, with_header(&bytes, "\"format_version\":\"1\"", "\"format_version\":\"2\"")).unwrap();
-    let message = OptimalBasis::load(&path).unwrap_err().to_string();
-    println!("{message}");
-    assert!(message.contains("basis.rho") && message.contains('2') && message.contains("newer"), "{message}");
-}
-
-#[test]
-fn damaged_basis_files_are_refused_and_none_panics() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("basis.rho");
-    let bytes = saved(&path);
-    let refused = |content: &[u8], what: &str| {
-        std::fs::write(&path, content).unwrap();
-        let error = OptimalBasis::load(&path).err().unwrap_or_else(|| panic!("{what} was accepted"));
-        assert!(error.to_string().contains("basis.rho"), "{what}: {error}");
-    };
-    for length in (0..bytes.len()).step_by(bytes.len() / 40).chain([1, 7, 8, 9, bytes.len() - 1]) {
-        refused(&bytes[..length], &format!("a file cut to {length} bytes"));
-    }
-    refused(b"not a basis", "text");
-    refused(&[0xff; 64], "bytes of ones");
-    let edits = [
-        ("\"kind\":\"basis\"", "\"kind\":\"covariance\""),
-        ("U/l1", "V/l1"),
-        ("table/6/l2", "table/5/l2"),
-        ("\"knots\"", "\"nodes\""),
-        ("\"species\":\"[1,6,7,8]\"", "\"species\":\"[1,6,7]\""),
-        ("\"species\":\"[1,6,7,8]\"", "\"species\":\"[1,6,7,300]\""),
-        ("\\\"l_max\\\":2", "\\\"l_max\\\":3"),
-        ("\\\"l_max\\\":2", "\\\"l_max\\\":100000000"),
-        ("\\\"r_cut\\\":3.5", "\\\"r_cut\\\":-3.5"),
-        ("\\\"r_cut\\\":3.5", "\\\"r_cut\\\":5.0"),
-        ("\\\"n_max\\\":4", "\\\"n_max\\\":5"),
-        ("\\\"n_max\\\":4", "\\\"n_max\\\":9"),
-        ("\\\"n_max\\\":4", "\\\"n_max\\\":900000000"),
-        ("\"species\":\"[1,6,7,8]\"", "\"species\":\"[]\""),
-        ("\\\"mixing\\\":\\\"combined\\\"", "\\\"mixing\\\":\\\"per-species\\\""),
-        ("\\\"center_specific\\\":false", "\\\"center_specific\\\":true"),
-    ];
-    for (from, to) in edits {
-        refused(&with_header(&bytes, from, to), to);
-    }
-    // Any one byte of the header changed: an error or another valid file, but no panic.
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let mut random = naive::Random(17);
-    for _ in 0..400 {
-        let mut garbled = bytes.clone();
-        garbled[(random.next() * (8 + length) as f64) as usize] = (random.next() * 256.0) as u8;
-        std::fs::write(&path, &garbled).unwrap();
-        if let Ok(basis) = OptimalBasis::load(&path) {
-            let _ = basis.transform(&molecules());
-        }
-    }
-    // Values that are no numbers must not slip through either.
-    let mut poisoned = bytes.clone();
-    let last = poisoned.len() - 8;
-    poisoned[last..].copy_from_slice(&f64::NAN.to_le_bytes());
-    refused(&poisoned, "a NaN");
 }
 
 #[test]

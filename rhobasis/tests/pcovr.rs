@@ -8,6 +8,7 @@ use naive::{eigen, largest_matrix_difference};
 use ndarray::{Array1, Array2, s};
 use rhobasis::Structure;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma, SphericalExpansion, species_of};
+use rhobasis::files::Stored;
 use rhobasis::optimal::{
     CovarianceSettings, Method, Mixing, OptimalBasis, PcovrSettings, SupervisedCovariance, Truncation,
 };

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use rhobasis::Result;
 use rhobasis::density::{Center, centers_of};
+use rhobasis::extxyz::{Chunk, Dataset, SourceFile};
 use rhobasis::neighbors::NeighborList;
-use rhobasis::optimal::SourceFile;
 use rhobasis::structure::Structure;
 
 use super::descriptor::{Descriptor, Values};
-use crate::input::{Chunk, Input};
+use crate::input::for_each_chunk;
 use crate::output;
 use crate::text::count;
 
@@ -20,7 +20,7 @@ const AT_A_TIME: usize = 4_000_000;
 /// frames within the first `done` rows are left out.
 pub fn for_each_block(
     descriptor: &Descriptor,
-    input: Input,
+    input: Dataset,
     done: usize,
     mut write: impl FnMut(&[Center], Option<&Values>) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
@@ -28,7 +28,7 @@ pub fn for_each_block(
     let (mut rows, mut announced, mut buffer) = (0, false, Vec::new());
     output::return_memory();
     let before = output::held_memory();
-    input.for_each_chunk("computing", |chunk| {
+    for_each_chunk(input, "computing", |chunk| {
         if !std::mem::replace(&mut announced, true) {
             announce_memory(descriptor, before, &chunk, most_atoms);
         }

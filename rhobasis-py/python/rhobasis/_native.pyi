@@ -92,8 +92,6 @@ class Frames:
 
     @staticmethod
     def from_atoms(atoms: Sequence[Any], everything: bool, lenient: bool = False) -> Frames: ...
-    @staticmethod
-    def join(parts: Sequence[Frames]) -> Frames: ...
     def __len__(self) -> int: ...
     def slice(self, start: int, step: int, n: int) -> Frames: ...
     @staticmethod
@@ -101,24 +99,36 @@ class Frames:
     def parts(self, index: int) -> _Parts: ...
     def species(self) -> list[int]: ...
     def n_atoms(self) -> list[int]: ...
-    def energies(self, key: str) -> _Reals: ...
-    def sha256(self) -> str: ...
     def write(self, path: _Path) -> None: ...
 
-class Reader:
-    """Frames of a file, some at a time."""
+def kind_of(path: _Path) -> str | None:
+    """The kind of a file, if it is one of ours."""
 
-    def __new__(
-        cls,
-        spec: _Path,
-        energy_key: str | None,
-        force_key: str | None,
-        stress_key: str | None,
-        virial_key: str | None,
-    ) -> Self: ...
-    def chunk(self, n: int, first: int = 0, step: int = 1) -> tuple[Frames, int]: ...
-    def pass_(self, n: int = ...) -> int: ...
-    def progress(self) -> float: ...
+def note_on(path: _Path) -> str | None:
+    """What the user should know of a file of ours, if anything."""
+
+def read(files: Sequence[str], keys: Sequence[str | None], progress: Callable[[float], None]) -> Frames:
+    """All frames; labels under the keys of energy, forces, stress and virial become `energy`, `forces`, `stress`."""
+
+class Dataset:
+    """Frames that are to be added, those of a shard, some at a time: of files, which are read ahead, or from memory."""
+
+    @staticmethod
+    def of_files(files: Sequence[str], shard: _Shard, energy_key: str | None, at_once: int) -> Dataset: ...
+    @staticmethod
+    def of_frames(frames: Frames, shard: _Shard, energy_key: str | None, at_once: int) -> Dataset: ...
+    def identity(self) -> list[_File]:
+        """What tells a checkpoint of these frames from others: (path, 0, sha256) of each file, or of the frames."""
+
+    def skip(self, frame: int) -> None:
+        """Passes over the frames before `frame`."""
+
+    def __iter__(self) -> Dataset: ...
+    def __next__(self) -> tuple[Frames, _Reals | None, int, float]:
+        """Frames, their energies if asked for, the frame that comes next, and the fraction of the work done."""
+
+    def files(self) -> list[_File]:
+        """The (path, frames, sha256) of the files that were read to their end."""
 
 def config_types(frames: Frames) -> list[str]:
     """The `config_type` of each frame, empty where it has none."""

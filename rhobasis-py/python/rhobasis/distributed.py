@@ -11,12 +11,13 @@ Each worker process takes as many threads as Dask gave it (``nthreads``), unless
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from . import _native
 from ._errors import RhobasisError
-from .optimal import OptimalBasis, _sha256
+from .optimal import OptimalBasis
 from .structure import Frames, as_native, file_names
 
 if TYPE_CHECKING:
@@ -98,13 +99,14 @@ def _pieces(frames: FramesLike, part: int) -> tuple[list[tuple[Any, int, int]], 
         starts = range(0, len(native), part)
         pieces = [(Frames(native.slice(a, 1, min(part, len(native) - a))), 0, part) for a in starts]
         return pieces, [], len(native)
-    pieces, files = [], []
-    for name in (os.path.abspath(name) for name in names):
-        n_frames = _native.Reader(name, None, None, None, None).pass_()
-        pieces += [(name, a, min(part, n_frames - a)) for a in range(0, n_frames, part)]
-        files.append((name, n_frames, _sha256(name)))
-    given = [(name, *file[1:]) for name, file in zip(names, files, strict=True)]
-    return pieces, given, sum(n for _, n, _ in files)
+    counting = _native.Dataset.of_files(names, None, None, part)
+    counting.skip(sys.maxsize)
+    next(counting, None)
+    pieces, files = [], counting.files()
+    for name, n_frames, _ in files:
+        path = os.path.abspath(name)
+        pieces += [(path, a, min(part, n_frames - a)) for a in range(0, n_frames, part)]
+    return pieces, files, sum(n for _, n, _ in files)
 
 
 def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -> _Sum:
@@ -115,14 +117,15 @@ def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -
     if isinstance(frames, Frames):
         covariance.add(frames._native, None)
         return covariance.to_bytes(), len(frames), sum(frames.n_atoms)
-    reader = _native.Reader(frames, None, None, None, None)
-    while n_read < n:
-        chunk, _ = reader.chunk(min(_CHUNK, n - n_read), first if n_read == 0 else 0)
-        if not len(chunk):
-            break
+    data = _native.Dataset.of_files([frames], None, None, min(_CHUNK, n))
+    data.skip(first)
+    for chunk, _, _, _ in data:
+        chunk = chunk.slice(0, 1, min(len(chunk), n - n_read))
         covariance.add(chunk, None)
         n_read += len(chunk)
         n_atoms += sum(chunk.n_atoms())
+        if n_read == n:
+            break
     return covariance.to_bytes(), n_read, n_atoms
 
 

@@ -40,14 +40,9 @@ def read(
     if names is None:
         raise TypeError(f"files must be a file name or a list of file names, not {files!r} ({type(files).__name__})")
     bar = Progress("read", progress)
-    chunks: list[_native.Frames] = []
-    for k, name in enumerate(names):
-        reader = _native.Reader(name, energy_key, force_key, stress_key, virial_key)
-        while len(chunk := reader.chunk(4096)[0]):
-            chunks.append(chunk)
-            bar.update((k + reader.progress()) / len(names))
+    frames = _native.read(names, [energy_key, force_key, stress_key, virial_key], bar.update)
     bar.done()
-    return Frames(_native.Frames.join(chunks))
+    return Frames(frames)
 
 
 def write(path: PathLike, frames: FramesLike | Iterable) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._errors import warn_of
 from .optimal import OptimalBasis
 from .potential import Potential
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 def load(path: PathLike) -> Any:
     """The `OptimalBasis` or `Potential` of a file (``*.rho``). Evaluation uses the tables stored in it.
 
+    A damaged file is refused. One that an older version wrote has no digest to tell by: a warning says so.
+
     >>> import rhobasis as rb
     >>> from ase.build import molecule
     >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=6), l_max=1, q_max=2).fit(molecule("H2O"))
@@ -24,18 +25,9 @@ def load(path: PathLike) -> Any:
     >>> rb.load("water.rho")
     OptimalBasis(density=Density(r_cut=4.0), primitive=Gto(n_max=6), l_max=1, q_max=2)
     """
-    if _kind(path) == "potential":
-        return Potential._of(_native.Potential.load(path))
-    return OptimalBasis._of_native(_native.Basis.load(path))
-
-
-def _kind(path: PathLike) -> str | None:
-    """What a file says it is; None if it says nothing, which the reader of bases then refuses in its own words."""
-    try:
-        size = os.path.getsize(path)
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length < size else None
-        return header["__metadata__"]["kind"]  # pyright: ignore[reportOptionalSubscript]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    if _native.kind_of(path) == "potential":
+        loaded: Any = Potential._of(_native.Potential.load(path))
+    else:
+        loaded = OptimalBasis._of_native(_native.Basis.load(path))
+    warn_of(path)
+    return loaded

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
-from ._errors import NotFittedError, RhobasisError
-from ._progress import Progress
+from ._accumulation import Accumulation
+from ._errors import RhobasisError, warn_of
 from .density import (
     _DEFAULT,
     Density,
     Dvr,
     Equivariants,
-    Evaluator,
     Gto,
     LaplacianEigenstates,
     Primitive,
@@ -29,18 +25,15 @@ from .density import (
     of_l,
     only_species,
 )
-from .structure import Frames, as_native, file_names
+from .structure import Frames, as_native
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .structure import FramesLike, PathLike
 
-_CHUNK = 1024
-_LATE = ("q_max", "retain", "gamma")
 
-
-class OptimalBasis(Evaluator):
+class OptimalBasis(Accumulation):
     """The radial basis that describes the atom density of a data set in the fewest numbers.
 
     Parameters
@@ -148,62 +141,6 @@ class OptimalBasis(Evaluator):
             _native.remove_checkpoint(checkpoint)
         return self
 
-    def _is_pcovr(self, energy_key: str | None = None) -> bool:
-        if self.method not in ("pca", "pcovr"):
-            raise RhobasisError(f"method = {self.method!r}: is unknown; use 'pca' or 'pcovr'")
-        if self.method == "pca" and energy_key is not None:
-            raise RhobasisError(
-                f"energy_key = {energy_key}: principal components need no energies; use method='pcovr', or leave it out"
-            )
-        if self.method == "pcovr" and self.nu != 1:
-            raise RhobasisError(
-                f"nu = {self.nu}: method = pcovr weighs no environments; set nu to 1, or use method='pca'"
-            )
-        return self.method == "pcovr"
-
-    def _supervise(self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool) -> None:
-        if y is not None and energy_key is not None:
-            raise RhobasisError(f"energy_key = {energy_key}: y has the energies already; give one of the two")
-        energies = None if y is None else _energies(y)
-        self._begin(_native.SupervisedCovariance)
-        key = "energy" if energy_key is None else energy_key
-        if energies is None and file_names(frames) is None:
-            frames = Frames(frames)  # with their labels
-        bar, share, used = Progress("fit", progress), _Share(frames, (1, 1)), 0
-        if energies is not None and share.native is not None and len(share.native) != len(energies):
-            raise _wrong_count(len(energies), len(share.native))
-        for chunk, fraction in share.chunks(in_parts=progress):
-            part = chunk.energies(key) if energies is None else energies[used : used + len(chunk)]
-            if len(part) != len(chunk):
-                raise _wrong_count(len(energies if energies is not None else part), f"more than {used + len(part)}")
-            self._covariance.add(chunk, part)
-            used += len(chunk)
-            bar.update(fraction)
-        bar.done()
-        self._files += share.files
-        if energies is not None and used != len(energies):
-            raise _wrong_count(len(energies), used)
-
-    def _adapt(self, frames: FramesLike, progress: bool) -> None:
-        adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
-        if file_names(frames) is None:
-            frames = Frames(as_native(frames))  # once, for all sweeps
-        share = _Share(frames, (1, 1))
-        while not done:
-            if sweep:
-                share = _Share(frames, (1, 1))
-            bar = Progress(f"sweep {sweep}", progress)
-            first = 0
-            for chunk, fraction in share.chunks(in_parts=progress):
-                adaptation.add(chunk, first)
-                first += len(chunk)
-                bar.update(fraction)
-            bar.done()
-            done, sweep = adaptation.finish_sweep(), sweep + 1
-        self._basis, self._truncation = adaptation.basis(share.files), self._late()
-        if texts := self._basis.warnings():
-            warnings.warn(_noise(texts), UserWarning, stacklevel=3)
-
     def accumulate(
         self,
         frames: FramesLike,
@@ -248,7 +185,11 @@ class OptimalBasis(Evaluator):
 
         Settings are those of the files, which must agree. Missing or repeated shards are refused.
         """
-        return cls._of(_native.Covariance.merge_files([os.fspath(part) for part in parts]), q_max=q_max, retain=retain)
+        names = [os.fspath(part) for part in parts]
+        covariance = _native.Covariance.merge_files(names)
+        for name in names:
+            warn_of(name)
+        return cls._of(covariance, q_max=q_max, retain=retain)
 
     @classmethod
     def _of(cls, covariance: _native.Covariance, **truncation: Any) -> Self:
@@ -265,10 +206,6 @@ class OptimalBasis(Evaluator):
         basis = cls(**_parameters(settings), **truncation)
         basis._basis, basis._truncation = native, basis._late()
         return basis
-
-    def _adopt(self, covariance: _native.Covariance) -> None:
-        self._forget()
-        self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
 
     def partial_fit(
         self,
@@ -294,103 +231,6 @@ class OptimalBasis(Evaluator):
             self._accumulate(frames, weights, progress=False)
         self.__dict__.pop("_basis", None)
         return self
-
-    def _settings(self) -> dict[str, str]:
-        return {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _LATE}
-
-    def _late(self) -> str:
-        """What may change after the fit."""
-        return repr((self.q_max, self.retain, self.method, self.gamma if self.method == "pcovr" else None))
-
-    def _begin(self, accumulator: Any) -> None:
-        """An accumulator for the settings as they are, which must not change from call to call."""
-        settings = self._settings()
-        if "_covariance" not in self.__dict__:
-            self._covariance, self._files, self._accumulated = accumulator(self), [], settings
-        for name, value in settings.items():
-            if value != self._accumulated[name]:
-                raise RhobasisError(
-                    f"{name} = {value}: it was {self._accumulated[name]} and has changed since accumulation began; "
-                    "call fit with all frames, or set it back"
-                )
-
-    def _accumulate(
-        self,
-        frames: FramesLike,
-        weights: ArrayLike | None,
-        progress: bool,
-        shard: tuple[int, int] | None = None,
-        checkpoint: PathLike | None = None,
-        checkpoint_every: float = 60.0,
-    ) -> None:
-        if self.nu != 1:
-            raise RhobasisError(
-                f"nu = {self.nu}: such a basis takes several sweeps over all the data; call fit, or set nu to 1"
-            )
-        self._begin(_native.Covariance)
-        bar = Progress("fit", progress)
-        all_weights = None if weights is None else _weights(weights)
-        if all_weights is not None and (shard is not None or checkpoint is not None):
-            raise RhobasisError(
-                "weights: they are not known for frames of other shards and of earlier runs; "
-                "give this part's own frames and weights, without shard and checkpoint"
-            )
-        share = _Share(frames, (1, 1) if shard is None else shard)
-        task: list[tuple[str, int, str]] = []
-        if checkpoint is not None:
-            task = share.identity()
-            share.done = self._covariance.resume(checkpoint, task, shard) or 0
-        last = time.monotonic()
-        used = 0
-        for chunk, fraction in share.chunks(in_parts=progress or checkpoint is not None):
-            part = None
-            if all_weights is not None:
-                n_centers = sum(chunk.n_atoms())
-                part = all_weights[used : used + n_centers]
-                used += n_centers
-            self._covariance.add(chunk, part)
-            bar.update(fraction)
-            if checkpoint is not None and time.monotonic() - last >= checkpoint_every:
-                self._covariance.save_checkpoint(checkpoint, task, shard, share.next)
-                last = time.monotonic()
-        bar.done()
-        self._files += share.files
-        if all_weights is not None and used != len(all_weights):
-            raise RhobasisError(
-                f"weights = {len(all_weights)}: one weight per centre is needed, and there are {used} centres; "
-                "give them in file order"
-            )
-
-    def _finish(self) -> _native.Basis:
-        truncation = self._late()
-        made = "_basis" in self.__dict__
-        if "_covariance" in self.__dict__ and not (made and self._truncation == truncation):
-            if self._is_pcovr() != isinstance(self._covariance, _native.SupervisedCovariance):
-                raise RhobasisError(
-                    f"method = {self.method}: it has changed since accumulation began; "
-                    "call fit with all frames, or set it back"
-                )
-            if isinstance(self._covariance, _native.SupervisedCovariance):
-                self._covariance.set_files(self._files)
-            else:
-                self._covariance.set_files(self._files, None)
-            self._basis, self._truncation = self._covariance.basis(self), truncation
-            if texts := self._basis.warnings():
-                warnings.warn(_noise(texts), UserWarning, stacklevel=3)
-        elif made and self.__dict__.get("_truncation", truncation) != truncation:
-            gamma = f", gamma = {self.gamma}" if self.method == "pcovr" else ""
-            raise RhobasisError(
-                f"q_max = {self.q_max}, retain = {self.retain}{gamma}: they have changed since this basis was made, "
-                "and it holds no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
-                "call fit, or set them back"
-            )
-        elif not made:
-            raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
-        return self._basis
-
-    def _forget(self) -> None:
-        for name in ("_covariance", "_accumulated", "_files", "_basis", "_truncation"):
-            self.__dict__.pop(name, None)
 
     def _evaluator(self, frames: _native.Frames) -> _native.Basis:
         return self._finish()
@@ -556,111 +396,3 @@ def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         "l_max": settings["l_max"],
         "spline_accuracy": settings["spline_accuracy"],
     }
-
-
-class _Share:
-    """Frames that are to be added: those of a shard, from frame `done` on."""
-
-    def __init__(self, frames: FramesLike, shard: tuple[int, int]) -> None:
-        self.names = file_names(frames)
-        self.native = as_native(frames) if self.names is None else None
-        self.index, self.of = _shard(shard)
-        self.done = self.next = 0
-        self.files: list[tuple[str, int, str]] = []
-        self._hashes: list[str] | None = None
-
-    def identity(self) -> list[tuple[str, int, str]]:
-        """What tells a checkpoint of these frames from others."""
-        if self.native is not None:
-            return [("frames in memory", 0, self.native.sha256())]
-        self._hashes = [_sha256(name) for name in self.names or []]
-        return [(name, 0, sha256) for name, sha256 in zip(self.names or [], self._hashes, strict=True)]
-
-    def _first(self, frame: int) -> int:
-        return frame + (self.index - 1 - frame) % self.of
-
-    def chunks(self, in_parts: bool) -> Iterator[tuple[_native.Frames, float]]:
-        """Frames, and the fraction of the work that is done with them; `next` is the frame after them."""
-        if self.native is not None:
-            yield from self._slices(self.native, in_parts)
-            return
-        names = self.names or []
-        # All are opened first: a name that is wrong is found before hours of work.
-        readers = [_native.Reader(name, None, None, None, None) for name in names]
-        for k, (name, reader) in enumerate(zip(names, readers, strict=True)):
-            n_frames = 0
-            while True:
-                before = self.next
-                first = self._first(max(before, self.done)) - before
-                chunk, gone_by = reader.chunk(_CHUNK, first, self.of)
-                self.next += gone_by
-                n_frames += len(range(self._first(before), self.next, self.of))
-                if not len(chunk):
-                    break
-                yield chunk, (k + reader.progress()) / len(names)
-            self.files.append((name, n_frames, _sha256(name) if self._hashes is None else self._hashes[k]))
-
-    def _slices(self, native: _native.Frames, in_parts: bool) -> Iterator[tuple[_native.Frames, float]]:
-        step = _CHUNK if in_parts else max(len(native), 1)
-        for frame in range(self._first(self.done), len(native), step * self.of):
-            n = len(range(frame, min(frame + step * self.of, len(native)), self.of))
-            self.next = frame + (n - 1) * self.of + 1
-            yield native.slice(frame, self.of, n), self.next / len(native)
-
-
-def _shard(shard: Any) -> tuple[int, int]:
-    if not (isinstance(shard, tuple) and len(shard) == 2 and all(isinstance(k, int) for k in shard)):
-        raise TypeError(f"shard must be a pair (i, n) of whole numbers, 1 ≤ i ≤ n, not {shard!r}")
-    if not 1 <= shard[0] <= shard[1]:
-        raise RhobasisError(
-            f"shard = {shard[0]}/{shard[1]}: a shard i/n has 1 ≤ i ≤ n; count the shards from 1, as in (1, 4)"
-        )
-    return shard
-
-
-def _energies(y: Any) -> np.ndarray:
-    try:
-        array = np.asarray(y, dtype=float)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or array.ndim != 1:
-        shown = repr(y)
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        raise RhobasisError(
-            f"y = {shown} ({type(y).__name__}): one energy for each frame is needed; give a list of numbers"
-        )
-    return array
-
-
-def _wrong_count(n: int, frames: int | str) -> RhobasisError:
-    return RhobasisError(f"y = {n} energies: one for each frame is needed, and there are {frames}; give them in order")
-
-
-def _weights(weights: ArrayLike) -> np.ndarray:
-    try:
-        array = np.asarray(weights, dtype=float)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or array.ndim != 1:
-        shown = repr(weights)
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        raise RhobasisError(
-            f"weights = {shown} ({type(weights).__name__}): one number for each centre is needed; "
-            "give a list of numbers, in the order of the atoms of all frames"
-        )
-    return array
-
-
-def _noise(texts: list[str]) -> str:
-    blocks = "1 block keeps" if len(texts) == 1 else f"{len(texts)} blocks keep"
-    more = "; …" if len(texts) > 3 else ""
-    return f"{blocks} fewer channels than asked for: {'; '.join(texts[:3])}{more}"
-
-
-def _sha256(spec: str) -> str:
-    path = spec if os.path.exists(spec) else spec.rpartition("@")[0]
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

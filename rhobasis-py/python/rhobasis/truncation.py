@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _native
+from ._accumulation import dataset
 from ._errors import RhobasisError
 from ._progress import Progress
-from .optimal import OptimalBasis, _Share
+from .optimal import OptimalBasis
 from .structure import as_native
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def spectrum_norms(
 
 def _feed(norms: _native.SpectrumNorms, frames: FramesLike, progress: bool) -> None:
     bar = Progress("norms", progress)
-    for chunk, fraction in _Share(frames, (1, 1)).chunks(in_parts=progress):
+    for chunk, _, _, fraction in dataset(frames, in_parts=progress):
         norms.add(chunk)
         bar.update(fraction)
     bar.done()

@@ -8,14 +8,22 @@
 
 /// The comment line: key-value pairs, and the text of a value.
 mod comment;
+/// The frames of some files, or a shard of them, read ahead.
+mod dataset;
 /// Memory of unpacking.
 mod dictionary;
 /// One frame: atom count, comment line, rows of atoms.
 mod frame;
 /// Energies, forces and stresses under the names a file uses.
 mod labels;
+/// What the columns of the rows are.
+mod layout;
+/// Which frames of which files.
+mod provenance;
 /// The iterator over frames.
 mod read;
+/// The rows of atoms.
+mod rows;
 /// `file@start:stop:step`.
 mod slice;
 /// Bytes of a file, mapped or unpacked.
@@ -23,6 +31,8 @@ mod source;
 /// The writer.
 mod write;
 
+pub use dataset::{Chunk, Chunks, Dataset};
 pub use labels::{Labels, labels, required_energy};
+pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};
 pub use write::{Writer, write};

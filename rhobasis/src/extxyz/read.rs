@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, Extent, Layout};
+use super::frame::{self, Extent};
+use super::layout::Layout;
+use super::rows::cut_short;
 use super::slice::{self, Selection, Slice};
 use super::source::Source;
 use crate::{Error, Result, Structure};
@@ -261,7 +263,7 @@ impl Frames {
             let step = if selected { Step::Frame(None) } else { Step::NotSelected };
             match frame::extent(bytes, true).map_err(place)? {
                 Extent::Frame(consumed) => (step, consumed),
-                Extent::Cut { atoms, of } => return Err(place(frame::cut_short(atoms, of, index))),
+                Extent::Cut { atoms, of } => return Err(place(cut_short(atoms, of, index))),
                 Extent::Blank => return self.end(),
             }
         };
@@ -291,7 +293,7 @@ fn count(path: &Path) -> Result<usize> {
         let place = |e: Error| e.at_frame(n).in_file(path);
         let consumed = match frame::extent(source.frame_bytes()?, true).map_err(place)? {
             Extent::Frame(consumed) => consumed,
-            Extent::Cut { atoms, of } => return Err(place(frame::cut_short(atoms, of, n))),
+            Extent::Cut { atoms, of } => return Err(place(cut_short(atoms, of, n))),
             Extent::Blank if n == 0 => return Err(no_frames(path)),
             Extent::Blank => return Ok(n),
         };

@@ -4,11 +4,12 @@ use ndarray::{Array2, s};
 
 use super::contraction::{Block, Contract, Contraction, PrincipalComponents, Truncation};
 use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
-use super::provenance::{BasisSettings, Provenance, SourceFile};
+use super::provenance::{BasisSettings, Provenance};
 use crate::density::{
     AroundCenter, BlockKey, Channel, ChannelContraction, ContractionMatrix, Equivariants, ExpansionSettings,
     RadialIntegrals, RadialSource, SphericalExpansion,
 };
+use crate::extxyz::SourceFile;
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 

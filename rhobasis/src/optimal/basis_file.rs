@@ -3,114 +3,68 @@
 //! Tensors (float64): `U/l{l}` `[q, (a, n)]` and `eigenvalues/l{l}` when combined, `U/{Z}/l{l}` `[q, n]` and
 //! `eigenvalues/{Z}/l{l}` per species; `knots` in Å; `table/{Z}/l{l}` with axes `[knot, (value, derivative), q]`, holding
 //! I(r)/r^p with p = l or 0 as metadata `table_power` says. Centre-specific: all but `knots` under `c{Z}/`.
-//! Metadata: `kind` = basis, `format_version`, `settings` and `provenance` (JSON), `species`,
-//! `n_centers`, `spline_error`, `warnings`.
+//! Metadata (JSON): `settings`, `provenance`, `species`, `n_centers`, `spline_error`, `table_power`, `warnings`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ndarray::{Array1, Array2, Array3};
+use ndarray::{Array1, Array2, Array3, ArrayView1};
 
 use super::basis::{ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
-use super::covariance::{Mixing, to_json};
-use super::provenance::BasisSettings;
+use super::covariance::Mixing;
+use super::provenance::{BasisSettings, Method};
 use crate::density::{
     AroundCenter, BlockKey, ExpansionSettings, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion,
 };
-use crate::files::Archive;
+use crate::files::{Archive, Stored, count, damaged};
 use crate::{Error, Result};
 
-/// Version of the `.rho` format that this library writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+impl Stored for OptimalBasis {
+    const KIND: &'static str = "basis";
 
-/// `kind` of these files.
-const KIND: &str = "basis";
-
-impl OptimalBasis {
-    /// Writes the basis file; the same basis gives the same bytes.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.archive().write(path)
-    }
-
-    /// The bytes of the basis file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.archive().encode(&mut bytes).expect("memory takes what is written to it");
-        bytes
-    }
-
-    /// What the file holds.
-    pub(crate) fn archive(&self) -> Archive {
+    fn archive(&self) -> Archive {
         let mut archive = Archive::default();
-        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
-        note("kind", KIND.into());
-        note("format_version", FORMAT.to_string());
-        note("settings", to_json(&self.settings));
-        note("provenance", to_json(&self.provenance));
-        note("species", to_json(&self.species));
-        note("warnings", to_json(&self.warnings));
-        note("spline_error", to_json(&self.expansion.spline_error()));
+        archive.note("settings", &self.settings);
+        archive.note("provenance", &self.provenance);
+        archive.note("species", &self.species);
+        archive.note("warnings", &self.warnings);
+        archive.note("spline_error", &self.expansion.spline_error());
         let n_centers: BTreeMap<u8, usize> = self.kinds.iter().map(|k| (k.center.unwrap_or(0), k.n_centers)).collect();
-        note("n_centers", to_json(&n_centers));
+        archive.note("n_centers", &n_centers);
         let mut powers: BTreeMap<u8, &str> = BTreeMap::new();
         for kind in &self.kinds {
             let prefix = prefix(kind.center);
             for block in &kind.blocks {
                 let name = block_name(block.species, block.key.lambda);
-                let eigenvalues = Array1::from_vec(block.contraction.eigenvalues.clone());
-                archive.insert(format!("{prefix}eigenvalues/{name}"), eigenvalues.view().into_dyn());
-                archive.insert(format!("{prefix}U/{name}"), block.contraction.u.view().into_dyn());
+                archive.insert(format!("{prefix}eigenvalues/{name}"), ArrayView1::from(&block.contraction.eigenvalues));
+                archive.insert(format!("{prefix}U/{name}"), &block.contraction.u);
             }
             for &z in &self.species {
                 let Some(table) = self.expansion.table(kind.center, z) else { continue };
                 powers.insert(z, if table.is_divided() { "l" } else { "0" });
-                archive.insert("knots", Array1::from_vec(table.knots()).view().into_dyn());
-                for l in 0..=self.settings.expansion.l_max {
-                    archive.insert(format!("{prefix}table/{z}/l{l}"), table.array(l).view().into_dyn());
-                }
+                store_table(&mut archive, &prefix, z, table, self.settings.expansion.l_max);
             }
         }
-        archive.metadata.insert("table_power".into(), to_json(&powers));
+        archive.note("table_power", &powers);
         archive
     }
 
-    /// Reads a basis file. Evaluation uses the tables stored in it.
-    ///
-    /// # Errors
-    /// If the file is missing, damaged, of another kind, or from a newer format.
-    pub fn load(path: &Path) -> Result<Self> {
-        Self::from_archive(&Archive::read(path, KIND, FORMAT)?, path)
-    }
-
-    /// Reads the bytes of a basis file, as [`OptimalBasis::to_bytes`] gives them.
-    ///
-    /// # Errors
-    /// As [`OptimalBasis::load`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let path = Path::new("basis file in memory");
-        Self::from_archive(&Archive::decode(bytes, path, KIND, FORMAT)?, path)
-    }
-
-    /// The basis of what a file holds; `path` names it in errors.
-    pub(crate) fn from_archive(archive: &Archive, path: &Path) -> Result<Self> {
+    /// Evaluation uses the tables stored in the file.
+    fn from_archive(archive: Archive, path: &Path) -> Result<Self> {
         let settings: BasisSettings = archive.json(path, "settings")?;
-        let species: Vec<u8> = archive.json(path, "species")?;
-        let n_centers: BTreeMap<u8, usize> = archive.json(path, "n_centers")?;
-        let powers: BTreeMap<u8, String> = archive.json(path, "table_power")?;
-        let n_functions = count_functions(&settings, &species)
-            .map_err(|e| Error::file(path, format!("settings that make no basis ({e})"), "the file is damaged"))?;
+        let species = species_of(&archive, path)?;
+        let n_centers: BTreeMap<u8, f64> = archive.json(path, "n_centers")?;
+        let n_functions = settings.n_functions(&species);
+        let n_functions = n_functions.map_err(|e| damaged(path, format!("settings that make no basis ({e})")))?;
         let mut kinds = Vec::new();
         for (&center, &n_centers) in &n_centers {
-            let center = (center > 0).then_some(center);
-            if center.is_some() != settings.center_specific {
+            let fits = if settings.center_specific { species.contains(&center) } else { center == 0 };
+            if !fits {
                 let problem = format!("center_specific is {}, its centres are not", settings.center_specific);
-                return Err(Error::file(path, problem, "the file is damaged"));
+                return Err(damaged(path, problem));
             }
-            let prefix = prefix(center);
+            let center = (center > 0).then_some(center);
             let owners: Vec<Option<u8>> = match settings.mixing {
                 Mixing::Combined => vec![None],
                 Mixing::PerSpecies => species.iter().map(|&z| Some(z)).collect(),
@@ -119,24 +73,18 @@ impl OptimalBasis {
             for owner in owners {
                 for (l, n) in n_functions.iter().enumerate() {
                     let n = if owner.is_none() { n * species.len() } else { *n };
-                    let name = block_name(owner, l);
-                    let eigenvalues: Array1<f64> = archive.array(path, &format!("{prefix}eigenvalues/{name}"))?;
-                    let u: Array2<f64> = archive.array(path, &format!("{prefix}U/{name}"))?;
-                    if u.ncols() != n || eigenvalues.len() != n || u.nrows() > n {
-                        return Err(Error::file(
-                            path,
-                            format!("U/{name} has shape {:?}", u.dim()),
-                            "the file is damaged",
-                        ));
-                    }
-                    let contraction = Contraction { eigenvalues: eigenvalues.to_vec(), u };
+                    let name = |what: &str| format!("{}{what}/{}", prefix(center), block_name(owner, l));
+                    let contraction = contraction(&archive, path, [name("eigenvalues"), name("U")], n)?;
                     blocks.push(ContractionBlock { species: owner, key: BlockKey::density(l), contraction });
                 }
             }
-            kinds.push(KindOfBasis { center, n_centers, blocks });
+            kinds.push(KindOfBasis { center, n_centers: count(path, "n_centers", n_centers)?, blocks });
+        }
+        if kinds.is_empty() {
+            return Err(damaged(path, "it is for no kind of centre"));
         }
         let expansion = if settings.expansion.spline_accuracy.is_some() {
-            stored_expansion(path, archive, &settings, &species, &kinds, &powers)?
+            stored_expansion(path, &archive, &settings, &species, &kinds)?
         } else {
             contracted_expansion(&settings, &species, &kinds)?
         };
@@ -151,15 +99,64 @@ impl OptimalBasis {
     }
 }
 
+impl BasisSettings {
+    /// Primitive functions of each l, per species, if the settings can make a basis of these species.
+    fn n_functions(&self, species: &[u8]) -> Result<Vec<usize>> {
+        let n_functions = primitive_functions(&self.expansion, species)?;
+        let n_max = n_functions.iter().copied().max().unwrap_or(0);
+        match self.mixing {
+            Mixing::PerSpecies => self.truncation.validate(n_max, "per species")?,
+            Mixing::Combined => self.truncation.validate(n_max * species.len(), "of all species together")?,
+        }
+        if let Method::Pcovr(pcovr) = self.method {
+            pcovr.validate()?;
+        }
+        match self.nu {
+            1..=12 => Ok(n_functions),
+            nu => Err(Error::setting("nu", nu, "the order of correlation is from 1 to 12", "fit it again")),
+        }
+    }
+}
+
 /// Primitive functions of each l, per species.
-fn count_functions(settings: &BasisSettings, species: &[u8]) -> Result<Vec<usize>> {
-    settings.expansion.validate()?;
-    let ExpansionSettings { density, primitive, l_max, .. } = &settings.expansion;
+pub(crate) fn primitive_functions(settings: &ExpansionSettings, species: &[u8]) -> Result<Vec<usize>> {
+    settings.validate()?;
+    let ExpansionSettings { density, primitive, l_max, .. } = settings;
     let Some(&first) = species.first() else {
         return Err(Error::setting("species", "none", "a basis has at least one", "fit it again"));
     };
     let integrals = RadialIntegrals::new(primitive, density.r_cut, density.sigma.of(first)?, *l_max)?;
     Ok((0..=*l_max).map(|l| integrals.n_functions(l)).collect())
+}
+
+/// The species of a file: atomic numbers, ascending.
+pub(crate) fn species_of(archive: &Archive, path: &Path) -> Result<Vec<u8>> {
+    let species: Vec<u8> = archive.json(path, "species")?;
+    match species.is_sorted_by(|a, b| a < b) && species.iter().all(|z| (1..=118).contains(z)) {
+        true => Ok(species),
+        false => Err(damaged(path, format!("species {species:?} are not ascending atomic numbers"))),
+    }
+}
+
+/// The arrays with the eigenvalues and U of a block of `n` functions.
+fn contraction(archive: &Archive, path: &Path, [eigenvalues, u]: [String; 2], n: usize) -> Result<Contraction> {
+    let (of_values, of_u) = (eigenvalues, u);
+    let eigenvalues: Array1<f64> = archive.array_of(path, &of_values, n)?;
+    let u: Array2<f64> = archive.array(path, &of_u)?;
+    if u.ncols() != n || u.nrows() > n {
+        return Err(damaged(path, format!("array '{of_u}' has shape {:?} for {n} functions", u.dim())));
+    }
+    if let Some(negative) = eigenvalues.iter().find(|e| **e < 0.0) {
+        return Err(damaged(path, format!("array '{of_values}' holds {negative}, which is no variance")));
+    }
+    let error = (u.dot(&u.t()) - Array2::<f64>::eye(u.nrows())).iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    if error > 1e-6 {
+        return Err(damaged(
+            path,
+            format!("the rows of array '{of_u}' are not orthonormal: they miss it by {error:.1e}"),
+        ));
+    }
+    Ok(Contraction { eigenvalues: eigenvalues.to_vec(), u })
 }
 
 /// The expansion through the tables of the file.
@@ -169,14 +166,9 @@ fn stored_expansion(
     settings: &BasisSettings,
     species: &[u8],
     kinds: &[KindOfBasis],
-    powers: &BTreeMap<u8, String>,
 ) -> Result<SphericalExpansion> {
-    let knots: Array1<f64> = archive.array(path, "knots")?;
-    let r_cut = settings.expansion.density.r_cut;
-    let damaged = |problem: String| Error::file(path, problem, "the file is damaged");
-    if knots.len() < 2 || (knots[knots.len() - 1] - r_cut).abs() > 1e-9 * r_cut {
-        return Err(damaged(format!("{} knots do not span 0 to r_cut = {r_cut}", knots.len())));
-    }
+    let powers: BTreeMap<u8, String> = archive.json(path, "table_power")?;
+    let expansion = &settings.expansion;
     let mut entries = Vec::new();
     for kind in kinds {
         let mut radials = Vec::new();
@@ -184,35 +176,57 @@ fn stored_expansion(
             let divided = match powers.get(&z).map(String::as_str) {
                 Some("l") => true,
                 Some("0") => false,
-                other => return Err(damaged(format!("table_power of species {z} is {other:?}, not l or 0"))),
+                other => return Err(damaged(path, format!("table_power of species {z} is {other:?}, not l or 0"))),
             };
-            let mut arrays: Vec<Array3<f64>> = Vec::new();
-            for l in 0..=settings.expansion.l_max {
-                let name = format!("{}table/{z}/l{l}", prefix(kind.center));
-                let array: Array3<f64> = archive.array(path, &name)?;
-                let block =
-                    kind.blocks.iter().find(|b| b.key == BlockKey::density(l) && b.species.is_none_or(|a| a == z));
-                let q = block.map_or(0, |b| b.contraction.u.nrows());
-                if array.dim() != (knots.len(), 2, q) {
-                    return Err(damaged(format!("{name} has shape {:?}, not {:?}", array.dim(), (knots.len(), 2, q))));
-                }
-                arrays.push(array);
-            }
-            let views: Vec<_> = arrays.iter().map(|a| a.view()).collect();
-            radials.push(RadialSource::Table(RadialTable::from_arrays(r_cut, &views, divided)));
+            let of_z = kind.blocks.iter().filter(|b| b.species.is_none_or(|a| a == z));
+            let counts: Vec<usize> = of_z.map(|b| b.contraction.u.nrows()).collect();
+            let prefix = prefix(kind.center);
+            let table = stored_table(archive, path, &prefix, z, expansion.density.r_cut, &counts, divided)?;
+            radials.push(RadialSource::Table(table));
         }
         entries.push(AroundCenter { center: kind.center, radials });
     }
-    let combined = settings.mixing == Mixing::Combined;
-    let expansion = &settings.expansion;
     SphericalExpansion::contracted(
         expansion.density.clone(),
         expansion.spline_accuracy,
         archive.json(path, "spline_error")?,
-        combined,
+        settings.mixing == Mixing::Combined,
         species,
         entries,
     )
+}
+
+/// Adds the table of neighbours of species `z`, and its knots.
+pub(crate) fn store_table(archive: &mut Archive, prefix: &str, z: u8, table: &RadialTable, l_max: usize) {
+    archive.insert("knots", ArrayView1::from(&table.knots()));
+    for l in 0..=l_max {
+        archive.insert(format!("{prefix}table/{z}/l{l}"), &table.array(l));
+    }
+}
+
+/// The table of neighbours of species `z`, with this number of functions for each l.
+pub(crate) fn stored_table(
+    archive: &Archive,
+    path: &Path,
+    prefix: &str,
+    z: u8,
+    r_cut: f64,
+    counts: &[usize],
+    divided: bool,
+) -> Result<RadialTable> {
+    let knots: Array1<f64> = archive.array(path, "knots")?;
+    let step = r_cut / (knots.len().max(2) - 1) as f64;
+    let apart = |(k, knot): &(usize, &f64)| (*knot - step * *k as f64).abs() > 1e-9 * r_cut;
+    if knots.len() < 2 || knots.iter().enumerate().any(|knot| apart(&knot)) {
+        let n = knots.len();
+        return Err(damaged(path, format!("{n} knots do not lie equally spaced from 0 to r_cut = {r_cut}")));
+    }
+    let of_l = |(l, q): (usize, &usize)| -> Result<Array3<f64>> {
+        archive.array_of(path, &format!("{prefix}table/{z}/l{l}"), (knots.len(), 2, *q))
+    };
+    let arrays = counts.iter().enumerate().map(of_l).collect::<Result<Vec<_>>>()?;
+    let views: Vec<_> = arrays.iter().map(|a| a.view()).collect();
+    Ok(RadialTable::from_arrays(r_cut, &views, divided))
 }
 
 fn prefix(center: Option<u8>) -> String {

@@ -8,21 +8,17 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, arr1};
 use serde::{Deserialize, Serialize};
 
-use super::covariance::{Covariance, to_json};
+use super::covariance::Covariance;
 use super::gram::{Gram, GramKey};
-use super::provenance::SourceFile;
-use super::shards::Shard;
 use crate::density::BlockKey;
-use crate::files::{Archive, remove_with_drafts};
+use crate::extxyz::{Shard, SourceFile};
+use crate::files::{Archive, count, remove_with_drafts};
 use crate::{Error, Result};
 
 const KIND: &str = "checkpoint";
-
-/// Version of the format that this library writes, and the newest it reads.
-const FORMAT: u32 = 1;
 
 /// What a run adds up: a checkpoint is continued by the same task only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,7 +53,7 @@ impl Task {
 /// # Errors
 /// If the file system refuses.
 pub fn remove_checkpoint(path: &Path) -> Result<()> {
-    remove_with_drafts(path, KIND, FORMAT)
+    remove_with_drafts(path, KIND)
 }
 
 impl Covariance {
@@ -67,26 +63,22 @@ impl Covariance {
     /// If the file cannot be written; an older checkpoint is then still there.
     pub fn save_checkpoint(&self, path: &Path, task: &Task, next: usize) -> Result<()> {
         let mut archive = Archive::default();
-        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
-        note("kind", KIND.into());
-        note("format_version", FORMAT.to_string());
-        note("settings", to_json(&self.settings));
-        note("task", to_json(task));
-        note("next", next.to_string());
-        note("n_structures", self.sums.n_structures.to_string());
+        archive.note("settings", &self.settings);
+        archive.note("task", task);
+        archive.note("next", &next);
+        archive.note("n_structures", &self.sums.n_structures);
         for (name, sum) in [("total", &self.sums.total), ("open", &self.sums.open)] {
             for (z, n) in &sum.n_centers {
-                let number = Array1::from_vec(vec![*n as f64]);
-                archive.insert(format!("{name}/c{z}/n_centers"), number.view().into_dyn());
+                archive.insert(format!("{name}/c{z}/n_centers"), &arr1(&[*n as f64]));
             }
             for key in sum.blocks.keys().filter(|key| key.block == BlockKey::density(0)) {
                 let block = |l| sum.blocks.get(&GramKey { block: BlockKey::density(l), ..*key });
                 let flat: Array1<f64> = (0..=self.template.l_max()).filter_map(block).flatten().copied().collect();
                 let (z, (a, b)) = (key.center, key.groups);
-                archive.insert(format!("{name}/c{z}/{a}-{b}"), flat.view().into_dyn());
+                archive.insert(format!("{name}/c{z}/{a}-{b}"), &flat);
             }
         }
-        archive.write(path)
+        archive.write(path, KIND)
     }
 
     /// Continues from a checkpoint: this accumulator then holds what that one did. Returns the frame that comes next, or
@@ -98,7 +90,7 @@ impl Covariance {
         if !path.exists() {
             return Ok(None);
         }
-        let archive = Archive::read(path, KIND, FORMAT)?;
+        let archive = Archive::read(path, KIND)?;
         let start_anew = |problem: String, remedy: &str| {
             Error::file(path, problem, format!("{remedy}, or remove the checkpoint to start anew"))
         };
@@ -122,14 +114,14 @@ impl Covariance {
                 _ => return Err(damaged()),
             };
             if what == "n_centers" {
-                sum.n_centers.insert(z, *values.first().ok_or_else(damaged)? as usize);
+                sum.n_centers.insert(z, count(path, name, *values.first().ok_or_else(damaged)?)?);
             } else {
                 sum.blocks.extend(self.pair(z, what, &values).ok_or_else(damaged)?);
             }
         }
         (self.sums.total, self.sums.open) = (total, open);
-        self.sums.n_structures = archive.json(path, "n_structures")?;
-        Ok(Some(archive.json(path, "next")?))
+        self.sums.n_structures = count(path, "n_structures", archive.json(path, "n_structures")?)?;
+        Ok(Some(count(path, "next", archive.json(path, "next")?)?))
     }
 
     /// The sums of each l of the pair `a-b`; `None` if there are more or fewer numbers than that.

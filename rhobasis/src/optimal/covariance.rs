@@ -9,9 +9,8 @@ use super::accumulate::{Buffers, CENTERS};
 use super::contraction::Truncation;
 use super::gram::Gram;
 use super::memory;
-use super::provenance::SourceFile;
-use super::shards::Shard;
 use crate::density::{BlockKey, ExpansionSettings, Sigma, SphericalExpansion};
+use crate::extxyz::{Shard, SourceFile};
 use crate::stream::{Stream, parts};
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
@@ -281,11 +280,6 @@ fn check_weights(structures: &[Structure], weights: Option<&[f64]>) -> Result<()
         return Err(Error::setting("weights", bad, "must be finite and not negative", "check the weights"));
     }
     Ok(())
-}
-
-/// Serialises settings, which hold nothing that JSON cannot.
-pub(crate) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("settings are plain numbers and names")
 }
 
 /// A list of symbols for messages.

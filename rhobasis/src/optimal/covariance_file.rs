@@ -2,129 +2,83 @@
 //!
 //! Tensors (float64): `sum/l{l}` = N·C^l `[(a, n), (a′, n′)]` when combined, `sum/{Z}/l{l}` `[n, n′]` for each neighbour species
 //! kept apart; `n_centers`. Centre-specific: under `c{Z}/` for each species of centre.
-//! Metadata: `kind` = covariance, `format_version`, `settings` (JSON), `species`, `centers`, `n_structures`, and of the data
-//! `files` (path, frames, sha256) and `shard`.
+//! Metadata (JSON): `settings`, `species`, `centers`, `n_structures`, and of the data `files` (path, frames, sha256) and
+//! `shard`.
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, arr1, s};
 
-use super::covariance::{Covariance, CovarianceSettings, Mixing, to_json};
+use super::basis_file::species_of;
+use super::covariance::{Covariance, CovarianceSettings, Mixing};
 use super::gram::GramKey;
-use super::provenance::SourceFile;
-use super::shards::Shard;
+use crate::Result;
 use crate::density::BlockKey;
-use crate::files::Archive;
-use crate::{Error, Result};
+use crate::extxyz::{Shard, SourceFile};
+use crate::files::{Archive, Stored, count, damaged};
 
-const KIND: &str = "covariance";
-
-/// Version of the `.cov` format that this library writes, and the newest it reads.
-const FORMAT: u32 = 1;
-
-impl Covariance {
-    /// Writes the accumulator; the same sums give the same bytes.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.archive().write(path)
-    }
-
-    /// The bytes of the accumulator file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.archive().encode(&mut bytes).expect("memory takes what is written to it");
-        bytes
-    }
+impl Stored for Covariance {
+    const KIND: &'static str = "covariance";
 
     fn archive(&self) -> Archive {
         let species = self.species();
         let centers: Vec<u8> = self.kinds().iter().map(|kind| kind.unwrap_or(0)).collect();
         let mut archive = Archive::default();
-        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
-        note("kind", KIND.into());
-        note("format_version", FORMAT.to_string());
-        note("settings", to_json(&self.settings));
-        note("species", to_json(&species));
-        note("centers", to_json(&centers));
-        note("n_structures", self.sums.n_structures.to_string());
-        note("files", to_json(&self.files));
-        note("shard", to_json(&self.shard));
+        archive.note("settings", &self.settings);
+        archive.note("species", &species);
+        archive.note("centers", &centers);
+        archive.note("n_structures", &self.sums.n_structures);
+        archive.note("files", &self.files);
+        archive.note("shard", &self.shard);
         for kind in self.kinds() {
             let prefix = prefix(kind.unwrap_or(0));
-            let n_centers = Array1::from_vec(vec![self.n_centers(kind) as f64]);
-            archive.insert(format!("{prefix}n_centers"), n_centers.view().into_dyn());
+            archive.insert(format!("{prefix}n_centers"), &arr1(&[self.n_centers(kind) as f64]));
             for l in 0..=self.template.l_max() {
                 let sum = self.sum(kind, l, &species);
                 if self.settings.mixing == Mixing::Combined {
-                    archive.insert(format!("{prefix}sum/l{l}"), sum.view().into_dyn());
+                    archive.insert(format!("{prefix}sum/l{l}"), &sum);
                     continue;
                 }
                 let n = self.n_functions(l);
                 for (i, z) in species.iter().enumerate() {
                     let block = sum.slice(s![i * n..(i + 1) * n, i * n..(i + 1) * n]);
-                    archive.insert(format!("{prefix}sum/{z}/l{l}"), block.into_dyn());
+                    archive.insert(format!("{prefix}sum/{z}/l{l}"), block);
                 }
             }
         }
         archive
     }
 
-    /// Reads an accumulator, to make a basis of it or to add more structures.
-    ///
-    /// # Errors
-    /// If the file is missing, damaged, of another kind, or from a newer format.
-    pub fn load(path: &Path) -> Result<Self> {
-        Self::from_archive(&Archive::read(path, KIND, FORMAT)?, path)
-    }
-
-    /// Reads the bytes of an accumulator file, as [`Covariance::to_bytes`] gives them.
-    ///
-    /// # Errors
-    /// As [`Covariance::load`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let path = Path::new("accumulator in memory");
-        Self::from_archive(&Archive::decode(bytes, path, KIND, FORMAT)?, path)
-    }
-
-    /// Settings, files and shard of an accumulator file.
-    pub(super) fn origin(path: &Path) -> Result<(CovarianceSettings, Vec<SourceFile>, Option<Shard>)> {
-        let archive = Archive::read(path, KIND, FORMAT)?;
-        Ok((archive.json(path, "settings")?, archive.json(path, "files")?, archive.json(path, "shard")?))
-    }
-
-    fn from_archive(archive: &Archive, path: &Path) -> Result<Self> {
+    fn from_archive(archive: Archive, path: &Path) -> Result<Self> {
         let settings: CovarianceSettings = archive.json(path, "settings")?;
-        let species: Vec<u8> = archive.json(path, "species")?;
+        let species = species_of(&archive, path)?;
         let centers: Vec<u8> = archive.json(path, "centers")?;
-        let damaged = |problem: String| Error::file(path, problem, "the file is damaged");
+        let damaged = |problem: String| damaged(path, problem);
         let mut covariance =
             Covariance::new(&settings).map_err(|e| damaged(format!("settings that make no basis ({e})")))?;
-        covariance.sums.n_structures = archive.json(path, "n_structures")?;
+        covariance.sums.n_structures = count(path, "n_structures", archive.json(path, "n_structures")?)?;
         covariance.set_files(archive.json(path, "files")?, archive.json(path, "shard")?);
-        if centers.iter().any(|&z| (z > 0) != settings.center_specific) || !species.is_sorted_by(|a, b| a < b) {
+        let fits = |z: &u8| if settings.center_specific { species.contains(z) } else { *z == 0 };
+        if !centers.iter().all(fits) {
             return Err(damaged(format!("species {species:?} and centres {centers:?} do not fit the settings")));
         }
         let n_functions: Vec<usize> = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).collect();
         for z in centers {
             let prefix = prefix(z);
-            let n_centers: Array1<f64> = archive.array(path, &format!("{prefix}n_centers"))?;
-            let [n_centers] = n_centers.to_vec()[..] else {
-                return Err(damaged(format!("{prefix}n_centers is not one number")));
-            };
+            let n_centers = format!("{prefix}n_centers");
+            let n_centers = count(path, &n_centers, archive.array_of(path, &n_centers, 1)?[0])?;
             let sum = &mut covariance.sums.total;
-            sum.n_centers.insert(z, n_centers as usize);
+            sum.n_centers.insert(z, n_centers);
             for (l, &n) in n_functions.iter().enumerate() {
                 let mut keep = |groups: (u8, u8), block: ArrayView2<f64>| {
                     sum.blocks.insert(GramKey { center: z, block: BlockKey::density(l), groups }, block.to_owned());
                 };
                 let read = |name: String, size: usize| -> Result<Array2<f64>> {
-                    let sum: Array2<f64> = archive.array(path, &name)?;
-                    if sum.dim() != (size, size) {
-                        return Err(damaged(format!("{name} has shape {:?}, not {:?}", sum.dim(), (size, size))));
+                    let sum: Array2<f64> = archive.array_of(path, &name, (size, size))?;
+                    match sum.diag().iter().find(|x| **x < 0.0) {
+                        Some(x) => Err(damaged(format!("array '{name}' holds {x}, which is no sum of squares"))),
+                        None => Ok(sum),
                     }
-                    Ok(sum)
                 };
                 if settings.mixing == Mixing::Combined {
                     let sum = read(format!("{prefix}sum/l{l}"), n * species.len())?;
@@ -142,6 +96,14 @@ impl Covariance {
             }
         }
         Ok(covariance)
+    }
+}
+
+impl Covariance {
+    /// Settings, files and shard of an accumulator file.
+    pub(super) fn origin(path: &Path) -> Result<(CovarianceSettings, Vec<SourceFile>, Option<Shard>)> {
+        let archive = Archive::read(path, Self::KIND)?;
+        Ok((archive.json(path, "settings")?, archive.json(path, "files")?, archive.json(path, "shard")?))
     }
 }
 

@@ -12,13 +12,14 @@ mod energy_regression;
 mod export;
 mod gram;
 mod memory;
+mod merge;
 mod pcovr;
 mod provenance;
-mod shards;
 mod supervision;
 
 pub use adapted::Adaptation;
 pub use basis::{ContractionBlock, KindOfBasis, OptimalBasis};
+pub(crate) use basis_file::{primitive_functions, species_of, store_table, stored_table};
 pub use checkpoint::{Task, remove_checkpoint};
 pub(crate) use contraction::ranked;
 pub use contraction::{Contraction, Truncation};
@@ -26,5 +27,6 @@ pub use covariance::{Covariance, CovarianceSettings, Mixing};
 pub use energy_regression::EnergyRegression;
 pub use export::FeatomicHypers;
 pub use pcovr::{PcovrSettings, SupervisedCovariance};
-pub use provenance::{BasisSettings, Method, Provenance, SourceFile};
-pub use shards::Shard;
+pub use provenance::{BasisSettings, Method, Provenance};
+
+pub use crate::extxyz::{Shard, SourceFile};

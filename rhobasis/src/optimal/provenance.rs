@@ -6,6 +6,7 @@ use super::contraction::Truncation;
 use super::covariance::Mixing;
 use super::pcovr::PcovrSettings;
 use crate::density::ExpansionSettings;
+use crate::extxyz::SourceFile;
 
 /// What an optimal basis was made from and how: enough to make it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,15 +69,4 @@ pub struct Provenance {
     /// R² of the regression of energies that a basis of Eq. (14) was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_r2: Option<f64>,
-}
-
-/// One input file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Path as given, slice included.
-    pub path: String,
-    /// Frames used.
-    pub frames: usize,
-    /// Of the bytes of the file.
-    pub sha256: String,
 }

@@ -28,7 +28,7 @@ use super::sparse_points::{self, counts};
 use super::targets::{TargetCounts, Targets, targets};
 use crate::correlations::Invariants;
 use crate::extxyz::Labels;
-use crate::files::{Archive, remove_with_drafts};
+use crate::files::{Archive, count, damaged, remove_with_drafts};
 use crate::linalg::set_product;
 use crate::models::{Factor, LeastSquares, Solver};
 use crate::structure::Structure;
@@ -211,17 +211,14 @@ impl<'a> Trainer<'a> {
     /// If the file cannot be written.
     pub fn save_checkpoint(&self, path: &Path, identity: &str) -> Result<()> {
         let mut archive = Archive::default();
-        let mut note = |key: &str, text: String| archive.metadata.insert(key.into(), text);
-        note("kind", CHECKPOINT.into());
-        note("format_version", "1".into());
-        note("identity", identity.into());
-        note("done", self.done.to_string());
+        archive.metadata.insert("identity".into(), identity.into());
+        archive.note("done", &self.done);
         for (k, problem) in self.problems.iter().enumerate() {
             for (name, array) in problem.to_arrays() {
-                archive.insert(format!("{k}/{name}"), array.view().into_dyn());
+                archive.insert(format!("{k}/{name}"), &array);
             }
         }
-        archive.write(path)
+        archive.write(path, CHECKPOINT)
     }
 
     /// Continues from a checkpoint if the file is there; whether it was.
@@ -232,7 +229,7 @@ impl<'a> Trainer<'a> {
         if !path.exists() {
             return Ok(false);
         }
-        let archive = Archive::read(path, CHECKPOINT, 1)?;
+        let archive = Archive::read(path, CHECKPOINT)?;
         if archive.metadata.get("identity").map(String::as_str) != Some(identity) {
             let problem = "it was written by a fit with other settings or data";
             return Err(Error::file(path, problem, "remove it to start anew, or restore settings and data"));
@@ -248,10 +245,10 @@ impl<'a> Trainer<'a> {
             let restored = LeastSquares::from_arrays(self.solver, &arrays);
             *problem = restored.map_err(|e| Error::file(path, e.to_string(), "remove it to start anew"))?;
         }
-        let done = archive.metadata.get("done").and_then(|done| done.parse().ok());
-        self.done = done
-            .filter(|&done: &usize| done <= self.frames.len())
-            .ok_or_else(|| Error::file(path, "the number of frames done is missing or too large", "remove it"))?;
+        self.done = count(path, "done", archive.json(path, "done")?)?;
+        if self.done > self.frames.len() {
+            return Err(damaged(path, format!("{} of {} frames are done", self.done, self.frames.len())));
+        }
         Ok(true)
     }
 
@@ -260,7 +257,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If the file system refuses.
     pub fn remove_checkpoint(path: &Path) -> Result<()> {
-        remove_with_drafts(path, CHECKPOINT, 1)
+        remove_with_drafts(path, CHECKPOINT)
     }
 
     /// Solves for the weights; all frames must be done.

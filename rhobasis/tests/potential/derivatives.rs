@@ -1,6 +1,7 @@
 //! Forces and stress are derivatives; symmetries; what a file holds; a reused list.
 
 use rhobasis::Structure;
+use rhobasis::files::Stored;
 use rhobasis::neighbors::VerletList;
 use rhobasis::potential::Potential;
 use rhobasis::structure::Vec3;

@@ -3,6 +3,7 @@
 use ndarray::Array2;
 use rhobasis::correlations::Invariants;
 use rhobasis::extxyz::Labels;
+use rhobasis::files::Stored;
 use rhobasis::linalg;
 use rhobasis::models::{LeastSquares, Solver};
 use rhobasis::neighbors::VerletList;

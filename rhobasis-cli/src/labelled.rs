@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use rhobasis::extxyz::{Labels, Options, labels};
-use rhobasis::optimal::SourceFile;
+use rhobasis::extxyz::{Dataset, Labels, Options, SourceFile, labels};
 use rhobasis::{Error, Result, Structure};
 
-use crate::input::{Input, memory_of};
+use crate::input::for_each_chunk;
 
 /// Frames, what each says of itself, and where each came from.
 #[derive(Default)]
-pub struct DataSet {
+pub struct LabelledFrames {
     pub frames: Vec<Structure>,
     pub labels: Vec<Labels>,
     /// The files as they were named, with the SHA-256 of their content.
@@ -20,22 +19,22 @@ pub struct DataSet {
     places: Vec<(usize, usize)>,
 }
 
-impl DataSet {
+impl LabelledFrames {
     /// Reads all frames; of their properties, labels and `config_type` are kept.
     pub fn read(specs: &[String], options: &Options) -> Result<Self> {
-        let mut data = DataSet::default();
+        let mut data = LabelledFrames::default();
         if specs.is_empty() {
             return Ok(data);
         }
-        let files = Input::open(specs, options)?.for_each_chunk("reading", |mut chunk| {
+        let files = for_each_chunk(Dataset::open(specs, options)?, "reading", |mut chunk| {
             for (k, mut structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
                 let said = labels(&structure, options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
                 structure.columns = Vec::new();
                 structure.info.retain(|(key, _)| key == "config_type");
                 structure.info.shrink_to_fit();
                 let (path, frame) = chunk.place(k);
-                if data.paths.last() != Some(path) {
-                    data.paths.push(path.clone());
+                if data.paths.last().is_none_or(|last| last != path) {
+                    data.paths.push(path.to_path_buf());
                 }
                 data.places.push((data.paths.len() - 1, frame));
                 data.frames.push(structure);
@@ -52,7 +51,7 @@ impl DataSet {
     }
 
     /// These frames and then those of `other`, and how many that are.
-    pub fn and(mut self, other: DataSet) -> (DataSet, usize) {
+    pub fn and(mut self, other: LabelledFrames) -> (LabelledFrames, usize) {
         let paths = self.paths.len();
         self.paths.extend(other.paths);
         self.places.extend(other.places.into_iter().map(|(path, frame)| (paths + path, frame)));
@@ -63,10 +62,14 @@ impl DataSet {
     }
 
     /// Takes out the frames that are marked.
-    pub fn split_off(&mut self, marked: &[bool]) -> DataSet {
-        let mut taken = DataSet { files: self.files.clone(), paths: self.paths.clone(), ..DataSet::default() };
-        let mut kept =
-            DataSet { files: std::mem::take(&mut self.files), paths: self.paths.clone(), ..DataSet::default() };
+    pub fn split_off(&mut self, marked: &[bool]) -> LabelledFrames {
+        let mut taken =
+            LabelledFrames { files: self.files.clone(), paths: self.paths.clone(), ..LabelledFrames::default() };
+        let mut kept = LabelledFrames {
+            files: std::mem::take(&mut self.files),
+            paths: self.paths.clone(),
+            ..LabelledFrames::default()
+        };
         let frames = std::mem::take(&mut self.frames).into_iter().zip(std::mem::take(&mut self.labels));
         for (((frame, said), &place), &marked) in frames.zip(&self.places).zip(marked) {
             let part = if marked { &mut taken } else { &mut kept };
@@ -101,7 +104,7 @@ impl DataSet {
     /// Bytes of memory that frames and labels take.
     pub fn memory(&self) -> f64 {
         let of = |said: &Labels| size_of::<Labels>() + 24 * said.forces.as_ref().map_or(0, Vec::len);
-        let frames: usize = self.frames.iter().map(memory_of).sum();
+        let frames: usize = self.frames.iter().map(Structure::memory).sum();
         (frames + self.labels.iter().map(of).sum::<usize>() + 16 * self.places.len()) as f64
     }
 }

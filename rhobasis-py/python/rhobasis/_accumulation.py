@@ -1,0 +1,251 @@
+"""On the way to an optimal basis: frames that are added, and what is accumulated of them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _native
+from ._errors import NotFittedError, RhobasisError, warn_of
+from ._progress import Progress
+from .density import Evaluator
+from .structure import Frames, as_native, file_names
+
+if TYPE_CHECKING:
+    from .structure import FramesLike, PathLike
+
+_CHUNK = 512
+_LATE = ("q_max", "retain", "gamma")
+
+
+def dataset(
+    frames: FramesLike,
+    shard: tuple[int, int] | None = None,
+    energy_key: str | None = None,
+    in_parts: bool = True,
+) -> _native.Dataset:
+    """Frames that are to be added, some at a time; files are all opened first, and read ahead.
+
+    Frames in memory come all at once, unless `in_parts`.
+    """
+    if (names := file_names(frames)) is not None:
+        return _native.Dataset.of_files(names, shard, energy_key, _CHUNK)
+    native = as_native(frames)
+    return _native.Dataset.of_frames(native, shard, energy_key, _CHUNK if in_parts else max(len(native), 1))
+
+
+class Accumulation(Evaluator):
+    """What `OptimalBasis` accumulates, and the basis that is made of it."""
+
+    q_max: int | None
+    retain: float | None
+    nu: int
+    method: str
+    gamma: float
+    _covariance: Any  # native, plain or supervised
+    _files: list[tuple[str, int, str]]
+    _accumulated: dict[str, str]
+    _basis: _native.Basis
+    _truncation: str
+
+    def _is_pcovr(self, energy_key: str | None = None) -> bool:
+        if self.method not in ("pca", "pcovr"):
+            raise RhobasisError(f"method = {self.method!r}: is unknown; use 'pca' or 'pcovr'")
+        if self.method == "pca" and energy_key is not None:
+            raise RhobasisError(
+                f"energy_key = {energy_key}: principal components need no energies; use method='pcovr', or leave it out"
+            )
+        if self.method == "pcovr" and self.nu != 1:
+            raise RhobasisError(
+                f"nu = {self.nu}: method = pcovr weighs no environments; set nu to 1, or use method='pca'"
+            )
+        return self.method == "pcovr"
+
+    def _supervise(self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool) -> None:
+        if y is not None and energy_key is not None:
+            raise RhobasisError(f"energy_key = {energy_key}: y has the energies already; give one of the two")
+        energies = None if y is None else _energies(y)
+        self._begin(_native.SupervisedCovariance)
+        key = None if energies is not None else "energy" if energy_key is None else energy_key
+        if file_names(frames) is None:
+            frames = Frames(as_native(frames, everything=energies is None))
+            if energies is not None and len(frames) != len(energies):
+                raise _wrong_count(len(energies), len(frames))
+        bar, data, used = Progress("fit", progress), dataset(frames, energy_key=key, in_parts=progress), 0
+        for chunk, of_chunk, _, fraction in data:
+            if energies is not None:
+                of_chunk = energies[used : used + len(chunk)]
+                if len(of_chunk) != len(chunk):
+                    raise _wrong_count(len(energies), f"more than {used + len(of_chunk)}")
+            self._covariance.add(chunk, of_chunk)
+            used += len(chunk)
+            bar.update(fraction)
+        bar.done()
+        self._files += data.files()
+        if energies is not None and used != len(energies):
+            raise _wrong_count(len(energies), used)
+
+    def _adapt(self, frames: FramesLike, progress: bool) -> None:
+        adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
+        if file_names(frames) is None:
+            frames = Frames(as_native(frames))  # once, for all sweeps
+        files = []
+        while not done:
+            data, bar = dataset(frames, in_parts=progress), Progress(f"sweep {sweep}", progress)
+            first = 0
+            for chunk, _, _, fraction in data:
+                adaptation.add(chunk, first)
+                first += len(chunk)
+                bar.update(fraction)
+            bar.done()
+            files = data.files()
+            done, sweep = adaptation.finish_sweep(), sweep + 1
+        self._basis, self._truncation = adaptation.basis(files), self._late()
+        if texts := self._basis.warnings():
+            warnings.warn(_noise(texts), UserWarning, stacklevel=3)
+
+    def _adopt(self, covariance: _native.Covariance) -> None:
+        self._forget()
+        self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
+
+    def _settings(self) -> dict[str, str]:
+        return {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _LATE}
+
+    def _late(self) -> str:
+        """What may change after the fit."""
+        return repr((self.q_max, self.retain, self.method, self.gamma if self.method == "pcovr" else None))
+
+    def _begin(self, accumulator: Any) -> None:
+        """An accumulator for the settings as they are, which must not change from call to call."""
+        settings = self._settings()
+        if "_covariance" not in self.__dict__:
+            self._covariance, self._files, self._accumulated = accumulator(self), [], settings
+        for name, value in settings.items():
+            if value != self._accumulated[name]:
+                raise RhobasisError(
+                    f"{name} = {value}: it was {self._accumulated[name]} and has changed since accumulation began; "
+                    "call fit with all frames, or set it back"
+                )
+
+    def _accumulate(
+        self,
+        frames: FramesLike,
+        weights: ArrayLike | None,
+        progress: bool,
+        shard: tuple[int, int] | None = None,
+        checkpoint: PathLike | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> None:
+        if self.nu != 1:
+            raise RhobasisError(
+                f"nu = {self.nu}: such a basis takes several sweeps over all the data; call fit, or set nu to 1"
+            )
+        self._begin(_native.Covariance)
+        bar = Progress("fit", progress)
+        all_weights = None if weights is None else _weights(weights)
+        if all_weights is not None and (shard is not None or checkpoint is not None):
+            raise RhobasisError(
+                "weights: they are not known for frames of other shards and of earlier runs; "
+                "give this part's own frames and weights, without shard and checkpoint"
+            )
+        data = dataset(frames, shard, in_parts=progress or checkpoint is not None)
+        task: list[tuple[str, int, str]] = []
+        if checkpoint is not None:
+            task = data.identity()
+            if (done := self._covariance.resume(checkpoint, task, shard)) is not None:
+                warn_of(checkpoint)
+                data.skip(done)
+        last = time.monotonic()
+        used = 0
+        for chunk, _, following, fraction in data:
+            part = None
+            if all_weights is not None:
+                n_centers = sum(chunk.n_atoms())
+                part = all_weights[used : used + n_centers]
+                used += n_centers
+            self._covariance.add(chunk, part)
+            bar.update(fraction)
+            if checkpoint is not None and time.monotonic() - last >= checkpoint_every:
+                self._covariance.save_checkpoint(checkpoint, task, shard, following)
+                last = time.monotonic()
+        bar.done()
+        self._files += data.files()
+        if all_weights is not None and used != len(all_weights):
+            raise RhobasisError(
+                f"weights = {len(all_weights)}: one weight per centre is needed, and there are {used} centres; "
+                "give them in file order"
+            )
+
+    def _finish(self) -> _native.Basis:
+        truncation = self._late()
+        made = "_basis" in self.__dict__
+        if "_covariance" in self.__dict__ and not (made and self._truncation == truncation):
+            if self._is_pcovr() != isinstance(self._covariance, _native.SupervisedCovariance):
+                raise RhobasisError(
+                    f"method = {self.method}: it has changed since accumulation began; "
+                    "call fit with all frames, or set it back"
+                )
+            if isinstance(self._covariance, _native.SupervisedCovariance):
+                self._covariance.set_files(self._files)
+            else:
+                self._covariance.set_files(self._files, None)
+            self._basis, self._truncation = self._covariance.basis(self), truncation
+            if texts := self._basis.warnings():
+                warnings.warn(_noise(texts), UserWarning, stacklevel=3)
+        elif made and self.__dict__.get("_truncation", truncation) != truncation:
+            gamma = f", gamma = {self.gamma}" if self.method == "pcovr" else ""
+            raise RhobasisError(
+                f"q_max = {self.q_max}, retain = {self.retain}{gamma}: they have changed since this basis was made, "
+                "and it holds no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
+                "call fit, or set them back"
+            )
+        elif not made:
+            raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
+        return self._basis
+
+    def _forget(self) -> None:
+        for name in ("_covariance", "_accumulated", "_files", "_basis", "_truncation"):
+            self.__dict__.pop(name, None)
+
+
+def _energies(y: Any) -> np.ndarray:
+    try:
+        array = np.asarray(y, dtype=float)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim != 1:
+        shown = repr(y)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise RhobasisError(
+            f"y = {shown} ({type(y).__name__}): one energy for each frame is needed; give a list of numbers"
+        )
+    return array
+
+
+def _wrong_count(n: int, frames: int | str) -> RhobasisError:
+    return RhobasisError(f"y = {n} energies: one for each frame is needed, and there are {frames}; give them in order")
+
+
+def _weights(weights: ArrayLike) -> np.ndarray:
+    try:
+        array = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim != 1:
+        shown = repr(weights)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise RhobasisError(
+            f"weights = {shown} ({type(weights).__name__}): one number for each centre is needed; "
+            "give a list of numbers, in the order of the atoms of all frames"
+        )
+    return array
+
+
+def _noise(texts: list[str]) -> str:
+    blocks = "1 block keeps" if len(texts) == 1 else f"{len(texts)} blocks keep"
+    more = "; …" if len(texts) > 3 else ""
+    return f"{blocks} fewer channels than asked for: {'; '.join(texts[:3])}{more}"

@@ -1,0 +1,259 @@
+//! One structure from and to Python: an `ase.Atoms`, or the arrays that make one.
+
+use ndarray::ArrayViewD;
+use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::{IntoPyObjectExt, intern};
+use rhobasis::structure::{Column, ColumnData, Value};
+use rhobasis::{Error, Structure};
+
+use crate::refuse;
+use crate::settings::wrong_type;
+
+pub(crate) fn set_info(structure: &mut Structure, key: &str, value: Value) {
+    match structure.info.iter_mut().find(|(k, _)| k == key) {
+        Some((_, old)) => *old = value,
+        None => structure.info.push((key.to_string(), value)),
+    }
+}
+
+pub(crate) fn set_column(structure: &mut Structure, name: &str, width: usize, data: ColumnData) {
+    structure.columns.retain(|c| c.name != name);
+    structure.columns.push(Column { name: name.to_string(), width, data });
+}
+
+/// Species, positions, cell and periodicity of an `ase.Atoms`: the path of every calculation, so few look-ups.
+pub(crate) fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
+    let py = atoms.py();
+    let none = || wrong_type(&format!("frames[{index}]"), "an ase.Atoms", atoms);
+    let arrays = atoms.getattr(intern!(py, "arrays")).map_err(|_| none())?;
+    let arrays = arrays.cast::<PyDict>().map_err(|_| none())?;
+    let numbers = arrays.get_item(intern!(py, "numbers"))?.ok_or_else(none)?;
+    let positions = arrays.get_item(intern!(py, "positions"))?.ok_or_else(none)?;
+    let cell = atoms.getattr(intern!(py, "cell")).and_then(|c| c.getattr(intern!(py, "array"))).map_err(|_| none())?;
+    let pbc = atoms.getattr(intern!(py, "pbc")).map_err(|_| none())?;
+    let mut structure = geometry(&numbers, &positions, &cell, index)?;
+    match pbc.extract::<PyReadonlyArray1<'_, bool>>() {
+        Ok(pbc) => pbc.as_array().iter().zip(&mut structure.pbc).for_each(|(from, to)| *to = *from),
+        Err(_) => structure.pbc = pbc.extract()?,
+    }
+    if structure.positions.len() != structure.species.len() {
+        structure.validate().map_err(|e| refuse(e.at_frame(index)))?;
+    }
+    Ok(structure)
+}
+
+/// Species, positions and cell.
+fn geometry(
+    numbers: &Bound<'_, PyAny>,
+    positions: &Bound<'_, PyAny>,
+    cell: &Bound<'_, PyAny>,
+    index: usize,
+) -> PyResult<Structure> {
+    let mut structure = Structure { species: atomic_numbers(numbers, index)?, ..Structure::default() };
+    matrix(positions, "positions", |x| {
+        structure.positions = x.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect();
+    })?;
+    matrix(cell, "cell", |x| {
+        x.rows().into_iter().zip(&mut structure.cell).for_each(|(from, to)| *to = [from[0], from[1], from[2]]);
+    })?;
+    Ok(structure)
+}
+
+/// The frame of which `Frames.parts` made these.
+pub(crate) fn from_parts(parts: &Bound<'_, PyTuple>, index: usize) -> PyResult<Structure> {
+    let get = |i| parts.get_item(i);
+    let mut structure = geometry(&get(0)?, &get(1)?, &get(2)?, index)?;
+    structure.pbc = get(3)?.extract()?;
+    add_info(&mut structure, &get(4)?, false)?;
+    add_columns(&mut structure, &get(5)?, false)?;
+    Ok(structure)
+}
+
+fn atomic_numbers(numbers: &Bound<'_, PyAny>, index: usize) -> PyResult<Vec<u8>> {
+    let converted;
+    let numbers = match numbers.extract::<PyReadonlyArray1<'_, i64>>() {
+        Ok(numbers) => numbers,
+        Err(_) => {
+            converted = as_array(numbers, "int64")?;
+            converted.extract::<PyReadonlyArray1<'_, i64>>()?
+        }
+    };
+    let numbers = numbers.as_array();
+    let small = numbers.iter().enumerate().map(|(atom, &z)| {
+        u8::try_from(z).map_err(|_| {
+            let problem = format!("atomic number {z} is no element");
+            refuse(Error::structure(Some(atom), problem, "use atomic numbers from 1 to 118").at_frame(index))
+        })
+    });
+    small.collect()
+}
+
+/// Calls `take` with a `[n, 3]` view of any array-like, whatever its layout and type.
+fn matrix(from: &Bound<'_, PyAny>, name: &str, take: impl FnOnce(ndarray::ArrayView2<'_, f64>)) -> PyResult<()> {
+    let converted;
+    let array = match from.extract::<PyReadonlyArray2<'_, f64>>() {
+        Ok(array) => array,
+        Err(_) => {
+            converted = as_array(from, "float64")?;
+            converted.extract::<PyReadonlyArray2<'_, f64>>().map_err(|_| wrong_type(name, "an (n, 3) array", from))?
+        }
+    };
+    let view = array.as_array();
+    if view.ncols() != 3 {
+        return Err(wrong_type(name, "an (n, 3) array", from));
+    }
+    take(view);
+    Ok(())
+}
+
+/// `numpy.asarray(value, dtype)`.
+pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, dtype: &str) -> PyResult<Bound<'py, PyAny>> {
+    value.py().import(intern!(value.py(), "numpy"))?.call_method1(intern!(value.py(), "asarray"), (value, dtype))
+}
+
+/// info, arrays, and the results of a calculator, as ASE writes them.
+pub(crate) fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+    add_info(structure, &atoms.getattr("info")?, lenient)?;
+    add_columns(structure, &atoms.getattr("arrays")?, lenient)?;
+    let n_atoms = structure.len();
+    let calculator = atoms.getattr("calc")?;
+    let Ok(results) = calculator.getattr("results") else { return Ok(()) };
+    for (name, value) in results.cast::<PyDict>().map_err(PyErr::from)?.iter() {
+        let name: String = name.extract()?;
+        match from_python(&value) {
+            Some(value @ (Value::Real(_) | Value::Int(_))) => set_info(structure, &name, value),
+            Some(value) if name == "stress" => set_info(structure, &name, value),
+            Some(Value::Reals(_, shape)) if shape.first() == Some(&n_atoms) => {
+                if let Some((width, data)) = column(&value, n_atoms) {
+                    set_column(structure, &name, width, data);
+                }
+            }
+            _ => {} // what ASE's writer passes over too
+        }
+    }
+    Ok(())
+}
+
+fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+    for (key, value) in info.cast::<PyDict>().map_err(PyErr::from)?.iter() {
+        match (key.extract::<String>(), from_python(&value)) {
+            (Ok(key), Some(value)) => set_info(structure, &key, value),
+            _ if lenient => {}
+            (Ok(key), None) => return Err(wrong_type(&format!("info[{key:?}]"), VALUES, &value)),
+            (Err(_), _) => return Err(wrong_type("a key of info", "text", &key)),
+        }
+    }
+    Ok(())
+}
+
+fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+    let n_atoms = structure.len();
+    for (name, value) in arrays.cast::<PyDict>().map_err(PyErr::from)?.iter() {
+        let name: String = name.extract()?;
+        if name != "numbers" && name != "positions" {
+            match column(&value, n_atoms) {
+                Some((width, data)) => set_column(structure, &name, width, data),
+                None if lenient => {}
+                None => {
+                    return Err(wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+const VALUES: &str = "a number, a logical, text, or an array of these";
+
+fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
+    let array = value.py().import("numpy").ok()?.call_method1("asarray", (value,)).ok()?;
+    let shape: Vec<usize> = array.getattr("shape").ok()?.extract().ok()?;
+    let flat = |dtype: &str| array.call_method1("astype", (dtype,)).and_then(|a| a.call_method0("ravel"));
+    let kind: String = array.getattr("dtype").and_then(|d| d.getattr("kind")).ok()?.extract().ok()?;
+    let scalar = shape.is_empty();
+    match kind.as_str() {
+        "b" => {
+            let x: Vec<bool> = list(&flat("bool").ok()?)?;
+            if scalar { x.first().map(|&x| Value::Bool(x)) } else { Some(Value::Bools(x, shape)) }
+        }
+        "i" | "u" => {
+            let x: Vec<i64> = list(&flat("int64").ok()?)?;
+            if scalar { x.first().map(|&x| Value::Int(x)) } else { Some(Value::Ints(x, shape)) }
+        }
+        "f" => {
+            let x: Vec<f64> = list(&flat("float64").ok()?)?;
+            if scalar { x.first().map(|&x| Value::Real(x)) } else { Some(Value::Reals(x, shape)) }
+        }
+        "U" => {
+            let mut x: Vec<String> = list(&flat("object").ok()?)?;
+            if scalar { x.pop().map(Value::Text) } else { Some(Value::Texts(x, shape)) }
+        }
+        _ => None,
+    }
+}
+
+fn list<T>(array: &Bound<'_, PyAny>) -> Option<Vec<T>>
+where
+    T: for<'a, 'py> FromPyObject<'a, 'py>,
+{
+    array.call_method0("tolist").ok()?.extract().ok()
+}
+
+/// A per-atom array as a column: one axis beyond the atoms at most, or several merged.
+fn column(value: &Bound<'_, PyAny>, n_atoms: usize) -> Option<(usize, ColumnData)> {
+    let (data, shape) = match from_python(value)? {
+        Value::Bools(x, shape) => (ColumnData::Bools(x), shape),
+        Value::Ints(x, shape) => (ColumnData::Ints(x), shape),
+        Value::Reals(x, shape) => (ColumnData::Reals(x), shape),
+        Value::Texts(x, shape) => (ColumnData::Texts(x), shape),
+        _ => return None,
+    };
+    (shape[0] == n_atoms).then(|| (shape[1..].iter().product(), data))
+}
+
+pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        Value::Bool(x) => x.into_bound_py_any(py),
+        Value::Int(x) => x.into_bound_py_any(py),
+        Value::Real(x) => x.into_bound_py_any(py),
+        Value::Text(x) => x.into_bound_py_any(py),
+        Value::Bools(x, shape) => array(py, x, shape),
+        Value::Ints(x, shape) => array(py, x, shape),
+        Value::Reals(x, shape) => array(py, x, shape),
+        Value::Texts(x, shape) => texts(py, x, shape),
+    }
+}
+
+pub(crate) fn array<'py, T: numpy::Element + Clone>(
+    py: Python<'py>,
+    x: &[T],
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyAny>> {
+    let view = ArrayViewD::from_shape(shape, x).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
+    Ok(PyArrayDyn::from_array(py, &view).into_any())
+}
+
+pub(crate) fn texts<'py>(py: Python<'py>, x: &[String], shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let array = py.import("numpy")?.call_method1("array", (PyList::new(py, x)?,))?;
+    array.call_method1("reshape", (PyTuple::new(py, shape)?,))
+}
+
+/// Copies any array-like to the standard layout.
+pub(crate) fn reals<D: ndarray::Dimension>(
+    name: &str,
+    axes: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<ndarray::Array<f64, D>> {
+    // NumPy would drop imaginary parts with no more than a warning.
+    let complex =
+        value.getattr("dtype").and_then(|d| d.getattr("kind")).is_ok_and(|kind| kind.eq("c").unwrap_or(false));
+    if complex {
+        return Err(wrong_type(name, &format!("{axes} of real numbers"), value));
+    }
+    let array = as_array(value, "float64").map_err(|_| wrong_type(name, axes, value))?;
+    let array = array.extract::<PyReadonlyArrayDyn<'_, f64>>()?;
+    let view = array.as_array().into_dimensionality::<D>().map_err(|_| wrong_type(name, axes, value))?;
+    Ok(view.as_standard_layout().into_owned())
+}
