@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::optimal::{
-    Adaptation, Covariance, Mixing, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task,
-    Truncation,
+    Adaptation, Covariance, NU, OptimalBasis, PcovrSettings, Shard, SourceFile, SupervisedCovariance, Task, Truncation,
 };
+use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
@@ -50,10 +50,8 @@ pub struct Fit {
     shard: Option<Shard>,
     #[command(flatten)]
     checkpoint: CheckpointFlags,
-    /// Order of the correlations that the basis is for: above 1, sweeps over DATA weight each environment by |P c|^(2(ν−1)),
-    /// Eq. (21), until Σ |P c|^(2ν) grows no more
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=12))]
-    nu: u8,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = nu, help = NU.sentence)]
+    nu: usize,
 }
 
 const EXAMPLE: &str = "\
@@ -66,6 +64,10 @@ Example: the functions that keep the most of the trispectrum
   rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4
 Example: functions for l = 0 that also know the energies, as in Fig. 6
   rhobasis fit silicon.xyz -o silicon.rho --q-max 4 --method pcovr --gamma 0.1 --energy-key energy";
+
+fn nu(text: &str) -> Result<usize> {
+    NU.read(&|_| Some(Given::from_text(text)))
+}
 
 impl Fit {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -83,11 +85,11 @@ impl Fit {
         if self.nu > 1 {
             return self.adapt(out);
         }
-        let settings = self.contraction.settings();
-        let truncation = self.truncation.truncation();
+        let settings = self.contraction.settings()?;
+        let truncation = self.truncation.truncation()?;
         let mut covariance = Covariance::new(&settings)?;
-        check_truncation(&covariance, truncation)?;
-        let checkpoint = self.accumulate(&mut covariance)?;
+        covariance.check_truncation(truncation)?;
+        let checkpoint = self.accumulate(&mut covariance, truncation)?;
         finish(&covariance, truncation, &self.output, out)?;
         Ok(checkpoint.map_or(Ok(()), Checkpoint::remove)?)
     }
@@ -100,8 +102,8 @@ impl Fit {
                  go with; leave --nu out",
             ));
         }
-        let (settings, truncation) = (self.contraction.settings(), self.truncation.truncation());
-        let mut adaptation = Adaptation::new(&settings, truncation, self.nu.into())?;
+        let (settings, truncation) = (self.contraction.settings()?, self.truncation.truncation()?);
+        let mut adaptation = Adaptation::new(&settings, truncation, self.nu)?;
         let (mut files, mut done, mut sweep) = (Vec::new(), false, 0);
         while !done {
             let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?.without_labels();
@@ -137,9 +139,9 @@ impl Fit {
                  --checkpoint and *.cov do not go with; leave them out and write a *.rho, or use --method pca",
             ));
         }
-        let truncation = self.truncation.truncation();
-        let mut covariance = SupervisedCovariance::new(&self.contraction.settings())?;
-        check_truncation(covariance.covariance(), truncation)?;
+        let truncation = self.truncation.truncation()?;
+        let mut covariance = SupervisedCovariance::new(&self.contraction.settings()?)?;
+        covariance.covariance().check_truncation(truncation)?;
         let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?;
         let input = input.without_labels().with_energies(key);
         let (held, window) = (output::held_memory(), input.window());
@@ -158,13 +160,13 @@ impl Fit {
     }
 
     /// Adds all frames of all files, or those of a shard, that an earlier run has not added.
-    fn accumulate(&self, covariance: &mut Covariance) -> Result<Option<Checkpoint>> {
+    fn accumulate(&self, covariance: &mut Covariance, truncation: Truncation) -> Result<Option<Checkpoint>> {
         let input = Input::open(&self.data, &rhobasis::extxyz::Options::default())?;
         let input = input.without_labels().shard(self.shard.unwrap_or_default());
         let task = |input: &mut Input| Ok(Task { files: input.hash()?, shard: self.shard });
         let (input, mut checkpoint) = self.checkpoint.start(covariance, input, task)?;
         let (held, window) = (output::held_memory(), input.window());
-        let truncation = (!is_covariance(&self.output)).then(|| self.truncation.truncation());
+        let truncation = (!is_covariance(&self.output)).then_some(truncation);
         let mut announced = false;
         let files = input.for_each_chunk("accumulating", |chunk| {
             if !announced {
@@ -178,16 +180,6 @@ impl Fit {
         covariance.set_files(files, self.shard);
         output::return_memory();
         Ok(checkpoint)
-    }
-}
-
-/// Refuses, before any work, a truncation that makes no sense.
-fn check_truncation(covariance: &Covariance, truncation: Truncation) -> Result<()> {
-    let n_max = (0..=covariance.settings().expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-    match covariance.settings().mixing {
-        Mixing::PerSpecies => truncation.validate(n_max, "per species"),
-        // The species are known at the end only: here, what no set of species allows.
-        Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
     }
 }
 

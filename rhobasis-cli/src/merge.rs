@@ -42,6 +42,6 @@ impl Merge {
             return Err(Error::file(part, problem, "give the sum another name").into());
         }
         let covariance = Covariance::merge_files(&self.parts)?;
-        fit::finish(&covariance, self.truncation.truncation(), &self.output, out)
+        fit::finish(&covariance, self.truncation.truncation()?, &self.output, out)
     }
 }

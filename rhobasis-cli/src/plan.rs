@@ -181,7 +181,7 @@ impl Plan {
 
 /// The basis that keeps all channels.
 fn fit(data: &[String], contraction: &ContractionFlags) -> Result<OptimalBasis> {
-    let mut covariance = Covariance::new(&contraction.settings())?;
+    let mut covariance = Covariance::new(&contraction.settings()?)?;
     let input = Input::open(data, &Options::default())?.without_labels();
     input.for_each_chunk("accumulating", |chunk| {
         let before = covariance.n_structures();

@@ -11,7 +11,7 @@ use rhobasis::{Error, Structure};
 
 use crate::memory::Memory;
 use crate::refuse;
-use crate::settings;
+use crate::settings::{self, Values};
 use crate::structure::{Frames, reals};
 use crate::threads::detach;
 
@@ -38,7 +38,7 @@ impl Expansion {
     #[new]
     fn new(settings: &Bound<'_, PyAny>, species: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = settings.py();
-        let settings = settings::expansion(settings)?;
+        let settings = Values::of(settings)?.read(ExpansionSettings::read)?;
         let species = species.iter().map(|z| settings::species("species", z)).collect::<PyResult<Vec<_>>>()?;
         let inner = detach(py, || SphericalExpansion::new(&settings, &species)).map_err(refuse)?;
         Ok(Expansion { inner, settings })

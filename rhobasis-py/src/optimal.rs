@@ -7,14 +7,14 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::optimal::{self, CovarianceSettings, Mixing, OptimalBasis, PcovrSettings, SourceFile, Task, Truncation};
+use rhobasis::optimal::{self, CovarianceSettings, Method, NU, OptimalBasis, PcovrSettings, SourceFile, Task};
 
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
     radial_integrals,
 };
 use crate::refuse;
-use crate::settings;
+use crate::settings::{self, Values};
 use crate::structure::{Frames, reals};
 use crate::threads::detach;
 
@@ -32,9 +32,9 @@ impl Covariance {
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = settings.py();
         let truncation = settings::truncation(settings)?;
-        let settings = covariance_settings(settings)?;
+        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
         let inner = detach(py, || optimal::Covariance::new(&settings)).map_err(refuse)?;
-        check_truncation(&inner, truncation).map_err(refuse)?;
+        inner.check_truncation(truncation).map_err(refuse)?;
         Ok(Covariance::from(inner))
     }
 
@@ -160,10 +160,11 @@ impl SupervisedCovariance {
     #[new]
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (py, truncation) = (settings.py(), settings::truncation(settings)?);
-        pcovr_settings(settings)?;
-        let settings = covariance_settings(settings)?;
+        let values = Values::of(settings)?;
+        values.read(PcovrSettings::read)?;
+        let settings = values.read(CovarianceSettings::read)?;
         let inner = detach(py, || optimal::SupervisedCovariance::new(&settings)).map_err(refuse)?;
-        check_truncation(inner.covariance(), truncation).map_err(refuse)?;
+        inner.covariance().check_truncation(truncation).map_err(refuse)?;
         Ok(SupervisedCovariance { inner: Mutex::new(inner) })
     }
 
@@ -186,7 +187,7 @@ impl SupervisedCovariance {
 
     /// The basis of Eq. (14) for `gamma`, `q_max` and `retain` of `settings`.
     fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
-        let (pcovr, truncation) = (pcovr_settings(settings)?, settings::truncation(settings)?);
+        let (pcovr, truncation) = (Values::of(settings)?.read(PcovrSettings::read)?, settings::truncation(settings)?);
         detach(py, || self.lock().basis(pcovr, truncation)).map(|inner| Basis { inner }).map_err(refuse)
     }
 }
@@ -197,28 +198,10 @@ impl SupervisedCovariance {
     }
 }
 
-fn pcovr_settings(settings: &Bound<'_, PyAny>) -> PyResult<PcovrSettings> {
-    let pcovr = PcovrSettings { gamma: settings::number("gamma", &settings.getattr("gamma")?)? };
-    pcovr.validate().map_err(refuse)?;
-    Ok(pcovr)
-}
-
-/// Refuses, before any work, a truncation that makes no sense.
-fn check_truncation(covariance: &optimal::Covariance, truncation: Truncation) -> rhobasis::Result<()> {
-    let n_max = (0..=covariance.settings().expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-    match covariance.settings().mixing {
-        Mixing::PerSpecies => truncation.validate(n_max, "per species"),
-        // The species are known at the end only: here, what no set of species allows.
-        Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
-    }
-}
-
-fn covariance_settings(settings: &Bound<'_, PyAny>) -> PyResult<CovarianceSettings> {
-    Ok(CovarianceSettings {
-        expansion: settings::expansion(settings)?,
-        mixing: settings::mixing(&settings.getattr("mixing")?)?,
-        center_specific: settings.getattr("center_specific")?.is_truthy()?,
-    })
+/// Whether the method of an object like that of `Covariance` is principal covariates regression.
+#[pyfunction]
+pub(crate) fn is_pcovr(settings: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(matches!(Values::of(settings)?.read(Method::read)?, Method::Pcovr(_)))
 }
 
 /// Makes a basis for correlations of order ν, sweep by sweep.
@@ -233,8 +216,9 @@ impl Adaptation {
     /// From an object like that of `Covariance`, and ν.
     #[new]
     fn new(settings: &Bound<'_, PyAny>, nu: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (truncation, order) = (settings::truncation(settings)?, settings::count("nu", nu)?);
-        let settings = covariance_settings(settings)?;
+        let truncation = settings::truncation(settings)?;
+        let order = NU.read(&|_| Some(settings::given(nu))).map_err(refuse)?;
+        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
         let inner = detach(nu.py(), || optimal::Adaptation::new(&settings, truncation, order)).map_err(refuse)?;
         Ok(Adaptation { inner: Mutex::new(Some(inner)) })
     }

@@ -37,6 +37,7 @@ pub mod optimal;
 pub mod potential;
 mod random;
 pub mod selection;
+pub mod settings;
 pub mod special;
 pub mod structure;
 

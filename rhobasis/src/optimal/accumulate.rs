@@ -12,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::covariance::{Covariance, KindSums, Mixing, Sums, add_sums, symbols};
+use super::covariance::{Covariance, KindSums, Sums, add_sums, symbols};
+use super::settings::Mixing;
 use crate::density::{SphericalExpansion, Workspace, species_of};
 use crate::linalg::add_gram;
 use crate::neighbors::Search;

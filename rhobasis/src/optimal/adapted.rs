@@ -2,7 +2,8 @@
 
 use super::basis::OptimalBasis;
 use super::contraction::Truncation;
-use super::covariance::{Covariance, CovarianceSettings, Mixing};
+use super::covariance::Covariance;
+use super::settings::{CovarianceSettings, NU};
 use crate::density::{Equivariants, species_of};
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -63,17 +64,9 @@ impl Adaptation {
     /// # Errors
     /// For settings outside their range, and ν = 0.
     pub fn new(settings: &CovarianceSettings, truncation: Truncation, nu: usize) -> Result<Self> {
-        if nu == 0 || nu > 12 {
-            let problem = "the order of correlation is a whole number from 1 to 12";
-            return Err(Error::setting("nu", nu, problem, "1 is the density itself, 2 the power spectrum"));
-        }
+        NU.check(nu)?;
         let covariance = Covariance::new(settings)?;
-        let n_max = (0..=settings.expansion.l_max).map(|l| covariance.n_functions(l)).max().unwrap_or(0);
-        match settings.mixing {
-            Mixing::PerSpecies => truncation.validate(n_max, "per species")?,
-            // The species are known at the end only: here, what no set of species allows.
-            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together")?,
-        }
+        covariance.check_truncation(truncation)?;
         Ok(Adaptation { truncation, nu, covariance, basis: None, kept: 0.0, all: 0.0, retained: Vec::new() })
     }
 

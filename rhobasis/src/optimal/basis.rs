@@ -4,8 +4,9 @@ use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use super::contraction::{Contraction, Truncation};
-use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
-use super::pcovr::{PcovrSettings, Supervision};
+use super::covariance::{Covariance, symbols};
+use super::pcovr::Supervision;
+use super::settings::{CovarianceSettings, Method, Mixing};
 use crate::density::{
     Equivariants, ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, SphericalExpansion,
 };
@@ -27,27 +28,12 @@ pub struct BasisSettings {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub nu: usize,
     /// How the functions of l = 0 were found.
-    #[serde(default, skip_serializing_if = "Method::is_pca")]
+    #[serde(default, skip_serializing_if = "is_pca")]
     pub method: Method,
 }
 
-/// How contraction coefficients are found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name")]
-pub enum Method {
-    /// Principal components of the covariance, Eqs. (7), (12).
-    #[default]
-    #[serde(rename = "pca")]
-    Pca,
-    /// Principal covariates regression on energies for l = 0, Eq. (14); principal components for l > 0.
-    #[serde(rename = "pcovr")]
-    Pcovr(PcovrSettings),
-}
-
-impl Method {
-    fn is_pca(&self) -> bool {
-        *self == Method::Pca
-    }
+fn is_pca(method: &Method) -> bool {
+    *method == Method::Pca
 }
 
 fn one() -> usize {

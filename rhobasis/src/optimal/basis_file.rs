@@ -13,7 +13,8 @@ use ndarray::{Array1, Array2, Array3};
 
 use super::basis::{BasisSettings, ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
-use super::covariance::{Mixing, to_json};
+use super::covariance::to_json;
+use super::settings::Mixing;
 use crate::density::{ExpansionSettings, KindOfCenter, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion};
 use crate::files::Archive;
 use crate::{Error, Result};

@@ -3,74 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array2, s};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::basis::SourceFile;
+use super::contraction::Truncation;
+use super::settings::{CovarianceSettings, Mixing};
 use super::shards::Shard;
-use crate::density::{ExpansionSettings, Sigma, SphericalExpansion};
+use crate::density::{Sigma, SphericalExpansion};
 use crate::structure::symbol;
 use crate::{Error, Result};
-
-/// Which channels are contracted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mixing {
-    /// n for each neighbour species apart, Eq. (6).
-    #[serde(rename = "per-species")]
-    PerSpecies,
-    /// (a, n) of all neighbour species together, Eq. (11).
-    #[serde(rename = "combined")]
-    Combined,
-}
-
-/// What is accumulated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CovarianceSettings {
-    /// The density and its primitive basis.
-    pub expansion: ExpansionSettings,
-    /// Whether neighbour species are kept apart.
-    pub mixing: Mixing,
-    /// Whether each species of centre has a covariance of its own.
-    pub center_specific: bool,
-}
-
-/// Settings by name, as in files: those that describe what is accumulated.
-const SETTINGS: [(&str, &str); 11] = [
-    ("r_cut", "/expansion/density/r_cut"),
-    ("sigma", "/expansion/density/sigma"),
-    ("cutoff_width", "/expansion/density/cutoff_width"),
-    ("scaling", "/expansion/density/scaling"),
-    ("center_weight", "/expansion/density/center_weight"),
-    ("primitive", "/expansion/primitive/kind"),
-    ("n_max", "/expansion/primitive/n_max"),
-    ("l_max", "/expansion/l_max"),
-    ("spline_accuracy", "/expansion/spline_accuracy"),
-    ("mixing", "/mixing"),
-    ("center_specific", "/center_specific"),
-];
-
-impl CovarianceSettings {
-    /// The first setting that differs: its name, its value here, its value there.
-    pub fn difference(&self, other: &CovarianceSettings) -> Option<(&'static str, String, String)> {
-        if self == other {
-            return None;
-        }
-        let json = |settings: &CovarianceSettings| serde_json::to_value(settings).expect("plain numbers and names");
-        let (mine, theirs) = (json(self), json(other));
-        let text = |value: Option<&serde_json::Value>| value.map_or("none".into(), |v| v.to_string().replace('"', ""));
-        let named = SETTINGS.iter().find_map(|&(name, at)| {
-            let (mine, theirs) = (mine.pointer(at), theirs.pointer(at));
-            (mine != theirs).then(|| (name, text(mine), text(theirs)))
-        });
-        // What has no name of its own: the quadrature of a DVR.
-        named.or_else(|| {
-            Some((
-                "primitive",
-                text(mine.pointer("/expansion/primitive")),
-                text(theirs.pointer("/expansion/primitive")),
-            ))
-        })
-    }
-}
 
 /// Σ_i Σ_m c_i\[m, (a, n)\] c_i\[m, (a′, n′)\] over centres, for each l; divided by N it is Eq. (11), its diagonal blocks
 /// (a = a′) Eq. (6).
@@ -214,6 +155,18 @@ impl Covariance {
     /// Primitive functions per species at this l.
     pub fn n_functions(&self, l: usize) -> usize {
         self.template.channels()[l].iter().filter(|c| c.species == self.template.species()[0]).count()
+    }
+
+    /// Refuses, before any work, a truncation that makes no sense for any set of species: they are known at the end only.
+    ///
+    /// # Errors
+    /// As [`Truncation::validate`].
+    pub fn check_truncation(&self, truncation: Truncation) -> Result<()> {
+        let n_max = (0..=self.template.l_max()).map(|l| self.n_functions(l)).max().unwrap_or(0);
+        match self.settings.mixing {
+            Mixing::PerSpecies => truncation.validate(n_max, "per species"),
+            Mixing::Combined => truncation.validate(n_max * 118, "of all elements together"),
+        }
     }
 
     /// The covariance of one kind of centre and one l, Eq. (11): `[(a, n), (a′, n′)]` over `species`, ascending, n fastest.

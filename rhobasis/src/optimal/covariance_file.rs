@@ -10,7 +10,8 @@ use std::path::Path;
 use ndarray::{Array1, Array2, s};
 
 use super::basis::SourceFile;
-use super::covariance::{Covariance, CovarianceSettings, KindSums, Mixing, to_json};
+use super::covariance::{Covariance, KindSums, to_json};
+use super::settings::{CovarianceSettings, Mixing};
 use super::shards::Shard;
 use crate::files::Archive;
 use crate::{Error, Result};

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array1, Array2, ArrayView2, s};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::accumulate::BLOCK;
 use super::basis::{OptimalBasis, SourceFile};
 use super::contraction::{Contraction, Truncation, make_largest_positive};
-use super::covariance::{Covariance, CovarianceSettings, Mixing};
+use super::covariance::Covariance;
+use super::settings::{CovarianceSettings, Mixing, PcovrSettings};
 use crate::density::{ExpansionSettings, SphericalExpansion, species_of};
 use crate::linalg::{matmul, qr_r, svd_thin};
 use crate::models::mixed_eigenvectors;
@@ -20,31 +20,6 @@ use crate::{Error, Result};
 const ROUNDING: f64 = 1e-12;
 /// Ridge strengths that are tried, as fractions of the largest eigenvalue of XᵀX: 1, 10^(−1/2), … 1e-14.
 const STRENGTHS: i32 = 28;
-
-/// How a basis of Eq. (14) weighs variance against the target.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PcovrSettings {
-    /// γ: 1 is principal component analysis, towards 0 regression.
-    pub gamma: f64,
-}
-
-impl Default for PcovrSettings {
-    fn default() -> Self {
-        PcovrSettings { gamma: 0.5 }
-    }
-}
-
-impl PcovrSettings {
-    /// # Errors
-    /// Unless 0 < γ ≤ 1.
-    pub fn validate(&self) -> Result<()> {
-        if !(self.gamma > 0.0 && self.gamma <= 1.0) {
-            let problem = "the mixing lies above 0 (regression) and at most at 1 (principal components)";
-            return Err(Error::setting("gamma", self.gamma, problem, "use 0.1, or 1e-6 for all but pure regression"));
-        }
-        Ok(())
-    }
-}
 
 /// Accumulates what a basis of Eq. (14) is made of: the covariance, and the regression of energies on structure sums.
 ///
