@@ -234,3 +234,39 @@ def test_the_command_of_the_wheel_runs():
     done = subprocess.run(run, capture_output=True, text=True)
     assert done.returncode == 0
     assert "rhobasis fit" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "toml", "value"),
+    [
+        ("r_cut", "far", '"far"', "far"),
+        ("r_cut", "-1", "-1", -1.0),
+        ("sigma", "Hx=0.3", "{ Hx = 0.3 }", {"Hx": 0.3}),
+        ("cutoff_width", "9", "9", 9),
+        ("scaling", "1,2,0.5", "[1, 2, 0.5]", rb.RadialScaling(1, 2, 0.5)),
+        ("n_max", "4.5", "4.5", 4.5),
+        ("l_max", "21", "21", 21),
+        ("spline_accuracy", "fine", '"fine"', "fine"),
+        ("mixing", "combind", '"combind"', "combind"),
+        ("q_max", "0", "0", 0),
+        ("retain", "1.5", "1.5", 1.5),
+        ("method", "pcr", None, "pcr"),
+    ],
+)
+def test_python_flags_and_model_files_refuse_with_the_same_words(name, flag, toml, value):
+    of_density = {name: value} if name in ("r_cut", "sigma", "cutoff_width", "scaling") else {}
+    n_max = value if name == "n_max" else 4
+    others = {} if of_density or name == "n_max" else {name: value}
+    basis = rb.OptimalBasis(rb.Density(**of_density), rb.Gto(n_max=n_max), **others)
+    with pytest.raises((TypeError, rb.RhobasisError)) as refused:
+        basis.fit(H2)
+    rb.write("a.xyz", [H2])
+    pathlib.Path("model.toml").write_text(f'[data]\ntrain = "a.xyz"\n[basis]\n{name} = {toml}\n')
+    option = f"--{name.replace('_', '-')}={flag}"
+    for arguments in (["fit", "a.xyz", "-o", "b.rho", option], ["train", "model.toml", "-o", "m.rho"]):
+        if toml is None and arguments[0] == "train":
+            continue  # a model file knows more methods
+        run = [sys.executable, "-c", "from rhobasis._cli import main; main()", *arguments]
+        done = subprocess.run(run, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert str(refused.value) in done.stderr
