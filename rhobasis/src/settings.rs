@@ -133,6 +133,12 @@ impl From<&'static str> for Given {
     }
 }
 
+impl<T: Named> From<T> for Given {
+    fn from(value: T) -> Self {
+        value.name().into()
+    }
+}
+
 impl<T: Into<Given>> From<Option<T>> for Given {
     fn from(value: Option<T>) -> Self {
         value.map_or(Given::Nothing, Into::into)
@@ -427,6 +433,12 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
+impl<T: Named> Value for T {
+    fn of(given: &Given) -> Option<Self> {
+        if let Given::Text(name) = given { T::parse("", name).ok() } else { None }
+    }
+}
+
 impl Value for Vec<f64> {
     fn of(given: &Given) -> Option<Self> {
         if let Given::List(items) = given { items.iter().map(Given::number).collect() } else { None }
@@ -470,21 +482,6 @@ macro_rules! named {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub enum $type {
             $(#[doc = $sentence] #[serde(rename = $name)] $value,)+
-        }
-
-        impl $crate::settings::Value for $type {
-            fn of(given: &$crate::settings::Given) -> Option<Self> {
-                match given {
-                    $crate::settings::Given::Text(text) => <$type as $crate::settings::Named>::parse("", text).ok(),
-                    _ => None,
-                }
-            }
-        }
-
-        impl From<$type> for $crate::settings::Given {
-            fn from(value: $type) -> Self {
-                $crate::settings::Named::name(value).into()
-            }
         }
 
         impl $crate::settings::Named for $type {
