@@ -7,11 +7,12 @@ mod stream;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use rhobasis::correlations::Invariants;
+use clap::Args;
+use rhobasis::correlations::{FeatureKind, Invariants};
 use rhobasis::extxyz::{Dataset, Options};
 use rhobasis::files::sha256;
 use rhobasis::optimal::OptimalBasis;
+use rhobasis::settings::{Given, Named, Setting, Word};
 use rhobasis::{Error, Result};
 use serde_json::json;
 
@@ -20,6 +21,7 @@ use crate::input::load;
 use crate::matrix::{Matrices, RowLabels, meta_path};
 use crate::npy::{self, Array, Spool};
 use crate::output;
+use crate::settings::{Flags, Group};
 use crate::text::{count, plural};
 use descriptor::Descriptor;
 use stream::for_each_block;
@@ -34,9 +36,8 @@ pub struct Features {
     /// Basis file, *.rho
     #[arg(long, value_name = "FILE.rho")]
     basis: PathBuf,
-    /// What to compute
-    #[arg(long, value_enum, default_value_t = Kind::Density)]
-    kind: Kind,
+    #[command(flatten)]
+    what: Flags<What>,
     /// Divide the features of each atom by their norm
     #[arg(long)]
     normalize: bool,
@@ -55,16 +56,21 @@ pub struct Features {
     chunk_rows: Option<u32>,
 }
 
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    /// Coefficients of the density, Eqs. (8), (13)
-    Density,
-    /// Its coefficients of l = 0
-    RadialSpectrum,
-    /// Invariants of pairs of coefficients, Eq. (15)
-    PowerSpectrum,
-    /// Invariants of three coefficients, Eq. (16); there are many of them
-    Bispectrum,
+static KIND: Setting = Setting::word("kind", &KINDS, DENSITY, "What to compute");
+const KINDS: [Word; 4] = {
+    let [radial, power, bispectrum] = *FeatureKind::WORDS else { panic!("each kind of invariants is named here") };
+    [Word { name: DENSITY, sentence: "Coefficients of the density, Eqs. (8), (13)" }, radial, power, bispectrum]
+};
+const DENSITY: &str = "density";
+
+/// What is computed: invariants of a kind, or the density itself.
+#[derive(Debug)]
+struct What;
+
+impl Group for What {
+    fn settings() -> Vec<&'static Setting> {
+        vec![&KIND]
+    }
 }
 
 const EXAMPLE: &str = "\
@@ -95,6 +101,14 @@ impl Features {
         Ok(())
     }
 
+    /// The kind of invariants; none for the density.
+    fn kind(&self) -> Result<Option<FeatureKind>> {
+        self.what.read(|given| match KIND.read::<Given>(given)? == DENSITY.into() {
+            true => Ok(None),
+            false => KIND.read(given).map(Some),
+        })
+    }
+
     /// Whether the output is an archive; refuses arguments that do not fit together.
     fn check(&self) -> Outcome<bool> {
         output::check(&self.output, &["npz", "npy"])?;
@@ -102,12 +116,13 @@ impl Features {
         if npz && self.chunk_rows.is_some() {
             return Err(Failure::usage("--chunk-rows: only a matrix is written in pieces; name the output *.npy"));
         }
-        if self.normalize && self.kind == Kind::Density {
+        let kind = self.kind()?;
+        if self.normalize && kind.is_none() {
             let problem = "--normalize: coefficients of the density (--kind density) are not divided by their norm; \
                            name a kind of invariants, or leave it out";
             return Err(Failure::usage(problem));
         }
-        if self.columns.is_some() && self.kind != Kind::PowerSpectrum {
+        if self.columns.is_some() && kind != Some(FeatureKind::PowerSpectrum) {
             let problem = "--columns: only of a power spectrum some components can be computed without the rest; \
                            use --kind power-spectrum, or leave it out";
             return Err(Failure::usage(problem));
@@ -117,22 +132,16 @@ impl Features {
 
     fn descriptor(&self, basis: &OptimalBasis) -> Result<Descriptor> {
         let expansion = basis.expansion();
-        Ok(Descriptor::Invariants(match self.kind {
-            Kind::Density => return Ok(Descriptor::Density(expansion.clone())),
-            Kind::RadialSpectrum => Invariants::radial_spectrum(expansion, self.normalize),
-            Kind::PowerSpectrum => match &self.columns {
-                None => Invariants::power_spectrum(expansion, None, self.normalize)?,
-                Some(path) => {
-                    let refused = |e| {
-                        let problem = format!("does not fit this basis: {e}");
-                        Error::file(path, problem, "select from features that were made with it")
-                    };
-                    Invariants::power_spectrum(expansion, Some(&columns::read(path)?), self.normalize)
-                        .map_err(refused)?
-                }
-            },
-            Kind::Bispectrum => Invariants::bispectrum(expansion, self.normalize)?,
-        }))
+        let Some(kind) = self.kind()? else { return Ok(Descriptor::Density(expansion.clone())) };
+        let columns = self.columns.as_deref().map(columns::read).transpose()?;
+        let invariants = Invariants::of_kind(kind, expansion, columns.as_deref(), self.normalize);
+        invariants.map(Descriptor::Invariants).map_err(|e| match &self.columns {
+            Some(path) => {
+                let problem = format!("does not fit this basis: {e}");
+                Error::file(path, problem, "select from features that were made with it")
+            }
+            None => e,
+        })
     }
 
     fn write_npz(
@@ -204,17 +213,17 @@ impl Features {
 
     /// How the numbers were made, as JSON, with these entries too.
     fn settings(&self, basis: &OptimalBasis, more: serde_json::Value) -> Result<Array> {
-        let kind = self.kind.to_possible_value().expect("no kind is hidden");
+        let kind = self.kind()?;
         let described = |path: &Path| -> Result<serde_json::Value> {
             Ok(json!({ "path": path.display().to_string(), "sha256": sha256(path)? }))
         };
         let mut settings = json!({
-            "kind": kind.get_name(),
+            "kind": kind.map_or(DENSITY, Named::name),
             "rhobasis": env!("CARGO_PKG_VERSION"),
             "basis": basis.settings(),
             "basis_file": described(&self.basis)?,
         });
-        if self.kind != Kind::Density {
+        if kind.is_some() {
             settings["normalize"] = self.normalize.into();
         }
         if let Some(path) = &self.columns {

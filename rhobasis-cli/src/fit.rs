@@ -7,7 +7,10 @@ use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::extxyz::{Chunk, Dataset, Options, Shard, SourceFile};
 use rhobasis::files::Stored;
-use rhobasis::optimal::{Adaptation, Covariance, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation};
+use rhobasis::optimal::{
+    Adaptation, Covariance, NU, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation,
+};
+use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
@@ -49,10 +52,8 @@ pub struct Fit {
     shard: Option<Shard>,
     #[command(flatten)]
     checkpoint: CheckpointFlags,
-    /// Order of the correlations that the basis is for: above 1, sweeps over DATA weight each environment by |P c|^(2(ν−1)),
-    /// Eq. (21), until Σ |P c|^(2ν) grows no more
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=12))]
-    nu: u8,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = nu, help = NU.sentence)]
+    nu: usize,
 }
 
 const EXAMPLE: &str = "\
@@ -65,6 +66,10 @@ Example: the functions that keep the most of the trispectrum
   rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4
 Example: functions for l = 0 that also know the energies, as in Fig. 6
   rhobasis fit silicon.xyz -o silicon.rho --q-max 4 --method pcovr --gamma 0.1 --energy-key energy";
+
+fn nu(text: &str) -> Result<usize> {
+    NU.read(&|_| Some(Given::from_text(text)))
+}
 
 impl Fit {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -82,11 +87,11 @@ impl Fit {
         if self.nu > 1 {
             return self.adapt(out);
         }
-        let settings = self.contraction.settings();
-        let truncation = self.truncation.truncation();
+        let settings = self.contraction.settings()?;
+        let truncation = self.truncation.truncation()?;
         let mut covariance = Covariance::new(&settings)?;
         covariance.check_truncation(truncation)?;
-        let checkpoint = self.accumulate(&mut covariance)?;
+        let checkpoint = self.accumulate(&mut covariance, truncation)?;
         finish(&covariance, truncation, &self.output, out)?;
         Ok(checkpoint.map_or(Ok(()), Checkpoint::remove)?)
     }
@@ -99,8 +104,8 @@ impl Fit {
                  go with; leave --nu out",
             ));
         }
-        let (settings, truncation) = (self.contraction.settings(), self.truncation.truncation());
-        let mut adaptation = Adaptation::new(&settings, truncation, self.nu.into())?;
+        let (settings, truncation) = (self.contraction.settings()?, self.truncation.truncation()?);
+        let mut adaptation = Adaptation::new(&settings, truncation, self.nu)?;
         let (mut files, mut done, mut sweep) = (Vec::new(), false, 0);
         while !done {
             let input = Dataset::open(&self.data, &Options::default())?.without_labels();
@@ -136,8 +141,8 @@ impl Fit {
                  --checkpoint and *.cov do not go with; leave them out and write a *.rho, or use --method pca",
             ));
         }
-        let truncation = self.truncation.truncation();
-        let mut covariance = SupervisedCovariance::new(&self.contraction.settings())?;
+        let truncation = self.truncation.truncation()?;
+        let mut covariance = SupervisedCovariance::new(&self.contraction.settings()?)?;
         covariance.covariance().check_truncation(truncation)?;
         let input = Dataset::open(&self.data, &Options::default())?;
         let input = input.without_labels().with_energies(key);
@@ -157,13 +162,13 @@ impl Fit {
     }
 
     /// Adds all frames of all files, or those of a shard, that an earlier run has not added.
-    fn accumulate(&self, covariance: &mut Covariance) -> Result<Option<Checkpoint>> {
+    fn accumulate(&self, covariance: &mut Covariance, truncation: Truncation) -> Result<Option<Checkpoint>> {
         let input = Dataset::open(&self.data, &Options::default())?;
         let input = input.without_labels().shard(self.shard.unwrap_or_default());
         let task = |input: &mut Dataset| Ok(Task { files: input.hash()?, shard: self.shard });
         let (input, mut checkpoint) = self.checkpoint.start(covariance, input, task)?;
         let (held, window) = (output::held_memory(), input.window());
-        let truncation = (!is_covariance(&self.output)).then(|| self.truncation.truncation());
+        let truncation = (!is_covariance(&self.output)).then_some(truncation);
         let mut announced = false;
         let files = for_each_chunk(input, "accumulating", |chunk| {
             if !announced {

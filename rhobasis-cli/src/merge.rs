@@ -44,6 +44,6 @@ impl Merge {
         }
         let covariance = Covariance::merge_files(&self.parts)?;
         self.parts.iter().for_each(|part| note_on(part));
-        fit::finish(&covariance, self.truncation.truncation(), &self.output, out)
+        fit::finish(&covariance, self.truncation.truncation()?, &self.output, out)
     }
 }

@@ -181,7 +181,7 @@ impl Plan {
 
 /// The basis that keeps all channels.
 fn fit(data: &[String], contraction: &ContractionFlags) -> Result<OptimalBasis> {
-    let mut covariance = Covariance::new(&contraction.settings())?;
+    let mut covariance = Covariance::new(&contraction.settings()?)?;
     let input = Dataset::open(data, &Options::default())?.without_labels();
     for_each_chunk(input, "accumulating", |chunk| {
         let before = covariance.n_structures();

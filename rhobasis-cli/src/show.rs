@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::density::Primitive;
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, Truncation};
+use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
@@ -14,7 +15,7 @@ use crate::failure::{Failure, Outcome};
 use crate::input::load;
 use crate::output;
 use crate::plot::{self, Panel, Series};
-use crate::settings::{element, sigma_text};
+use crate::settings::element;
 use crate::text::{Table, count, field, plural};
 
 /// Show a basis: settings, spectrum, residual variance, radial functions
@@ -103,7 +104,7 @@ pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
         format!(
             "r_cut {} Å, sigma {} Å, cutoff width {} Å",
             density.r_cut,
-            sigma_text(&density.sigma),
+            Given::from(&density.sigma),
             density.cutoff_width
         ),
     )?;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use rhobasis::settings::{Given, Source, unknown_key};
 use rhobasis::{Error, Result};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -81,32 +82,8 @@ impl<'a> Section<'a> {
         take(value).map(Some).ok_or_else(|| self.refused(key, value, expected))
     }
 
-    pub fn real(&self, key: &'static str) -> Result<Option<f64>> {
-        self.take(key, "a number", real)
-    }
-
-    pub fn count(&self, key: &'static str) -> Result<Option<usize>> {
-        self.take(key, "a whole number", |v| integer(v)?.try_into().ok())
-    }
-
-    pub fn seed(&self, key: &'static str) -> Result<Option<u64>> {
-        self.take(key, "a whole number that is not negative", |v| integer(v)?.try_into().ok())
-    }
-
-    pub fn flag(&self, key: &'static str) -> Result<Option<bool>> {
-        self.take(key, "true or false", |v| v.get_ref().as_bool())
-    }
-
     pub fn text(&self, key: &'static str) -> Result<Option<String>> {
         self.take(key, "text between quotes", |v| v.get_ref().as_str().map(str::to_string))
-    }
-
-    /// A number, or a word that stands for something else.
-    pub fn real_or(&self, key: &'static str, word: &str) -> Result<Option<Option<f64>>> {
-        self.take(key, &format!("a number, or \"{word}\""), |v| match v.get_ref().as_str() {
-            Some(text) => (text == word).then_some(None),
-            None => real(v).map(Some),
-        })
     }
 
     /// One or several texts.
@@ -118,38 +95,33 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// One or several numbers; whether they were a list.
-    pub fn reals(&self, key: &'static str) -> Result<Option<(Vec<f64>, bool)>> {
-        self.take(key, "a number, or a list of numbers", |v| match v.get_ref().as_array() {
-            Some(items) => Some((items.iter().map(real).collect::<Option<_>>()?, true)),
-            None => Some((vec![real(v)?], false)),
+    /// What `read` makes of the values of this section; what it refuses is named with its line. A setting with the name of
+    /// the section is its `type`.
+    pub fn read<T>(&self, read: impl FnOnce(Source) -> Result<T>) -> Result<T> {
+        let made = read(&|name| self.get(self.key_of(name)).map(given));
+        made.map_err(|e| match e {
+            Error::Setting { name, value, problem, remedy } | Error::Type { name, value, problem, remedy } => {
+                let (key, line) = (self.key_of(name), self.place(self.key_of(name)));
+                let named = if key == "type" { key } else { name };
+                Error::file(&self.file.path, format!("{line}{named} = {value}: {problem}"), remedy)
+            }
+            other => other,
         })
     }
 
-    /// Numbers by name.
-    pub fn named_reals(&self, key: &'static str) -> Result<Option<Vec<(String, f64)>>> {
-        self.take(key, "numbers by name, as in { H = 0.3, C = 0.4 }", |v| {
-            v.get_ref().as_table()?.iter().map(|(name, v)| Some((name.get_ref().to_string(), real(v)?))).collect()
-        })
+    /// As [`Section::read`], of a section that has no other keys.
+    pub fn whole<T>(&self, read: impl FnOnce(Source) -> Result<T>) -> Result<T> {
+        let value = self.read(read)?;
+        self.finish()?;
+        Ok(value)
     }
 
-    /// Whether the value of a key is a table.
-    pub fn is_table(&self, key: &str) -> bool {
-        self.table.get(key).is_some_and(|v| v.get_ref().is_table())
-    }
-
-    /// One of some words.
-    pub fn choice<T: Clone>(&self, key: &'static str, choices: &[(&'static str, T)]) -> Result<Option<T>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let quoted: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        let expected = format!("one of {}", quoted.join(", "));
-        let Some(text) = value.get_ref().as_str() else { return Err(self.refused(key, value, &expected)) };
-        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
-            return Ok(Some(choice.clone()));
+    fn key_of(&self, setting: &'static str) -> &'static str {
+        match setting.split(' ').next() {
+            Some(name) if name == self.name => "type",
+            Some(key) => key,
+            None => setting,
         }
-        let near = nearest(text, choices.iter().map(|(word, _)| *word)).unwrap_or("");
-        let problem = format!("{}: {key} = \"{text}\" is unknown, the nearest known one is \"{near}\"", self.title());
-        Err(self.error(value, problem, format!("give {expected}")))
     }
 
     /// A section of its own; `None` if the file has none of this name.
@@ -180,9 +152,14 @@ impl<'a> Section<'a> {
 
     /// An error about the value of a key, for what only its user can judge.
     pub fn wrong(&self, key: &str, problem: &str, remedy: &str) -> Error {
-        let line = self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(k, _)| k.span().start);
-        let place = line.map_or(String::new(), |at| format!("line {}: ", self::line(&self.file.text, at)));
-        Error::file(&self.file.path, format!("{place}{}: {key} {problem}", self.title()), remedy)
+        Error::file(&self.file.path, format!("{}{key} {problem}", self.place(key)), remedy)
+    }
+
+    /// `line 3: [basis]: `, the line of this key.
+    fn place(&self, key: &str) -> String {
+        let at = self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(k, _)| k.span().start);
+        let line = at.map_or(String::new(), |at| format!("line {}: ", line(&self.file.text, at)));
+        format!("{line}{}: ", self.title())
     }
 
     /// Refuses keys that have not been asked for.
@@ -198,108 +175,88 @@ impl<'a> Section<'a> {
             if asked.contains(&name) || tables_are_free && value.get_ref().is_table() {
                 continue;
             }
-            let near = nearest(name, asked.iter().copied()).unwrap_or("");
-            let mut known = asked.clone();
-            known.sort_unstable();
-            known.dedup();
+            let (problem, remedy) = unknown_key(name, asked.iter().copied());
             let line = line(&self.file.text, key.span().start);
-            let problem =
-                format!("line {line}: {}: unknown key '{name}', the nearest known one is '{near}'", self.title());
-            let remedy = format!("known here are {}", known.join(", "));
+            let problem = format!("line {line}: {}: {problem}", self.title());
             return Err(Error::file(&self.file.path, problem, remedy));
         }
         Ok(())
     }
 }
 
-fn integer(value: Value) -> Option<i64> {
-    let number = value.get_ref().as_integer()?;
-    i64::from_str_radix(number.as_str(), number.radix()).ok()
-}
-
-fn real(value: Value) -> Option<f64> {
-    match value.get_ref().as_float() {
-        Some(number) => number.as_str().parse().ok(),
-        None => integer(value).map(|i| i as f64),
-    }
-}
-
-/// The word that takes the fewest letters changed, left out or added; the first of equals.
-pub fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    words.into_iter().min_by_key(|word| distance(text, word))
-}
-
-/// Levenshtein's.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(1 + row[j]).min(1 + diagonal);
+fn given(value: Value) -> Given {
+    match value.get_ref() {
+        DeValue::String(text) => Given::Text(text.to_string().into()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Given::Count(number),
+            Err(_) => Given::Other(number.to_string()),
+        },
+        DeValue::Float(number) => match number.as_str().parse() {
+            Ok(number) => Given::Number(number),
+            Err(_) => Given::Other(number.to_string()),
+        },
+        DeValue::Boolean(flag) => Given::Flag(*flag),
+        DeValue::Array(items) => Given::List(items.iter().map(given).collect()),
+        DeValue::Table(entries) => {
+            let entry = |(key, value): (&Spanned<std::borrow::Cow<str>>, Value)| {
+                (Given::Text(key.get_ref().to_string().into()), given(value))
+            };
+            Given::Table(entries.iter().map(entry).collect())
         }
+        DeValue::Datetime(time) => Given::Other(time.to_string()),
     }
-    row[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rhobasis::density::Density;
 
-    #[test]
-    fn distances_are_numbers_of_edits() {
-        for (a, b, n) in
-            [("", "abc", 3), ("kitten", "sitting", 3), ("r_cut", "r_cutt", 1), ("zeta", "zeta", 0), ("ab", "ba", 2)]
-        {
-            assert_eq!((distance(a, b), distance(b, a)), (n, n), "{a} {b}");
-        }
-        assert_eq!(nearest("enrgy_sigma", ["force_sigma", "energy_sigma"]), Some("energy_sigma"));
-    }
+    use super::*;
 
     fn of<T>(text: &str, read: impl FnOnce(&Section) -> Result<T>) -> Result<T> {
         TomlFile { path: "m.toml".into(), text: text.into() }.with_root(read)
     }
 
     #[test]
-    fn numbers_are_read_in_all_their_forms() {
-        let text = "a = 1_000\nb = 1e-3\nc = 0x10\nd = [1, 2.5]\ne = 7\nf = \"none\"\ng = { H = 1, C = 2.0 }";
-        of(text, |s| {
-            assert_eq!((s.count("a")?, s.real("b")?, s.count("c")?), (Some(1000), Some(1e-3), Some(16)));
-            assert_eq!((s.reals("d")?, s.reals("e")?), (Some((vec![1.0, 2.5], true)), Some((vec![7.0], false))));
-            assert_eq!((s.real_or("f", "none")?, s.real("h")?), (Some(None), None));
-            assert_eq!(s.named_reals("g")?.map(|g| g.len()), Some(2));
+    fn values_are_read_in_all_their_forms() {
+        let text = "a = 1_000\nb = 1e-3\nc = 0x10\nd = [1, 2.5]\ne = true\nf = \"none\"\ng = { H = 1 }";
+        let expected = [
+            ("a", Given::Count(1000)),
+            ("b", Given::Number(1e-3)),
+            ("c", Given::Count(16)),
+            ("d", Given::List(vec![Given::Count(1), Given::Number(2.5)])),
+            ("e", Given::Flag(true)),
+            ("f", "none".into()),
+            ("g", Given::Table(vec![("H".into(), Given::Count(1))])),
+        ];
+        let check = |source: Source| {
+            expected.iter().for_each(|(key, given)| assert_eq!(source(key).as_ref(), Some(given), "{key}"));
+            assert_eq!(source("h"), None);
             Ok(())
-        })
-        .unwrap();
+        };
+        of(text, |root| root.read(check)).unwrap();
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
-        let message = |text, read: fn(&Section) -> Result<()>| of(text, read).unwrap_err().to_string();
-        let read: fn(&Section) -> Result<()> = |root| {
+        let message = |text| of(text, read).unwrap_err().to_string();
+        fn read(root: &Section) -> Result<()> {
             let Some(basis) = root.section("basis")? else { return Ok(()) };
-            basis.real("r_cut")?;
-            basis.count("n_max")?;
-            basis.choice("kind", &[("gto", 1), ("dvr", 2)])?;
+            basis.read(Density::read)?;
             basis.finish()
-        };
-        let said = message("# a file\n[basis]\nr_cat = 5.0\n", read);
+        }
+        let said = message("# a file\n[basis]\nr_cat = 5.0\n");
         assert!(
             said.contains("m.toml: line 3: [basis]: unknown key 'r_cat', the nearest known one is 'r_cut'"),
             "{said}"
         );
-        assert!(said.contains("known here are kind, n_max, r_cut"), "{said}");
+        assert!(said.contains("known here are center_weight, cutoff_width, r_cut"), "{said}");
         assert!(
-            message("[bases]\n", read)
-                .contains("line 1: the file: unknown key 'bases', the nearest known one is 'basis'")
+            message("[bases]\n").contains("line 1: the file: unknown key 'bases', the nearest known one is 'basis'")
         );
-        assert!(message("[basis]\nr_cut = \"far\"", read).contains("line 2: [basis]: r_cut = \"far\"; give a number"));
-        assert!(message("[basis]\nn_max = -1", read).contains("n_max = -1; give a whole number"));
-        assert!(message("[basis]\nkind = \"gtos\"", read).contains("the nearest known one is \"gto\""));
-        assert!(message("[basis\n", read).contains("m.toml: line 1: "));
-        assert!(message("basis = 3", read).contains("give a section [basis]"));
+        assert!(message("[basis]\nr_cut = \"far\"").contains("line 2: [basis]: r_cut = \"far\": must be a number;"));
+        assert!(message("[basis]\nscaling = [1, -2, 7]").contains("line 2: [basis]: scaling scale = -2: must be"));
+        assert!(message("[basis\n").contains("m.toml: line 1: "));
+        assert!(message("basis = 3").contains("give a section [basis]"));
     }
 }

@@ -247,7 +247,10 @@ fn wrong_usage_ends_with_code_2() {
         &place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--q-max", "2", "--retain", "0.9"]),
         &["--retain"],
     );
-    assert_says(&place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--sigma", "Hx=0.3"]), &["'Hx' is no element"]);
+    assert_says(
+        &place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--sigma", "Hx=0.3"]),
+        &["sigma = \"Hx\": is no element"],
+    );
     assert_says(&place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--scaling", "1,2"]), &["rate, scale"]);
     assert_says(&place.refused(2, &["info", "data.xyz", "--threads", "0"]), &["--threads"]);
 }

@@ -4,8 +4,9 @@ use ndarray::{Array1, Array2, ArrayViewMut2};
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rhobasis::Error;
-use rhobasis::correlations;
+use rhobasis::correlations::{self, FeatureKind};
 use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
+use rhobasis::settings::Named;
 
 use crate::atoms::reals;
 use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, motions, variable};
@@ -35,12 +36,9 @@ impl Invariants {
     ) -> PyResult<Self> {
         let py = evaluator.py();
         let columns = columns.map(components).transpose()?;
+        let kind = FeatureKind::parse("kind", kind).map_err(refuse)?;
         let made = |expansion: &SphericalExpansion| {
-            detach(py, || match kind {
-                "radial-spectrum" => Ok(correlations::Invariants::radial_spectrum(expansion, normalize)),
-                "bispectrum" => correlations::Invariants::bispectrum(expansion, normalize),
-                _ => correlations::Invariants::power_spectrum(expansion, columns.as_deref(), normalize),
-            })
+            detach(py, || correlations::Invariants::of_kind(kind, expansion, columns.as_deref(), normalize))
         };
         let inner = match evaluator.cast::<Basis>() {
             Ok(basis) => made(basis.get().expansion()),

@@ -12,7 +12,7 @@ use rhobasis::{Error, Structure};
 use crate::atoms::reals;
 use crate::memory::Memory;
 use crate::refuse;
-use crate::settings;
+use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;
 
@@ -39,7 +39,7 @@ impl Expansion {
     #[new]
     fn new(settings: &Bound<'_, PyAny>, species: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = settings.py();
-        let settings = settings::expansion(settings)?;
+        let settings = Values::of(settings)?.read(ExpansionSettings::read)?;
         let species = species.iter().map(|z| settings::species("species", z)).collect::<PyResult<Vec<_>>>()?;
         let inner = detach(py, || SphericalExpansion::new(&settings, &species)).map_err(refuse)?;
         Ok(Expansion { inner, settings })

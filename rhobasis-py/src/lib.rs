@@ -21,7 +21,7 @@ mod truncation;
 
 use std::path::PathBuf;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 pyo3::create_exception!(
@@ -33,7 +33,10 @@ pyo3::create_exception!(
 
 /// The words of the library, unchanged.
 pub(crate) fn refuse(error: rhobasis::Error) -> PyErr {
-    RhobasisError::new_err(error.to_string())
+    match error {
+        rhobasis::Error::Type { .. } => PyTypeError::new_err(error.to_string()),
+        _ => RhobasisError::new_err(error.to_string()),
+    }
 }
 
 /// The `rhobasis` command with these arguments, the first being its name; the exit code.
@@ -69,12 +72,18 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("SYMBOLS", rhobasis::structure::SYMBOLS.to_vec())?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(set_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(optimal::is_pcovr, m)?)?;
     m.add_function(wrap_pyfunction!(optimal::remove_checkpoint, m)?)?;
     m.add_function(wrap_pyfunction!(selection::cur, m)?)?;
     m.add_function(wrap_pyfunction!(selection::fps, m)?)?;
-    m.add_function(wrap_pyfunction!(metrics::reconstruction, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::gfre, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::gfrd, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::lfre, m)?)?;
     m.add_function(wrap_pyfunction!(metrics::residual_variance, m)?)?;
-    m.add_function(wrap_pyfunction!(metrics::prediction_error, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::rmse, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::mae, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::r2, m)?)?;
+    m.add_function(wrap_pyfunction!(metrics::percent_rmse, m)?)?;
     m.add_class::<models::RidgeRegression>()?;
     m.add_function(wrap_pyfunction!(models::kernel_ridge, m)?)?;
     m.add_function(wrap_pyfunction!(models::kernel_ridge_predict, m)?)?;

@@ -7,6 +7,7 @@ use numpy::{IntoPyArray, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2,
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rhobasis::models::{self, KernelRidgeSettings, RidgeSettings, Solver};
+use rhobasis::settings::Named;
 
 use crate::refuse;
 use crate::threads::detach;
@@ -23,14 +24,7 @@ pub(crate) struct RidgeRegression {
 }
 
 fn ridge_settings(fit_intercept: bool, folds: usize, solver: &str) -> PyResult<RidgeSettings> {
-    let solver = match solver {
-        "qr" => Solver::Qr,
-        "cholesky" => Solver::Cholesky,
-        _ => {
-            let problem = "the least squares problem is solved by qr or cholesky";
-            return Err(refuse(rhobasis::Error::setting("solver", solver, problem, "use one of these words")));
-        }
-    };
+    let solver = Solver::parse("solver", solver).map_err(refuse)?;
     Ok(RidgeSettings { fit_intercept, folds, solver })
 }
 

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rhobasis::extxyz::SourceFile;
 use rhobasis::files::Stored;
-use rhobasis::optimal::{self, CovarianceSettings, OptimalBasis, PcovrSettings, Task};
+use rhobasis::optimal::{self, CovarianceSettings, Method, NU, OptimalBasis, PcovrSettings, Task};
 
 use crate::atoms::reals;
 use crate::expansion::{
@@ -17,7 +17,7 @@ use crate::expansion::{
     radial_integrals,
 };
 use crate::refuse;
-use crate::settings;
+use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;
 
@@ -35,7 +35,7 @@ impl Covariance {
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = settings.py();
         let truncation = settings::truncation(settings)?;
-        let settings = covariance_settings(settings)?;
+        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
         let inner = detach(py, || optimal::Covariance::new(&settings)).map_err(refuse)?;
         inner.check_truncation(truncation).map_err(refuse)?;
         Ok(Covariance::from(inner))
@@ -163,8 +163,9 @@ impl SupervisedCovariance {
     #[new]
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (py, truncation) = (settings.py(), settings::truncation(settings)?);
-        pcovr_settings(settings)?;
-        let settings = covariance_settings(settings)?;
+        let values = Values::of(settings)?;
+        values.read(PcovrSettings::read)?;
+        let settings = values.read(CovarianceSettings::read)?;
         let inner = detach(py, || optimal::SupervisedCovariance::new(&settings)).map_err(refuse)?;
         inner.covariance().check_truncation(truncation).map_err(refuse)?;
         Ok(SupervisedCovariance { inner: Mutex::new(inner) })
@@ -189,7 +190,7 @@ impl SupervisedCovariance {
 
     /// The basis of Eq. (14) for `gamma`, `q_max` and `retain` of `settings`.
     fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
-        let (pcovr, truncation) = (pcovr_settings(settings)?, settings::truncation(settings)?);
+        let (pcovr, truncation) = (Values::of(settings)?.read(PcovrSettings::read)?, settings::truncation(settings)?);
         detach(py, || self.lock().basis(pcovr, truncation)).map(|inner| Basis { inner }).map_err(refuse)
     }
 }
@@ -200,18 +201,10 @@ impl SupervisedCovariance {
     }
 }
 
-fn pcovr_settings(settings: &Bound<'_, PyAny>) -> PyResult<PcovrSettings> {
-    let pcovr = PcovrSettings { gamma: settings::number("gamma", &settings.getattr("gamma")?)? };
-    pcovr.validate().map_err(refuse)?;
-    Ok(pcovr)
-}
-
-fn covariance_settings(settings: &Bound<'_, PyAny>) -> PyResult<CovarianceSettings> {
-    Ok(CovarianceSettings {
-        expansion: settings::expansion(settings)?,
-        mixing: settings::mixing(&settings.getattr("mixing")?)?,
-        center_specific: settings.getattr("center_specific")?.is_truthy()?,
-    })
+/// Whether the method of an object like that of `Covariance` is principal covariates regression.
+#[pyfunction]
+pub(crate) fn is_pcovr(settings: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(matches!(Values::of(settings)?.read(Method::read)?, Method::Pcovr(_)))
 }
 
 /// Makes a basis for correlations of order ν, sweep by sweep.
@@ -226,8 +219,9 @@ impl Adaptation {
     /// From an object like that of `Covariance`, and ν.
     #[new]
     fn new(settings: &Bound<'_, PyAny>, nu: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (truncation, order) = (settings::truncation(settings)?, settings::count("nu", nu)?);
-        let settings = covariance_settings(settings)?;
+        let truncation = settings::truncation(settings)?;
+        let order = NU.read(&|_| Some(settings::given(nu))).map_err(refuse)?;
+        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
         let inner = detach(nu.py(), || optimal::Adaptation::new(&settings, truncation, order)).map_err(refuse)?;
         Ok(Adaptation { inner: Mutex::new(Some(inner)) })
     }

@@ -10,21 +10,19 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
-use rhobasis::models::Solver;
 use rhobasis::neighbors::VerletList;
-use rhobasis::potential::{
-    self, Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod, TrainSettings, Trainer,
-    Weights,
-};
+use rhobasis::potential::{self, Baseline, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Trainer, Weights};
+use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
 
-use crate::atoms::{from_atoms, reals};
+use crate::atoms::from_atoms;
 use crate::expansion::Expansion;
 use crate::labels::{Labels, vectors};
 use crate::optimal::{Basis, to_json};
+use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;
-use crate::{correlations, refuse, settings};
+use crate::{RhobasisError, correlations, refuse};
 
 /// Frames worked through between two looks at the clock and at the keyboard.
 const FRAMES: usize = 64;
@@ -279,124 +277,42 @@ fn item<'py>(of: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>>
 /// From dicts of the fields of [`TrainSettings`].
 fn train_settings(of: &Bound<'_, PyDict>) -> PyResult<TrainSettings> {
     let dict = |name| -> PyResult<Bound<'_, PyDict>> { Ok(item(of, name)?.cast_into::<PyDict>()?) };
+    let features = dict("features")?;
+    let columns = item(&features, "columns")?;
+    let columns = if columns.is_none() { None } else { Some(correlations::components(&columns)?) };
+    let features = Values::of_dict(&features)?.read(|given| FeatureSettings::read(given, false))?;
     Ok(TrainSettings {
-        features: features(&dict("features")?)?,
-        model: model(&dict("model")?)?,
+        features: FeatureSettings { columns, ..features },
+        model: Values::of_dict(&dict("model")?)?.read(ModelSettings::read)?,
         baseline: baseline(&item(of, "baseline")?)?,
         weights: weights(&dict("weights")?)?,
     })
 }
 
-fn features(of: &Bound<'_, PyDict>) -> PyResult<FeatureSettings> {
-    let kind = match item(of, "kind")?.extract::<String>()?.as_str() {
-        "radial-spectrum" => FeatureKind::RadialSpectrum,
-        "bispectrum" => FeatureKind::Bispectrum,
-        _ => FeatureKind::PowerSpectrum,
-    };
-    let columns = item(of, "columns")?;
-    let columns = if columns.is_none() { None } else { Some(correlations::components(&columns)?) };
-    Ok(FeatureSettings { kind, normalize: item(of, "normalize")?.is_truthy()?, columns })
-}
-
-fn model(of: &Bound<'_, PyDict>) -> PyResult<ModelSettings> {
-    let get = |name| item(of, name);
-    let number = |name| settings::number(name, &get(name)?);
-    let count = |name| settings::count(name, &get(name)?);
-    let zeta = || -> PyResult<u32> {
-        let zeta = count("zeta")?;
-        u32::try_from(zeta).map_err(|_| refuse(Error::setting("zeta", zeta, "is too large", "2 and 4 are usual")))
-    };
-    match get("type")?.extract::<String>()?.as_str() {
-        "ridge" => {
-            let alpha = get("alpha")?;
-            let alpha = match alpha.extract::<f64>() {
-                Ok(alpha) => Alpha::Fixed(alpha),
-                Err(_) => {
-                    let alphas: Array1<f64> = reals("alpha", "a number, or a sequence of numbers", &alpha)?;
-                    Alpha::Best(alphas.to_vec())
-                }
-            };
-            let solver = get("solver")?;
-            let solver = match solver.extract::<String>().as_deref() {
-                Ok("qr") => Solver::Qr,
-                Ok("cholesky") => Solver::Cholesky,
-                _ => return Err(refuse(Error::setting("solver", solver.repr()?, "is unknown", "use qr or cholesky"))),
-            };
-            Ok(ModelSettings::Ridge { alpha, solver })
-        }
-        "kernel-ridge" => Ok(ModelSettings::KernelRidge { zeta: zeta()?, delta: number("delta")? }),
-        _ => {
-            let method = get("sparse_method")?;
-            let sparse_method = match method.extract::<String>().as_deref() {
-                Ok("fps") => SparseMethod::Fps,
-                Ok("cur") => SparseMethod::Cur,
-                _ => {
-                    return Err(refuse(Error::setting(
-                        "sparse_method",
-                        method.repr()?,
-                        "is unknown",
-                        "use fps or cur",
-                    )));
-                }
-            };
-            let (n_sparse, delta, jitter) = (count("n_sparse")?, number("delta")?, number("jitter")?);
-            Ok(ModelSettings::Gap { n_sparse, zeta: zeta()?, sparse_method, delta, jitter })
-        }
-    }
-}
-
+/// A word, or energies by species.
 fn baseline(value: &Bound<'_, PyAny>) -> PyResult<Baseline> {
-    let Ok(map) = value.cast::<PyDict>() else {
-        return match value.extract::<String>().as_deref() {
-            Ok("least-squares") => Ok(Baseline::LeastSquares),
-            Ok("isolated-atoms") => Ok(Baseline::IsolatedAtoms),
-            Ok(word) => {
-                let remedy = "use least-squares, isolated-atoms, a dict from species to eV, or None";
-                Err(refuse(Error::setting("baseline", word, "is unknown", remedy)))
-            }
-            Err(_) => Err(settings::wrong_type("baseline", "a word, a dict from species to eV, or None", value)),
-        };
-    };
-    let mut energies = BTreeMap::new();
-    for (key, energy) in map.iter() {
-        let z = settings::species("baseline", &key)?;
-        let energy = settings::number("baseline", &energy)?;
-        if !energy.is_finite() {
-            let shown = format!("{} {energy}", rhobasis::structure::symbol(z));
-            return Err(refuse(Error::setting(
-                "baseline",
-                shown,
-                "is not finite",
-                "give the energy of the free atom, in eV",
-            )));
+    let mut values = Values::default();
+    match settings::given(value) {
+        energies @ Given::Table(_) => {
+            values.set("baseline", "given".into());
+            values.set("energies", energies);
         }
-        if energies.insert(z, energy).is_some() {
-            let shown = format!("{} {energy}", rhobasis::structure::symbol(z));
-            let problem = "this species is given twice, by symbol and by number";
-            return Err(refuse(Error::setting("baseline", shown, problem, "leave one of them out")));
-        }
+        word => values.set("baseline", word),
     }
-    Ok(Baseline::Given(energies))
+    values.read(Baseline::read)
 }
 
 fn weights(of: &Bound<'_, PyDict>) -> PyResult<Weights> {
+    let all = Values::of_dict(of)?.read(|given| Sigmas::read(given, &Sigmas::default()))?;
+    let known = all.values().map(|(setting, _)| setting.name);
     let mut by_type = BTreeMap::new();
     for (name, of) in item(of, "by_type")?.cast_into::<PyDict>()?.iter() {
-        by_type.insert(name.extract::<String>()?, sigmas(&of.cast_into::<PyDict>()?)?);
+        let (name, values) = (name.extract::<String>()?, Values::of_dict(&of.cast_into::<PyDict>()?)?);
+        if let Some(key) = values.names().find(|key| !known.contains(key)) {
+            let (problem, remedy) = unknown_key(key, known);
+            return Err(RhobasisError::new_err(format!("weights['{name}']: {problem}; {remedy}")));
+        }
+        by_type.insert(name, values.read(|given| Sigmas::read(given, &all))?);
     }
-    let weights = Weights { all: sigmas(of)?, by_type };
-    weights.validate().map_err(refuse)?;
-    Ok(weights)
-}
-
-fn sigmas(of: &Bound<'_, PyDict>) -> PyResult<Sigmas> {
-    let get = |name| -> PyResult<Option<f64>> {
-        let value = item(of, name)?;
-        if value.is_none() { Ok(None) } else { settings::number(name, &value).map(Some) }
-    };
-    Ok(Sigmas {
-        energy_sigma: get("energy_sigma")?,
-        force_sigma: get("force_sigma")?,
-        stress_sigma: get("stress_sigma")?,
-    })
+    Ok(Weights { all, by_type })
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
-use rhobasis::optimal::{Mixing, Shard, Truncation};
-use rhobasis::potential::{Alpha, ModelSettings, Sigmas};
-use rhobasis::{Error, structure};
+use rhobasis::density::Density;
+use rhobasis::optimal::{CovarianceSettings, Shard, Truncation};
+use rhobasis::potential::{ModelSettings, Sigmas};
+use rhobasis::settings::{Given, Source};
+use rhobasis::{Error, Result, structure};
 
 use crate::refuse;
 
@@ -27,12 +28,6 @@ pub(crate) fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
     value.extract().map_err(|_| wrong_type(name, "a number", value))
 }
 
-/// A count: a whole number that is not negative.
-pub(crate) fn count(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
-    let Ok(n) = value.extract::<i64>() else { return Err(wrong_type(name, "a whole number", value)) };
-    usize::try_from(n).map_err(|_| refuse(Error::setting(name, n, "must not be negative", "it counts functions")))
-}
-
 /// An atomic number, or the symbol of an element.
 pub(crate) fn species(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<u8> {
     if let Ok(symbol) = value.extract::<String>() {
@@ -48,70 +43,85 @@ pub(crate) fn species(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<
     }
 }
 
+/// A value, for the library to make something of.
+pub(crate) fn given(value: &Bound<'_, PyAny>) -> Given {
+    if value.is_none() {
+        return Given::Nothing;
+    }
+    if let Ok(flag) = value.extract::<bool>() {
+        return Given::Flag(flag);
+    }
+    if let Ok(text) = value.extract::<String>() {
+        return Given::Text(text.into());
+    }
+    if let Ok(map) = value.cast::<PyDict>() {
+        return Given::Table(map.iter().map(|(key, value)| (given(&key), given(&value))).collect());
+    }
+    if value.len().is_ok()
+        && let Ok(items) = value.try_iter()
+    {
+        return Given::List(items.flatten().map(|item| given(&item)).collect());
+    }
+    let count = value.extract().map(Given::Count);
+    let number = count.or_else(|_| value.extract().map(Given::Number));
+    number.unwrap_or_else(|_| Given::Other(value.repr().map_or_else(|_| "?".into(), |shown| shown.to_string())))
+}
+
+/// Values by name.
+#[derive(Default)]
+pub(crate) struct Values(BTreeMap<String, Given>);
+
+impl Values {
+    /// Those of a dict.
+    pub(crate) fn of_dict(dict: &Bound<'_, PyDict>) -> PyResult<Self> {
+        Ok(Values(dict.iter().map(|(key, value)| Ok((key.extract()?, given(&value)))).collect::<PyResult<_>>()?))
+    }
+
+    /// Those of an object with density, primitive and l_max, and of the settings that it has besides.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut values = Values::default();
+        let density = object.getattr("density")?;
+        for (setting, _) in Density::default().values() {
+            let value = attribute(&density, "density", "a rhobasis.Density", setting.name)?;
+            let given = if setting.name == "scaling" && !value.is_none() { scaling(&value)? } else { given(&value) };
+            values.set(setting.name, given);
+        }
+        const CLASSES: &str = "a rhobasis.Gto, Dvr or LaplacianEigenstates";
+        let primitive = object.getattr("primitive")?;
+        let kind: String = attribute(&primitive, "primitive", CLASSES, "_kind")?.extract()?;
+        let quadrature = primitive.getattr("quadrature").map_or(Ok(false), |quadrature| quadrature.is_truthy())?;
+        values
+            .set("primitive", Given::Text(if quadrature { format!("{kind}-quadrature").into() } else { kind.into() }));
+        values.set("n_max", given(&attribute(&primitive, "primitive", CLASSES, "n_max")?));
+        for name in ["l_max", "spline_accuracy", "mixing", "center_specific", "method", "gamma"] {
+            if let Ok(value) = object.getattr(name) {
+                values.set(name, given(&value));
+            }
+        }
+        Ok(values)
+    }
+
+    pub(crate) fn set(&mut self, name: &str, given: Given) {
+        self.0.insert(name.into(), given);
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// What the library makes of them.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Source) -> Result<T>) -> PyResult<T> {
+        read(&|name| self.0.get(name).cloned()).map_err(refuse)
+    }
+}
+
 fn attribute<'py>(of: &Bound<'py, PyAny>, what: &str, class: &str, name: &str) -> PyResult<Bound<'py, PyAny>> {
     of.getattr(name).map_err(|_| wrong_type(what, class, of))
 }
 
-fn sigma(value: &Bound<'_, PyAny>) -> PyResult<Sigma> {
-    let Ok(map) = value.cast::<PyDict>() else {
-        let width =
-            value.extract().map_err(|_| wrong_type("sigma", "a number, or a dict from species to number", value));
-        return Ok(Sigma::Same(width?));
-    };
-    let mut widths = BTreeMap::new();
-    for (key, width) in map.iter() {
-        let z = species("sigma", &key)?;
-        if widths.insert(z, number("sigma", &width)?).is_some() {
-            let symbol = structure::SYMBOLS[usize::from(z)];
-            let problem = "this species is given twice, by symbol and by number";
-            return Err(refuse(Error::setting("sigma", format!("{symbol} {width}"), problem, "leave one of them out")));
-        }
-    }
-    Ok(Sigma::PerSpecies(widths))
-}
-
-fn density(value: &Bound<'_, PyAny>) -> PyResult<Density> {
-    let get = |name| attribute(value, "density", "a rhobasis.Density", name);
-    let scaling = get("scaling")?;
-    let scaling = if scaling.is_none() {
-        None
-    } else {
-        let get = |name| {
-            let value = attribute(&scaling, "scaling", "a rhobasis.RadialScaling or None", name)?;
-            number(&format!("scaling {name}"), &value)
-        };
-        Some(RadialScaling { rate: get("rate")?, scale: get("scale")?, exponent: get("exponent")? })
-    };
-    Ok(Density {
-        r_cut: number("r_cut", &get("r_cut")?)?,
-        sigma: sigma(&get("sigma")?)?,
-        cutoff_width: number("cutoff_width", &get("cutoff_width")?)?,
-        scaling,
-        center_weight: number("center_weight", &get("center_weight")?)?,
-    })
-}
-
-fn primitive(value: &Bound<'_, PyAny>) -> PyResult<Primitive> {
-    const CLASSES: &str = "a rhobasis.Gto, Dvr or LaplacianEigenstates";
-    let n_max = count("n_max", &attribute(value, "primitive", CLASSES, "n_max")?)?;
-    let kind: String = attribute(value, "primitive", CLASSES, "_kind")?.extract()?;
-    match kind.as_str() {
-        "gto" => Ok(Primitive::Gto { n_max }),
-        "dvr" => Ok(Primitive::Dvr { n_max, quadrature: value.getattr("quadrature")?.is_truthy()? }),
-        "laplacian" => Ok(Primitive::LaplacianEigenstates { n_max }),
-        _ => Err(wrong_type("primitive", CLASSES, value)),
-    }
-}
-
-/// The settings of an expansion, from an object that has them as attributes.
-pub(crate) fn expansion(of: &Bound<'_, PyAny>) -> PyResult<ExpansionSettings> {
-    let accuracy = of.getattr("spline_accuracy")?;
-    Ok(ExpansionSettings {
-        density: density(&of.getattr("density")?)?,
-        primitive: primitive(&of.getattr("primitive")?)?,
-        l_max: count("l_max", &of.getattr("l_max")?)?,
-        spline_accuracy: if accuracy.is_none() { None } else { Some(number("spline_accuracy", &accuracy)?) },
-    })
+fn scaling(value: &Bound<'_, PyAny>) -> PyResult<Given> {
+    let get = |name| attribute(value, "scaling", "a rhobasis.RadialScaling or None", name).map(|x| given(&x));
+    Ok(Given::List(vec![get("rate")?, get("scale")?, get("exponent")?]))
 }
 
 /// A shard (i, n), or none.
@@ -122,54 +132,33 @@ pub(crate) fn shard(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Shard>>
     Shard::new(index, of).map(Some).map_err(refuse)
 }
 
-pub(crate) fn mixing(value: &Bound<'_, PyAny>) -> PyResult<Mixing> {
-    let text: String = value.extract().map_err(|_| wrong_type("mixing", "\"per-species\" or \"combined\"", value))?;
-    match text.as_str() {
-        "per-species" => Ok(Mixing::PerSpecies),
-        "combined" => Ok(Mixing::Combined),
-        _ => Err(refuse(Error::setting("mixing", text, "is unknown", "use per-species or combined"))),
-    }
-}
-
-/// How many channels to keep, from `q_max` and `retain` of an object, of which one at most is given.
+/// How many channels to keep, from `q_max` and `retain` of an object; all, if neither is given.
 pub(crate) fn truncation(of: &Bound<'_, PyAny>) -> PyResult<Truncation> {
-    let (q_max, retain) = (of.getattr("q_max")?, of.getattr("retain")?);
-    match (q_max.is_none(), retain.is_none()) {
-        (false, true) => Ok(Truncation::QMax(count("q_max", &q_max)?)),
-        (true, false) => Ok(Truncation::Retain(number("retain", &retain)?)),
-        (true, true) => Ok(Truncation::Retain(1.0)),
-        (false, false) => {
-            let problem = "q_max and retain both say how many channels to keep";
-            Err(refuse(Error::setting("retain", retain.repr()?, problem, "give one of the two")))
+    let mut values = Values::default();
+    for name in ["q_max", "retain"] {
+        let value = of.getattr(name)?;
+        if !value.is_none() {
+            values.set(name, given(&value));
         }
     }
+    if values.0.is_empty() { Ok(Truncation::Retain(1.0)) } else { values.read(Truncation::read) }
 }
 
-/// The defaults of the library, by name.
+/// The defaults of the library, by name; alpha is that of a model within a potential.
 pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let ExpansionSettings { density, l_max, spline_accuracy, .. } = ExpansionSettings::default();
+    let mut values = CovarianceSettings::default().values();
+    values.extend(Sigmas::default().values());
+    values.extend(ModelSettings::ridge().values());
+    values.extend(ModelSettings::gap().values());
     let defaults = PyDict::new(py);
-    defaults.set_item("r_cut", density.r_cut)?;
-    match density.sigma {
-        Sigma::Same(sigma) => defaults.set_item("sigma", sigma)?,
-        Sigma::PerSpecies(sigma) => defaults.set_item("sigma", sigma)?,
-    }
-    defaults.set_item("cutoff_width", density.cutoff_width)?;
-    defaults.set_item("center_weight", density.center_weight)?;
-    defaults.set_item("l_max", l_max)?;
-    defaults.set_item("spline_accuracy", spline_accuracy)?;
-    let Sigmas { energy_sigma, force_sigma, stress_sigma } = Sigmas::default();
-    defaults.set_item("energy_sigma", energy_sigma)?;
-    defaults.set_item("force_sigma", force_sigma)?;
-    defaults.set_item("stress_sigma", stress_sigma)?;
-    if let ModelSettings::Gap { n_sparse, zeta, delta, jitter, .. } = ModelSettings::gap() {
-        defaults.set_item("n_sparse", n_sparse)?;
-        defaults.set_item("zeta", zeta)?;
-        defaults.set_item("delta", delta)?;
-        defaults.set_item("jitter", jitter)?;
-    }
-    if let ModelSettings::Ridge { alpha: Alpha::Fixed(alpha), .. } = ModelSettings::ridge() {
-        defaults.set_item("alpha", alpha)?; // within a potential
+    for (setting, value) in values {
+        match value {
+            Given::Flag(flag) => defaults.set_item(setting.name, flag)?,
+            Given::Count(n) => defaults.set_item(setting.name, n)?,
+            Given::Number(x) => defaults.set_item(setting.name, x)?,
+            Given::Text(text) => defaults.set_item(setting.name, text)?,
+            _ => defaults.set_item(setting.name, py.None())?,
+        }
     }
     Ok(defaults)
 }

@@ -156,7 +156,7 @@ def test_what_makes_no_basis_is_refused_by_name(tmp_path):
     for atoms in bare:
         atoms.info.clear()
     for call, words in [
-        (lambda: basis(method="ridge").fit(frames), "method = 'ridge'"),
+        (lambda: basis(method="ridge").fit(frames), 'method = "ridge"'),
         (lambda: basis(gamma=0.0).fit(frames), "gamma = 0"),
         (lambda: basis(gamma=2.0).fit(frames), "gamma = 2"),
         (lambda: basis().fit(bare), "frame 0: there is no energy under the key 'energy'"),

@@ -247,7 +247,10 @@ def moved(atoms):
             lambda p: p.fit(FRAMES, weights={"liqiud": {}}),
             r"weights\['liqiud'\]: no frame .*; the frames have cluster, cr",
         ),
-        (lambda p: p.fit(FRAMES, weights={"cluster": {"forces_sigma": 1.0}}), r"is unknown; use force_sigma"),
+        (
+            lambda p: p.fit(FRAMES, weights={"cluster": {"forces_sigma": 1.0}}),
+            "unknown key 'forces_sigma', the nearest known one is 'force_sigma'",
+        ),
         (lambda p: p.fit(FRAMES, ENERGIES[1:]), "energies = 29: there are 30 frames; give one for each frame"),
         (lambda p: p.fit(FRAMES, ENERGIES, energy_key="E"), "energy_key: energies, forces and stresses are given as"),
         (lambda p: p.fit(FRAMES[:2], [1.0, np.inf]), "frame 1: energy holds inf; give finite numbers, or NaN"),
@@ -265,17 +268,26 @@ def moved(atoms):
         ),
         (
             lambda p: p.set_params(baseline="isolated-atom").fit(FRAMES),
-            "baseline = isolated-atom: is unknown; use least",
+            'baseline = "isolated-atom": is unknown, the nearest known one is "isolated-atoms"',
         ),
         (lambda p: p.set_params(baseline={"Al": 1.0}).fit(FRAMES), "baseline = .*no energy for Cu; give one for each"),
         (lambda p: p.set_params(baseline={"Al": 1.0, 13: 1.0}).fit(FRAMES), "this species is given twice"),
         (lambda p: p.set_params(baseline="isolated-atoms").fit(FRAMES[:9]), "no frame holds a single Al atom, without"),
         (lambda p: p.set_params(model__alpha=-1.0).fit(FRAMES), "alpha = -1: must be a positive number"),
         (lambda p: p.set_params(model__alpha=[]).fit(FRAMES), r"alpha = \[\]: there is none to choose from"),
-        (lambda p: p.set_params(model__solver="svd").fit(FRAMES), "solver = 'svd': is unknown; use qr or cholesky"),
-        (lambda p: p.set_params(model=rb.Gap(n_sparse=0)).fit(FRAMES), "n_sparse = 0: a sparse model needs"),
+        (
+            lambda p: p.set_params(model__solver="svd").fit(FRAMES),
+            'solver = "svd": is unknown, .* use one of "qr", "cholesky"',
+        ),
+        (
+            lambda p: p.set_params(model=rb.Gap(n_sparse=0)).fit(FRAMES),
+            "n_sparse = 0: must be at least 1; a sparse model needs",
+        ),
         (lambda p: p.set_params(model=rb.Gap(zeta=0)).fit(FRAMES), "zeta = 0: must lie between 1 and 16"),
-        (lambda p: p.set_params(model=rb.Gap(sparse_method="random")).fit(FRAMES), "sparse_method = 'random': is unk"),
+        (
+            lambda p: p.set_params(model=rb.Gap(sparse_method="random")).fit(FRAMES),
+            'sparse_method = "random": is unknown',
+        ),
         (lambda p: p.set_params(model=rb.KernelRidge(alpha=0.0)).fit(FRAMES), "alpha = 0.0: a positive number is"),
         (
             lambda p: p.set_params(model=rb.KernelRidge()).fit(FRAMES, force_sigma=0.2),
@@ -304,7 +316,7 @@ def test_wrong_types_are_named(ridge):
         rb.Potential(rb.PowerSpectrum(optimal()), "gap").fit(FRAMES)
     with pytest.raises(TypeError, match="weights must be a dict"):
         ridge.fit(FRAMES, weights={"cluster": 0.1})
-    with pytest.raises(TypeError, match="baseline must be"):
+    with pytest.raises(TypeError, match="baseline = 3: must be"):
         ridge.set_params(baseline=3.0).fit(FRAMES)
 
 

@@ -32,6 +32,18 @@ pub enum Error {
         /// What to do about it.
         remedy: String,
     },
+    /// A setting of another type than it has.
+    #[error("{name} = {value}: {problem}; {remedy}")]
+    Type {
+        /// Name of the setting, as on the command line and in Python.
+        name: &'static str,
+        /// The value found.
+        value: String,
+        /// What is expected instead.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// A file whose content is not what was expected.
     #[error("{}: {problem}; {remedy}", path.display())]
     File {

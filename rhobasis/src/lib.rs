@@ -38,6 +38,7 @@ pub mod optimal;
 pub mod potential;
 mod random;
 pub mod selection;
+pub mod settings;
 mod simd;
 pub mod special;
 mod stream;

@@ -303,7 +303,7 @@ fn refusals_name_the_place_the_value_and_the_remedy() {
     says(&refused(with(Density { r_cut: -1.0, ..Density::default() })), &["r_cut = -1", "positive"]);
     says(&refused(with(Density { cutoff_width: 9.0, ..Density::default() })), &["cutoff_width = 9", "r_cut = 5"]);
     let only_carbon = Sigma::PerSpecies([(6, 0.3)].into_iter().collect());
-    says(&refused(with(Density { sigma: only_carbon, ..Density::default() })), &["sigma", "no width for H", "C 0.3"]);
+    says(&refused(with(Density { sigma: only_carbon, ..Density::default() })), &["sigma = C=0.3", "no width for H"]);
     says(&refused(ExpansionSettings { l_max: 21, ..settings.clone() }), &["l_max = 21", "at most 20"]);
     says(&refused(ExpansionSettings { spline_accuracy: Some(0.0), ..settings.clone() }), &["spline_accuracy = 0"]);
 }

@@ -29,10 +29,10 @@ fn what_is_wrong_in_a_model_file_is_named() {
     );
     refused(&format!("{both}[weights.\"diamond_2\"]\nenergy = 1\n"), &["[weights.\"diamond_2\"]", "'energy_sigma'"]);
     refused(&format!("{both}[weights]\nforce_sigma = 0\n"), &["force_sigma = 0", "positive"]);
-    refused(&format!("{both}[baseline]\ntype = \"given\"\nenergies = {{ Xx = 1 }}\n"), &["'Xx'", "no element"]);
-    refused(&format!("{both}[baseline]\ntype = \"given\"\n"), &["energies is missing"]);
+    refused(&format!("{both}[baseline]\ntype = \"given\"\nenergies = {{ Xx = 1 }}\n"), &["\"Xx\"", "no element"]);
+    refused(&format!("{both}[baseline]\ntype = \"given\"\n"), &["energies = none: they are missing"]);
     refused(&format!("{both}[baseline]\ntype = \"isolated-atoms\"\n"), &["single Si atom"]);
-    refused(&both.replace("r_cut = 4.0", "r_cut = \"4\""), &["line 4", "r_cut = \"4\"", "give a number"]);
+    refused(&both.replace("r_cut = 4.0", "r_cut = \"4\""), &["line 4", "r_cut = \"4\"", "must be a number"]);
     refused(&both.replace("r_cut = 4.0", "r_cut = -4"), &["r_cut = -4", "positive"]);
     refused(&both.replace("q_max = 4", "q_max = 4\nretain = 0.9"), &["retain", "q_max"]);
     refused(&format!("{head}test = \"x\"\ntest_fraction = 0.5\n{BASIS}"), &["test_fraction", "does not go with test"]);

@@ -53,17 +53,16 @@ class Accumulation(Evaluator):
     _truncation: str
 
     def _is_pcovr(self, energy_key: str | None = None) -> bool:
-        if self.method not in ("pca", "pcovr"):
-            raise RhobasisError(f"method = {self.method!r}: is unknown; use 'pca' or 'pcovr'")
-        if self.method == "pca" and energy_key is not None:
+        pcovr = _native.is_pcovr(self)
+        if not pcovr and energy_key is not None:
             raise RhobasisError(
                 f"energy_key = {energy_key}: principal components need no energies; use method='pcovr', or leave it out"
             )
-        if self.method == "pcovr" and self.nu != 1:
+        if pcovr and self.nu != 1:
             raise RhobasisError(
                 f"nu = {self.nu}: method = pcovr weighs no environments; set nu to 1, or use method='pca'"
             )
-        return self.method == "pcovr"
+        return pcovr
 
     def _supervise(self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool) -> None:
         if y is not None and energy_key is not None:

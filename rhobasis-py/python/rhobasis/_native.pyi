@@ -30,6 +30,9 @@ def main(argv: Sequence[str]) -> int:
 def set_threads(n: int) -> bool:
     """Sets the number of threads of this process, before the first computation; false if it was set already."""
 
+def is_pcovr(settings: Any) -> bool:
+    """Whether the method of an `OptimalBasis` is principal covariates regression."""
+
 def remove_checkpoint(path: _Path) -> None:
     """Removes a checkpoint, and what a run that was killed while writing has left of it."""
 
@@ -70,8 +73,13 @@ def pcovr(
 ) -> tuple[_Reals, _Reals, _Reals, _Reals]:
     """P_XT, P_TX, P_TY and the eigenvalues of principal covariates regression."""
 
-def reconstruction(
-    kind: str,
+def gfre(x: _Reals, y: _Reals, rows: tuple[_Integers, _Integers], folds: tuple[_Integers, _Integers]) -> float:
+    """Global feature space reconstruction error."""
+
+def gfrd(x: _Reals, y: _Reals, rows: tuple[_Integers, _Integers], folds: tuple[_Integers, _Integers]) -> float:
+    """Global feature space reconstruction distortion."""
+
+def lfre(
     x: _Reals,
     y: _Reals,
     rows: tuple[_Integers, _Integers],
@@ -79,13 +87,15 @@ def reconstruction(
     n_neighbors: int,
     local_folds: tuple[_Integers, _Integers],
 ) -> float:
-    """GFRE ("error"), GFRD ("distortion"), or LFRE ("local", with the number of neighbours and folds of them)."""
+    """Local feature space reconstruction error, with the number of neighbours and folds of them."""
 
 def residual_variance(all: _Reals, kept: _Reals) -> float:
     """1 − ‖kept‖²/‖all‖²."""
 
-def prediction_error(kind: str, target: _Reals, predicted: _Reals) -> float:
-    """ "rmse", "mae", "r2" or "percent_rmse" of contiguous numbers."""
+def rmse(target: _Reals, predicted: _Reals) -> float: ...
+def mae(target: _Reals, predicted: _Reals) -> float: ...
+def r2(target: _Reals, predicted: _Reals) -> float: ...
+def percent_rmse(target: _Reals, predicted: _Reals) -> float: ...
 
 class Frames:
     """Structures in Rust memory; a slice shares them."""

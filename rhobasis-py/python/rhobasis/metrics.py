@@ -51,7 +51,7 @@ def gfre(X: ArrayLike, Y: ArrayLike, train: ArrayLike | None = None, test: Array
     >>> gfre(X, X @ [[1.0], [2.0], [3.0]]) < 1e-10
     True
     """
-    return _reconstruction("error", X, Y, train, test)
+    return _native.gfre(*_matrices(X, Y, train, test))
 
 
 def gfrd(X: ArrayLike, Y: ArrayLike, train: ArrayLike | None = None, test: ArrayLike | None = None) -> float:
@@ -64,7 +64,7 @@ def gfrd(X: ArrayLike, Y: ArrayLike, train: ArrayLike | None = None, test: Array
     >>> gfrd(X, X @ [[0.6, 0.8], [-0.8, 0.6]]) < 1e-10
     True
     """
-    return _reconstruction("distortion", X, Y, train, test)
+    return _native.gfrd(*_matrices(X, Y, train, test))
 
 
 def lfre(
@@ -79,7 +79,8 @@ def lfre(
     >>> lfre(t, t**2, 10) < 0.01 < gfre(t, t**2)
     True
     """
-    return _reconstruction("local", X, Y, train, test, n_neighbors)
+    local = _folds(n_neighbors) if n_neighbors >= 2 else (np.arange(1), np.arange(1))
+    return _native.lfre(*_matrices(X, Y, train, test), n_neighbors, local)
 
 
 def residual_variance(all: ArrayLike, kept: ArrayLike) -> float:
@@ -101,7 +102,7 @@ def rmse(target: ArrayLike, predicted: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [3.0, 3.0])
     3.0
     """
-    return _prediction_error("rmse", target, predicted)
+    return _native.rmse(*_alike(target, predicted))
 
 
 def mae(target: ArrayLike, predicted: ArrayLike) -> float:
@@ -112,7 +113,7 @@ def mae(target: ArrayLike, predicted: ArrayLike) -> float:
     >>> mae([0.0, 0.0], [3.0, -1.0])
     2.0
     """
-    return _prediction_error("mae", target, predicted)
+    return _native.mae(*_alike(target, predicted))
 
 
 def r2(target: ArrayLike, predicted: ArrayLike) -> float:
@@ -123,7 +124,7 @@ def r2(target: ArrayLike, predicted: ArrayLike) -> float:
     >>> r2([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
     0.0
     """
-    return _prediction_error("r2", target, predicted)
+    return _native.r2(*_alike(target, predicted))
 
 
 def percent_rmse(target: ArrayLike, predicted: ArrayLike) -> float:
@@ -134,21 +135,22 @@ def percent_rmse(target: ArrayLike, predicted: ArrayLike) -> float:
     >>> percent_rmse([0.0, 2.0], [0.5, 1.5])
     50.0
     """
-    return _prediction_error("percent_rmse", target, predicted)
+    return _native.percent_rmse(*_alike(target, predicted))
 
 
-def _prediction_error(kind: str, target: ArrayLike, predicted: ArrayLike) -> float:
+def _alike(target: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """The entries of two arrays of one shape."""
     a, b = (np.asarray(values, dtype=np.float64) for values in (target, predicted))
     if a.shape != b.shape:
         raise ValueError(f"predictions have shape {b.shape}, targets {a.shape}; pass one prediction for each target")
-    return _native.prediction_error(kind, np.ascontiguousarray(a).ravel(), np.ascontiguousarray(b).ravel())
+    return np.ascontiguousarray(a).ravel(), np.ascontiguousarray(b).ravel()
 
 
-def _reconstruction(kind: str, X: Any, Y: Any, train: Any, test: Any, n_neighbors: int = 2) -> float:
+def _matrices(X: Any, Y: Any, train: Any, test: Any) -> tuple[Any, Any, tuple[_Indices, _Indices], Any]:
+    """X, Y, the rows to train on and to test with, and folds of the former."""
     X, Y = to_native(as_matrix(X)), to_native(as_matrix(Y, "Y"))
-    train, test = _rows(len(X), train, test)
-    local = _folds(n_neighbors) if kind == "local" and n_neighbors >= 2 else (np.arange(1), np.arange(1))
-    return _native.reconstruction(kind, X, Y, (train, test), _folds(len(train)), n_neighbors, local)
+    rows = _rows(len(X), train, test)
+    return X, Y, rows, _folds(len(rows[0]))
 
 
 def _rows(n: int, train: Any, test: Any) -> tuple[_Indices, _Indices]:

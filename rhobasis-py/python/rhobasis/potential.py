@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 import warnings
@@ -275,13 +274,10 @@ class Potential(Parameters):
                 f"not {weights!r}"
             )
         types = sorted(set(_native.config_types(frames)) - {""})
-        for name, of in by_type.items():
+        for name in by_type:
             if name not in types:
                 known = f"the frames have {', '.join(types)}" if types else "no frame has one"
                 raise RhobasisError(f"weights[{name!r}]: no frame is of this config_type; {known}")
-            for key in of:
-                if key not in _SIGMAS:
-                    raise RhobasisError(f"weights[{name!r}][{key!r}]: is unknown; use {_nearest(key, _SIGMAS)}")
         all_frames = dict(zip(_SIGMAS, sigmas, strict=True))
         n_energies, n_forces, _ = labels.counts()
         if isinstance(self.model, KernelRidge):
@@ -426,12 +422,12 @@ def _is_kernel(model: Any) -> bool:
 def _model_settings(model: Any) -> dict[str, Any]:
     """As the library takes them."""
     if isinstance(model, Gap):
-        return {"type": "gap", **model.get_params()}
+        return {"model": "gap", **model.get_params()}
     if isinstance(model, KernelRidge):
         alpha = model.alpha
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 0 < alpha < np.inf:
             raise RhobasisError(f"alpha = {alpha!r}: a positive number is needed in a Potential; 1.0 is the default")
-        return {"type": "kernel-ridge", "zeta": model.zeta, "delta": float(alpha) ** -0.5}
+        return {"model": "kernel-ridge", "zeta": model.zeta, "delta": float(alpha) ** -0.5}
     if isinstance(model, Ridge):
         if model.cv is not None:
             raise RhobasisError(
@@ -439,18 +435,16 @@ def _model_settings(model: Any) -> dict[str, Any]:
                 "together; leave cv out"
             )
         alpha = _DEFAULT["alpha"] if model.alpha is None else model.alpha
-        return {"type": "ridge", "alpha": alpha, "solver": model.solver}
+        return {"model": "ridge", "alpha": alpha, "solver": model.solver}
     raise TypeError(f"model must be a Ridge, a Gap or a KernelRidge of rhobasis, not {model!r}")
 
 
 def _model_of(settings: dict[str, Any]) -> Ridge | Gap | KernelRidge:
     settings = dict(settings)
     kind = settings.pop("type")
-    if kind == "ridge":
-        return Ridge(**settings)
     if kind == "kernel-ridge":
         return KernelRidge(alpha=float(f"{settings['delta'] ** -2:.15g}"), zeta=settings["zeta"])
-    return Gap(**settings)
+    return {"ridge": Ridge, "gap": Gap}[kind](**settings)
 
 
 def _basis_of(native: _native.Potential) -> OptimalBasis | SphericalExpansion:
@@ -504,8 +498,3 @@ def _refuse_stale(frames: Any) -> None:
                 f"frame {k}: its calculator holds results of other {' and '.join(sorted(changed))}; give each frame a "
                 "calculator of its own, and run it after the last change (ase's SinglePointCalculator keeps results)"
             )
-
-
-def _nearest(word: Any, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(word), known, 1)
-    return close[0] if close else " or ".join(known)

@@ -5,15 +5,13 @@ use rayon::prelude::*;
 
 use super::rotation_average::{RotationAverage, pack_kernel};
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
-use crate::optimal::OptimalBasis;
+use crate::optimal::{NU, OptimalBasis};
 use crate::stream::Stream;
 use crate::structure::Structure;
 use crate::{Error, Result};
 
 /// Environments and truncations whose rotated overlaps are there at once.
 const COLUMNS: usize = 64;
-/// Largest order: the rotation average sums about (ν l_max)³/4 rotations.
-pub(super) const NU_MAX: usize = 12;
 
 /// Channels kept of each block (a, l) of each kind of centre, in the order of [`OptimalBasis::kinds`] and their blocks.
 pub type Kept = Vec<Vec<usize>>;
@@ -107,10 +105,7 @@ impl SpectrumNorms {
         nus: &[usize],
         invariant: bool,
     ) -> Result<Self> {
-        if let Some(nu) = nus.iter().find(|&&nu| nu == 0 || nu > NU_MAX) {
-            let problem = format!("an order of correlation lies between 1 and {NU_MAX}");
-            return Err(Error::setting("nu", nu, problem, "use 4 or less for most purposes"));
-        }
+        nus.iter().try_for_each(|&nu| NU.check(nu))?;
         let most = nus.iter().copied().max().unwrap_or(1);
         let rotations = invariant.then(|| RotationAverage::new(expansion.l_max(), most)).transpose()?;
         let sums = Stream::new(Array2::zeros((kept.len(), nus.len() * (1 + usize::from(invariant)))));

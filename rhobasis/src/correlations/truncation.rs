@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::spectrum_norms::{Kept, NU_MAX, SpectrumNorms};
-use crate::optimal::{Contraction, KindOfBasis, OptimalBasis, Truncation, ranked};
+use super::spectrum_norms::{Kept, SpectrumNorms};
+use crate::optimal::{Contraction, KindOfBasis, NU, OptimalBasis, Truncation, ranked};
 use crate::{Error, Result};
 
 /// Truncations that are tried in one pass over the data.
@@ -134,10 +134,7 @@ impl Plan {
 
 impl Target {
     fn validate(&self, basis: &OptimalBasis) -> Result<()> {
-        if self.nu == 0 || self.nu > NU_MAX {
-            let problem = format!("an order of correlation lies between 1 and {NU_MAX}");
-            return Err(Error::setting("nu", self.nu, problem, "use 2 for a power spectrum"));
-        }
+        NU.check(self.nu)?;
         if basis.settings().nu != 1 {
             let problem =
                 format!("the basis was made for nu = {}, whose channels a plan does not rank", basis.settings().nu);

@@ -2,6 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::named;
+
+named! {
+    /// The families of primitive bases, by the names that choose them.
+    pub enum PrimitiveFamily {
+        /// Gaussian-type orbitals
+        Gto = "gto",
+        /// Discrete variable representation, projected exactly
+        Dvr = "dvr",
+        /// Discrete variable representation with one quadrature node per function, as in librascal
+        DvrQuadrature = "dvr-quadrature",
+        /// Eigenstates of the Laplacian in a sphere
+        Laplacian = "laplacian",
+    }
+}
+
+impl PrimitiveFamily {
+    /// The basis of this many functions.
+    pub fn basis(self, n_max: usize) -> Primitive {
+        match self {
+            PrimitiveFamily::Gto => Primitive::Gto { n_max },
+            PrimitiveFamily::Dvr => Primitive::Dvr { n_max, quadrature: false },
+            PrimitiveFamily::DvrQuadrature => Primitive::Dvr { n_max, quadrature: true },
+            PrimitiveFamily::Laplacian => Primitive::LaplacianEigenstates { n_max },
+        }
+    }
+}
+
 /// A primitive radial basis R_nl, orthonormal with weight x²: ∫ x² R_nl R_n'l dx = δ_nn'.
 ///
 /// `n_max` counts functions: 20 means n = 0 … 19.
@@ -31,6 +59,16 @@ pub enum Primitive {
 }
 
 impl Primitive {
+    /// The family that it is of.
+    pub fn family(&self) -> PrimitiveFamily {
+        match self {
+            Primitive::Gto { .. } => PrimitiveFamily::Gto,
+            Primitive::Dvr { quadrature: false, .. } => PrimitiveFamily::Dvr,
+            Primitive::Dvr { quadrature: true, .. } => PrimitiveFamily::DvrQuadrature,
+            Primitive::LaplacianEigenstates { .. } => PrimitiveFamily::Laplacian,
+        }
+    }
+
     /// Number of functions for l = 0, the most for any l.
     pub fn n_max(&self) -> usize {
         match *self {

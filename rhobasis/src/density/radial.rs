@@ -9,7 +9,7 @@
 
 use super::laplacian::Eigenstate;
 use super::primitive::Primitive;
-use super::settings::L_MAX;
+use super::settings::{L_MAX, LARGEST_L, N_MAX, R_CUT, SIGMA};
 use super::{dvr, gto, laplacian};
 use crate::error::{Error, Result};
 use crate::linalg;
@@ -18,8 +18,6 @@ use crate::special::gauss_legendre::GaussLegendre;
 use ndarray::Array2;
 use std::f64::consts::PI;
 
-/// The most functions of a basis whose functions stay independent for any number.
-const LARGEST_N_MAX: usize = 500;
 /// The most quadrature nodes worth computing.
 const LARGEST_COUNT: f64 = 10_000.0;
 
@@ -95,28 +93,11 @@ impl RadialIntegrals {
     /// A setting outside its range, linearly dependent functions, `sigma` = 0 with DVR functions, and an `l_max` for which
     /// there is no Laplacian eigenstate.
     pub fn new(primitive: &Primitive, r_cut: f64, sigma: f64, l_max: usize) -> Result<Self> {
-        if !(r_cut > 0.0 && r_cut.is_finite()) {
-            return Err(Error::setting(
-                "r_cut",
-                r_cut,
-                "a cutoff is positive and finite",
-                "give it in Å, for example 5",
-            ));
-        }
-        if !(sigma >= 0.0 && sigma.is_finite()) {
-            let remedy = "give it in Å, for example 0.5, or 0 for the δ density";
-            return Err(Error::setting("sigma", sigma, "a width is finite and not negative", remedy));
-        }
-        if l_max > L_MAX {
-            return Err(Error::setting("l_max", l_max, "too large", format!("use l_max <= {L_MAX}")));
-        }
         let n_max = primitive.n_max();
-        if n_max == 0 {
-            return Err(Error::setting("n_max", 0, "a basis needs functions", "use n_max >= 1"));
-        }
-        if n_max > LARGEST_N_MAX {
-            return Err(Error::setting("n_max", n_max, "too many functions", format!("use n_max <= {LARGEST_N_MAX}")));
-        }
+        R_CUT.check(r_cut)?;
+        SIGMA.check(sigma)?;
+        LARGEST_L.check(l_max)?;
+        N_MAX.check(n_max)?;
         let (mut nodes, states) = match *primitive {
             Primitive::Gto { n_max } => (gto::nodes(n_max, r_cut, sigma)?, None),
             Primitive::Dvr { n_max, quadrature } => (dvr::nodes(n_max, quadrature, r_cut, sigma)?, None),

@@ -4,13 +4,55 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::primitive::Primitive;
-use super::weight::RadialScaling;
+use super::primitive::{Primitive, PrimitiveFamily};
+use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value};
 use crate::structure::symbol;
 use crate::{Error, Result};
 
 /// Largest angular momentum that is supported (and tested against references).
 pub const L_MAX: usize = 20;
+
+pub(super) static R_CUT: Setting = Setting::number("r_cut", "Å", Range::Positive, Given::Number(5.0))
+    .says("Cutoff radius, in Å: atoms nearer than this are neighbours", "give it in Å, for example 5");
+pub(super) static SIGMA: Setting =
+    Setting::number("sigma", "Å", Range::NotNegative, Given::Number(0.3)).taking(Takes::NumberOrBySpecies).says(
+        "Standard deviation of the Gaussian on each neighbour, in Å, one for all or by species as in H=0.3,C=0.4; 0 is \
+               the δ density",
+        "give it in Å, one for all or by species as in H=0.3,C=0.4; 0.2 to 0.5 is usual, 0 is the δ density",
+    );
+static CUTOFF_WIDTH: Setting = Setting::number("cutoff_width", "Å", Range::NotNegative, Given::Number(0.5)).says(
+    "Width of the shell below r_cut in which the weight of a neighbour falls to zero, in Å",
+    "0.5 to 1 Å is usual",
+);
+static SCALING: Setting = Setting::number("scaling", "RATE,SCALE,EXPONENT", Range::Finite, Given::Nothing)
+    .taking(Takes::Row(&[&RATE, &SCALE, &EXPONENT]))
+    .says(
+        "Radial scaling u(r) = c/(c + (r/r0)^m) of each neighbour: c, r0 in Å, m, as in 1,2,7; none if not given",
+        "give rate, scale in Å, exponent, as in 1,2,7, or leave it out for u = 1",
+    );
+static RATE: Setting =
+    Setting::number("scaling rate", "", Range::Positive, Given::Nothing).says("", "leave the scaling out for u = 1");
+static SCALE: Setting =
+    Setting::number("scaling scale", "Å", Range::Positive, Given::Nothing).says("", "leave the scaling out for u = 1");
+static EXPONENT: Setting = Setting::number("scaling exponent", "", Range::AtLeast(1.0), Given::Nothing)
+    .says("", "forces diverge at short distances below 1; leave the scaling out for u = 1");
+static CENTER_WEIGHT: Setting = Setting::number("center_weight", "", Range::Finite, Given::Number(1.0))
+    .says("Weight of the centre atom in its own density", "1 counts the centre once");
+static PRIMITIVE: Setting = Setting::word("primitive", PrimitiveFamily::WORDS, "gto", "Primitive radial basis");
+pub(super) static N_MAX: Setting = Setting::count("n_max", Range::Between(1.0, 500.0), Given::Count(20)).says(
+    "Number of primitive radial functions per species and l (for laplacian: at l = 0, fewer above)",
+    "12 to 30 are usual",
+);
+pub(super) static LARGEST_L: Setting = Setting::count("l_max", Range::Between(0.0, L_MAX as f64), Given::Count(6))
+    .says("Largest angular momentum, included", "use at most 20");
+static SPLINE_ACCURACY: Setting =
+    Setting::number("spline_accuracy", "", Range::Between(1e-12, 1e-2), Given::Number(1e-8))
+        .taking(Takes::NumberOr("exact"))
+        .says(
+            "Largest error of the splined radial integrals, relative to each channel's largest value; `exact` computes \
+               every integral by quadrature, far slower",
+            "1e-8 is the default; exact integrals: None in Python, \"exact\" elsewhere",
+        );
 
 /// Width of the Gaussian on each neighbour: one for all, or one per neighbour species.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,15 +79,54 @@ impl Sigma {
         match self {
             Sigma::Same(sigma) => Ok(*sigma),
             Sigma::PerSpecies(map) => map.get(&species).copied().ok_or_else(|| {
-                let known: Vec<String> = map.iter().map(|(&z, s)| format!("{} {s}", symbol(z))).collect();
-                Error::setting(
-                    "sigma",
-                    known.join(", "),
-                    format!("no width for {}", symbol(species)),
-                    "add this species to sigma, or give one number for all",
-                )
+                let problem = format!("no width for {}", symbol(species));
+                let remedy = "add this species to sigma, or give one number for all";
+                Error::setting("sigma", Given::from(map), problem, remedy)
             }),
         }
+    }
+}
+
+impl Value for Sigma {
+    fn of(given: &Given) -> Option<Self> {
+        f64::of(given).map(Sigma::Same).or_else(|| BTreeMap::of(given).map(Sigma::PerSpecies))
+    }
+}
+
+impl From<&Sigma> for Given {
+    fn from(sigma: &Sigma) -> Self {
+        match sigma {
+            Sigma::Same(sigma) => Given::Number(*sigma),
+            Sigma::PerSpecies(map) => Given::from(map),
+        }
+    }
+}
+
+/// Radial scaling (Willatt et al., Phys. Chem. Chem. Phys. 20, 29661 (2018)), 1 at r = 0 and falling beyond `scale`:
+///
+/// ```text
+/// u(r) = c / (c + (r/r0)^m),   c = rate, r0 = scale (Å), m = exponent
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RadialScaling {
+    /// c, without unit.
+    pub rate: f64,
+    /// r0, in Å.
+    pub scale: f64,
+    /// m, without unit.
+    pub exponent: f64,
+}
+
+impl Value for RadialScaling {
+    fn of(given: &Given) -> Option<Self> {
+        let &[rate, scale, exponent] = &Vec::of(given)?[..] else { return None };
+        Some(RadialScaling { rate, scale, exponent })
+    }
+}
+
+impl From<&RadialScaling> for Given {
+    fn from(scaling: &RadialScaling) -> Self {
+        Given::List([scaling.rate, scaling.scale, scaling.exponent].map(Given::from).to_vec())
     }
 }
 
@@ -73,54 +154,49 @@ pub struct Density {
 
 impl Default for Density {
     fn default() -> Self {
-        Density { r_cut: 5.0, sigma: Sigma::Same(0.3), cutoff_width: 0.5, scaling: None, center_weight: 1.0 }
+        Density::read(&|_| None).expect("defaults are within their ranges")
     }
 }
 
 impl Density {
+    /// The density with these settings, the rest being defaults.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source) -> Result<Self> {
+        let density = Density {
+            r_cut: R_CUT.read(given)?,
+            sigma: SIGMA.read(given)?,
+            cutoff_width: CUTOFF_WIDTH.read(given)?,
+            scaling: SCALING.read(given)?,
+            center_weight: CENTER_WEIGHT.read(given)?,
+        };
+        density.validate()?;
+        Ok(density)
+    }
+
+    /// Settings and values.
+    pub fn values(&self) -> Vec<(&'static Setting, Given)> {
+        vec![
+            (&R_CUT, self.r_cut.into()),
+            (&SIGMA, (&self.sigma).into()),
+            (&CUTOFF_WIDTH, self.cutoff_width.into()),
+            (&SCALING, self.scaling.as_ref().into()),
+            (&CENTER_WEIGHT, self.center_weight.into()),
+        ]
+    }
+
     /// Refuses values that make no sense, by name.
     ///
     /// # Errors
     /// [`Error::Setting`] for the first value outside its range.
     pub fn validate(&self) -> Result<()> {
-        let positive = |name, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                return Ok(());
-            }
-            Err(Error::setting(name, value, "must be a positive number", "give it in Å, for example 5.0"))
-        };
-        positive("r_cut", self.r_cut)?;
-        if !(self.cutoff_width.is_finite() && (0.0..=self.r_cut).contains(&self.cutoff_width)) {
-            return Err(Error::setting(
-                "cutoff_width",
-                self.cutoff_width,
-                format!("must lie between 0 and r_cut = {}", self.r_cut),
-                "0.5 to 1 Å is usual",
-            ));
+        self.values().into_iter().try_for_each(|(setting, value)| setting.check(value))?;
+        if self.cutoff_width <= self.r_cut {
+            return Ok(());
         }
-        let widths: Vec<f64> = match &self.sigma {
-            Sigma::Same(sigma) => vec![*sigma],
-            Sigma::PerSpecies(map) => map.values().copied().collect(),
-        };
-        for sigma in widths {
-            if !(sigma.is_finite() && sigma >= 0.0) {
-                return Err(Error::setting(
-                    "sigma",
-                    sigma,
-                    "must be zero or a positive number",
-                    "give it in Å; 0.2 to 0.5 is usual, 0 is the δ density",
-                ));
-            }
-        }
-        if !self.center_weight.is_finite() {
-            return Err(Error::setting(
-                "center_weight",
-                self.center_weight,
-                "must be finite",
-                "1 counts the centre once",
-            ));
-        }
-        self.scaling.as_ref().map_or(Ok(()), RadialScaling::validate)
+        let problem = format!("must lie between 0 and r_cut = {}", self.r_cut);
+        Err(Error::setting(CUTOFF_WIDTH.name, self.cutoff_width, problem, CUTOFF_WIDTH.advice))
     }
 }
 
@@ -140,33 +216,42 @@ pub struct ExpansionSettings {
 
 impl Default for ExpansionSettings {
     fn default() -> Self {
-        ExpansionSettings {
-            density: Density::default(),
-            primitive: Primitive::Gto { n_max: 20 },
-            l_max: 6,
-            spline_accuracy: Some(1e-8),
-        }
+        ExpansionSettings::read(&|_| None).expect("defaults are within their ranges")
     }
 }
 
 impl ExpansionSettings {
+    /// The expansion with these settings, the rest being defaults.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source) -> Result<Self> {
+        Ok(ExpansionSettings {
+            density: Density::read(given)?,
+            primitive: PRIMITIVE.read::<PrimitiveFamily>(given)?.basis(N_MAX.read(given)?),
+            l_max: LARGEST_L.read(given)?,
+            spline_accuracy: SPLINE_ACCURACY.read(given)?,
+        })
+    }
+
+    /// Settings and values, those of the density first.
+    pub fn values(&self) -> Vec<(&'static Setting, Given)> {
+        let mut values = self.density.values();
+        values.extend([
+            (&PRIMITIVE, self.primitive.family().into()),
+            (&N_MAX, self.primitive.n_max().into()),
+            (&LARGEST_L, self.l_max.into()),
+            (&SPLINE_ACCURACY, self.spline_accuracy.into()),
+        ]);
+        values
+    }
+
     /// Refuses values that make no sense, by name.
     ///
     /// # Errors
     /// [`Error::Setting`] for the first value outside its range.
     pub fn validate(&self) -> Result<()> {
         self.density.validate()?;
-        if self.l_max > L_MAX {
-            return Err(Error::setting("l_max", self.l_max, "too large", format!("use at most {L_MAX}")));
-        }
-        match self.spline_accuracy {
-            Some(accuracy) if !(1e-12..=1e-2).contains(&accuracy) => Err(Error::setting(
-                "spline_accuracy",
-                accuracy,
-                "must lie between 1e-12 and 1e-2",
-                "1e-8 is the default; exact integrals: None in Python, `exact` on the command line",
-            )),
-            _ => Ok(()),
-        }
+        self.values().into_iter().try_for_each(|(setting, value)| setting.check(value))
     }
 }

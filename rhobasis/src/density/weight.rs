@@ -1,47 +1,9 @@
 //! Weight f = f_cut · u of a neighbour by its distance: shifted cosine and radial scaling.
 
-use serde::{Deserialize, Serialize};
-
-use super::settings::Density;
+use super::settings::{Density, RadialScaling};
 use crate::simd::{LANES, Lanes};
-use crate::{Error, Result};
-
-/// Radial scaling (Willatt et al., Phys. Chem. Chem. Phys. 20, 29661 (2018)), 1 at r = 0 and falling beyond `scale`:
-///
-/// ```text
-/// u(r) = c / (c + (r/r0)^m),   c = rate, r0 = scale (Å), m = exponent
-/// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RadialScaling {
-    /// c, without unit.
-    pub rate: f64,
-    /// r0, in Å.
-    pub scale: f64,
-    /// m, without unit.
-    pub exponent: f64,
-}
 
 impl RadialScaling {
-    pub(crate) fn validate(&self) -> Result<()> {
-        let positive = |name, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                return Ok(());
-            }
-            Err(Error::setting(name, value, "must be a positive number", "leave the scaling out for u = 1"))
-        };
-        positive("scaling rate", self.rate)?;
-        positive("scaling scale", self.scale)?;
-        if !(self.exponent.is_finite() && self.exponent >= 1.0) {
-            return Err(Error::setting(
-                "scaling exponent",
-                self.exponent,
-                "must be at least 1, or forces diverge at short distances",
-                "leave the scaling out for u = 1",
-            ));
-        }
-        Ok(())
-    }
-
     /// u(r) and du/dr.
     fn evaluate(&self, r: f64) -> (f64, f64) {
         let x = r / self.scale;

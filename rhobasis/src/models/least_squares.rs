@@ -1,21 +1,20 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
-use serde::{Deserialize, Serialize};
 
 use super::factor::Factor;
 use crate::linalg::{self, add_product, append_rows, solve_lower};
+use crate::settings::named;
 use crate::{Error, Result};
 
-/// How a least squares problem is solved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Solver {
-    /// QR factorisation of the rows: no digits are lost that the problem has.
-    #[default]
-    Qr,
-    /// Cholesky factorisation of the normal equations XᵀX: half the work, but the condition number is squared.
-    Cholesky,
+named! {
+    /// How a least squares problem is solved.
+    pub enum Solver {
+        /// QR factorisation of the rows: no digits are lost that the problem has
+        Qr = "qr",
+        /// Cholesky factorisation of the normal equations XᵀX: half the work, but the condition number is squared
+        Cholesky = "cholesky",
+    }
 }
 
 /// Linear least squares min |Xw − y|² of rows that come one after another, in memory that does not grow with them.

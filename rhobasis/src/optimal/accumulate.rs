@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::covariance::{CovarianceSettings, Mixing, symbols};
+use super::covariance::symbols;
 use super::gram::Gram;
+use super::settings::{CovarianceSettings, Mixing};
 use crate::density::{BlockKey, Group, SphericalExpansion, Workspace, groups, species_of};
 use crate::neighbors::Search;
 use crate::stream::Part;

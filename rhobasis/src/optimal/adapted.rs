@@ -2,7 +2,8 @@
 
 use super::basis::OptimalBasis;
 use super::contraction::Truncation;
-use super::covariance::{Covariance, CovarianceSettings};
+use super::covariance::Covariance;
+use super::settings::{CovarianceSettings, NU};
 use crate::density::SphericalExpansion;
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -63,10 +64,7 @@ impl Adaptation {
     /// # Errors
     /// For settings outside their range, and ν = 0.
     pub fn new(settings: &CovarianceSettings, truncation: Truncation, nu: usize) -> Result<Self> {
-        if nu == 0 || nu > 12 {
-            let problem = "the order of correlation is a whole number from 1 to 12";
-            return Err(Error::setting("nu", nu, problem, "1 is the density itself, 2 the power spectrum"));
-        }
+        NU.check(nu)?;
         let covariance = Covariance::new(settings)?;
         covariance.check_truncation(truncation)?;
         Ok(Adaptation { truncation, nu, covariance, basis: None, kept: 0.0, all: 0.0, retained: Vec::new() })

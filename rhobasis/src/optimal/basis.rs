@@ -3,8 +3,9 @@
 use ndarray::{Array2, s};
 
 use super::contraction::{Block, Contract, Contraction, PrincipalComponents, Truncation};
-use super::covariance::{Covariance, CovarianceSettings, Mixing, symbols};
+use super::covariance::{Covariance, symbols};
 use super::provenance::{BasisSettings, Provenance};
+use super::settings::{CovarianceSettings, Mixing};
 use crate::density::{
     AroundCenter, BlockKey, Channel, ChannelContraction, ContractionMatrix, Equivariants, ExpansionSettings,
     RadialIntegrals, RadialSource, SphericalExpansion,

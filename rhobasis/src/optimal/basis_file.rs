@@ -12,8 +12,8 @@ use ndarray::{Array1, Array2, Array3, ArrayView1};
 
 use super::basis::{ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
-use super::covariance::Mixing;
-use super::provenance::{BasisSettings, Method};
+use super::provenance::BasisSettings;
+use super::settings::{Method, Mixing};
 use crate::density::{
     AroundCenter, BlockKey, ExpansionSettings, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion,
 };

@@ -2,10 +2,9 @@
 
 use ndarray::{Array2, ArrayViewMut1};
 
-use super::provenance::Method;
+use super::settings::Method;
 use crate::density::BlockKey;
 use crate::linalg::eigh;
-use crate::{Error, Result};
 
 /// Eigenvalues below this fraction of their block's largest are noise.
 const NOISE: f64 = 1e-14;
@@ -91,28 +90,6 @@ impl Contraction {
 }
 
 impl Truncation {
-    /// Refuses counts and fractions that make no sense; `n_max` is the size of the largest block, `what` says of what.
-    ///
-    /// # Errors
-    /// Unless 1 ≤ q_max ≤ n_max, or 0 < retain ≤ 1.
-    pub fn validate(self, n_max: usize, what: &str) -> Result<()> {
-        match self {
-            Truncation::QMax(q) if q == 0 || q > n_max => Err(Error::setting(
-                "q_max",
-                q,
-                format!("a basis contracted from {n_max} primitive functions {what} has 1 to {n_max} channels"),
-                format!("use at most {n_max}, or a larger n_max"),
-            )),
-            Truncation::Retain(fraction) if !(fraction > 0.0 && fraction <= 1.0) => Err(Error::setting(
-                "retain",
-                fraction,
-                "the retained fraction of the variance lies above 0 and at most at 1",
-                "0.9999 is a good start",
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Channels to keep of each block; the eigenvalues of all blocks add up to the total variance.
     pub(crate) fn counts(self, blocks: &[&Contraction]) -> Vec<usize> {
         match self {

@@ -3,28 +3,17 @@
 use std::collections::BTreeSet;
 
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
 
 use super::accumulate::{Buffers, CENTERS};
 use super::contraction::Truncation;
 use super::gram::Gram;
 use super::memory;
-use crate::density::{BlockKey, ExpansionSettings, Sigma, SphericalExpansion};
+use super::settings::{CovarianceSettings, Mixing};
+use crate::density::{BlockKey, Sigma, SphericalExpansion};
 use crate::extxyz::{Shard, SourceFile};
 use crate::stream::{Stream, parts};
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
-
-/// Which channels are contracted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mixing {
-    /// n for each neighbour species apart, Eq. (6).
-    #[serde(rename = "per-species")]
-    PerSpecies,
-    /// (a, n) of all neighbour species together, Eq. (11).
-    #[serde(rename = "combined")]
-    Combined,
-}
 
 impl Mixing {
     /// Species whose channels are contracted together, of these.
@@ -35,56 +24,6 @@ impl Mixing {
     /// Whose name a block of channels of these species bears; `None` when combined.
     pub(super) fn owner(self, species: &[u8]) -> Option<u8> {
         species.first().copied().filter(|_| self == Mixing::PerSpecies)
-    }
-}
-
-/// What is accumulated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CovarianceSettings {
-    /// The density and its primitive basis.
-    pub expansion: ExpansionSettings,
-    /// Whether neighbour species are kept apart.
-    pub mixing: Mixing,
-    /// Whether each species of centre has a covariance of its own.
-    pub center_specific: bool,
-}
-
-/// Settings by name, as in files: those that describe what is accumulated.
-const SETTINGS: [(&str, &str); 11] = [
-    ("r_cut", "/expansion/density/r_cut"),
-    ("sigma", "/expansion/density/sigma"),
-    ("cutoff_width", "/expansion/density/cutoff_width"),
-    ("scaling", "/expansion/density/scaling"),
-    ("center_weight", "/expansion/density/center_weight"),
-    ("primitive", "/expansion/primitive/kind"),
-    ("n_max", "/expansion/primitive/n_max"),
-    ("l_max", "/expansion/l_max"),
-    ("spline_accuracy", "/expansion/spline_accuracy"),
-    ("mixing", "/mixing"),
-    ("center_specific", "/center_specific"),
-];
-
-impl CovarianceSettings {
-    /// The first setting that differs: its name, its value here, its value there.
-    pub fn difference(&self, other: &CovarianceSettings) -> Option<(&'static str, String, String)> {
-        if self == other {
-            return None;
-        }
-        let json = |settings: &CovarianceSettings| serde_json::to_value(settings).expect("plain numbers and names");
-        let (mine, theirs) = (json(self), json(other));
-        let text = |value: Option<&serde_json::Value>| value.map_or("none".into(), |v| v.to_string().replace('"', ""));
-        let named = SETTINGS.iter().find_map(|&(name, at)| {
-            let (mine, theirs) = (mine.pointer(at), theirs.pointer(at));
-            (mine != theirs).then(|| (name, text(mine), text(theirs)))
-        });
-        // What has no name of its own: the quadrature of a DVR.
-        named.or_else(|| {
-            Some((
-                "primitive",
-                text(mine.pointer("/expansion/primitive")),
-                text(theirs.pointer("/expansion/primitive")),
-            ))
-        })
     }
 }
 

@@ -10,8 +10,9 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2, arr1, s};
 
 use super::basis_file::species_of;
-use super::covariance::{Covariance, CovarianceSettings, Mixing};
+use super::covariance::Covariance;
 use super::gram::GramKey;
+use super::settings::{CovarianceSettings, Mixing};
 use crate::Result;
 use crate::density::BlockKey;
 use crate::extxyz::{Shard, SourceFile};

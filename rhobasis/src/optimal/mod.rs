@@ -15,6 +15,7 @@ mod memory;
 mod merge;
 mod pcovr;
 mod provenance;
+mod settings;
 mod supervision;
 
 pub use adapted::Adaptation;
@@ -23,10 +24,11 @@ pub(crate) use basis_file::{primitive_functions, species_of, store_table, stored
 pub use checkpoint::{Task, remove_checkpoint};
 pub(crate) use contraction::ranked;
 pub use contraction::{Contraction, Truncation};
-pub use covariance::{Covariance, CovarianceSettings, Mixing};
+pub use covariance::Covariance;
 pub use energy_regression::EnergyRegression;
 pub use export::FeatomicHypers;
-pub use pcovr::{PcovrSettings, SupervisedCovariance};
-pub use provenance::{BasisSettings, Method, Provenance};
+pub use pcovr::SupervisedCovariance;
+pub use provenance::{BasisSettings, Provenance};
+pub use settings::{CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings};
 
 pub use crate::extxyz::{Shard, SourceFile};

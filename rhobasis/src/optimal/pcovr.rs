@@ -1,42 +1,16 @@
 //! The basis between variance and the energies of structures, Eq. (14): principal covariates regression for l = 0.
 
-use serde::{Deserialize, Serialize};
-
 use super::basis::OptimalBasis;
 use super::contraction::Truncation;
-use super::covariance::{Covariance, CovarianceSettings};
+use super::covariance::Covariance;
 use super::energy_regression::{EnergyRegression, EnergyRows};
+use super::settings::{CovarianceSettings, PcovrSettings};
 use super::supervision::Supervision;
 use crate::density::{ExpansionSettings, SphericalExpansion, species_of};
 use crate::extxyz::SourceFile;
 use crate::stream::{BLOCK, Stream, WAITING};
 use crate::structure::Structure;
 use crate::{Error, Result};
-
-/// How a basis of Eq. (14) weighs variance against the target.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PcovrSettings {
-    /// γ: 1 is principal component analysis, towards 0 regression.
-    pub gamma: f64,
-}
-
-impl Default for PcovrSettings {
-    fn default() -> Self {
-        PcovrSettings { gamma: 0.5 }
-    }
-}
-
-impl PcovrSettings {
-    /// # Errors
-    /// Unless 0 < γ ≤ 1.
-    pub fn validate(&self) -> Result<()> {
-        if !(self.gamma > 0.0 && self.gamma <= 1.0) {
-            let problem = "the mixing lies above 0 (regression) and at most at 1 (principal components)";
-            return Err(Error::setting("gamma", self.gamma, problem, "use 0.1, or 1e-6 for all but pure regression"));
-        }
-        Ok(())
-    }
-}
 
 /// Accumulates what a basis of Eq. (14) is made of: the covariance, and the regression of energies on structure sums.
 ///

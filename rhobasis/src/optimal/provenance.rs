@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::contraction::Truncation;
-use super::covariance::Mixing;
-use super::pcovr::PcovrSettings;
+use super::settings::{Method, Mixing};
 use crate::density::ExpansionSettings;
 use crate::extxyz::SourceFile;
 
@@ -23,27 +22,12 @@ pub struct BasisSettings {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub nu: usize,
     /// How the functions of l = 0 were found.
-    #[serde(default, skip_serializing_if = "Method::is_pca")]
+    #[serde(default, skip_serializing_if = "is_pca")]
     pub method: Method,
 }
 
-/// How contraction coefficients are found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name")]
-pub enum Method {
-    /// Principal components of the covariance, Eqs. (7), (12).
-    #[default]
-    #[serde(rename = "pca")]
-    Pca,
-    /// Principal covariates regression on energies for l = 0, Eq. (14); principal components for l > 0.
-    #[serde(rename = "pcovr")]
-    Pcovr(PcovrSettings),
-}
-
-impl Method {
-    fn is_pca(&self) -> bool {
-        *self == Method::Pca
-    }
+fn is_pca(method: &Method) -> bool {
+    *method == Method::Pca
 }
 
 fn one() -> usize {

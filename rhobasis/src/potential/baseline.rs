@@ -8,6 +8,7 @@ use super::settings::Baseline;
 use crate::extxyz::Labels;
 use crate::linalg::svd_thin;
 use crate::neighbors::NeighborList;
+use crate::settings::Given;
 use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
@@ -30,7 +31,7 @@ pub(super) fn energies_of_atoms(
             match species.iter().find(missing) {
                 Some(&z) => Err(Error::setting(
                     "baseline",
-                    super::settings::baseline_text(energies),
+                    Given::from(energies),
                     format!("no energy for {}", symbol(z)),
                     "give one for each species of the training frames, in eV",
                 )),

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::FeatureKind;
 use crate::Result;
-use crate::correlations::Invariants;
+use crate::correlations::{FeatureKind, Invariants};
 use crate::density::{ExpansionSettings, SphericalExpansion};
 use crate::optimal::OptimalBasis;
+use crate::settings::{Given, Named, Setting, Source};
 
 /// The radial basis below a potential.
 #[derive(Debug, Clone)]
@@ -42,8 +42,15 @@ impl Basis {
     }
 }
 
+static KIND: Setting =
+    Setting::word("kind", FeatureKind::WORDS, "power-spectrum", "Which invariants are made of the coefficients");
+static NORMALIZE: Setting = Setting::flag("normalize", Given::Nothing).says(
+    "Whether the features of each atom are divided by their norm: by default for kernels, not for linear models",
+    "leave it out for the default of the model",
+);
+
 /// What is made of the coefficients.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeatureSettings {
     /// Which invariants.
     pub kind: FeatureKind,
@@ -54,19 +61,27 @@ pub struct FeatureSettings {
     pub columns: Option<Vec<[usize; 3]>>,
 }
 
+impl Default for FeatureSettings {
+    fn default() -> Self {
+        FeatureSettings::read(&|_| None, false).expect("defaults are known words")
+    }
+}
+
 impl FeatureSettings {
+    /// The features with these settings and all columns, `normalize` being what holds if nothing is said about it.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source, normalize: bool) -> Result<Self> {
+        let normalize = NORMALIZE.read::<Option<bool>>(given)?.unwrap_or(normalize);
+        Ok(FeatureSettings { kind: KIND.read(given)?, normalize, columns: None })
+    }
+
     /// The features of this basis.
     ///
     /// # Errors
-    /// If a column does not exist.
+    /// As [`Invariants::of_kind`].
     pub fn invariants(&self, basis: &Basis) -> Result<Invariants> {
-        let expansion = basis.expansion();
-        match self.kind {
-            FeatureKind::RadialSpectrum => Ok(Invariants::radial_spectrum(expansion, self.normalize)),
-            FeatureKind::PowerSpectrum => {
-                Invariants::power_spectrum(expansion, self.columns.as_deref(), self.normalize)
-            }
-            FeatureKind::Bispectrum => Invariants::bispectrum(expansion, self.normalize),
-        }
+        Invariants::of_kind(self.kind, basis.expansion(), self.columns.as_deref(), self.normalize)
     }
 }

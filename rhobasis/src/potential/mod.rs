@@ -38,6 +38,7 @@ mod targets;
 /// From frames to a potential.
 mod train;
 
+pub use crate::correlations::FeatureKind;
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
     CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, is_free_atom,
@@ -46,6 +47,6 @@ pub use evaluate::{
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
-pub use settings::{Alpha, Baseline, FeatureKind, ModelSettings, Sigmas, SparseMethod, Weights, config_type};
+pub use settings::{Alpha, Baseline, ModelSettings, ModelType, Sigmas, SparseMethod, Weights, config_type};
 pub use targets::TargetCounts;
 pub use train::{TrainSettings, Trainer};

@@ -5,20 +5,73 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::models::Solver;
-use crate::structure::{SYMBOLS, Structure, Value, atomic_number, symbol};
+use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named};
+use crate::structure::{self, SYMBOLS, Structure, atomic_number};
 use crate::{Error, Result};
 
-/// Which invariant features a model sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeatureKind {
-    /// ν = 1: c_{n00}.
-    RadialSpectrum,
-    /// ν = 2, Eq. (15).
-    #[default]
-    PowerSpectrum,
-    /// ν = 3.
-    Bispectrum,
+static MODEL: Setting =
+    Setting::word("model", ModelType::WORDS, "ridge", "The model from features to the energy of an atom");
+static ALPHA: Setting =
+    Setting::number("alpha", "", Range::Positive, Given::Number(1e-12)).taking(Takes::Numbers).says(
+        "Regulariser of a linear model, relative to the largest singular value squared; of a list, the best by \
+               cross-validation",
+        "1e-14 to 1e-8 are usual; leave it out for the default",
+    );
+static SOLVER: Setting =
+    Setting::word("solver", Solver::WORDS, "qr", "How the least squares problem of a linear model is solved");
+static N_SPARSE: Setting = Setting::count("n_sparse", Range::AtLeast(1.0), Given::Count(1000)).says(
+    "Number of sparse points, over all species of centre in the proportion of their atoms",
+    "a sparse model needs sparse points; use 1000",
+);
+/// Of a sparse model.
+static ZETA: Setting = exponent(4);
+/// Of an exact model.
+static ZETA_EXACT: Setting = exponent(2);
+static SPARSE_METHOD: Setting = Setting::word(
+    "sparse_method",
+    SparseMethod::WORDS,
+    "fps",
+    "How sparse points are chosen among the training environments",
+);
+static DELTA: Setting = Setting::number("delta", "eV", Range::Positive, Given::Number(1.0))
+    .says("Prior standard deviation of the energy of an atom, in eV", "give it in eV, or leave it out for the default");
+static JITTER: Setting = Setting::number("jitter", "", Range::Positive, Given::Number(1e-12)).says(
+    "Eigenvalues of the kernel of the sparse points below this times the largest are dropped",
+    "leave it out for the default",
+);
+static BASELINE: Setting =
+    Setting::word("baseline", BaselineType::WORDS, "least-squares", "Where the energies of free atoms come from");
+static ENERGIES: Setting =
+    Setting::number("energies", "eV", Range::Finite, Given::Nothing).taking(Takes::BySpecies).says(
+        "Energies of free atoms by species, in eV",
+        "give energies of free atoms in eV by species, as in { Si = -107.1 }",
+    );
+const SMALLER_COUNTS_MORE: &str = "smaller counts more; leave the quantity out with None (Python), or \"none\" (TOML)";
+static ENERGY_SIGMA: Setting = Setting::number("energy_sigma", "eV", Range::Positive, Given::Number(0.002))
+    .taking(Takes::NumberOr("none"))
+    .says("Residuals of the energy of a frame with N atoms are divided by this times √N, in eV", SMALLER_COUNTS_MORE);
+static FORCE_SIGMA: Setting = Setting::number("force_sigma", "eV/Å", Range::Positive, Given::Number(0.05))
+    .taking(Takes::NumberOr("none"))
+    .says("Residuals of the components of forces are divided by this, in eV/Å", SMALLER_COUNTS_MORE);
+static STRESS_SIGMA: Setting = Setting::number("stress_sigma", "eV/Å³", Range::Positive, Given::Number(0.002))
+    .taking(Takes::NumberOr("none"))
+    .says("Residuals of the components of the stress are divided by this, in eV/Å³", SMALLER_COUNTS_MORE);
+
+const fn exponent(default: i64) -> Setting {
+    let zeta = Setting::count("zeta", Range::Between(1.0, 16.0), Given::Count(default));
+    zeta.says("Exponent of the kernel", "2 and 4 are usual")
+}
+
+named! {
+    /// The ways to come by the energies of free atoms.
+    pub enum BaselineType {
+        /// Least squares of the training energies on the numbers of atoms of each species
+        LeastSquares = "least-squares",
+        /// The energies of the frames with one atom and no neighbours
+        IsolatedAtoms = "isolated-atoms",
+        /// Energies by species
+        Given = "given",
+    }
 }
 
 /// Where the energies of free atoms come from, which a model does not learn: E = Σ_i e(a_i) + model.
@@ -46,15 +99,31 @@ fn by_species<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result:
     BTreeMap::<String, f64>::deserialize(deserializer)?.into_iter().map(of).collect()
 }
 
-/// How sparse points are chosen among the training environments, for each species of centre.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SparseMethod {
-    /// Farthest point sampling of the features.
-    #[default]
-    Fps,
-    /// Deterministic CUR of the features, all at once (leverage of the leading singular vectors).
-    Cur,
+impl Baseline {
+    /// The baseline that is given, or least squares.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used, and if energies are needed and missing.
+    pub fn read(given: Source) -> Result<Self> {
+        match BASELINE.read(given)? {
+            BaselineType::LeastSquares => Ok(Baseline::LeastSquares),
+            BaselineType::IsolatedAtoms => Ok(Baseline::IsolatedAtoms),
+            BaselineType::Given => match ENERGIES.read(given)? {
+                Some(energies) => Ok(Baseline::Given(energies)),
+                None => Err(Error::setting(ENERGIES.name, "none", "they are missing", ENERGIES.advice)),
+            },
+        }
+    }
+}
+
+named! {
+    /// How sparse points are chosen among the training environments, for each species of centre.
+    pub enum SparseMethod {
+        /// Farthest point sampling of the features
+        Fps = "fps",
+        /// Deterministic CUR of the features, all at once (leverage of the leading singular vectors)
+        Cur = "cur",
+    }
 }
 
 /// The regulariser of a linear model.
@@ -65,6 +134,33 @@ pub enum Alpha {
     Fixed(f64),
     /// The one of these with the smallest error of cross-validation on the training frames.
     Best(Vec<f64>),
+}
+
+impl Value for Alpha {
+    fn of(given: &Given) -> Option<Self> {
+        f64::of(given).map(Alpha::Fixed).or_else(|| Vec::of(given).map(Alpha::Best))
+    }
+}
+
+impl From<&Alpha> for Given {
+    fn from(alpha: &Alpha) -> Self {
+        match alpha {
+            Alpha::Fixed(alpha) => Given::Number(*alpha),
+            Alpha::Best(alphas) => Given::List(alphas.iter().copied().map(Given::from).collect()),
+        }
+    }
+}
+
+named! {
+    /// The types of model, by name.
+    pub enum ModelType {
+        /// Ridge regression: linear in the features
+        Ridge = "ridge",
+        /// A sparse kernel model
+        Gap = "gap",
+        /// Kernel ridge regression, exact: energies only
+        KernelRidge = "kernel-ridge",
+    }
 }
 
 /// The model from features to the energy of an atom.
@@ -103,17 +199,59 @@ pub enum ModelSettings {
 impl ModelSettings {
     /// Ridge regression with the defaults.
     pub fn ridge() -> Self {
-        ModelSettings::Ridge { alpha: Alpha::Fixed(1e-12), solver: Solver::Qr }
+        Self::standard(ModelType::Ridge)
     }
 
     /// A sparse kernel model with the defaults.
     pub fn gap() -> Self {
-        ModelSettings::Gap { n_sparse: 1000, zeta: 4, sparse_method: SparseMethod::Fps, delta: 1.0, jitter: 1e-12 }
+        Self::standard(ModelType::Gap)
     }
 
     /// Kernel ridge regression with the defaults.
     pub fn kernel_ridge() -> Self {
-        ModelSettings::KernelRidge { zeta: 2, delta: 1.0 }
+        Self::standard(ModelType::KernelRidge)
+    }
+
+    fn standard(model: ModelType) -> Self {
+        let given = |name: &str| (name == MODEL.name).then(|| model.into());
+        Self::read(&given).expect("defaults are within their ranges")
+    }
+
+    /// The model with these settings, the rest being defaults.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source) -> Result<Self> {
+        Ok(match MODEL.read(given)? {
+            ModelType::Ridge => ModelSettings::Ridge { alpha: ALPHA.read(given)?, solver: SOLVER.read(given)? },
+            ModelType::Gap => ModelSettings::Gap {
+                n_sparse: N_SPARSE.read(given)?,
+                zeta: ZETA.read::<usize>(given)? as u32,
+                sparse_method: SPARSE_METHOD.read(given)?,
+                delta: DELTA.read(given)?,
+                jitter: JITTER.read(given)?,
+            },
+            ModelType::KernelRidge => {
+                ModelSettings::KernelRidge { zeta: ZETA_EXACT.read::<usize>(given)? as u32, delta: DELTA.read(given)? }
+            }
+        })
+    }
+
+    /// Settings and values.
+    pub fn values(&self) -> Vec<(&'static Setting, Given)> {
+        match self {
+            ModelSettings::Ridge { alpha, solver } => vec![(&ALPHA, alpha.into()), (&SOLVER, (*solver).into())],
+            ModelSettings::Gap { n_sparse, zeta, sparse_method, delta, jitter } => vec![
+                (&N_SPARSE, (*n_sparse).into()),
+                (&ZETA, (*zeta as usize).into()),
+                (&SPARSE_METHOD, (*sparse_method).into()),
+                (&DELTA, (*delta).into()),
+                (&JITTER, (*jitter).into()),
+            ],
+            ModelSettings::KernelRidge { zeta, delta } => {
+                vec![(&ZETA_EXACT, (*zeta as usize).into()), (&DELTA, (*delta).into())]
+            }
+        }
     }
 
     /// Refuses values that make no sense, by name.
@@ -121,35 +259,7 @@ impl ModelSettings {
     /// # Errors
     /// [`Error::Setting`] for the first value outside its range.
     pub fn validate(&self) -> Result<()> {
-        let positive = |name, value: f64| match value.is_finite() && value > 0.0 {
-            true => Ok(()),
-            false => Err(Error::setting(name, value, "must be a positive number", "leave it out for the default")),
-        };
-        let exponent = |zeta: u32| match (1..=16).contains(&zeta) {
-            true => Ok(()),
-            false => Err(Error::setting("zeta", zeta, "must lie between 1 and 16", "2 and 4 are usual")),
-        };
-        match self {
-            ModelSettings::Ridge { alpha: Alpha::Fixed(alpha), .. } => positive("alpha", *alpha),
-            ModelSettings::Ridge { alpha: Alpha::Best(alphas), .. } => {
-                if alphas.is_empty() {
-                    return Err(Error::setting("alpha", "[]", "there is none to choose from", "give one or more"));
-                }
-                alphas.iter().try_for_each(|&alpha| positive("alpha", alpha))
-            }
-            ModelSettings::Gap { n_sparse, zeta, delta, jitter, .. } => {
-                if *n_sparse == 0 {
-                    return Err(Error::setting("n_sparse", 0, "a sparse model needs sparse points", "use 1000"));
-                }
-                exponent(*zeta)?;
-                positive("delta", *delta)?;
-                positive("jitter", *jitter)
-            }
-            ModelSettings::KernelRidge { zeta, delta } => {
-                exponent(*zeta)?;
-                positive("delta", *delta)
-            }
-        }
+        self.values().into_iter().try_for_each(|(setting, value)| setting.check(value))
     }
 }
 
@@ -166,7 +276,39 @@ pub struct Sigmas {
 
 impl Default for Sigmas {
     fn default() -> Self {
-        Sigmas { energy_sigma: Some(0.002), force_sigma: Some(0.05), stress_sigma: Some(0.002) }
+        let default = |setting: &Setting| setting.read(&|_| None).expect("defaults are within their ranges");
+        Sigmas {
+            energy_sigma: default(&ENERGY_SIGMA),
+            force_sigma: default(&FORCE_SIGMA),
+            stress_sigma: default(&STRESS_SIGMA),
+        }
+    }
+}
+
+impl Sigmas {
+    /// What is given, the rest being that of `others`.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source, others: &Sigmas) -> Result<Self> {
+        let one = |setting: &Setting, other| match given(setting.name) {
+            Some(_) => setting.read(given),
+            None => Ok(other),
+        };
+        Ok(Sigmas {
+            energy_sigma: one(&ENERGY_SIGMA, others.energy_sigma)?,
+            force_sigma: one(&FORCE_SIGMA, others.force_sigma)?,
+            stress_sigma: one(&STRESS_SIGMA, others.stress_sigma)?,
+        })
+    }
+
+    /// Settings and values.
+    pub fn values(&self) -> [(&'static Setting, Given); 3] {
+        [
+            (&ENERGY_SIGMA, self.energy_sigma.into()),
+            (&FORCE_SIGMA, self.force_sigma.into()),
+            (&STRESS_SIGMA, self.stress_sigma.into()),
+        ]
     }
 }
 
@@ -190,37 +332,19 @@ impl Weights {
     /// Refuses weights that make no sense, by name.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first that is not positive, or if all are `None`.
+    /// [`Error::Setting`] for the first that is not positive.
     pub fn validate(&self) -> Result<()> {
-        for sigmas in std::iter::once(&self.all).chain(self.by_type.values()) {
-            let named = [
-                ("energy_sigma", sigmas.energy_sigma),
-                ("force_sigma", sigmas.force_sigma),
-                ("stress_sigma", sigmas.stress_sigma),
-            ];
-            for (name, sigma) in named {
-                if let Some(sigma) = sigma.filter(|s| !(s.is_finite() && *s > 0.0)) {
-                    let remedy = "smaller counts more; leave the quantity out with None (Python), or \"none\" (TOML)";
-                    return Err(Error::setting(name, sigma, "must be a positive number", remedy));
-                }
-            }
-        }
-        Ok(())
+        let sigmas = std::iter::once(&self.all).chain(self.by_type.values());
+        sigmas.flat_map(Sigmas::values).try_for_each(|(setting, value)| setting.check(value))
     }
 }
 
 /// The `config_type` of a frame; empty if it has none.
 pub fn config_type(structure: &Structure) -> &str {
     match structure.get("config_type") {
-        Some(Value::Text(text)) => text,
+        Some(structure::Value::Text(text)) => text,
         _ => "",
     }
-}
-
-/// A baseline as a person reads it: `Si −107.1 eV, O …`.
-#[allow(dead_code)]
-pub(super) fn baseline_text(energies: &BTreeMap<u8, f64>) -> String {
-    energies.iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z))).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

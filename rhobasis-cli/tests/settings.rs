@@ -1,0 +1,65 @@
+//! A setting is refused with the same words, whether it was given with a flag or in a model file.
+
+use std::fs;
+use std::process::Command;
+
+fn stderr(folder: &std::path::Path, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_rhobasis")).args(args).current_dir(folder).output().unwrap();
+    assert!(!output.status.success(), "{args:?} was accepted");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn flags_and_model_files_refuse_with_the_same_words() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.xyz"), "2\nenergy=1 pbc=\"F F F\"\nSi 0 0 0\nSi 0 0 2.3\n").unwrap();
+    let positive = "must be a positive number; give it in Å, for example 5";
+    let fraction =
+        "must lie above 0 and at most at 1; it is the retained fraction of the variance; 0.9999 is a good start";
+    for (name, flag, toml, sentence) in [
+        ("r_cut", "far", "\"far\"", "r_cut = \"far\": must be a number; give it in Å, for example 5"),
+        ("r_cut", "-1", "-1", &format!("r_cut = -1: {positive}")),
+        ("r_cut", "nan", "nan", &format!("r_cut = NaN: {positive}")),
+        (
+            "sigma",
+            "Hx=0.3",
+            "{ Hx = 0.3 }",
+            "sigma = \"Hx\": is no element; use symbols from H to Og, or atomic numbers",
+        ),
+        ("sigma", "H=wide", "{ H = \"wide\" }", "sigma = \"wide\": must be a number, or numbers by species; give it"),
+        ("cutoff_width", "9", "9", "cutoff_width = 9: must lie between 0 and r_cut = 5; 0.5 to 1 Å is usual"),
+        ("scaling", "1,2", "[1, 2]", "scaling = [1, 2]: must be 3 numbers; give rate, scale in Å, exponent"),
+        ("scaling", "1,2,0.5", "[1, 2, 0.5]", "scaling exponent = 0.5: must be at least 1; forces diverge"),
+        ("center_weight", "inf", "inf", "center_weight = inf: must be finite; 1 counts the centre once"),
+        (
+            "primitive",
+            "gtos",
+            "\"gtos\"",
+            "primitive = \"gtos\": is unknown, the nearest known one is \"gto\"; use one of",
+        ),
+        ("n_max", "4.5", "4.5", "n_max = 4.5: must be a whole number; 12 to 30 are usual"),
+        ("n_max", "0", "0", "n_max = 0: must lie between 1 and 500; 12 to 30 are usual"),
+        ("l_max", "21", "21", "l_max = 21: must lie between 0 and 20; use at most 20"),
+        ("spline_accuracy", "fine", "\"fine\"", "spline_accuracy = \"fine\": must be a number, or \"exact\"; 1e-8"),
+        ("spline_accuracy", "1", "1", "spline_accuracy = 1: must lie between 1e-12 and 0.01; 1e-8 is the default"),
+        ("mixing", "combind", "\"combind\"", "mixing = \"combind\": is unknown, the nearest known one is \"combined\""),
+        ("q_max", "0", "0", "q_max = 0: must be at least 1; it counts the channels"),
+        ("retain", "1.5", "1.5", &format!("retain = 1.5: {fraction}")),
+        ("method", "pcover", "\"pcover\"", "method = \"pcover\": is unknown, the nearest known one is \"pcovr\""),
+        ("gamma", "2", "2", "gamma = 2: must lie above 0 and at most at 1; 1 is principal components"),
+    ] {
+        let option = format!("--{}={flag}", name.replace('_', "-"));
+        let mut args = vec!["fit", "a.xyz", "-o", "b.rho", &option];
+        let mut model = format!("[data]\ntrain = \"a.xyz\"\n[basis]\n{name} = {toml}\n");
+        if name == "gamma" {
+            args.extend(["--method", "pcovr"]);
+            model += "method = \"pcovr\"\n";
+        }
+        fs::write(folder.path().join("model.toml"), model).unwrap();
+        let of_flag = stderr(folder.path(), &args);
+        assert!(of_flag.contains(sentence), "'{sentence}' is missing in: {of_flag}");
+        let of_file = stderr(folder.path(), &["train", "model.toml", "-o", "m.rho"]);
+        let place = "model.toml: line 4: [basis]: ";
+        assert!(of_file.contains(&format!("{place}{sentence}")), "'{place}{sentence}' is missing in: {of_file}");
+    }
+}

@@ -1,0 +1,201 @@
+//! What is accumulated, how contraction coefficients are found, and how many are kept: hyperparameters, each declared once.
+
+use serde::{Deserialize, Serialize};
+
+use super::contraction::Truncation;
+use crate::density::ExpansionSettings;
+use crate::settings::{Given, Named, Range, Setting, Source, named};
+use crate::{Error, Result};
+
+static MIXING: Setting = Setting::word(
+    "mixing",
+    Mixing::WORDS,
+    "per-species",
+    "Contract each neighbour species apart, Eq. (7), or all together, Eq. (12): fewer channels where there are \
+               several",
+);
+static CENTER_SPECIFIC: Setting = Setting::flag("center_specific", Given::Flag(false))
+    .says("Give each species of centre a basis of its own", "false makes one basis for all centres");
+static METHOD: Setting = Setting::word(
+    "method",
+    MethodName::WORDS,
+    "pca",
+    "How the functions are found: all as principal components, or those of l = 0 by regression on energies too, \
+               Eq. (14)",
+);
+static GAMMA: Setting = Setting::number("gamma", "", Range::Fraction, Given::Number(0.5)).says(
+    "Mixing of --method pcovr: 1 is pca, towards 0 regression",
+    "1 is principal components, towards 0 regression; use 0.1, or 1e-6 for all but pure regression",
+);
+static Q_MAX: Setting = Setting::count("q_max", Range::AtLeast(1.0), Given::Nothing).says(
+    "Channels to keep of each species and l; of each l with --mixing combined",
+    "it counts the channels to keep of each species and l",
+);
+static RETAIN: Setting = Setting::number("retain", "", Range::Fraction, Given::Number(0.9999)).says(
+    "Keep the fewest channels that hold this fraction of the variance",
+    "it is the retained fraction of the variance; 0.9999 is a good start",
+);
+
+/// Order ν of correlations; at most 12, as the rotation average of their invariants sums about (ν l_max)³/4 rotations.
+pub static NU: Setting = Setting::count("nu", Range::Between(1.0, 12.0), Given::Count(1)).says(
+    "Order of the correlations that the basis is for: above 1, sweeps over DATA weight each environment by \
+               |P c|^(2(ν−1)), Eq. (21), until Σ |P c|^(2ν) grows no more",
+    "1 is the density itself, 2 the power spectrum",
+);
+
+named! {
+    /// Which channels are contracted together.
+    pub enum Mixing {
+        /// n for each neighbour species apart, Eq. (6)
+        PerSpecies = "per-species",
+        /// (a, n) of all neighbour species together, Eq. (11)
+        Combined = "combined",
+    }
+}
+
+/// What is accumulated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CovarianceSettings {
+    /// The density and its primitive basis.
+    pub expansion: ExpansionSettings,
+    /// Whether neighbour species are kept apart.
+    pub mixing: Mixing,
+    /// Whether each species of centre has a covariance of its own.
+    pub center_specific: bool,
+}
+
+impl Default for CovarianceSettings {
+    fn default() -> Self {
+        CovarianceSettings::read(&|_| None).expect("defaults are within their ranges")
+    }
+}
+
+impl CovarianceSettings {
+    /// The accumulation with these settings, the rest being defaults.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source) -> Result<Self> {
+        let expansion = ExpansionSettings::read(given)?;
+        Ok(CovarianceSettings { expansion, mixing: MIXING.read(given)?, center_specific: CENTER_SPECIFIC.read(given)? })
+    }
+
+    /// Settings and values, those of the expansion first.
+    pub fn values(&self) -> Vec<(&'static Setting, Given)> {
+        let mut values = self.expansion.values();
+        values.extend([(&MIXING, self.mixing.into()), (&CENTER_SPECIFIC, self.center_specific.into())]);
+        values
+    }
+
+    /// The first setting that differs: its name, its value here, its value there.
+    pub fn difference(&self, other: &CovarianceSettings) -> Option<(&'static str, String, String)> {
+        let mut both = self.values().into_iter().zip(other.values());
+        let ((setting, mine), (_, theirs)) = both.find(|((_, mine), (_, theirs))| mine != theirs)?;
+        Some((setting.name, mine.to_text(), theirs.to_text()))
+    }
+}
+
+named! {
+    /// The ways to find contraction coefficients, by name.
+    pub enum MethodName {
+        /// Principal components
+        Pca = "pca",
+        /// Principal covariates regression
+        Pcovr = "pcovr",
+    }
+}
+
+/// How contraction coefficients are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name")]
+pub enum Method {
+    /// Principal components of the covariance, Eqs. (7), (12).
+    #[default]
+    #[serde(rename = "pca")]
+    Pca,
+    /// Principal covariates regression on energies for l = 0, Eq. (14); principal components for l > 0.
+    #[serde(rename = "pcovr")]
+    Pcovr(PcovrSettings),
+}
+
+impl Method {
+    /// Settings of all methods.
+    pub const SETTINGS: [&'static Setting; 2] = [&METHOD, &GAMMA];
+
+    /// The method that is given.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source) -> Result<Self> {
+        match METHOD.read(given)? {
+            MethodName::Pca => Ok(Method::Pca),
+            MethodName::Pcovr => PcovrSettings::read(given).map(Method::Pcovr),
+        }
+    }
+}
+
+/// How a basis of Eq. (14) weighs variance against the target.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PcovrSettings {
+    /// γ: 1 is principal component analysis, towards 0 regression.
+    pub gamma: f64,
+}
+
+impl Default for PcovrSettings {
+    fn default() -> Self {
+        PcovrSettings::read(&|_| None).expect("the default is within its range")
+    }
+}
+
+impl PcovrSettings {
+    /// The mixing that is given.
+    ///
+    /// # Errors
+    /// As [`PcovrSettings::validate`].
+    pub fn read(given: Source) -> Result<Self> {
+        Ok(PcovrSettings { gamma: GAMMA.read(given)? })
+    }
+
+    /// # Errors
+    /// Unless 0 < γ ≤ 1.
+    pub fn validate(&self) -> Result<()> {
+        GAMMA.check(self.gamma)
+    }
+}
+
+impl Truncation {
+    /// Settings of both ways to truncate, of which one is given.
+    pub const SETTINGS: [&'static Setting; 2] = [&Q_MAX, &RETAIN];
+
+    /// How many channels are to be kept.
+    ///
+    /// # Errors
+    /// For a value that cannot be used, and if both ways are given.
+    pub fn read(given: Source) -> Result<Self> {
+        match (Q_MAX.read::<Option<usize>>(given)?, given(RETAIN.name)) {
+            (Some(_), Some(retain)) => {
+                let problem = "q_max and retain both say how many channels to keep";
+                Err(Error::setting(RETAIN.name, retain, problem, "give one of the two"))
+            }
+            (Some(q), None) => Ok(Truncation::QMax(q)),
+            (None, _) => Ok(Truncation::Retain(RETAIN.read(given)?)),
+        }
+    }
+
+    /// Refuses counts and fractions that make no sense; `n_max` is the size of the largest block, `what` says of what.
+    ///
+    /// # Errors
+    /// Unless 1 ≤ q_max ≤ n_max, or 0 < retain ≤ 1.
+    pub fn validate(self, n_max: usize, what: &str) -> Result<()> {
+        match self {
+            Truncation::QMax(q) if q == 0 || q > n_max => Err(Error::setting(
+                Q_MAX.name,
+                q,
+                format!("a basis contracted from {n_max} primitive functions {what} has 1 to {n_max} channels"),
+                format!("use at most {n_max}, or a larger n_max"),
+            )),
+            Truncation::QMax(_) => Ok(()),
+            Truncation::Retain(fraction) => RETAIN.check(fraction),
+        }
+    }
+}
