@@ -13,6 +13,7 @@ mod jacobian;
 mod kernel;
 mod laplacian;
 mod motion;
+mod nodes;
 mod pair_gradient;
 mod primitive;
 mod radial;
