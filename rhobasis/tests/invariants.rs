@@ -350,3 +350,34 @@ fn threads_do_not_change_a_bit() {
         assert_eq!(run(1), run(2), "{kind}");
     }
 }
+
+/// Small structures share runs of centres: an empty one, an atom, molecules, a cell, and one with more centres than a run.
+#[test]
+fn structures_together_give_what_they_give_alone() {
+    let mut large = crystal();
+    for k in 1..30 {
+        let layer = |r: &Vec3| std::array::from_fn(|d| r[d] + f64::from(k) * large.cell[0][d]);
+        let moved: Vec<Vec3> = large.positions[..3].iter().map(layer).collect();
+        large.positions.extend(moved);
+        large.species.extend([1, 8, 6]);
+    }
+    large.cell[0] = large.cell[0].map(|x| 30.0 * x);
+    let atom = Structure::molecule(vec![8], vec![[0.3, 0.0, 0.0]]);
+    let nothing = Structure::default();
+    let all =
+        [molecule(), nothing.clone(), atom, crystal(), molecule(), molecule(), large, nothing, crystal(), molecule()];
+    for (name, expansion) in expansions() {
+        for (kind, invariants) in features(&expansion) {
+            let together = invariants.forward(&all).unwrap();
+            let forces = invariants.backward(&all, together.view()).unwrap();
+            let mut row = 0;
+            for (structure, force) in all.iter().zip(&forces) {
+                let (one, rows) = (std::slice::from_ref(structure), row..row + structure.len());
+                row = rows.end;
+                let alone = invariants.forward(one).unwrap();
+                assert_eq!(alone, together.slice(ndarray::s![rows, ..]), "{name}, {kind}");
+                assert_eq!(&invariants.backward(one, alone.view()).unwrap()[0], force, "{name}, {kind}");
+            }
+        }
+    }
+}

@@ -45,13 +45,7 @@ impl Finder {
     }
 
     /// Adds some atoms of a structure as centres.
-    pub fn add(
-        &mut self,
-        groups: &Groups,
-        structure: &Structure,
-        part: Part,
-        source: Source,
-    ) -> Result<()> {
+    pub fn add(&mut self, groups: &Groups, structure: &Structure, part: Part, source: Source) -> Result<()> {
         let (centers, before) = (part.atoms.clone(), self.found.len());
         match source {
             Source::Own => self.found.find(&self.search, structure, centers.clone())?,
