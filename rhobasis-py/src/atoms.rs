@@ -8,7 +8,7 @@ use pyo3::{IntoPyObjectExt, intern};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Structure};
 
-use crate::refuse;
+use crate::errors::refuse;
 use crate::settings::wrong_type;
 
 pub(crate) fn set_info(structure: &mut Structure, key: &str, value: Value) {

@@ -9,10 +9,10 @@ use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
 use rhobasis::settings::Named;
 
 use crate::atoms::reals;
+use crate::errors::refuse;
 use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, motions, variable};
 use crate::memory::Memory;
 use crate::optimal::Basis;
-use crate::refuse;
 use crate::structure::Frames;
 use crate::threads::detach;
 

@@ -9,8 +9,8 @@ use rhobasis::structure::{ColumnData, Value};
 use rhobasis::{Error, Structure};
 
 use crate::atoms::{set_column, set_info};
+use crate::errors::refuse;
 use crate::optimal::{File, files_of};
-use crate::refuse;
 use crate::settings;
 use crate::structure::Frames;
 use crate::threads::detach;

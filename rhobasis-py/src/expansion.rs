@@ -10,8 +10,8 @@ use rhobasis::density::{
 use rhobasis::{Error, Structure};
 
 use crate::atoms::reals;
+use crate::errors::refuse;
 use crate::memory::Memory;
-use crate::refuse;
 use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;

@@ -8,7 +8,7 @@ use rhobasis::{Error, extxyz, potential};
 
 use crate::atoms::reals;
 use crate::dataset::no_label;
-use crate::refuse;
+use crate::errors::refuse;
 use crate::structure::Frames;
 use crate::threads::detach;
 

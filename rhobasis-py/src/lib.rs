@@ -5,6 +5,7 @@
 mod atoms;
 mod correlations;
 mod dataset;
+mod errors;
 mod expansion;
 mod labels;
 mod memory;
@@ -21,23 +22,7 @@ mod truncation;
 
 use std::path::PathBuf;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-
-pyo3::create_exception!(
-    rhobasis,
-    RhobasisError,
-    PyValueError,
-    "Input that cannot be used: the message names the place, the value found, and the remedy."
-);
-
-/// The words of the library, unchanged.
-pub(crate) fn refuse(error: rhobasis::Error) -> PyErr {
-    match error {
-        rhobasis::Error::Type { .. } => PyTypeError::new_err(error.to_string()),
-        _ => RhobasisError::new_err(error.to_string()),
-    }
-}
 
 /// The `rhobasis` command with these arguments, the first being its name; the exit code.
 #[pyfunction]
@@ -57,21 +42,15 @@ fn note_on(path: PathBuf) -> Option<String> {
     rhobasis::files::note_on(&path)
 }
 
-/// Sets the number of threads of this process, before the first computation; false if it was set already.
-#[pyfunction]
-fn set_threads(n: usize) -> bool {
-    rayon::ThreadPoolBuilder::new().num_threads(n).build_global().is_ok()
-}
-
 #[pymodule(gil_used = false)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     threads::import();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    m.add("RhobasisError", m.py().get_type::<RhobasisError>())?;
+    m.add("RhobasisError", m.py().get_type::<errors::RhobasisError>())?;
     m.add("DEFAULTS", settings::defaults(m.py())?)?;
     m.add("SYMBOLS", rhobasis::structure::SYMBOLS.to_vec())?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
-    m.add_function(wrap_pyfunction!(set_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(threads::set_threads, m)?)?;
     m.add_function(wrap_pyfunction!(optimal::is_pcovr, m)?)?;
     m.add_function(wrap_pyfunction!(optimal::remove_checkpoint, m)?)?;
     m.add_function(wrap_pyfunction!(selection::cur, m)?)?;

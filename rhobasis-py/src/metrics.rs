@@ -4,7 +4,7 @@ use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rhobasis::metrics::{self, Split};
 
-use crate::refuse;
+use crate::errors::refuse;
 use crate::threads::detach;
 
 type Matrix<'py> = PyReadonlyArray2<'py, f64>;

@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use rhobasis::models::{self, KernelRidgeSettings, RidgeSettings, Solver};
 use rhobasis::settings::Named;
 
-use crate::refuse;
+use crate::errors::refuse;
 use crate::threads::detach;
 
 /// A copy, number by number: an axis of length 0 or 1 may have any stride in NumPy, which ndarray does not take.

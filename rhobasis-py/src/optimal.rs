@@ -12,11 +12,11 @@ use rhobasis::files::Stored;
 use rhobasis::optimal::{self, CovarianceSettings, Method, NU, OptimalBasis, PcovrSettings, Task};
 
 use crate::atoms::reals;
+use crate::errors::refuse;
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
     radial_integrals,
 };
-use crate::refuse;
 use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;
@@ -430,5 +430,5 @@ impl Basis {
 
 /// As in files.
 pub(crate) fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
-    serde_json::to_string(value).map_err(|e| crate::RhobasisError::new_err(e.to_string()))
+    serde_json::to_string(value).map_err(|e| crate::errors::RhobasisError::new_err(e.to_string()))
 }

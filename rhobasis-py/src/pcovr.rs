@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rhobasis::models::{Pcovr, PcovrSettings};
 
-use crate::refuse;
+use crate::errors::refuse;
 use crate::threads::detach;
 
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;

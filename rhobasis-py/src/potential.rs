@@ -16,13 +16,14 @@ use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
 
 use crate::atoms::from_atoms;
+use crate::correlations;
+use crate::errors::{RhobasisError, refuse};
 use crate::expansion::Expansion;
 use crate::labels::{Labels, vectors};
 use crate::optimal::{Basis, to_json};
 use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;
-use crate::{RhobasisError, correlations, refuse};
 
 /// Frames worked through between two looks at the clock and at the keyboard.
 const FRAMES: usize = 64;

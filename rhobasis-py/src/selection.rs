@@ -5,7 +5,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rhobasis::selection::{self, Axis, CurSettings, Selection};
 
-use crate::refuse;
+use crate::errors::refuse;
 use crate::threads::detach;
 
 type Chosen<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>);

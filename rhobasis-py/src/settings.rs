@@ -11,7 +11,7 @@ use rhobasis::potential::{ModelSettings, Sigmas};
 use rhobasis::settings::{Given, Source};
 use rhobasis::{Error, Result, structure};
 
-use crate::refuse;
+use crate::errors::refuse;
 
 /// `name must be …, not VALUE (TYPE)`.
 pub(crate) fn wrong_type(name: &str, expected: &str, found: &Bound<'_, PyAny>) -> PyErr {

@@ -14,7 +14,7 @@ use rhobasis::structure::{Column, ColumnData};
 use rhobasis::{Error, Structure};
 
 use crate::atoms::{add_labels, array, from_atoms, from_parts, texts, to_python};
-use crate::refuse;
+use crate::errors::refuse;
 use crate::threads::detach;
 
 /// File and frame that a structure was read from.

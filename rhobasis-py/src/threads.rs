@@ -15,6 +15,12 @@ pub(crate) fn import() {
     HOME.get_or_init(std::process::id);
 }
 
+/// Sets the number of threads of this process, before the first computation; false if it was set already.
+#[pyfunction]
+pub(crate) fn set_threads(n: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(n).build_global().is_ok()
+}
+
 /// Runs a job while other Python threads go on. A forked process has none of the threads that its parent had, and would
 /// wait for them for ever: it gets its own.
 pub(crate) fn detach<T: Send>(py: Python<'_>, job: impl FnOnce() -> T + Send) -> T {

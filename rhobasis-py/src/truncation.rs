@@ -6,9 +6,9 @@ use numpy::{IntoPyArray, PyArray2};
 use pyo3::prelude::*;
 use rhobasis::correlations::{self, Kept, Plan, Target, leading_channels};
 
+use crate::errors::refuse;
 use crate::expansion::Expansion;
 use crate::optimal::Basis;
-use crate::refuse;
 use crate::structure::Frames;
 use crate::threads::detach;
 

@@ -18,6 +18,11 @@ pub fn symbol(species: u8) -> &'static str {
     SYMBOLS.get(species as usize).copied().unwrap_or("X")
 }
 
+/// A list of symbols for messages.
+pub(crate) fn symbols(species: &[u8]) -> String {
+    species.iter().map(|&z| symbol(z)).collect::<Vec<_>>().join(" ")
+}
+
 /// Atomic number of a symbol, 14 for `"Si"`.
 pub fn atomic_number(symbol: &str) -> Option<u8> {
     SYMBOLS.iter().skip(1).position(|s| *s == symbol).map(|i| i as u8 + 1)

@@ -76,9 +76,7 @@ def as_native(frames: Any, everything: bool = False, lenient: bool = False) -> _
         return frames._native
     files = file_names(frames)
     if files is not None:
-        from .extxyz import read
-
-        return read(files)._native
+        return _native.read(files, [None] * 4, lambda _: None)
     if hasattr(frames, "arrays"):
         frames = [frames]
     if not isinstance(frames, Iterable) or isinstance(frames, (dict, bytes, np.ndarray)):

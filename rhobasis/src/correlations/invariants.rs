@@ -12,7 +12,7 @@ use super::power_spectrum::PowerSpectrum;
 use super::quadratic::QuadraticForm;
 use super::radial_spectrum::RadialSpectrum;
 use super::stage::Eight;
-use crate::density::{Adjoint, Motion, Run, Runs, SphericalExpansion, Workspace};
+use crate::density::{Adjoint, Motion, Run, SphericalExpansion, Workspace};
 use crate::neighbors::VerletList;
 use crate::simd::{Aligned, Lanes};
 use crate::structure::{Structure, Vec3};
@@ -164,7 +164,7 @@ impl Invariants {
         motions: Option<&[Motion]>,
         mut out: ArrayViewMut2<f64>,
     ) -> Result<()> {
-        let runs = Runs::new(&self.expansion, structures, lists, motions)?;
+        let runs = self.expansion.runs(structures, lists, motions)?;
         self.check_shape("out", runs.n_centers(), out.dim())?;
         let Some(rows) = out.as_slice_mut() else {
             return Err(Error::setting("out", "a strided view", "must be contiguous", "give a whole array in C order"));
@@ -217,7 +217,7 @@ impl Invariants {
         lists: Option<&[VerletList]>,
         gradient: ArrayView2<f64>,
     ) -> Result<Vec<Adjoint>> {
-        let runs = Runs::new(&self.expansion, structures, lists, None)?;
+        let runs = self.expansion.runs(structures, lists, None)?;
         self.check_shape("gradient", runs.n_centers(), gradient.dim())?;
         let adjoints = runs.gather(&self.pool, Vec::new(), &[], |run, _, of_pairs, work| {
             self.coefficients(run, work);

@@ -56,17 +56,17 @@ impl Plan {
         &self.rows[self.chosen]
     }
 
-    /// The exact plan: `feed` adds the data to the sums, and is called a few times.
+    /// The exact plan: `add_data` adds the data to the sums, and is called a few times.
     ///
     /// Truncations are those of [`Truncation::Retain`], so that the answer can be acted on; what is retained can only grow
-    /// along them, for any ν. The guarantee holds for the data that were fed, relative to the channels that `basis` keeps.
+    /// along them, for any ν. The guarantee holds for the data that were added, relative to the channels that `basis` keeps.
     ///
     /// # Errors
-    /// If the target makes no sense, there are no data, or feeding fails.
+    /// If the target makes no sense, there are no data, or adding them fails.
     pub fn exact(
         basis: &OptimalBasis,
         target: Target,
-        mut feed: impl FnMut(&mut SpectrumNorms) -> Result<()>,
+        mut add_data: impl FnMut(&mut SpectrumNorms) -> Result<()>,
     ) -> Result<Plan> {
         target.validate(basis)?;
         let path = Path::of(basis);
@@ -77,7 +77,7 @@ impl Plan {
             let mut truncations: Vec<Kept> = next.iter().map(|&k| path.kept(k)).collect();
             truncations.push(everything(basis));
             let mut norms = SpectrumNorms::of_truncations(basis, &truncations, &nus, target.invariant)?;
-            feed(&mut norms)?;
+            add_data(&mut norms)?;
             let equivariant = fractions(&norms.equivariant())?;
             let invariant = norms.invariant().map(|sums| fractions(&sums)).transpose()?;
             for (t, &k) in next.iter().enumerate() {

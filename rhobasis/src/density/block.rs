@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::evaluated::Radial;
 use super::harmonics::SolidHarmonics;
-use super::runs::Pairs;
+use super::run::Pairs;
 use super::settings::Density;
 use crate::simd::{Aligned, LANES, Lanes, add_scaled};
 use crate::structure::Vec3;

@@ -6,7 +6,7 @@
 //!
 //! These are orthonormal because the N-point rule integrates ℓ_n ℓ_n' exactly. R_n ~ 1/x at the origin.
 
-use super::radial::Nodes;
+use super::nodes::Nodes;
 use crate::error::{Error, Result};
 use crate::special::gauss_legendre::GaussLegendre;
 use ndarray::{Array1, Array2};

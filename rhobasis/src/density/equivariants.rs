@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
+use crate::structure::Structure;
+
 /// A centre: which atom of which structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Center {
@@ -106,4 +108,19 @@ impl Equivariants {
     pub fn squared_norm(&self) -> f64 {
         self.blocks.iter().flatten().map(|c| c * c).sum()
     }
+}
+
+/// The centres of structures in file order.
+pub fn centers_of(structures: &[Structure]) -> Vec<Center> {
+    let atoms = |(structure, s): (usize, &Structure)| {
+        s.species.clone().into_iter().enumerate().map(move |(atom, species)| Center { structure, atom, species })
+    };
+    structures.iter().enumerate().flat_map(atoms).collect()
+}
+
+/// The species that occur in structures, ascending.
+pub fn species_of(structures: &[Structure]) -> Vec<u8> {
+    let mut seen = [false; 256];
+    structures.iter().flat_map(|s| &s.species).for_each(|&z| seen[z as usize] = true);
+    (0..=255).filter(|&z| seen[z as usize]).collect()
 }

@@ -68,7 +68,7 @@ impl Radial {
         }
     }
 
-    /// I_q0(0), which the centre itself feeds.
+    /// I_q0(0), to which the centre itself adds.
     pub fn at_origin(&self) -> Vec<f64> {
         let rows = self.rows();
         let mut values = vec![0.0; rows.len()];

@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 
-use super::block::{Block, PAIRS};
-use super::channels::{Around, Groups, Shared};
-use super::equivariants::{BlockKey, Channel, Equivariants};
+use super::block::PAIRS;
+use super::channels::{Around, Groups};
+use super::equivariants::{BlockKey, Channel, Equivariants, centers_of};
 use super::evaluated::Radial;
+use super::finder::{Finder, Source};
 use super::kernel::{self, CenterGradient};
 use super::motion::{Adjoint, Motion};
-use super::runs::{CENTERS, Finder, Part, Run, Runs, Source, centers_of, cut_rows};
+use super::run::{CENTERS, Part, Run, cut_rows};
+use super::runs::Runs;
 use super::settings::Density;
+use super::shared::{Shared, Workspace};
 use super::table::{RadialTable, Rows, SplineError};
 use crate::neighbors::{Search, VerletList};
-use crate::simd::{Aligned, LANES, Lanes};
-use crate::structure::{Structure, Vec3, symbol};
+use crate::simd::{LANES, Lanes};
+use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 
 /// Why a species is known in a run.
@@ -47,8 +50,6 @@ const Y00: f64 = 0.282_094_791_773_878_14;
 #[derive(Debug, Clone)]
 pub struct SphericalExpansion {
     pub(super) shared: Arc<Shared>,
-    /// Neighbour species, ascending.
-    pub(super) species: Vec<u8>,
     pub(super) groups: Groups,
     pub(super) channels: Vec<Vec<Channel>>,
 }
@@ -66,7 +67,7 @@ impl SphericalExpansion {
 
     /// Neighbour species, ascending.
     pub fn species(&self) -> &[u8] {
-        &self.species
+        &self.groups.species
     }
 
     /// What the blocks are: (+1, l) for each l.
@@ -129,7 +130,7 @@ impl SphericalExpansion {
         motions: Option<&[Motion]>,
         out: &mut [ArrayViewMut3<f64>],
     ) -> Result<()> {
-        let runs = Runs::new(self, structures, lists, motions)?;
+        let runs = self.runs(structures, lists, motions)?;
         self.check_shape("out", runs.n_centers(), out.iter().map(|block| block.dim()).collect())?;
         let rows = contiguous(out)?;
         runs.for_each(&self.shared.workspaces, rows, &self.widths(), |run, out, work| {
@@ -196,7 +197,7 @@ impl SphericalExpansion {
         lists: Option<&[VerletList]>,
         gradient: &[ArrayView3<f64>],
     ) -> Result<Vec<Adjoint>> {
-        let runs = Runs::new(self, structures, lists, None)?;
+        let runs = self.runs(structures, lists, None)?;
         self.check_shape("gradient", runs.n_centers(), gradient.iter().map(|block| block.dim()).collect())?;
         let adjoints = runs.gather(&self.shared.workspaces, Vec::new(), &[], |run, _, of_pairs, work| {
             self.backward_run(run, gradient, run.first, of_pairs, work);
@@ -206,6 +207,19 @@ impl SphericalExpansion {
             true => Ok(adjoints),
             false => Err(not_finite(gradient)),
         }
+    }
+
+    /// All centres of some structures, cut into runs. Pairs are searched for, or come from lists, one for each structure.
+    ///
+    /// # Errors
+    /// If lists or motions do not belong to the structures.
+    pub(crate) fn runs<'a>(
+        &'a self,
+        structures: &'a [Structure],
+        lists: Option<&'a [VerletList]>,
+        motions: Option<&'a [Motion]>,
+    ) -> Result<Runs<'a>> {
+        Runs::new(&self.groups, &self.shared.finders, structures, lists, motions)
     }
 
     /// Coefficients of the centres of a run: rows of blocks `[center, m, channel]`, which are overwritten.
@@ -231,7 +245,7 @@ impl SphericalExpansion {
 
     /// Eqs. (4), (8), (13) but for the centre itself; or, if `moving`, their derivative.
     fn sum_over_neighbors(&self, run: &Run, moving: bool, out: &mut [&mut [f64]], work: &mut Workspace) {
-        work.fit(self);
+        self.shared.fit(work);
         let tools = self.shared.tools();
         for (k, &z) in run.species.iter().enumerate() {
             let around = self.around(z);
@@ -265,7 +279,7 @@ impl SphericalExpansion {
         of_pairs: &mut [Vec3],
         work: &mut Workspace,
     ) {
-        work.fit(self);
+        self.shared.fit(work);
         let tools = self.shared.tools();
         let Workspace { block, sums, gradient: of_center, .. } = work;
         let mut of_block = [[0.0; 3]; PAIRS];
@@ -381,7 +395,7 @@ impl SphericalExpansion {
             for first in atoms.clone().step_by(CENTERS) {
                 let part = Part { structure: 0, atoms: first..atoms.end.min(first + CENTERS) };
                 let mut rows = cut_rows(&mut out, &widths, part.atoms.len());
-                let run = finder.find(self, structure, part, Source::Search(search))?;
+                let run = finder.find(&self.groups, structure, part, Source::Search(search))?;
                 self.forward_run(run, &mut rows, work);
             }
             Ok(())
@@ -416,35 +430,6 @@ impl SphericalExpansion {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn unknown_species(&self, atom: usize, z: u8) -> Error {
-        let known: Vec<&str> = self.species.iter().map(|&z| symbol(z)).collect();
-        Error::structure(
-            Some(atom),
-            format!("{} is not among the species of this basis ({})", symbol(z), known.join(", ")),
-            "fit the basis on a set that contains it, or leave the frame out",
-        )
-    }
-}
-
-/// Buffers that one thread reuses from centre to centre.
-#[derive(Debug, Default)]
-pub(crate) struct Workspace {
-    pub(super) block: Block,
-    pub(super) sums: Aligned,
-    gradient: CenterGradient,
-    /// For Jacobians: the pairs of a group by atom, and sums by the moving atom and by the centre.
-    pub(super) by_atom: Vec<usize>,
-    pub(super) more_sums: [Aligned; 2],
-}
-
-impl Workspace {
-    /// Makes room for what this expansion needs.
-    pub(super) fn fit(&mut self, expansion: &SphericalExpansion) {
-        let Shared { longest_row, most_sums, .. } = *expansion.shared;
-        self.block.fit(expansion.l_max(), longest_row);
-        self.sums.resize(LANES * most_sums);
     }
 }
 

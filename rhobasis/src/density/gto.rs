@@ -9,7 +9,7 @@
 //! it follows from A without S. In doubles it is orthonormal, but not these R_n (8e-6 off at n_max = 30, 4e-10 at 20, from
 //! rounding the φ_n alone); in numbers of 32 digits it is both.
 
-use super::radial::Nodes;
+use super::nodes::Nodes;
 use crate::error::{Error, Result};
 use crate::special::double_double::{self, DoubleDouble};
 use crate::special::gauss_legendre::GaussLegendre;

@@ -6,10 +6,12 @@ use ndarray::Array4;
 
 use super::block::PAIRS;
 use super::equivariants::Channel;
-use super::expansion::{SphericalExpansion, Workspace};
+use super::expansion::SphericalExpansion;
+use super::finder::{Finder, Source};
 use super::kernel;
 use super::pair_gradient;
-use super::runs::{Finder, Part, Run, Source, cut_rows};
+use super::run::{Part, Run, cut_rows};
+use super::shared::Workspace;
 use super::table::Rows;
 use crate::simd::{LANES, Lanes};
 use crate::structure::Structure;
@@ -114,7 +116,7 @@ impl SphericalExpansion {
         work: &mut Workspace,
         mut sink: impl FnMut(&Gradient),
     ) {
-        work.fit(self);
+        self.shared.fit(work);
         let tools = self.shared.tools();
         let (i, n_components) = (run.center(k).atom, variable.n_components());
         let Workspace { block, by_atom, more_sums: [of_atom, of_center], .. } = work;
@@ -316,7 +318,7 @@ impl JacobianCursor {
             let most = if self.rows_per_center == 0.0 && self.most_bytes < usize::MAX { 1 } else { AT_ONCE };
             let atoms = first..structure.len().min(first + fitting.clamp(1, most));
             let part_of = Part { structure: s, atoms: atoms.clone() };
-            let found = self.finder.find(expansion, structure, part_of, Source::Own);
+            let found = self.finder.find(&expansion.groups, structure, part_of, Source::Own);
             let run = found.map_err(|e| e.at_frame(s))?;
             let mut rows = rows_of(run, self.variable);
             if !atoms.is_empty() {

@@ -6,7 +6,7 @@
 //!
 //! kept while z_ln ≤ z_{0, n_max−1} = π n_max, which leaves fewer functions for larger l.
 
-use super::radial::Nodes;
+use super::nodes::Nodes;
 use crate::error::{Error, Result};
 use crate::special::bessel;
 use crate::special::gauss_legendre::GaussLegendre;

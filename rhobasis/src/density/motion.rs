@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::Array2;
 
-use super::runs::Run;
+use super::run::Run;
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 

@@ -8,18 +8,15 @@
 //! is a matrix-vector product and the contraction of Eqs. (9) and (10) a product with U.
 
 use super::laplacian::Eigenstate;
+use super::nodes::Nodes;
 use super::primitive::Primitive;
 use super::settings::{L_MAX, LARGEST_L, N_MAX, R_CUT, SIGMA};
 use super::{dvr, gto, laplacian};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::linalg;
 use crate::special::bessel;
-use crate::special::gauss_legendre::GaussLegendre;
 use ndarray::Array2;
 use std::f64::consts::PI;
-
-/// The most quadrature nodes worth computing.
-const LARGEST_COUNT: f64 = 10_000.0;
 
 /// Primitive or contracted radial functions R_nl and their integrals <nl|r;g>, Eq. (5), for one sigma.
 ///
@@ -55,35 +52,6 @@ enum Kernel {
     PointOnNodes { functions: Vec<Array2<f64>>, slopes: Vec<Array2<f64>> },
     /// sigma = 0, I = R, from the eigenstates themselves and the contraction `[l][q, n]`.
     PointEigenstates { states: Vec<Vec<Eigenstate>>, contraction: Option<Vec<Array2<f64>>> },
-}
-
-/// Quadrature nodes with the functions on them: `u[l][k, n]` = √w_k x_k R_nl(x_k), orthonormal columns.
-#[derive(Debug, Clone)]
-pub(super) struct Nodes {
-    pub(super) rule: GaussLegendre,
-    pub(super) u: Vec<Array2<f64>>,
-}
-
-impl Nodes {
-    /// Functions that do not depend on l; [`RadialIntegrals::new`] repeats them.
-    pub(super) fn same_for_all_l(rule: GaussLegendre, u: Array2<f64>) -> Self {
-        Nodes { rule, u: vec![u] }
-    }
-
-    /// Number of nodes on [0, `length`], at least `least`, that brings the widest spacing, π length/(2 count), below 0.6 sigma:
-    /// the rule then integrates a Gaussian to rounding.
-    pub(super) fn count(least: usize, length: f64, sigma: f64) -> Result<usize> {
-        let count = if sigma > 0.0 { (2.62 * length / sigma).ceil() } else { 0.0 };
-        if count > LARGEST_COUNT {
-            return Err(Error::setting(
-                "sigma",
-                sigma,
-                format!("so narrow a Gaussian needs {count} quadrature nodes on [0, {length}] Å"),
-                format!("use sigma >= {:.1e}, or sigma = 0", 2.63 * length / LARGEST_COUNT),
-            ));
-        }
-        Ok(least.max(count as usize))
-    }
 }
 
 impl RadialIntegrals {
@@ -272,14 +240,6 @@ impl RadialIntegrals {
     /// Gram matrix ∫ x² R_n R_n' dx of the functions of angular momentum `l`: the identity, up to rounding.
     pub fn gram(&self, l: usize) -> Array2<f64> {
         linalg::matmul(self.nodes.u[l].t(), self.nodes.u[l].view())
-    }
-}
-
-impl Nodes {
-    /// R_nl(x_k).
-    fn functions(&self, l: usize) -> Array2<f64> {
-        let GaussLegendre { nodes, weights, .. } = &self.rule;
-        Array2::from_shape_fn(self.u[l].dim(), |(k, n)| self.u[l][[k, n]] / (weights[k].sqrt() * nodes[k]))
     }
 }
 

@@ -144,8 +144,8 @@ fn lattice(text: &str) -> Result<[Vec3; 3]> {
     let mut n = 0;
     for word in words(text) {
         let x = comment::real(word).ok_or_else(|| malformed(format!("{word:?} is no number")))?;
-        if let Some(slot) = numbers.get_mut(n) {
-            *slot = x;
+        if let Some(number) = numbers.get_mut(n) {
+            *number = x;
         }
         n += 1;
     }

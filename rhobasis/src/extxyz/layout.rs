@@ -91,7 +91,7 @@ impl Layout {
             Role::Other(i) => Some(i),
             _ => None,
         });
-        others.enumerate().for_each(|(i, slot)| *slot = i);
+        others.enumerate().for_each(|(i, place)| *place = i);
         let n_words = fields.iter().map(|f| f.width).sum();
         Ok(Layout { properties: properties.to_string(), fields, strict, n_words })
     }

@@ -1,12 +1,22 @@
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
-use super::least_squares::{Solver, append, check_finite, columns, joined};
-use crate::linalg::{self, add_product, solve_lower, solve_upper};
+use crate::linalg::{self, add_product, append_rows, solve_lower, solve_upper};
+use crate::settings::named;
 use crate::{Error, Result};
 
 /// Rows of a triangle that are appended to another at a time.
 const STEP: usize = 512;
+
+named! {
+    /// How a least squares problem is solved.
+    pub enum Solver {
+        /// QR factorisation of the rows: no digits are lost that the problem has
+        Qr = "qr",
+        /// Cholesky factorisation of the normal equations XᵀX: half the work, but the condition number is squared
+        Cholesky = "cholesky",
+    }
+}
 
 /// A factorised least squares problem: R upper triangular with RᵀR = XᵀX, Qᵀy, and the squared norm of y left over.
 #[derive(Debug, Clone)]
@@ -297,4 +307,35 @@ pub(super) fn check_alpha(alpha: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::setting("alpha", alpha, "the regularisation is a number of 0 or more", "use 0 or more"))
+}
+
+/// Appends rows to `[R | Qᵀy]` and what they leave to the squared norms.
+pub(super) fn append(triangle: &mut Array2<f64>, left: &mut Array1<f64>, rows: &mut Array2<f64>, first: usize) {
+    let n = triangle.nrows();
+    append_rows(triangle.view_mut(), rows.view_mut(), first);
+    for (left, rest) in left.iter_mut().zip(rows.slice(s![.., n..]).columns()) {
+        *left += rest.iter().map(|x| x * x).sum::<f64>();
+    }
+}
+
+pub(super) fn joined(r: &Array2<f64>, z: &Array2<f64>) -> Array2<f64> {
+    let mut both = Array2::zeros((r.nrows(), r.ncols() + z.ncols()));
+    both.slice_mut(s![.., ..r.ncols()]).assign(r);
+    both.slice_mut(s![.., r.ncols()..]).assign(z);
+    both
+}
+
+pub(super) fn columns(a: ArrayView2<f64>) -> String {
+    format!("{} columns", a.ncols())
+}
+
+/// Refuses a number that is not finite with its row, counted from `first`, and column.
+pub(super) fn check_finite(name: &'static str, a: ArrayView2<f64>, first: usize) -> Result<()> {
+    match a.indexed_iter().find(|(_, x)| !x.is_finite()) {
+        Some(((i, j), x)) => {
+            let problem = format!("row {}, column {j} is not finite", first + i);
+            Err(Error::setting(name, x, problem, "remove the row or the column"))
+        }
+        None => Ok(()),
+    }
 }

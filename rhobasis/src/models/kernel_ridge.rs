@@ -2,8 +2,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::factor::check_alpha;
-use super::least_squares::check_finite;
+use super::factor::{check_alpha, check_finite};
 use crate::linalg::{add_product, cholesky, solve_lower, solve_upper};
 use crate::{Error, Result};
 

@@ -2,20 +2,9 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-use super::factor::Factor;
+use super::factor::{Factor, Solver, append, check_finite, columns, joined};
 use crate::linalg::{self, add_product, append_rows, solve_lower};
-use crate::settings::named;
 use crate::{Error, Result};
-
-named! {
-    /// How a least squares problem is solved.
-    pub enum Solver {
-        /// QR factorisation of the rows: no digits are lost that the problem has
-        Qr = "qr",
-        /// Cholesky factorisation of the normal equations XᵀX: half the work, but the condition number is squared
-        Cholesky = "cholesky",
-    }
-}
 
 /// Linear least squares min |Xw − y|² of rows that come one after another, in memory that does not grow with them.
 ///
@@ -191,15 +180,6 @@ impl Sums {
     }
 }
 
-/// Appends rows to `[R | Qᵀy]` and what they leave to the squared norms.
-pub(super) fn append(triangle: &mut Array2<f64>, left: &mut Array1<f64>, rows: &mut Array2<f64>, first: usize) {
-    let n = triangle.nrows();
-    append_rows(triangle.view_mut(), rows.view_mut(), first);
-    for (left, rest) in left.iter_mut().zip(rows.slice(s![.., n..]).columns()) {
-        *left += rest.iter().map(|x| x * x).sum::<f64>();
-    }
-}
-
 /// `[R | R⁻ᵀXᵀy]` and the squared norms left over, from the lower triangle of `[x | y]ᵀ[x | y]`.
 fn triangle_of_gram(mut gram: Array2<f64>, n: usize) -> Result<(Array2<f64>, Array1<f64>)> {
     if let Some(sum) = gram.iter().find(|sum| !sum.is_finite()) {
@@ -257,26 +237,4 @@ fn triangle_of_eigenvectors(
 fn left_of(squares: &Array1<f64>, z: &Array2<f64>) -> Array1<f64> {
     let explained = z.columns().into_iter().map(|z| z.iter().map(|x| x * x).sum::<f64>());
     squares.iter().zip(explained).map(|(square, explained)| (square - explained).max(0.0)).collect()
-}
-
-pub(super) fn joined(r: &Array2<f64>, z: &Array2<f64>) -> Array2<f64> {
-    let mut both = Array2::zeros((r.nrows(), r.ncols() + z.ncols()));
-    both.slice_mut(s![.., ..r.ncols()]).assign(r);
-    both.slice_mut(s![.., r.ncols()..]).assign(z);
-    both
-}
-
-pub(super) fn columns(a: ArrayView2<f64>) -> String {
-    format!("{} columns", a.ncols())
-}
-
-/// Refuses a number that is not finite with its row, counted from `first`, and column.
-pub(super) fn check_finite(name: &'static str, a: ArrayView2<f64>, first: usize) -> Result<()> {
-    match a.indexed_iter().find(|(_, x)| !x.is_finite()) {
-        Some(((i, j), x)) => {
-            let problem = format!("row {}, column {j} is not finite", first + i);
-            Err(Error::setting(name, x, problem, "remove the row or the column"))
-        }
-        None => Ok(()),
-    }
 }

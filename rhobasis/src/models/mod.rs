@@ -13,9 +13,9 @@ mod pcovr;
 /// Ridge regression, its path and its errors by cross-validation.
 mod ridge;
 
-pub use factor::Factor;
+pub use factor::{Factor, Solver};
 pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
-pub use least_squares::{LeastSquares, Solver};
+pub use least_squares::LeastSquares;
 pub(crate) use pcovr::mixed_eigenvectors;
 pub use pcovr::{Pcovr, PcovrSettings};
 pub use ridge::{RidgeFit, RidgeRegression, RidgeSettings};

@@ -3,8 +3,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
-use super::factor::check_alpha;
-use super::least_squares::check_finite;
+use super::factor::{check_alpha, check_finite};
 use super::{Factor, LeastSquares, Solver};
 use crate::{Error, Result};
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::covariance::symbols;
 use super::gram::Gram;
 use super::settings::{CovarianceSettings, Mixing};
 use crate::density::{BlockKey, Group, SphericalExpansion, Workspace, groups, species_of};
 use crate::neighbors::Search;
 use crate::stream::Part;
-use crate::structure::{Structure, symbol};
+use crate::structure::{Structure, symbol, symbols};
 use crate::{Error, Result};
 
 /// Centres of one structure that are expanded at once: their coefficients are what a thread has to hold.

@@ -1,9 +1,8 @@
 //! A basis for correlations of order ν: the weighted covariance of Eq. (21), and the projector that keeps most of Σ_i |c_i|^{2ν}.
 
 use super::basis::OptimalBasis;
-use super::contraction::Truncation;
 use super::covariance::Covariance;
-use super::settings::{CovarianceSettings, NU};
+use super::settings::{CovarianceSettings, NU, Truncation};
 use crate::density::SphericalExpansion;
 use crate::structure::Structure;
 use crate::{Error, Result};

@@ -2,16 +2,16 @@
 
 use ndarray::{Array2, s};
 
-use super::contraction::{Block, Contract, Contraction, PrincipalComponents, Truncation};
-use super::covariance::{Covariance, symbols};
+use super::contraction::{Block, Contract, Contraction, PrincipalComponents};
+use super::covariance::Covariance;
 use super::provenance::{BasisSettings, Provenance};
-use super::settings::{CovarianceSettings, Mixing};
+use super::settings::{CovarianceSettings, Mixing, Truncation};
 use crate::density::{
     AroundCenter, BlockKey, Channel, ChannelContraction, ContractionMatrix, Equivariants, ExpansionSettings,
     RadialIntegrals, RadialSource, SphericalExpansion,
 };
 use crate::extxyz::SourceFile;
-use crate::structure::{Structure, symbol};
+use crate::structure::{Structure, symbol, symbols};
 use crate::{Error, Result};
 
 /// The contraction of one block of coefficients for one neighbour species, or for all species together.

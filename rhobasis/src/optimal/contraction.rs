@@ -2,25 +2,12 @@
 
 use ndarray::{Array2, ArrayViewMut1};
 
-use super::settings::Method;
+use super::settings::{Method, Truncation};
 use crate::density::BlockKey;
 use crate::linalg::eigh;
 
 /// Eigenvalues below this fraction of their block's largest are noise.
 const NOISE: f64 = 1e-14;
-
-/// How many channels to keep.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub enum Truncation {
-    /// The same number for each (a, l), or for each l when combined.
-    #[serde(rename = "q_max")]
-    QMax(usize),
-    /// The fewest channels over all (a, l) that keep this fraction of the variance: the largest eigenvalues of all blocks
-    /// together, down to one common level (for each kind of centre, where each has its own). Where variances do not fall
-    /// with q, a block is kept up to its last function above that level.
-    #[serde(rename = "retain")]
-    Retain(f64),
-}
 
 /// Orthonormal combinations of the functions of a block, in the rows of U, and the variance that each of them keeps.
 ///

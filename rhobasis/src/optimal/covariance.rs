@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 
 use super::accumulate::{Buffers, CENTERS};
-use super::contraction::Truncation;
 use super::gram::Gram;
-use super::memory;
-use super::settings::{CovarianceSettings, Mixing};
+use super::settings::{CovarianceSettings, Mixing, Truncation};
 use crate::density::{BlockKey, Sigma, SphericalExpansion};
 use crate::extxyz::{Shard, SourceFile};
 use crate::stream::{Stream, parts};
-use crate::structure::{Structure, symbol};
+use crate::structure::Structure;
 use crate::{Error, Result};
 
 impl Mixing {
@@ -96,12 +94,6 @@ impl Covariance {
         let mut buffers = Buffers::new(&self.template);
         let mut parts = parts(self.sums.n_structures, structure, 0, CENTERS).take_while(|part| part.centers.end <= n);
         parts.try_for_each(|part| buffers.add_part(&self.settings, &self.template, &part, None, &mut self.sums.total))
-    }
-
-    /// Bytes that accumulating structures such as these takes at most, and then, given a truncation, making and writing the
-    /// basis; besides what the process holds already.
-    pub fn memory(&self, structures: &[Structure], truncation: Option<Truncation>) -> f64 {
-        memory::of_fit(self, structures, truncation)
     }
 
     /// The settings.
@@ -219,9 +211,4 @@ fn check_weights(structures: &[Structure], weights: Option<&[f64]>) -> Result<()
         return Err(Error::setting("weights", bad, "must be finite and not negative", "check the weights"));
     }
     Ok(())
-}
-
-/// A list of symbols for messages.
-pub(crate) fn symbols(species: &[u8]) -> String {
-    species.iter().map(|&z| symbol(z)).collect::<Vec<_>>().join(" ")
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use super::accumulate::CENTERS;
 use super::basis::channel_counts;
-use super::contraction::Truncation;
 use super::covariance::Covariance;
-use super::settings::Mixing;
+use super::settings::{Mixing, Truncation};
 use crate::density::species_of;
 use crate::neighbors::{NeighborList, Search};
 use crate::stream::{BLOCK, WAITING};
@@ -24,33 +23,35 @@ const SITE: f64 = 400.0;
 /// Quadrature nodes on which contracted functions are kept while their tables are made.
 const NODES: f64 = 400.0;
 
-/// Bytes that accumulating structures such as these takes at most, and then, given a truncation, making and writing the
-/// basis; besides what the process holds already.
-pub(super) fn of_fit(covariance: &Covariance, structures: &[Structure], truncation: Option<Truncation>) -> f64 {
-    let threads = rayon::current_num_threads() as f64;
-    // In the end all pairs may have been seen.
-    let n_species = species_of(structures).len();
-    let kinds = if covariance.settings.center_specific { n_species } else { 1 };
-    let combined = covariance.settings.mixing == Mixing::Combined;
-    let pairs = if combined { n_species * (n_species + 1) / 2 } else { n_species };
-    let sums = pair_bytes(covariance) * (kinds * pairs) as f64;
-    let mut blocks: Vec<usize> = structures.chunks(BLOCK).map(|block| pairs_of(covariance, block)).collect();
-    blocks.sort_unstable_by(|a, b| b.cmp(a));
-    let block = pair_bytes(covariance) * blocks.first().copied().unwrap_or(0) as f64;
-    let at_once = WAITING * rayon::current_num_threads();
-    let waiting = if blocks.len() < 2 * rayon::current_num_threads() {
-        let largest = structures.iter().map(|one| pairs_of(covariance, std::slice::from_ref(one))).max().unwrap_or(0);
-        let n_parts: usize = structures.iter().map(|one| one.len().div_ceil(CENTERS)).sum();
-        at_once.min(n_parts) * largest
-    } else {
-        blocks.iter().take(at_once).sum()
-    };
-    let waiting = pair_bytes(covariance) * waiting as f64;
-    // Twice: a structure that is refused must leave no trace.
-    let (work, list) = work_bytes(covariance, structures);
-    let adding = 2.0 * (sums + block) + waiting + threads * (work + list);
-    let writing = truncation.map_or(2.0 * sums, |truncation| basis_bytes(covariance, structures, truncation));
-    adding.max(sums + writing)
+impl Covariance {
+    /// Bytes that accumulating structures such as these takes at most, and then, given a truncation, making and writing the
+    /// basis; besides what the process holds already.
+    pub fn memory(&self, structures: &[Structure], truncation: Option<Truncation>) -> f64 {
+        let threads = rayon::current_num_threads() as f64;
+        // In the end all pairs may have been seen.
+        let n_species = species_of(structures).len();
+        let kinds = if self.settings.center_specific { n_species } else { 1 };
+        let combined = self.settings.mixing == Mixing::Combined;
+        let pairs = if combined { n_species * (n_species + 1) / 2 } else { n_species };
+        let sums = pair_bytes(self) * (kinds * pairs) as f64;
+        let mut blocks: Vec<usize> = structures.chunks(BLOCK).map(|block| pairs_of(self, block)).collect();
+        blocks.sort_unstable_by(|a, b| b.cmp(a));
+        let block = pair_bytes(self) * blocks.first().copied().unwrap_or(0) as f64;
+        let at_once = WAITING * rayon::current_num_threads();
+        let waiting = if blocks.len() < 2 * rayon::current_num_threads() {
+            let largest = structures.iter().map(|one| pairs_of(self, std::slice::from_ref(one))).max().unwrap_or(0);
+            let n_parts: usize = structures.iter().map(|one| one.len().div_ceil(CENTERS)).sum();
+            at_once.min(n_parts) * largest
+        } else {
+            blocks.iter().take(at_once).sum()
+        };
+        let waiting = pair_bytes(self) * waiting as f64;
+        // Twice: a structure that is refused must leave no trace.
+        let (work, list) = work_bytes(self, structures);
+        let adding = 2.0 * (sums + block) + waiting + threads * (work + list);
+        let writing = truncation.map_or(2.0 * sums, |truncation| basis_bytes(self, structures, truncation));
+        adding.max(sums + writing)
+    }
 }
 
 /// Sums of one pair of species.

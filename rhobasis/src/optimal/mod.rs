@@ -22,13 +22,13 @@ pub use adapted::Adaptation;
 pub use basis::{ContractionBlock, KindOfBasis, OptimalBasis};
 pub(crate) use basis_file::{primitive_functions, species_of, store_table, stored_table};
 pub use checkpoint::{Task, remove_checkpoint};
+pub use contraction::Contraction;
 pub(crate) use contraction::ranked;
-pub use contraction::{Contraction, Truncation};
 pub use covariance::Covariance;
 pub use energy_regression::EnergyRegression;
 pub use export::FeatomicHypers;
 pub use pcovr::SupervisedCovariance;
 pub use provenance::{BasisSettings, Provenance};
-pub use settings::{CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings};
+pub use settings::{CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings, Truncation};
 
 pub use crate::extxyz::{Shard, SourceFile};

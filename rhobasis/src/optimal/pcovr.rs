@@ -1,10 +1,9 @@
 //! The basis between variance and the energies of structures, Eq. (14): principal covariates regression for l = 0.
 
 use super::basis::OptimalBasis;
-use super::contraction::Truncation;
 use super::covariance::Covariance;
 use super::energy_regression::{EnergyRegression, EnergyRows};
-use super::settings::{CovarianceSettings, PcovrSettings};
+use super::settings::{CovarianceSettings, PcovrSettings, Truncation};
 use super::supervision::Supervision;
 use crate::density::{ExpansionSettings, SphericalExpansion, species_of};
 use crate::extxyz::SourceFile;

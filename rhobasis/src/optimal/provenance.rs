@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::contraction::Truncation;
-use super::settings::{Method, Mixing};
+use super::settings::{Method, Mixing, Truncation};
 use crate::density::ExpansionSettings;
 use crate::extxyz::SourceFile;
 

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::contraction::Truncation;
 use crate::density::ExpansionSettings;
 use crate::settings::{Given, Named, Range, Setting, Source, named};
 use crate::{Error, Result};
@@ -161,6 +160,19 @@ impl PcovrSettings {
     pub fn validate(&self) -> Result<()> {
         GAMMA.check(self.gamma)
     }
+}
+
+/// How many channels to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Truncation {
+    /// The same number for each (a, l), or for each l when combined.
+    #[serde(rename = "q_max")]
+    QMax(usize),
+    /// The fewest channels over all (a, l) that keep this fraction of the variance: the largest eigenvalues of all blocks
+    /// together, down to one common level (for each kind of centre, where each has its own). Where variances do not fall
+    /// with q, a block is kept up to its last function above that level.
+    #[serde(rename = "retain")]
+    Retain(f64),
 }
 
 impl Truncation {

@@ -10,7 +10,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use super::site::{SiteFunction, no_function};
 use crate::Result;
 use crate::correlations::{Invariants, Work};
-use crate::density::{Adjoint, Run, Runs};
+use crate::density::{Adjoint, Run};
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 
@@ -27,7 +27,7 @@ impl Chain<'_> {
     /// # Errors
     /// As [`Invariants::forward`], and for species without a function.
     pub fn energies(self, structures: &[Structure], lists: Option<&[VerletList]>) -> Result<Vec<f64>> {
-        let runs = Runs::new(self.invariants.expansion(), structures, lists, None)?;
+        let runs = self.invariants.expansion().runs(structures, lists, None)?;
         let mut energies = vec![0.0; runs.n_centers()];
         runs.for_each(self.invariants.pool(), vec![&mut energies], &[1], |run, energies, work| {
             self.forward(run, energies[0], false, work)
@@ -44,7 +44,7 @@ impl Chain<'_> {
         structures: &[Structure],
         lists: Option<&[VerletList]>,
     ) -> Result<(Vec<f64>, Vec<Adjoint>)> {
-        let runs = Runs::new(self.invariants.expansion(), structures, lists, None)?;
+        let runs = self.invariants.expansion().runs(structures, lists, None)?;
         let mut energies = vec![0.0; runs.n_centers()];
         let out = vec![&mut energies[..]];
         let adjoints = runs.gather(self.invariants.pool(), out, &[1], |run, energies, grad_r, work| {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::features::Basis;
 use super::model::{Potential, Prediction};
-use super::settings::{Baseline, config_type};
-use super::train::{TrainSettings, Trainer};
+use super::settings::{Baseline, TrainSettings, config_type};
+use super::train::Trainer;
 use crate::extxyz::Labels;
 use crate::random::Random;
 use crate::structure::Structure;

@@ -6,10 +6,10 @@ use ndarray::{Array1, Array2};
 
 use super::features::{Basis, FeatureSettings};
 use super::model::{Model, Potential};
-use super::settings::{Baseline, FeatureKind, ModelSettings, Weights};
+use super::settings::{Baseline, ModelSettings, TrainSettings, Weights};
 use super::sparse::{Kernels, SparseModel};
-use super::train::TrainSettings;
 use crate::Structure;
+use crate::correlations::FeatureKind;
 use crate::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
 
 #[path = "../../tests/common/mod.rs"]

@@ -47,6 +47,8 @@ pub use evaluate::{
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
-pub use settings::{Alpha, Baseline, ModelSettings, ModelType, Sigmas, SparseMethod, Weights, config_type};
+pub use settings::{
+    Alpha, Baseline, ModelSettings, ModelType, Sigmas, SparseMethod, TrainSettings, Weights, config_type,
+};
 pub use targets::TargetCounts;
-pub use train::{TrainSettings, Trainer};
+pub use train::Trainer;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::features::FeatureSettings;
 use crate::models::Solver;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named};
 use crate::structure::{self, SYMBOLS, Structure, atomic_number};
@@ -337,6 +338,19 @@ impl Weights {
         let sigmas = std::iter::once(&self.all).chain(self.by_type.values());
         sigmas.flat_map(Sigmas::values).try_for_each(|(setting, value)| setting.check(value))
     }
+}
+
+/// Everything that makes a fit, but its basis and data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// Features of an atom.
+    pub features: FeatureSettings,
+    /// The model of them.
+    pub model: ModelSettings,
+    /// Energies of free atoms.
+    pub baseline: Baseline,
+    /// How much each quantity counts.
+    pub weights: Weights,
 }
 
 /// The `config_type` of a frame; empty if it has none.

@@ -14,15 +14,14 @@ use std::path::Path;
 
 use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::baseline::{energies_of_atoms, of_atoms};
 use super::exact;
-use super::features::{Basis, FeatureSettings};
+use super::features::Basis;
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
 use super::rows::{Functions, rows_of};
-use super::settings::{Alpha, Baseline, ModelSettings, Weights};
+use super::settings::{Alpha, ModelSettings, TrainSettings};
 use super::sparse::{Kernels, SparseModel};
 use super::sparse_points::{self, counts};
 use super::targets::{TargetCounts, Targets, targets};
@@ -33,19 +32,6 @@ use crate::linalg::set_product;
 use crate::models::{Factor, LeastSquares, Solver};
 use crate::structure::Structure;
 use crate::{Error, Result};
-
-/// Everything that makes a fit, but its basis and data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainSettings {
-    /// Features of an atom.
-    pub features: FeatureSettings,
-    /// The model of them.
-    pub model: ModelSettings,
-    /// Energies of free atoms.
-    pub baseline: Baseline,
-    /// How much each quantity counts.
-    pub weights: Weights,
-}
 
 /// Folds of the cross-validation that chooses alpha.
 const FOLDS: usize = 5;

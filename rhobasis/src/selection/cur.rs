@@ -2,9 +2,9 @@
 
 use ndarray::ArrayView2;
 
-use super::form::{Form, columns_to_choose};
+use super::choice::{Axis, Selection, check_count, check_finite, check_square, first_largest};
+use super::columns::{Columns, columns_to_choose};
 use super::leading::Leading;
-use super::{Axis, Selection, check_count, check_finite, check_square, first_largest};
 use crate::{Error, Result};
 
 /// How leverage is computed.
@@ -49,7 +49,7 @@ pub fn cur(x: ArrayView2<f64>, n: usize, axis: Axis, settings: CurSettings) -> R
     check_count(n, a.ncols(), if axis == Axis::Features { "features" } else { "samples" })?;
     check_settings(settings)?;
     check_finite(x.iter().copied())?;
-    Ok(choose(Form::of_matrix(a), n, settings))
+    Ok(choose(Columns::of_matrix(a), n, settings))
 }
 
 /// [`cur`] from the Gram matrix alone: XᵀX to choose features, XXᵀ (a kernel) to choose samples.
@@ -63,7 +63,7 @@ pub fn cur_gram(gram: ArrayView2<f64>, n: usize, settings: CurSettings) -> Resul
     check_count(n, gram.ncols(), "rows of the Gram matrix")?;
     check_settings(settings)?;
     check_finite(gram.iter().copied())?;
-    Ok(choose(Form::of_gram(gram), n, settings))
+    Ok(choose(Columns::of_gram(gram), n, settings))
 }
 
 fn check_settings(settings: CurSettings) -> Result<()> {
@@ -73,23 +73,23 @@ fn check_settings(settings: CurSettings) -> Result<()> {
     }
 }
 
-fn choose(mut form: Form, n: usize, settings: CurSettings) -> Selection {
+fn choose(mut columns: Columns, n: usize, settings: CurSettings) -> Selection {
     let one_by_one = settings.recompute_every == 1;
     let mut leading = Leading::default();
-    let mut chosen = vec![false; form.n()];
+    let mut chosen = vec![false; columns.n()];
     let (mut indices, mut scores) = (Vec::new(), Vec::new());
-    let floor = form.noise() * form.squared_norms().into_iter().fold(0.0, f64::max);
+    let floor = columns.noise() * columns.squared_norms().into_iter().fold(0.0, f64::max);
     let mut pi = Vec::new();
     while indices.len() < n {
         if indices.is_empty() || settings.recompute_every != 0 {
             // Columns without length can only be chosen by mistake.
-            let norms = form.squared_norms();
+            let norms = columns.squared_norms();
             let out: Vec<bool> = chosen.iter().zip(&norms).map(|(chosen, norm)| *chosen || *norm <= floor).collect();
             if out.iter().all(|out| *out) {
                 break;
             }
             if indices.len().checked_rem(settings.recompute_every).unwrap_or(0) == 0 {
-                pi = leading.leverage(&form, settings.k, |pi, error| one_by_one && is_certain(pi, &out, error));
+                pi = leading.leverage(&columns, settings.k, |pi, error| one_by_one && is_certain(pi, &out, error));
             }
             if settings.recompute_every != 0 {
                 chosen = out;
@@ -100,7 +100,7 @@ fn choose(mut form: Form, n: usize, settings: CurSettings) -> Selection {
         scores.push(pi[j]);
         chosen[j] = true;
         if settings.recompute_every != 0 {
-            form.project_out(j);
+            columns.project_out(j);
         }
     }
     Selection { indices, scores }

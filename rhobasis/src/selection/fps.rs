@@ -3,8 +3,8 @@
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use super::form::{squared_distance, squared_distances};
-use super::{Axis, Selection, check_count, check_finite, check_square, first_largest};
+use super::choice::{Axis, Selection, check_count, check_finite, check_square, first_largest};
+use super::columns::{squared_distance, squared_distances};
 use crate::{Error, Result};
 
 /// Chooses `n` features or samples of X by farthest point sampling: `start`, then repeatedly the one with the largest

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::form::{Form, add_multiple, dot};
+use super::columns::{Columns, add_multiple, dot};
 use crate::linalg;
 
 /// Up to this size all eigenvectors are found at once.
@@ -27,11 +27,11 @@ struct Basis {
 impl Leading {
     /// Leverage of each column, π_j = Σ_k v_kj², over the k leading eigenvectors of AᵀA; `certain(π, e)` says whether
     /// these are good enough if each may be wrong by e.
-    pub fn leverage(&mut self, form: &Form, k: usize, certain: impl Fn(&[f64], f64) -> bool) -> Vec<f64> {
-        let n = form.n();
+    pub fn leverage(&mut self, columns: &Columns, k: usize, certain: impl Fn(&[f64], f64) -> bool) -> Vec<f64> {
+        let n = columns.n();
         let k = k.min(n);
         if n <= SMALL.max(k + 1) {
-            let (values, vectors) = linalg::eigh(form.gram().view());
+            let (values, vectors) = linalg::eigh(columns.gram().view());
             return leverage(&values, vectors.rows().into_iter().map(|v| v.to_vec()), k, n);
         }
         let most = (3 * k + 30).min(n);
@@ -40,7 +40,7 @@ impl Leading {
         let mut next = std::mem::take(&mut self.vectors);
         next.push((0..n).map(generic).collect());
         for round in 0.. {
-            let complete = !basis.extend(form, next);
+            let complete = !basis.extend(columns, next);
             let (values, y) = basis.eigh();
             let wanted = (k + 1).min(values.len());
             let vectors = basis.combine(&basis.v, &y, wanted);
@@ -64,7 +64,7 @@ impl Leading {
 
 impl Basis {
     /// Adds what is new in these vectors; whether anything was.
-    fn extend(&mut self, form: &Form, vectors: Vec<Vec<f64>>) -> bool {
+    fn extend(&mut self, columns: &Columns, vectors: Vec<Vec<f64>>) -> bool {
         let old = self.v.len();
         for mut vector in vectors {
             let norm = dot(&vector, &vector).sqrt();
@@ -90,7 +90,7 @@ impl Basis {
                 self.v.push(vector);
             }
         }
-        self.w.extend(form.apply(&self.v[old..]));
+        self.w.extend(columns.apply(&self.v[old..]));
         for i in old..self.v.len() {
             let row = (0..=i).map(|j| dot(&self.v[j], &self.w[i])).collect();
             self.h.push(row);

@@ -350,11 +350,11 @@ pub fn eq4(structures: &[Structure], settings: &ExpansionSettings, species: &[u8
         (0..=*l_max).map(BlockKey::density).collect(),
         (0..=*l_max).map(channels).collect(),
     );
-    let slot = |a: u8| species.iter().position(|&z| z == a).expect("a species of the list");
+    let place = |a: u8| species.iter().position(|&z| z == a).expect("a species of the list");
     for (i, center) in centers.iter().enumerate() {
         let s = &structures[center.structure];
         for (n, value) in integrals(center.species, 0, 0.0).iter().enumerate() {
-            c.blocks[0][[i, 0, slot(center.species) * count[0] + n]] +=
+            c.blocks[0][[i, 0, place(center.species) * count[0] + n]] +=
                 density.center_weight * value / (4.0 * PI).sqrt();
         }
         for (j, r) in neighbors(s, center.atom, density.r_cut) {
@@ -363,7 +363,7 @@ pub fn eq4(structures: &[Structure], settings: &ExpansionSettings, species: &[u8
             for l in 0..=*l_max {
                 for (n, value) in integrals(a, l, length(r)).iter().enumerate() {
                     for m in 0..2 * l + 1 {
-                        c.blocks[l][[i, m, slot(a) * count[l] + n]] +=
+                        c.blocks[l][[i, m, place(a) * count[l] + n]] +=
                             weight(density, length(r)) * value * y[l * l + m];
                     }
                 }

@@ -4,28 +4,29 @@ use multiversion::multiversion;
 use ndarray::{ArrayView1, ArrayView2, Axis as NdAxis};
 use rayon::prelude::*;
 
+use super::choice::Axis;
 use crate::linalg;
 
 /// Rows whose sums are formed together, and then added in order: the result does not depend on the threads.
 const BLOCK: usize = 128;
 
 /// What is left of a matrix after the columns chosen so far are projected out.
-pub(super) enum Form {
+pub(super) enum Columns {
     /// A itself, row-major, with so many columns.
     Matrix(Vec<f64>, usize),
     /// AᵀA, all of it.
     Gram(Vec<f64>, usize),
 }
 
-impl Form {
+impl Columns {
     /// A matrix with the same scalar products of columns as `a`, of no more rows than columns.
     pub fn of_matrix(a: ArrayView2<f64>) -> Self {
         let columns = a.ncols();
         if a.nrows() > columns {
             // R of A = QR: unlike AᵀA it keeps all digits of small directions.
-            return Form::Matrix(linalg::qr_r(a).into_raw_vec_and_offset().0, columns);
+            return Columns::Matrix(linalg::qr_r(a).into_raw_vec_and_offset().0, columns);
         }
-        Form::Matrix(a.iter().copied().collect(), columns)
+        Columns::Matrix(a.iter().copied().collect(), columns)
     }
 
     /// Takes a Gram matrix; only its lower triangle is read.
@@ -35,37 +36,37 @@ impl Form {
         for i in 0..n {
             all.extend((0..n).map(|j| g[[i.max(j), i.min(j)]]));
         }
-        Form::Gram(all, n)
+        Columns::Gram(all, n)
     }
 
     pub fn n(&self) -> usize {
         match self {
-            Form::Matrix(_, n) | Form::Gram(_, n) => *n,
+            Columns::Matrix(_, n) | Columns::Gram(_, n) => *n,
         }
     }
 
     /// Relative size of squared norms that are rounding.
     pub fn noise(&self) -> f64 {
         match self {
-            Form::Matrix(..) => 1e-24,
-            Form::Gram(_, n) => 1e-15 * (*n as f64).max(10.0),
+            Columns::Matrix(..) => 1e-24,
+            Columns::Gram(_, n) => 1e-15 * (*n as f64).max(10.0),
         }
     }
 
     /// Squared norms of the columns.
     pub fn squared_norms(&self) -> Vec<f64> {
         match self {
-            Form::Matrix(a, n) => sum_over_blocks(a, *n, *n, |_, row, sum| {
+            Columns::Matrix(a, n) => sum_over_blocks(a, *n, *n, |_, row, sum| {
                 sum.iter_mut().zip(row).for_each(|(s, x)| *s += x * x);
             }),
-            Form::Gram(g, n) => (0..*n).map(|i| g[i * n + i].max(0.0)).collect(),
+            Columns::Gram(g, n) => (0..*n).map(|i| g[i * n + i].max(0.0)).collect(),
         }
     }
 
     /// AᵀA v for each of these vectors.
     pub fn apply(&self, vectors: &[Vec<f64>]) -> Vec<Vec<f64>> {
         match self {
-            Form::Matrix(a, n) => {
+            Columns::Matrix(a, n) => {
                 // Each row is read once for both products.
                 let sum = sum_over_blocks(a, *n, n * vectors.len(), |_, row, sum| {
                     for (v, sum) in vectors.iter().zip(sum.chunks_exact_mut(*n)) {
@@ -74,7 +75,7 @@ impl Form {
                 });
                 sum.chunks_exact(*n).map(<[f64]>::to_vec).collect()
             }
-            Form::Gram(g, n) => {
+            Columns::Gram(g, n) => {
                 let rows: Vec<Vec<f64>> =
                     g.par_chunks_exact(*n).map(|row| vectors.iter().map(|v| dot(row, v)).collect()).collect();
                 (0..vectors.len()).map(|k| rows.iter().map(|row| row[k]).collect()).collect()
@@ -87,10 +88,10 @@ impl Form {
         let n = self.n();
         let mut gram = ndarray::Array2::zeros((n, n));
         match self {
-            Form::Matrix(a, _) => {
+            Columns::Matrix(a, _) => {
                 linalg::add_gram(a, a.len() / n.max(1), n, n, gram.as_slice_mut().expect("a new array is contiguous"));
             }
-            Form::Gram(g, _) => {
+            Columns::Gram(g, _) => {
                 let copy = ArrayView2::from_shape((n, n), g).expect("a Gram matrix is square");
                 gram.assign(&copy);
             }
@@ -101,7 +102,7 @@ impl Form {
     /// Projects column j out of all: A ← A − q qᵀA with q = A_j/|A_j|; for the Gram matrix G ← G − g_j g_jᵀ/g_jj.
     pub fn project_out(&mut self, j: usize) {
         match self {
-            Form::Matrix(a, n) => {
+            Columns::Matrix(a, n) => {
                 let n = *n;
                 let column: Vec<f64> = a.iter().skip(j).step_by(n).copied().collect();
                 let squared = dot(&column, &column);
@@ -114,7 +115,7 @@ impl Form {
                     row[j] = 0.0;
                 });
             }
-            Form::Gram(g, n) => {
+            Columns::Gram(g, n) => {
                 let n = *n;
                 let row = g[j * n..(j + 1) * n].to_vec();
                 if row[j] <= 0.0 {
@@ -135,10 +136,10 @@ impl Form {
 }
 
 /// The transpose where samples are chosen: columns are then what is chosen.
-pub(super) fn columns_to_choose(x: ArrayView2<f64>, axis: super::Axis) -> ArrayView2<f64> {
+pub(super) fn columns_to_choose(x: ArrayView2<f64>, axis: Axis) -> ArrayView2<f64> {
     match axis {
-        super::Axis::Features => x,
-        super::Axis::Samples => x.reversed_axes(),
+        Axis::Features => x,
+        Axis::Samples => x.reversed_axes(),
     }
 }
 

@@ -1,0 +1,19 @@
+//! Errors of the library as exceptions of Python.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    rhobasis,
+    RhobasisError,
+    PyValueError,
+    "Input that cannot be used: the message names the place, the value found, and the remedy."
+);
+
+/// The words of the library, unchanged.
+pub(crate) fn refuse(error: rhobasis::Error) -> PyErr {
+    match error {
+        rhobasis::Error::Type { .. } => PyTypeError::new_err(error.to_string()),
+        _ => RhobasisError::new_err(error.to_string()),
+    }
+}
