@@ -1,5 +1,6 @@
 # make demo   the whole story on bundled data, with pictures in rhobasis-demo/
 # make check  everything that must hold: format, lints, tests, docs, Python package, stubs, small figures
+# make structure  circles among files, files of more than 500 lines, lines of code; needs only python3
 # make py     the Python package, optimised, in .venv
 # make bench  what a centre costs, as ratios and counts of instructions
 # make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
@@ -9,12 +10,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check rust py python-check bench figures data docs
+.PHONY: demo check structure rust py python-check bench figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
 
-check: rust python-check
+check: structure rust python-check
+
+structure:
+	python3 benches/structure.py
 
 rust:
 	$(CARGO) fmt --all --check

@@ -7,6 +7,7 @@
 //! | (3) | coefficients on R_nl Y_lm | [`Equivariants`](density::Equivariants), [`SolidHarmonics`](density::SolidHarmonics), [`RadialIntegrals::functions`](density::RadialIntegrals::functions) |
 //! | (4) | coefficients as a sum over neighbours | [`SphericalExpansion::forward`](density::SphericalExpansion::forward) |
 //! | ∂(4) | forces, along a motion, in full | [`SphericalExpansion::backward`](density::SphericalExpansion::backward), [`tangent`](density::SphericalExpansion::tangent), [`jacobian`](density::SphericalExpansion::jacobian) |
+//! | (4), ∂(4) with ghosts | pairs of a list from outside | [`VerletList::given`](neighbors::VerletList::given), [`forward_to`](density::SphericalExpansion::forward_to), [`backward_with`](density::SphericalExpansion::backward_with) |
 //! | (5) | radial integrals | [`RadialIntegrals::integrals`](density::RadialIntegrals::integrals) |
 //! | (6), (11) | covariance, per species and combined | [`Covariance`](optimal::Covariance) |
 //! | (7), (12) | contraction coefficients U; contracted coefficients | [`Contraction`](optimal::Contraction); [`ChannelContraction::forward`](density::ChannelContraction::forward) |
@@ -22,7 +23,8 @@
 //! | (22) | residual variance | [`OptimalBasis::residual_variance`](optimal::OptimalBasis::residual_variance) |
 //! | Sec. III C | models of energies, forces and stresses | [`Potential`](potential::Potential), [`Trainer`](potential::Trainer) |
 //!
-//! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`.
+//! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`
+//! and a key (σ, λ), [`BlockKey`](density::BlockKey).
 #![warn(missing_docs)]
 
 pub mod correlations;
