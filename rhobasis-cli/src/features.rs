@@ -57,9 +57,16 @@ pub struct Features {
 }
 
 static KIND: Setting = Setting::word("kind", &KINDS, DENSITY, "What to compute");
-const KINDS: [Word; 4] = {
-    let [radial, power, bispectrum] = *FeatureKind::WORDS else { panic!("each kind of invariants is named here") };
-    [Word { name: DENSITY, sentence: "Coefficients of the density, Eqs. (8), (13)" }, radial, power, bispectrum]
+/// The density, and every kind of invariants.
+const KINDS: [Word; 1 + FeatureKind::WORDS.len()] = {
+    let density = Word { name: DENSITY, sentence: "Coefficients of the density, Eqs. (8), (13)" };
+    let mut kinds = [density; 1 + FeatureKind::WORDS.len()];
+    let mut k = 0;
+    while k < FeatureKind::WORDS.len() {
+        kinds[k + 1] = FeatureKind::WORDS[k];
+        k += 1;
+    }
+    kinds
 };
 const DENSITY: &str = "density";
 

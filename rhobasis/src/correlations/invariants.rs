@@ -102,7 +102,7 @@ impl Invariants {
         Ok(Invariants::of(expansion, Bispectrum::new(expansion.keys(), expansion.channels())?, normalize))
     }
 
-    fn of(expansion: &SphericalExpansion, correlation: impl Correlation + 'static, normalize: bool) -> Self {
+    pub(super) fn of(expansion: &SphericalExpansion, correlation: impl Correlation + 'static, normalize: bool) -> Self {
         let correlation: Arc<dyn Correlation> =
             if normalize { Arc::new(Normalized(correlation)) } else { Arc::new(correlation) };
         Invariants { expansion: expansion.clone(), correlation, pool: Arc::default() }
@@ -177,7 +177,7 @@ impl Invariants {
                 return Ok(());
             }
             of_c.resize(c.len());
-            self.expansion.tangent_run(run, &mut self.correlation.layout().cut(of_c, run.len()), density);
+            self.expansion.forward_run(run, true, &mut self.correlation.layout().cut(of_c, run.len()), density);
             self.correlation.tangent_rows(run.len(), c, of_c, out[0], eight);
             Ok(())
         })
@@ -244,7 +244,7 @@ impl Invariants {
     pub(crate) fn coefficients(&self, run: &Run, work: &mut Work) {
         let layout = self.correlation.layout();
         work.c.resize(run.len() * layout.len());
-        self.expansion.forward_run(run, &mut layout.cut(&mut work.c, run.len()), &mut work.density);
+        self.expansion.forward_run(run, false, &mut layout.cut(&mut work.c, run.len()), &mut work.density);
     }
 
     /// Features of a run whose coefficients are in `work.c`, into `work.x`.

@@ -29,7 +29,9 @@ impl Invariants {
         columns: Option<&[[usize; 3]]>,
         normalize: bool,
     ) -> Result<Self> {
-        if let (Some(columns), FeatureKind::RadialSpectrum | FeatureKind::Bispectrum) = (columns, kind) {
+        if let Some(columns) = columns
+            && kind != FeatureKind::PowerSpectrum
+        {
             let problem = "only of a power spectrum some components can be computed without the rest";
             let value = format!("{} rows", columns.len());
             return Err(Error::setting("columns", value, problem, "use power-spectrum, or leave columns out"));

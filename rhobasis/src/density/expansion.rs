@@ -134,10 +134,7 @@ impl SphericalExpansion {
         self.check_shape("out", runs.n_centers(), out.iter().map(|block| block.dim()).collect())?;
         let rows = contiguous(out)?;
         runs.for_each(&self.shared.workspaces, rows, &self.widths(), |run, out, work| {
-            match motions {
-                None => self.forward_run(run, out, work),
-                Some(_) => self.tangent_run(run, out, work),
-            }
+            self.forward_run(run, motions.is_some(), out, work);
             Ok(())
         })
     }
@@ -222,29 +219,9 @@ impl SphericalExpansion {
         Runs::new(&self.groups, &self.shared.finders, structures, lists, motions)
     }
 
-    /// Coefficients of the centres of a run: rows of blocks `[center, m, channel]`, which are overwritten.
-    pub(crate) fn forward_run(&self, run: &Run, out: &mut [&mut [f64]], work: &mut Workspace) {
-        self.sum_over_neighbors(run, false, out, work);
-        // The centre itself, at r = 0.
-        let weight = self.density().center_weight * Y00;
-        let width = self.channels[0].len();
-        for (k, &z) in run.species.iter().enumerate() {
-            let (around, group) = (self.around(z), self.groups.of(z).expect(KNOWN));
-            let at_origin = &self.shared.at_origin[around.radial(z).expect(KNOWN) as usize];
-            let start = k * width + self.groups.starts[0][group];
-            for (c, value) in out[0][start..].iter_mut().zip(at_origin) {
-                *c += weight * value;
-            }
-        }
-    }
-
-    /// dc/dt of the centres of a run along its motion, likewise.
-    pub(crate) fn tangent_run(&self, run: &Run, out: &mut [&mut [f64]], work: &mut Workspace) {
-        self.sum_over_neighbors(run, true, out, work);
-    }
-
-    /// Eqs. (4), (8), (13) but for the centre itself; or, if `moving`, their derivative.
-    fn sum_over_neighbors(&self, run: &Run, moving: bool, out: &mut [&mut [f64]], work: &mut Workspace) {
+    /// Coefficients of the centres of a run, Eqs. (4), (8), (13), or, if `moving`, dc/dt along its motion: rows of blocks
+    /// `[center, m, channel]`, which are overwritten.
+    pub(crate) fn forward_run(&self, run: &Run, moving: bool, out: &mut [&mut [f64]], work: &mut Workspace) {
         self.shared.fit(work);
         let tools = self.shared.tools();
         for (k, &z) in run.species.iter().enumerate() {
@@ -267,6 +244,20 @@ impl SphericalExpansion {
                 }
                 self.store(sums, rows, group, k, out);
             }
+            if !moving {
+                self.add_center(k, z, around, out);
+            }
+        }
+    }
+
+    /// Adds the density of centre k of a run itself, at r = 0.
+    fn add_center(&self, k: usize, z: u8, around: &Around, out: &mut [&mut [f64]]) {
+        let weight = self.density().center_weight * Y00;
+        let group = self.groups.of(z).expect(KNOWN);
+        let at_origin = &self.shared.at_origin[around.radial(z).expect(KNOWN) as usize];
+        let start = k * self.channels[0].len() + self.groups.starts[0][group];
+        for (c, value) in out[0][start..].iter_mut().zip(at_origin) {
+            *c += weight * value;
         }
     }
 
@@ -396,7 +387,7 @@ impl SphericalExpansion {
                 let part = Part { structure: 0, atoms: first..atoms.end.min(first + CENTERS) };
                 let mut rows = cut_rows(&mut out, &widths, part.atoms.len());
                 let run = finder.find(&self.groups, structure, part, Source::Search(search))?;
-                self.forward_run(run, &mut rows, work);
+                self.forward_run(run, false, &mut rows, work);
             }
             Ok(())
         })
