@@ -161,7 +161,7 @@ def test_refusals_say_what_is_wrong(data):
         (lambda: Ridge(alpha=-1.0).fit(X, y), "alpha = -1"),
         (lambda: Ridge(alpha=[]).fit(X, y), "alpha"),
         (lambda: Ridge(alpha=0.0, fit_intercept=False).fit(X[:5], y[:5]), "condition number about.*alpha above 0"),
-        (lambda: Ridge(solver="lu").fit(X, y), "solver = lu"),
+        (lambda: Ridge(solver="lu").fit(X, y), 'solver = "lu"'),
         (lambda: Ridge(cv=True).fit(X, y), "cv = True"),
         (lambda: Ridge(alpha=ALPHAS, cv=1).fit(X, y), "cv = 1"),
         (lambda: Ridge(alpha=ALPHAS, cv=5).fit(X[:4], y[:4]), "cv = 5"),

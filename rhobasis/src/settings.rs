@@ -211,7 +211,11 @@ impl Setting {
             value = value.chars().take(57).chain("...".chars()).collect();
         }
         let problem = format!("must be {}", self.expected());
-        Error::Type { name: self.name, value, problem, remedy: self.advice.into() }
+        let remedy = match self.takes {
+            Takes::Word(words) => format!("use one of {}", quoted(words)),
+            _ => self.advice.into(),
+        };
+        Error::Type { name: self.name, value, problem, remedy }
     }
 
     fn expected(&self) -> String {
@@ -224,7 +228,7 @@ impl Setting {
             Takes::Row(of) => format!("{} numbers", of.len()),
             Takes::Count => "a whole number".into(),
             Takes::Flag => "true or false".into(),
-            Takes::Word(words) => format!("one of {}", quoted(words)),
+            Takes::Word(_) => "a word".into(),
         }
     }
 
