@@ -22,11 +22,15 @@ fn channels() -> Vec<Vec<Channel>> {
     (0..=L_MAX).map(|_| of_l()).collect()
 }
 
+fn keys() -> Vec<BlockKey> {
+    (0..=L_MAX).map(BlockKey::density).collect()
+}
+
 /// Random coefficients around seven atoms.
 fn random(channels: &[Vec<Channel>], random: &mut Random) -> Equivariants {
     let species = [8, 1, 1, 6, 6, 1, 8];
     let centers = species.iter().enumerate().map(|(atom, &species)| Center { structure: 0, atom, species });
-    let mut c = Equivariants::zeros(centers.collect(), channels.to_vec());
+    let mut c = Equivariants::zeros(centers.collect(), keys(), channels.to_vec());
     c.blocks.iter_mut().flatten().for_each(|c| *c = random.next() - 0.5);
     c
 }
@@ -57,7 +61,7 @@ fn matrices(mixing: Mixing, center_specific: bool, random: &mut Random) -> Vec<C
 fn with_u(contraction: &ChannelContraction, change: impl Fn(usize, &mut Array2<f64>)) -> ChannelContraction {
     let mut matrices = contraction.matrices().to_vec();
     matrices.iter_mut().enumerate().for_each(|(k, matrix)| change(k, &mut matrix.u));
-    ChannelContraction::new(&channels(), matrices).unwrap()
+    ChannelContraction::new(&keys(), &channels(), matrices).unwrap()
 }
 
 fn dot(a: &Equivariants, b: &Equivariants) -> f64 {
@@ -78,7 +82,7 @@ fn energy(c: &Equivariants) -> (f64, Equivariants) {
 fn cases() -> impl Iterator<Item = (String, ChannelContraction, Random)> {
     ALL.into_iter().enumerate().map(|(k, (mixing, center_specific))| {
         let mut random = Random::new(k as u64 + 1);
-        let contraction = ChannelContraction::new(&channels(), matrices(mixing, center_specific, &mut random));
+        let contraction = ChannelContraction::new(&keys(), &channels(), matrices(mixing, center_specific, &mut random));
         (format!("{mixing:?}, center_specific {center_specific}"), contraction.unwrap(), random)
     })
 }
@@ -88,7 +92,7 @@ fn eq7_and_eq12_match_the_double_loop() {
     for (name, contraction, mut numbers) in cases() {
         let c = random(&channels(), &mut numbers);
         let found = contraction.forward(&c).unwrap();
-        let mut expected = Equivariants::zeros(c.centers.clone(), contraction.channels().to_vec());
+        let mut expected = Equivariants::zeros(c.centers.clone(), c.keys.clone(), contraction.channels().to_vec());
         for matrix in contraction.matrices() {
             let l = matrix.block.lambda;
             let around = |center: &&(usize, &Center)| matrix.center.is_none_or(|z| z == center.1.species);
@@ -193,7 +197,7 @@ fn what_does_not_fit_is_refused_by_name() {
         block: BlockKey::density(l),
         u: Array2::ones(shape),
     };
-    let message = |matrices| ChannelContraction::new(&channels(), matrices).unwrap_err().to_string();
+    let message = |matrices| ChannelContraction::new(&keys(), &channels(), matrices).unwrap_err().to_string();
     assert!(message(vec![u(None, Some(1), 0, (2, 5))]).contains("5 columns for 4 channels"));
     assert!(message(vec![u(None, None, 1, (2, 4))]).contains("4 columns for 12 channels"));
     assert!(message(vec![u(None, Some(7), 0, (2, 4))]).contains("of N neighbours"));
@@ -202,11 +206,11 @@ fn what_does_not_fit_is_refused_by_name() {
     assert!(message(twice.to_vec()).contains("too"));
     assert!(message(vec![u(None, Some(1), 0, (2, 4)), u(None, None, 0, (2, 12))]).contains("too"));
 
-    let contraction = ChannelContraction::new(&channels(), vec![u(Some(8), None, 0, (2, 12))]).unwrap();
+    let contraction = ChannelContraction::new(&keys(), &channels(), vec![u(Some(8), None, 0, (2, 12))]).unwrap();
     let c = random(&channels(), &mut Random::new(1));
     let error = contraction.forward(&c).unwrap_err().to_string();
     assert!(error.contains("frame 0, atom 1") && error.contains("around H"), "{error}");
-    let contraction = ChannelContraction::new(&channels(), vec![u(None, None, 0, (2, 12))]).unwrap();
+    let contraction = ChannelContraction::new(&keys(), &channels(), vec![u(None, None, 0, (2, 12))]).unwrap();
     let contracted = contraction.forward(&c).unwrap();
     assert!(contraction.forward(&contracted).unwrap_err().to_string().contains("channels"));
     assert!(contraction.tangent(&c, &c, &[]).unwrap_err().to_string().contains("u_dot"));

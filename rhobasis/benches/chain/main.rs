@@ -14,6 +14,7 @@ use rhobasis::Structure;
 use rhobasis::correlations::Invariants;
 use rhobasis::density::Variable;
 use rhobasis::extxyz::{Labels, Options, labels, read};
+use rhobasis::files::Stored;
 use rhobasis::neighbors::VerletList;
 use rhobasis::optimal::{Covariance, CovarianceSettings, OptimalBasis, Truncation};
 use rhobasis::potential::{Basis, Potential, TrainSettings, Trainer};

@@ -46,7 +46,7 @@ pub struct ContractionMatrix {
 ///
 /// let u = |l, u| ContractionMatrix { center: None, species: Some(14), block: BlockKey::density(l), u };
 /// let matrices = vec![u(0, array![[0.6, 0.8, 0.0], [0.8, -0.6, 0.0]]), u(1, array![[0.0, 0.6, 0.8]])];
-/// let contraction = ChannelContraction::new(expansion.channels(), matrices)?;
+/// let contraction = ChannelContraction::new(expansion.keys(), expansion.channels(), matrices)?;
 /// let contracted = contraction.forward(&c)?;
 /// assert_eq!(contracted.blocks[0].dim(), (2, 1, 2)); // centers, m, channels
 ///
@@ -59,51 +59,64 @@ pub struct ContractionMatrix {
 /// ```
 #[derive(Debug, Clone)]
 pub struct ChannelContraction {
+    keys: Vec<BlockKey>,
     /// Channels of each block before.
     primitive: Vec<Vec<Channel>>,
     /// And after.
     channels: Vec<Vec<Channel>>,
     matrices: Vec<ContractionMatrix>,
-    /// Channels from which and to which each of them leads.
-    places: Vec<[Range<usize>; 2]>,
+    /// Where each of them acts.
+    places: Vec<Place>,
+}
+
+/// A block, and the channels from which and to which a matrix leads.
+#[derive(Debug, Clone)]
+struct Place {
+    block: usize,
+    from: Range<usize>,
+    to: Range<usize>,
 }
 
 impl ChannelContraction {
-    /// Contracts coefficients that have these channels (species ascending, n fastest); channels that no matrix names are dropped.
+    /// Contracts coefficients with these blocks, keys (σ, λ), and channels (species ascending, n fastest); channels that no matrix
+    /// names are dropped.
     ///
     /// # Errors
     /// If a matrix names a block or a neighbour species that is not there, has another number of columns than these have
     /// channels, or contracts what another does.
-    pub fn new(channels: &[Vec<Channel>], matrices: Vec<ContractionMatrix>) -> Result<Self> {
-        let primitive = channels.to_vec();
-        let channels: Vec<_> = (0..primitive.len()).map(|l| contracted_channels(&matrices, l)).collect();
-        let mut places: Vec<[Range<usize>; 2]> = Vec::new();
+    pub fn new(keys: &[BlockKey], channels: &[Vec<Channel>], matrices: Vec<ContractionMatrix>) -> Result<Self> {
+        let (keys, primitive) = (keys.to_vec(), channels.to_vec());
+        let channels: Vec<_> = keys.iter().map(|key| contracted_channels(&matrices, *key)).collect();
+        let mut places: Vec<Place> = Vec::new();
         for (k, matrix) in matrices.iter().enumerate() {
             let refuse = |problem: String| {
                 let remedy =
                     "give one matrix for each block, kind of centre and neighbour species, or for all together";
                 Err(Error::setting("matrices", matrix.name(), problem, remedy))
             };
-            let groups = primitive.get(matrix.block.lambda).filter(|_| matrix.block.sigma == 1).map(|c| groups(c));
-            let chosen =
-                groups.unwrap_or_default().into_iter().filter(|g| matrix.species.is_none_or(|z| z == g.species));
+            let Some(block) = keys.iter().position(|key| *key == matrix.block).filter(|&block| block < primitive.len())
+            else {
+                return refuse("the coefficients have no such block".into());
+            };
+            let groups = groups(&primitive[block]).into_iter();
+            let chosen = groups.filter(|group| matrix.species.is_none_or(|z| z == group.species));
             let Some(from) = chosen.map(|group| group.channels).reduce(|all, next| all.start..next.end) else {
                 return refuse("the coefficients have no such channels".into());
             };
             if matrix.u.ncols() != from.len() {
                 return refuse(format!("U has {} columns for {} channels", matrix.u.ncols(), from.len()));
             }
-            let meets = |(other, [its, _]): &(&ContractionMatrix, &[Range<usize>; 2])| {
+            let meets = |(other, its): &(&ContractionMatrix, &Place)| {
                 let centers = other.center.is_none() || matrix.center.is_none() || other.center == matrix.center;
-                centers && other.block == matrix.block && its.start < from.end && from.start < its.end
+                centers && its.block == block && its.from.start < from.end && from.start < its.from.end
             };
             if let Some((other, _)) = matrices[..k].iter().zip(&places).find(meets) {
                 return refuse(format!("its channels are those of {}, too", other.name()));
             }
-            let to = channels[matrix.block.lambda].partition_point(|c| c.species < matrix.species.unwrap_or(0));
-            places.push([from, to..to + matrix.u.nrows()]);
+            let to = channels[block].partition_point(|c| c.species < matrix.species.unwrap_or(0));
+            places.push(Place { block, from, to: to..to + matrix.u.nrows() });
         }
-        Ok(ChannelContraction { primitive, channels, matrices, places })
+        Ok(ChannelContraction { keys, primitive, channels, matrices, places })
     }
 
     /// Channels of each block of the result.
@@ -176,20 +189,20 @@ impl ChannelContraction {
     /// Contracts `c[block]` `[center, m, channel]` of centres of these species into `out`.
     pub(crate) fn forward_rows(&self, centers: &[u8], c: &[&[f64]], out: &mut [&mut [f64]]) {
         out.iter_mut().for_each(|out| out.fill(0.0));
-        self.visit(centers, |k, l, rows| {
-            let [from, to] = &self.places[k];
-            let c = view(c[l], &self.primitive[l], &rows, from);
-            set_product(view_mut(out[l], &self.channels[l], &rows, to), c, self.matrices[k].u.t());
+        self.visit(centers, |k, b, rows| {
+            let Place { from, to, .. } = &self.places[k];
+            let c = view(c[b], &self.primitive[b], &rows, from);
+            set_product(view_mut(out[b], &self.channels[b], &rows, to), c, self.matrices[k].u.t());
         });
     }
 
     /// Pulls dE/dc of contracted coefficients back to `out`.
     pub(crate) fn backward_rows(&self, centers: &[u8], grad_c: &[&[f64]], out: &mut [&mut [f64]]) {
         out.iter_mut().for_each(|out| out.fill(0.0));
-        self.visit(centers, |k, l, rows| {
-            let [from, to] = &self.places[k];
-            let grad_c = view(grad_c[l], &self.channels[l], &rows, to);
-            set_product(view_mut(out[l], &self.primitive[l], &rows, from), grad_c, self.matrices[k].u.view());
+        self.visit(centers, |k, b, rows| {
+            let Place { from, to, .. } = &self.places[k];
+            let grad_c = view(grad_c[b], &self.channels[b], &rows, to);
+            set_product(view_mut(out[b], &self.primitive[b], &rows, from), grad_c, self.matrices[k].u.view());
         });
     }
 
@@ -201,30 +214,30 @@ impl ChannelContraction {
         grad_c: &[&[f64]],
         grad_u: &mut [Array2<f64>],
     ) {
-        self.visit(centers, |k, l, rows| {
-            let [from, to] = &self.places[k];
-            let grad_c = view(grad_c[l], &self.channels[l], &rows, to);
-            add_product(grad_u[k].view_mut(), 1.0, grad_c.t(), view(c[l], &self.primitive[l], &rows, from));
+        self.visit(centers, |k, b, rows| {
+            let Place { from, to, .. } = &self.places[k];
+            let grad_c = view(grad_c[b], &self.channels[b], &rows, to);
+            add_product(grad_u[k].view_mut(), 1.0, grad_c.t(), view(c[b], &self.primitive[b], &rows, from));
         });
     }
 
     /// Adds what moves with U.
     pub(crate) fn add_u_dot(&self, centers: &[u8], c: &[&[f64]], u_dot: &[Array2<f64>], out: &mut [&mut [f64]]) {
-        self.visit(centers, |k, l, rows| {
-            let [from, to] = &self.places[k];
-            let c = view(c[l], &self.primitive[l], &rows, from);
-            add_product(view_mut(out[l], &self.channels[l], &rows, to), 1.0, c, u_dot[k].t());
+        self.visit(centers, |k, b, rows| {
+            let Place { from, to, .. } = &self.places[k];
+            let c = view(c[b], &self.primitive[b], &rows, from);
+            add_product(view_mut(out[b], &self.channels[b], &rows, to), 1.0, c, u_dot[k].t());
         });
     }
 
     /// Calls `job` with each matrix, its block, and the rows `(i, m)` of consecutive centres of its kind.
     fn visit(&self, centers: &[u8], mut job: impl FnMut(usize, usize, Range<usize>)) {
         for (k, matrix) in self.matrices.iter().enumerate().filter(|(_, matrix)| !matrix.u.is_empty()) {
-            let (l, n_m) = (matrix.block.lambda, 2 * matrix.block.lambda + 1);
+            let (block, n_m) = (self.places[k].block, matrix.block.n_components());
             let mut first = 0;
             for same in centers.chunk_by(|a, b| matrix.center.is_none() || a == b) {
                 if matrix.center.is_none_or(|z| z == same[0]) {
-                    job(k, l, first * n_m..(first + same.len()) * n_m);
+                    job(k, block, first * n_m..(first + same.len()) * n_m);
                 }
                 first += same.len();
             }
@@ -232,7 +245,7 @@ impl ChannelContraction {
     }
 
     fn check(&self, name: &'static str, c: &Equivariants, channels: &[Vec<Channel>]) -> Result<()> {
-        if c.channels != channels {
+        if c.keys != self.keys || c.channels != channels {
             let counts = |channels: &[Vec<Channel>]| -> Vec<usize> { channels.iter().map(Vec::len).collect() };
             let (found, needed) = (counts(&c.channels), counts(channels));
             let problem =
@@ -263,9 +276,9 @@ impl ContractionMatrix {
 }
 
 /// Species ascending, q fastest; as many q as the kind of centre with the most has.
-fn contracted_channels(matrices: &[ContractionMatrix], l: usize) -> Vec<Channel> {
+fn contracted_channels(matrices: &[ContractionMatrix], key: BlockKey) -> Vec<Channel> {
     let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
-    for matrix in matrices.iter().filter(|matrix| matrix.block == BlockKey::density(l)) {
+    for matrix in matrices.iter().filter(|matrix| matrix.block == key) {
         let count = counts.entry(matrix.species.unwrap_or(0)).or_default();
         *count = matrix.u.nrows().max(*count);
     }

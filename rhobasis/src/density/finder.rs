@@ -36,9 +36,15 @@ impl Finder {
 
     pub fn begin(&mut self, groups: &Groups, first: usize) {
         let Run { parts, species, pairs, first: before } = &mut self.run;
-        (parts.clear(), species.clear());
+        parts.clear();
+        species.clear();
         let Pairs { start, n_groups, atom, vector, shift, radial, velocity } = pairs;
-        (start.clear(), atom.clear(), vector.clear(), shift.clear(), radial.clear(), velocity.clear());
+        start.clear();
+        atom.clear();
+        vector.clear();
+        shift.clear();
+        radial.clear();
+        velocity.clear();
         (*before, *n_groups) = (first, groups.n().max(1));
         start.push(0);
         self.found.clear();

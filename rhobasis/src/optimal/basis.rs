@@ -236,7 +236,8 @@ impl OptimalBasis {
                 }
             }
         }
-        ChannelContraction::new(&channels, matrices).expect("one matrix for each block of the basis")
+        let keys: Vec<BlockKey> = (0..channels.len()).map(BlockKey::density).collect();
+        ChannelContraction::new(&keys, &channels, matrices).expect("one matrix for each block of the basis")
     }
 
     /// The basis around this kind of centre (`None` unless centre-specific).

@@ -58,7 +58,7 @@ fn close(found: &[f64], expected: &[f64], what: &str) {
     let largest = expected.iter().fold(0.0_f64, |a, x| a.max(x.abs()));
     assert_eq!(found.len(), expected.len(), "{what}");
     for (a, b) in found.iter().zip(expected) {
-        assert!((a - b).abs() <= 1e-13 * largest, "{what}: {a} and {b}, of {largest} at most");
+        assert!((a - b).abs() <= 1e-12 * largest, "{what}: {a} and {b}, of {largest} at most");
     }
 }
 
@@ -72,8 +72,8 @@ fn settings() -> ExpansionSettings {
 
 /// Bundled silicon, and a skewed cell of four species that is smaller than the cutoff, with atoms outside of it.
 fn structures() -> Vec<Structure> {
-    let path = common::root().join("examples/data/silicon.xyz.xz@:2");
-    let mut all = read(&path.display().to_string(), &Options::default()).unwrap();
+    let path = common::root().join("examples/data/silicon.xyz.xz@2:4");
+    let mut all = read(path.display().to_string(), &Options::default()).unwrap();
     let positions = vec![[0.1, -0.2, 0.3], [1.9, 2.2, 0.2], [2.3, 0.1, 2.4], [-1.5, 2.0, 2.2], [0.3, 6.1, 3.9]];
     let cell = [[4.1, 0.3, 0.0], [-0.4, 4.4, 0.2], [0.3, -0.1, 4.6]];
     all.push(Structure::crystal(vec![73, 41, 42, 74, 41], positions, cell));
@@ -105,8 +105,9 @@ fn check(expansion: &SphericalExpansion, structure: &Structure, name: &str) {
         let mut found = Array2::zeros(x.dim());
         features.forward_to(std::slice::from_ref(&atoms), Some(&lists), None, found.view_mut()).unwrap();
         close(found.as_slice().unwrap(), x.as_slice().unwrap(), name);
-        let periodic = &features.backward(one, x.view()).unwrap()[0];
-        let ghosts = &features.backward_with(std::slice::from_ref(&atoms), Some(&lists), x.view()).unwrap()[0];
+        let gradient = Array2::from_shape_fn(x.dim(), |(i, k)| ((i + 3 * k) as f64).sin());
+        let periodic = &features.backward(one, gradient.view()).unwrap()[0];
+        let ghosts = &features.backward_with(std::slice::from_ref(&atoms), Some(&lists), gradient.view()).unwrap()[0];
         close(fold(&ghosts.forces, &owner, n).as_flattened(), periodic.forces.as_flattened(), name);
         close(ghosts.virial.as_slice().unwrap(), periodic.virial.as_slice().unwrap(), name);
     }
@@ -138,8 +139,8 @@ fn potentials_of_centres_and_ghosts_are_those_of_the_periodic_structure() {
             let found = potential.evaluate(&atoms, &mut list).unwrap();
             close(&[found.energy], &[expected.energy], name);
             close(&found.energies, &expected.energies, name);
-            // Kernels of close points have large weights, and carry their rounding.
-            let within = if name.contains("sparse") || name.contains("kernel") { 1e-9 } else { 1e-12 };
+            // Fitted weights cancel, most of all those of kernels of close points, and carry the rounding of the images.
+            let within = if name.contains("sparse") || name.contains("kernel") { 1e-9 } else { 1e-10 };
             let forces = fold(&found.forces, &owner, structure.len());
             let largest = expected.forces.as_flattened().iter().fold(0.0_f64, |a, x| a.max(x.abs()));
             for (a, b) in forces.as_flattened().iter().zip(expected.forces.as_flattened()) {
@@ -157,7 +158,8 @@ fn a_list_that_does_not_fit_is_refused() {
     let refused = |structure: &Structure, list: &VerletList| -> Error {
         let mut c = expansion.forward(&[]).unwrap();
         let mut views: Vec<_> = c.blocks.iter_mut().map(|block| block.view_mut()).collect();
-        let done = expansion.forward_to(std::slice::from_ref(structure), Some(&[list.clone()]), None, &mut views);
+        let done =
+            expansion.forward_to(std::slice::from_ref(structure), Some(std::slice::from_ref(list)), None, &mut views);
         done.unwrap_err()
     };
     let few = Structure { species: vec![14; 3], positions: atoms.positions[..3].to_vec(), ..atoms.clone() };
