@@ -67,7 +67,8 @@ class Accumulation(Evaluator):
     def _supervise(self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool) -> None:
         if y is not None and energy_key is not None:
             raise RhobasisError(f"energy_key = {energy_key}: y has the energies already; give one of the two")
-        energies = None if y is None else _energies(y)
+        needed = "one energy for each frame is needed; give a list of numbers"
+        energies = None if y is None else _numbers("y", y, needed)
         self._begin(_native.SupervisedCovariance)
         key = None if energies is not None else "energy" if energy_key is None else energy_key
         if file_names(frames) is None:
@@ -145,7 +146,8 @@ class Accumulation(Evaluator):
             )
         self._begin(_native.Covariance)
         bar = Progress("fit", progress)
-        all_weights = None if weights is None else _weights(weights)
+        needed = "one number for each centre is needed; give a list of numbers, in the order of the atoms of all frames"
+        all_weights = None if weights is None else _numbers("weights", weights, needed)
         if all_weights is not None and (shard is not None or checkpoint is not None):
             raise RhobasisError(
                 "weights: they are not known for frames of other shards and of earlier runs; "
@@ -211,37 +213,20 @@ class Accumulation(Evaluator):
             self.__dict__.pop(name, None)
 
 
-def _energies(y: Any) -> np.ndarray:
+def _numbers(name: str, values: Any, needed: str) -> np.ndarray:
     try:
-        array = np.asarray(y, dtype=float)
+        array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         array = None
     if array is None or array.ndim != 1:
-        shown = repr(y)
+        shown = repr(values)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        raise RhobasisError(
-            f"y = {shown} ({type(y).__name__}): one energy for each frame is needed; give a list of numbers"
-        )
+        raise RhobasisError(f"{name} = {shown} ({type(values).__name__}): {needed}")
     return array
 
 
 def _wrong_count(n: int, frames: int | str) -> RhobasisError:
     return RhobasisError(f"y = {n} energies: one for each frame is needed, and there are {frames}; give them in order")
-
-
-def _weights(weights: ArrayLike) -> np.ndarray:
-    try:
-        array = np.asarray(weights, dtype=float)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or array.ndim != 1:
-        shown = repr(weights)
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        raise RhobasisError(
-            f"weights = {shown} ({type(weights).__name__}): one number for each centre is needed; "
-            "give a list of numbers, in the order of the atoms of all frames"
-        )
-    return array
 
 
 def _noise(texts: list[str]) -> str:
