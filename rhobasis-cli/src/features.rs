@@ -162,7 +162,7 @@ impl Features {
         let mut labels = RowLabels::new(&self.output)?;
         let mut n_centers = 0;
         let files = for_each_block(descriptor, input, 0, |centers, values| {
-            for (spool, (block, _)) in spools.iter_mut().zip(values.iter().flat_map(|values| values.blocks())) {
+            for (spool, (block, _)) in spools.iter_mut().zip(values.into_iter().flatten()) {
                 spool.write(block)?;
             }
             n_centers += centers.len();
@@ -205,7 +205,7 @@ impl Features {
             let _ = writeln!(out, "{} are there already", plural(done, "row"));
         }
         let files = for_each_block(descriptor, input, done, |centers, values| {
-            matrices.add(centers, values.map(|values| values.blocks()).as_deref())
+            matrices.add(centers, values.map(|values| &values[..]))
         })?;
         let data = match self.chunk_rows {
             None => json!({ "files": files }),

@@ -1,9 +1,9 @@
 //! What is computed of each centre, and the arrays that hold it.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use rhobasis::Result;
 use rhobasis::correlations::Invariants;
-use rhobasis::density::{Channel, Equivariants, SphericalExpansion};
+use rhobasis::density::{Channel, SphericalExpansion};
 use rhobasis::structure::Structure;
 
 use crate::npy::Array;
@@ -14,24 +14,8 @@ pub enum Descriptor {
     Invariants(Invariants),
 }
 
-/// Numbers of some centres.
-pub enum Values<'a> {
-    Density(Equivariants),
-    Invariants(ArrayView2<'a, f64>),
-}
-
-impl Values<'_> {
-    /// Each array, and the length of its rows.
-    pub fn blocks(&self) -> Vec<(&[f64], usize)> {
-        const CONTIGUOUS: &str = "made in C order";
-        match self {
-            Values::Density(c) => {
-                c.blocks.iter().map(|b| (b.as_slice().expect(CONTIGUOUS), b.dim().1 * b.dim().2)).collect()
-            }
-            Values::Invariants(x) => vec![(x.as_slice().expect(CONTIGUOUS), x.ncols())],
-        }
-    }
-}
+/// Rows of each array for some centres, and the length of a row.
+pub type Blocks<'a> = Vec<(&'a [f64], usize)>;
 
 impl Descriptor {
     pub fn expansion(&self) -> &SphericalExpansion {
@@ -41,19 +25,37 @@ impl Descriptor {
         }
     }
 
-    /// Features of all centres of these structures, which may stand in `buffer`.
-    pub fn compute<'a>(&self, structures: &[Structure], buffer: &'a mut Vec<f64>) -> Result<Values<'a>> {
-        let invariants = match self {
-            Descriptor::Density(expansion) => return Ok(Values::Density(expansion.forward(structures)?)),
-            Descriptor::Invariants(invariants) => invariants,
-        };
-        let shape = (structures.iter().map(Structure::len).sum::<usize>(), invariants.n_features());
-        let length = shape.0 * shape.1;
+    /// Features of all centres of these structures, which stand in `buffer`.
+    pub fn compute<'a>(&self, structures: &[Structure], buffer: &'a mut Vec<f64>) -> Result<Blocks<'a>> {
+        let n: usize = structures.iter().map(Structure::len).sum();
+        let arrays = self.arrays();
+        let length = n * self.width();
         buffer.reserve_exact(length.saturating_sub(buffer.len()));
         buffer.resize(length, 0.0);
         const AS_LONG: &str = "as long as the shape says";
-        invariants.forward_to(structures, None, None, ArrayViewMut2::from_shape(shape, buffer).expect(AS_LONG))?;
-        Ok(Values::Invariants(ArrayView2::from_shape(shape, buffer).expect(AS_LONG)))
+        match self {
+            Descriptor::Invariants(invariants) => {
+                let out = ArrayViewMut2::from_shape((n, self.width()), buffer).expect(AS_LONG);
+                invariants.forward_to(structures, None, None, out)?;
+            }
+            Descriptor::Density(expansion) => {
+                let mut rest = &mut buffer[..];
+                let block = |(_, row): &(String, Vec<usize>)| {
+                    let (block, others) = std::mem::take(&mut rest).split_at_mut(n * row[0] * row[1]);
+                    rest = others;
+                    ArrayViewMut3::from_shape((n, row[0], row[1]), block).expect(AS_LONG)
+                };
+                expansion.forward_to(structures, None, None, &mut arrays.iter().map(block).collect::<Vec<_>>())?;
+            }
+        }
+        let mut rest = &buffer[..];
+        let block = |(_, row): (String, Vec<usize>)| {
+            let width = row.iter().product();
+            let (block, others) = rest.split_at(n * width);
+            rest = others;
+            (block, width)
+        };
+        Ok(arrays.into_iter().map(block).collect())
     }
 
     /// Name of each array, and the shape of its rows.

@@ -8,7 +8,7 @@ use rhobasis::extxyz::{Chunk, Dataset, SourceFile};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::Structure;
 
-use super::descriptor::{Descriptor, Values};
+use super::descriptor::{Blocks, Descriptor};
 use crate::input::for_each_chunk;
 use crate::output;
 use crate::text::count;
@@ -22,7 +22,7 @@ pub fn for_each_block(
     descriptor: &Descriptor,
     input: Dataset,
     done: usize,
-    mut write: impl FnMut(&[Center], Option<&Values>) -> Result<()>,
+    mut write: impl FnMut(&[Center], Option<&Blocks>) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
     let most_atoms = (AT_A_TIME * rayon::current_num_threads() / (8 * descriptor.width()).max(1)).max(1);
     let (mut rows, mut announced, mut buffer) = (0, false, Vec::new());
