@@ -4,13 +4,14 @@
 # make py     the Python package, optimised, in .venv
 # make bench  what a centre costs, as ratios and counts of instructions
 # make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
+# make fuzz SECONDS=60   damaged files of every kind, by the thousand: all must be refused in words, or read right
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
 
 VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check bench figures data docs
+.PHONY: demo check structure rust py python-check bench fuzz figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -46,6 +47,11 @@ python-check: $(VENV)/.ready
 
 bench:
 	$(CARGO) bench --quiet -p rhobasis --bench expansion -- --counts
+
+SECONDS ?= 60
+fuzz:
+	$(CARGO) build --quiet -p rhobasis-cli
+	python3 benches/fuzz target/debug/rhobasis --seconds $(SECONDS) --keep target/fuzz
 
 figures: py
 	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))
