@@ -4,5 +4,6 @@
 mod common;
 mod derivatives;
 mod fits;
+mod free_atoms;
 mod ghosts;
 mod samples;
