@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 
 use super::rows::Functions;
-use crate::Result;
 use crate::correlations::Invariants;
 use crate::structure::Structure;
+use crate::{Error, Result};
 
 /// An atom without neighbours.
 pub(super) fn structure(z: u8) -> Structure {
@@ -29,10 +29,27 @@ pub(super) fn structure(z: u8) -> Structure {
 /// X₀ of each species, `[feature]`.
 ///
 /// # Errors
-/// If the basis has no such centre.
-pub(super) fn features(invariants: &Invariants, species: &[u8]) -> Result<BTreeMap<u8, Array1<f64>>> {
-    let of = |&z: &u8| Ok((z, invariants.forward(&[structure(z)])?.row(0).to_owned()));
+/// If the basis has no such centre, naming the first of `frames` that has one.
+pub(super) fn features(
+    invariants: &Invariants,
+    species: &[u8],
+    frames: &[Structure],
+) -> Result<BTreeMap<u8, Array1<f64>>> {
+    let of = |&z: &u8| {
+        let x = invariants.forward(&[structure(z)]).map_err(|e| at_first(e, z, frames))?;
+        Ok((z, x.row(0).to_owned()))
+    };
     species.iter().map(of).collect()
+}
+
+/// The error with the place of the first atom of this species.
+fn at_first(mut e: Error, z: u8, frames: &[Structure]) -> Error {
+    let atom = |frame: &Structure| frame.species.iter().position(|&a| a == z);
+    if let Error::Structure { place, .. } = &mut e {
+        let first = frames.iter().enumerate().find_map(|(k, frame)| Some((k, atom(frame)?)));
+        (place.frame, place.atom) = first.unzip();
+    }
+    e
 }
 
 /// Sparse points with X₀ as the last, `[m + 1, feature]`, of each species; of X₀ alone for species that have none.

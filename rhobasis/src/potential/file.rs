@@ -105,7 +105,7 @@ impl Stored for Potential {
         if alone.is_empty() && matches!(&settings.baseline, Baseline::Given(e) if e.values().all(|e| *e == 0.0)) {
             settings.baseline = Baseline::None; // which older versions wrote so
         }
-        let lone = if alone.is_empty() { BTreeMap::new() } else { alone::features(&invariants, &species)? };
+        let lone = if alone.is_empty() { BTreeMap::new() } else { alone::features(&invariants, &species, &[])? };
         let weights = |z: u8, n: usize| archive.array_of(path, &format!("model/{z}/weights"), n);
         let mut points_of = BTreeMap::new();
         let model = match settings.model {

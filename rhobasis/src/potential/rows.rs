@@ -192,7 +192,7 @@ pub(super) fn rows_of(
 
 /// Refuses numbers whose squares, summed, are none.
 fn check_size(rows: &Array2<f64>, y: &Array2<f64>) -> Result<()> {
-    match rows.iter().chain(y).find(|x| !(x.abs() < LARGEST)) {
+    match rows.iter().chain(y).find(|x| !x.is_finite() || x.abs() >= LARGEST) {
         None => Ok(()),
         Some(x) => {
             let problem = format!("a row of its fit holds {x:e}, of which no sum of squares can be taken");

@@ -83,7 +83,7 @@ impl<'a> Trainer<'a> {
         let species: Vec<u8> = sparse_points::counts(frames).into_keys().collect();
         let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
         let invariants = settings.features.invariants(&basis)?;
-        let lone = if of_free_atoms { alone::features(&invariants, &species)? } else { BTreeMap::new() };
+        let lone = if of_free_atoms { alone::features(&invariants, &species, frames)? } else { BTreeMap::new() };
         let (functions, solver) = match &settings.model {
             ModelSettings::Ridge { solver, .. } => {
                 (Functions::Linear { n_features: invariants.n_features(), species, alone: BTreeMap::new() }, *solver)
@@ -157,6 +157,11 @@ impl<'a> Trainer<'a> {
     /// Whether each frame is an atom alone whose energy the baseline is: it is not trained on, and predicted exactly.
     pub fn free_atoms(&self) -> &[bool] {
         &self.free
+    }
+
+    /// The basis of its features.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
     }
 
     /// What should be known of basis, labels and weights before the fit.

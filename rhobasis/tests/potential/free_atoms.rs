@@ -1,10 +1,11 @@
 //! Baselines of free atoms: the energy of an atom alone is e, its force zero, and atoms far apart have the sum.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ndarray::{Array1, Array2};
 use rhobasis::extxyz::Labels;
-use rhobasis::files::Stored;
+use rhobasis::files::{Archive, Stored};
 use rhobasis::linalg;
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use rhobasis::potential::{
@@ -51,12 +52,21 @@ fn gap(zeta: u32) -> ModelSettings {
     ModelSettings::Gap { n_sparse: 24, zeta, sparse_method: SparseMethod::Fps, delta: 1.0, jitter: 1e-6 }
 }
 
-/// Every model with every feature.
-fn kinds(frames: &[Structure]) -> Vec<(&'static str, Basis, FeatureSettings, ModelSettings)> {
+type Kind = (&'static str, Basis, FeatureSettings, ModelSettings);
+
+/// Every model with every feature, for the frames of both tests.
+fn kinds() -> &'static [Kind] {
+    static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| kinds_for(&with_atoms(12, 1).0));
+    &ALL
+}
+
+fn kinds_for(frames: &[Structure]) -> Vec<Kind> {
     let kernel = |zeta| ModelSettings::KernelRidge { zeta, delta: 1.0 };
     let ridge = ModelSettings::ridge;
-    let primitive = || Basis::primitive(&expansion(4, 2), &[6, 14]).unwrap();
-    let combined = || optimal(frames, Mixing::Combined, 4, 2);
+    let primitive = Basis::primitive(&expansion(4, 2), &[6, 14]).unwrap();
+    let primitive = || primitive.clone();
+    let combined = optimal(frames, Mixing::Combined, 4, 2);
+    let combined = || combined.clone();
     let specific = || {
         let settings =
             CovarianceSettings { expansion: expansion(8, 2), mixing: Mixing::Combined, center_specific: true };
@@ -93,7 +103,7 @@ fn kinds(frames: &[Structure]) -> Vec<(&'static str, Basis, FeatureSettings, Mod
 fn atoms_alone_have_their_energy_and_no_force_whatever_was_learned() {
     let (frames, labels) = with_atoms(12, 1);
     let given: BTreeMap<u8, f64> = ENERGIES.into();
-    for (name, basis, features, model) in kinds(&frames) {
+    for (name, basis, features, model) in kinds() {
         for baseline in [Baseline::IsolatedAtoms, Baseline::Given(given.clone())] {
             let settings = settings(features.clone(), model.clone(), baseline);
             let potential = fit(&settings, basis.clone(), &frames, &labels).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -134,8 +144,9 @@ fn atoms_alone_have_their_energy_and_no_force_whatever_was_learned() {
 #[test]
 fn forces_and_stress_are_derivatives_where_the_atom_alone_is_taken_off() {
     let (frames, labels) = with_atoms(12, 1);
-    for (name, basis, features, model) in kinds(&frames) {
-        let potential = fit(&settings(features, model, Baseline::IsolatedAtoms), basis, &frames, &labels).unwrap();
+    for (name, basis, features, model) in kinds() {
+        let settings = settings(features.clone(), model.clone(), Baseline::IsolatedAtoms);
+        let potential = fit(&settings, basis.clone(), &frames, &labels).unwrap();
         let energy = |s: &Structure| potential.predict(std::slice::from_ref(s), false).unwrap()[0].energy;
         let structure = &frames[1];
         let found = &potential.predict(std::slice::from_ref(structure), true).unwrap()[0];
@@ -284,6 +295,11 @@ fn free_atoms_are_not_counted_and_those_that_disagree_are_refused() {
         assert!(error.contains(part), "{part}: {error}");
     }
     assert_eq!(count(Baseline::LeastSquares, &frames, &labels).0, 9);
+    // A species that the basis does not know is found where it is.
+    frames[4].species[2] = 8;
+    let given = Baseline::Given([(6, 0.0), (8, 0.0), (14, 0.0)].into());
+    let error = Trainer::new(basis.clone(), &of(given), &frames, &labels).unwrap_err().to_string();
+    assert!(error.starts_with("frame 4, atom 2"), "{error}");
 }
 
 #[test]
@@ -311,4 +327,35 @@ fn without_a_baseline_whole_energies_are_learned() {
     assert_eq!(potential.baseline(), &[(6, 0.0), (14, 0.0)].into());
     let found = potential.predict(&[atom(14)], false).unwrap()[0].energy;
     assert!((found + 98.5).abs() < 1.0, "{found}");
+}
+
+#[test]
+fn files_of_older_versions_give_what_they_gave() {
+    let (frames, labels) = with_atoms(9, 6);
+    let basis = optimal(&frames, Mixing::Combined, 3, 2);
+    let older = |potential: &Potential, more: &dyn Fn(&mut Archive)| {
+        let mut archive = Archive::decode(&potential.to_bytes(), "m.rho".as_ref(), Potential::KIND).unwrap();
+        let alone: BTreeMap<u8, f64> = serde_json::from_str(&archive.metadata.remove("alone").unwrap()).unwrap();
+        more(&mut archive);
+        let mut bytes = Vec::new();
+        archive.encode(Potential::KIND, &mut bytes).unwrap();
+        (Potential::from_bytes(&bytes).unwrap(), alone)
+    };
+    for model in [ModelSettings::ridge(), gap(2)] {
+        let settings = settings(features(FeatureKind::PowerSpectrum, true), model, Baseline::IsolatedAtoms);
+        let potential = fit(&settings, basis.clone(), &frames, &labels).unwrap();
+        let (old, alone) = older(&potential, &|_| ());
+        let [now, then] = [&potential, &old].map(|p| p.predict(&frames[..1], true).unwrap().remove(0));
+        let constant: f64 = frames[0].species.iter().map(|z| alone[z]).sum();
+        assert!((then.energy - now.energy - constant).abs() < 1e-9 && constant != 0.0);
+        assert_eq!((then.forces, old.settings()), (now.forces, potential.settings()));
+        let again = Potential::from_bytes(&old.to_bytes()).unwrap();
+        assert_eq!(again.predict(&frames, false).unwrap(), old.predict(&frames, false).unwrap());
+        // Zeros were given where there was to be no baseline.
+        let (zero, _) = older(&potential, &|archive| {
+            let text = archive.metadata["settings"].replace(r#""isolated-atoms""#, r#"{"6":0.0,"14":0.0}"#);
+            archive.metadata.insert("settings".into(), text);
+        });
+        assert_eq!(zero.settings().baseline, Baseline::None);
+    }
 }

@@ -6,4 +6,5 @@ mod derivatives;
 mod fits;
 mod free_atoms;
 mod ghosts;
+mod remarks;
 mod samples;
