@@ -25,13 +25,18 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Predicts all frames of a set.
-    pub fn of(potential: &Potential, data: &LabelledFrames, doing: &str) -> Result<Self> {
+    /// Predicts the frames of a set, but for those that are left out.
+    pub fn of(
+        potential: &Potential,
+        data: &LabelledFrames,
+        left_out: impl Fn(&Structure) -> bool,
+        doing: &str,
+    ) -> Result<Self> {
         let mut comparison = Comparison::default();
         let bar = frames_bar(data.len(), doing);
         for (k, (frames, labels)) in data.frames.chunks(CHUNK).zip(data.labels.chunks(CHUNK)).enumerate() {
             let first = CHUNK * k;
-            comparison.add(potential, first, frames, labels).map_err(|e| data.locate(e))?;
+            comparison.add_but(potential, first, frames, labels, &left_out).map_err(|e| data.locate(e))?;
             bar.set_position((first + frames.len()) as u64);
         }
         bar.finish_and_clear();
@@ -40,10 +45,23 @@ impl Comparison {
 
     /// Predicts some frames, the first of which is called `first`.
     pub fn add(&mut self, potential: &Potential, first: usize, frames: &[Structure], labels: &[Labels]) -> Result<()> {
+        self.add_but(potential, first, frames, labels, &|_: &Structure| false)
+    }
+
+    fn add_but(
+        &mut self,
+        potential: &Potential,
+        first: usize,
+        frames: &[Structure],
+        labels: &[Labels],
+        left_out: &dyn Fn(&Structure) -> bool,
+    ) -> Result<()> {
         let forces = labels.iter().any(|l| l.forces.is_some() || l.stress.is_some());
         let predictions = potential.predict(frames, forces).map_err(|e| moved(e, first))?;
         for (k, ((structure, said), prediction)) in frames.iter().zip(labels).zip(&predictions).enumerate() {
-            self.add_one(first + k, structure, said, prediction)?;
+            if !left_out(structure) {
+                self.add_one(first + k, structure, said, prediction)?;
+            }
         }
         Ok(())
     }
@@ -191,6 +209,17 @@ pub fn write_train_and_test(
         table.row([vec![name], cells(a).into(), cells(b).into()].concat());
     }
     table.write(out)
+}
+
+/// The largest error of each quantity, with its frame; nothing of a set without errors.
+pub fn largest(errors: &Errors, place: impl Fn(usize) -> String) -> Vec<(Quantity, String)> {
+    let quantities = [Quantity::EnergyPerAtom, Quantity::Force, Quantity::Stress];
+    let of = |quantity: Quantity| {
+        let sum = errors.of(quantity, None);
+        (sum.count > 0)
+            .then(|| (quantity, format!("{} {} in {}", short(sum.largest), quantity.unit(), place(sum.frame))))
+    };
+    quantities.into_iter().filter_map(of).collect()
 }
 
 /// Errors of one set; `place` names a frame.

@@ -148,7 +148,8 @@ impl Evaluate {
         }
         field(out, "model", self.model.display())?;
         field(out, "data", plural(data.len(), "frame"))?;
-        let size = |fold: usize| folds.iter().filter(|&&f| f == fold).count();
+        let tested = |fold: usize| folds.iter().zip(&done.predictions).filter(move |(f, p)| **f == fold && p.is_some());
+        let size = |fold: usize| tested(fold).count();
         let sizes: Vec<String> = (0..k).map(|fold| count(size(fold))).collect();
         field(out, "folds", format!("{k}, of {} frames; each is predicted by a fit to the others", sizes.join(", ")))?;
         writeln!(out)?;

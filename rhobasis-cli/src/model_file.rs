@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rhobasis::density::ExpansionSettings;
 use rhobasis::extxyz::{Labels, Options};
-use rhobasis::optimal::{CovarianceSettings, PcovrSettings, Truncation};
+use rhobasis::optimal::{CovarianceSettings, OptimalBasis, PcovrSettings, Truncation};
 use rhobasis::potential::{
     Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Weights, config_type,
 };
@@ -13,6 +13,7 @@ use rhobasis::settings::{Given, Range, Setting, Word, nearest};
 use rhobasis::{Error, Result, Structure};
 
 use crate::features::columns;
+use crate::input::load;
 use crate::toml_file::{Section, TomlFile};
 
 static TEST_FRACTION: Setting = Setting::number("test_fraction", "", Range::Fraction, Given::Nothing)
@@ -63,6 +64,17 @@ pub enum BasisPlan {
     Optimal(CovarianceSettings, Truncation),
     /// or principal covariates with their energies.
     Supervised(CovarianceSettings, PcovrSettings, Truncation),
+}
+
+impl BasisPlan {
+    /// How far an atom sees, in Å.
+    pub fn r_cut(&self) -> Result<f64> {
+        Ok(match self {
+            BasisPlan::File(path) => load::<OptimalBasis>(path)?.expansion().density().r_cut,
+            BasisPlan::Primitive(settings) => settings.density.r_cut,
+            BasisPlan::Optimal(settings, _) | BasisPlan::Supervised(settings, ..) => settings.expansion.density.r_cut,
+        })
+    }
 }
 
 /// The weights that a section gives.
@@ -208,9 +220,29 @@ impl ModelFile {
         Ok(TrainSettings { features, model, baseline, weights })
     }
 
-    /// Whether the baseline is made of free atoms among the frames.
-    pub fn isolated_atoms(&self) -> bool {
-        self.baseline == Baseline::IsolatedAtoms
+    /// Whether the baseline is of free atoms, which then are not learned.
+    pub fn baseline_of_free_atoms(&self) -> bool {
+        self.baseline.is_of_free_atoms()
+    }
+
+    /// That there are no forces, or no energies, to learn from, unless the file says that they are left out.
+    pub fn not_learned(&self, labels: &[Labels]) -> Option<String> {
+        let energies = labels.iter().any(|l| l.energy.is_some());
+        let forces = labels.iter().any(|l| l.forces.is_some());
+        if energies == forces || matches!(self.model, ModelSettings::KernelRidge { .. }) {
+            return None;
+        }
+        let (name, what, key) = match energies {
+            true => ("force_sigma", "forces", &self.options.force_key),
+            false => ("energy_sigma", "an energy", &self.options.energy_key),
+        };
+        let said = std::iter::once(&self.weights).chain(self.by_type.values()).any(|w| w.0.contains_key(name));
+        (!said).then(|| {
+            format!(
+                "no training frame has {what} under the key '{key}', which are not learned then; {name} = \"none\" in \
+                 [weights] says so"
+            )
+        })
     }
 
     /// The path of the file.

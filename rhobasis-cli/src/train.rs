@@ -14,7 +14,7 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure};
 
 use crate::checkpoint::CheckpointFlags;
-use crate::errors_table::{Comparison, write_parity, write_train_and_test};
+use crate::errors_table::{Comparison, largest, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::input::{frames_bar, load, note_on};
 use crate::labelled::LabelledFrames;
@@ -87,6 +87,11 @@ impl Train {
         let mut trainer = Trainer::new(basis, settings, &train.frames, &train.labels).map_err(|e| train.locate(e))?;
         describe(file, settings, train, &trainer, out)?;
         out.flush()?;
+        for remark in trainer.remarks() {
+            let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", train.place(frame)));
+            eprintln!("warning: {place}{}", remark.text);
+        }
+        file.not_learned(&train.labels).into_iter().for_each(|text| eprintln!("warning: {text}"));
         output::announce_memory(
             output::held_memory() + trainer.memory() as f64,
             &format!("({} of them for the frames)", output::size(train.memory())),
@@ -116,8 +121,11 @@ impl Train {
         [start, trained]: [Instant; 2],
         out: &mut dyn Write,
     ) -> Outcome {
-        let on_train = Comparison::of(potential, train, "errors of training")?;
-        let on_test = Comparison::of(potential, test, "errors of the test")?;
+        // What the baseline is made of is no success of the fit.
+        let of_free_atoms = potential.settings().baseline.is_of_free_atoms();
+        let is_baseline = |frame: &Structure| of_free_atoms && is_free_atom(frame, potential.r_cut());
+        let on_train = Comparison::of(potential, train, is_baseline, "errors of training")?;
+        let on_test = Comparison::of(potential, test, |_| false, "errors of the test")?;
         field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
         field(out, "parameters", count(potential.n_parameters()))?;
         if let Some(alpha) = potential.alpha() {
@@ -133,6 +141,11 @@ impl Train {
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
         writeln!(out)?;
+        for (name, set, data) in [("largest, train", &on_train, train), ("largest, test", &on_test, test)] {
+            for (k, (quantity, text)) in largest(&set.errors, |frame| data.place(frame)).into_iter().enumerate() {
+                field(out, if k == 0 { name } else { "" }, format!("{}: {text}", quantity.name()))?;
+            }
+        }
         let seconds = |from: Instant, to: Instant| format!("{:.1} s", to.duration_since(from).as_secs_f64());
         field(out, "time", format!("{} (fit {})", seconds(start, Instant::now()), seconds(start, trained)))?;
         if let Some(bytes) = output::peak_memory() {
@@ -159,8 +172,10 @@ pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
     };
     let mut held_out = split(&train.frames, fraction, file.seed)?;
     // Free atoms that a baseline is made of are trained on in any case.
-    let isolated = file.isolated_atoms();
-    train.frames.iter().zip(&mut held_out).for_each(|(frame, out)| *out &= !(isolated && is_free_atom(frame)));
+    if file.baseline_of_free_atoms() && train.frames.iter().any(|frame| frame.len() == 1) {
+        let r_cut = file.basis.r_cut()?;
+        train.frames.iter().zip(&mut held_out).for_each(|(frame, out)| *out &= !is_free_atom(frame, r_cut));
+    }
     let test = train.split_off(&held_out);
     Ok((train, test))
 }
@@ -212,7 +227,14 @@ fn describe(
     let atoms: usize = train.frames.iter().map(Structure::len).sum();
     let species = species_of(&train.frames).into_iter().map(symbol).collect::<Vec<_>>().join(" ");
     field(out, "model", file.path().display())?;
-    field(out, "training set", format!("{}, {} atoms of {species}", plural(train.len(), "frame"), count(atoms)))?;
+    let alone = trainer.free_atoms().iter().filter(|free| **free).count();
+    let (frames, atoms) = (plural(train.len() - alone, "frame"), count(atoms - alone));
+    let alone =
+        if alone > 0 { format!("; besides {} of an atom alone", plural(alone, "frame")) } else { String::new() };
+    field(out, "training set", format!("{frames}, {atoms} atoms of {species}{alone}"))?;
+    if let Some((kept, channels)) = trainer.basis().kept_variance() {
+        field(out, "basis", format!("{channels} keeps {} of the variance of the density", percent(kept)))?;
+    }
     let n = trainer.counts();
     let sigmas = settings.weights.all;
     let weight = |sigma: Option<f64>, unit: &str| sigma.map_or("left out".into(), |s| format!("sigma {s} {unit}"));
@@ -230,6 +252,13 @@ fn describe(
         field(out, "", format!("{name}: energy_sigma {e}, force_sigma {f}, stress_sigma {s}"))?;
     }
     Ok(())
+}
+
+/// With so many digits that what is missing shows.
+fn percent(kept: f64) -> String {
+    let missing = 100.0 * (1.0 - kept);
+    let digits = (1.0 - missing.max(1e-9).log10().floor()).clamp(1.0, 6.0) as usize;
+    format!("{:.digits$} %", 100.0 * kept)
 }
 
 /// Quantities that no frame was trained on.

@@ -1,12 +1,14 @@
 //! Potentials: from frames with labels to energies, forces and stress.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::{Array1, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
+use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
@@ -66,6 +68,7 @@ impl Potential {
             None => None,
         };
         let mut trainer = detach(py, || Trainer::new(basis, &settings, structures, labels)).map_err(refuse)?;
+        warn(py, frames, trainer.remarks())?;
         let checkpoint = checkpoint.as_deref().zip(identity.as_deref());
         if let Some((path, identity)) = checkpoint {
             detach(py, || trainer.resume(path, identity)).map_err(refuse)?;
@@ -231,6 +234,17 @@ impl Driver {
         let stress = stress.map(|stress| stress.into_pyarray(py));
         Ok((energy, energies.into_pyarray(py), vectors(&forces).into_pyarray(py), stress))
     }
+}
+
+/// Warns of what should be known before the fit: at the line that calls `Potential.fit`.
+fn warn(py: Python<'_>, frames: &Frames, remarks: Vec<potential::Remark>) -> PyResult<()> {
+    let category = py.get_type::<PyUserWarning>();
+    for remark in remarks {
+        let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", frames.place(frame)));
+        let text = CString::new(format!("{place}{}", remark.text))?;
+        PyErr::warn(py, &category, &text, 2)?;
+    }
+    Ok(())
 }
 
 fn basis_of(evaluator: &Bound<'_, PyAny>) -> PyResult<potential::Basis> {

@@ -46,6 +46,14 @@ impl Frames {
         refuse(error)
     }
 
+    /// File and frame as the user knows them; the frame alone where there is no file.
+    pub(crate) fn place(&self, k: usize) -> String {
+        match self.origins.as_ref().and_then(|origins| origins.get(self.range.start + k)) {
+            Some((file, frame)) => format!("{}, frame {frame}", file.display()),
+            None => format!("frame {k}"),
+        }
+    }
+
     /// The same structures, shared.
     pub(crate) fn share(&self) -> Self {
         Frames { all: self.all.clone(), origins: self.origins.clone(), range: self.range.clone() }

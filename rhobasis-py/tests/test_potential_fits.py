@@ -189,6 +189,51 @@ def test_baselines():
     np.testing.assert_allclose(list(fitted.values()), np.linalg.lstsq(counts, per_atom)[0], atol=1e-9)
 
 
+@pytest.mark.parametrize("model", [rb.Ridge(alpha=1e-9), rb.Gap(n_sparse=20), rb.KernelRidge(alpha=1.0)])
+@pytest.mark.parametrize("baseline", ["isolated-atoms", {"Al": 1.25, "Cu": -0.5}, {"Al": 0.0, "Cu": 0.0}])
+def test_an_atom_alone_has_the_energy_of_the_baseline_and_no_force(model, baseline, tmp_path):
+    frames = FRAMES if baseline == "isolated-atoms" else FRAMES[:-2]
+    potential = rb.Potential(rb.PowerSpectrum(optimal()), model, baseline).fit(frames)
+    far = Atoms("AlCuAl", positions=[[0, 0, 0], [0, 9, 0], [20, 0, 0]])
+    for p in (potential, pickle.loads(pickle.dumps(potential))):
+        alone = p.predict([Atoms("Al"), Atoms("Cu", cell=[11] * 3, pbc=True), far])
+        al, cu = p.baseline_[13], p.baseline_[29]
+        np.testing.assert_allclose(alone.energies, [al, cu, 2 * al + cu], rtol=0, atol=1e-9)
+        assert max(abs(f).max() for f in alone.forces) < 1e-10
+        assert abs(alone.stresses[1]).max() < 1e-12
+    potential.save(tmp_path / "p.rho")
+    again = rb.load(tmp_path / "p.rho")
+    assert again.baseline == (baseline if isinstance(baseline, str) else potential.baseline_)
+    same(again.fit(frames), potential)
+
+
+def test_a_potential_without_baseline_is_loaded_as_one(tmp_path):
+    potential = rb.Potential(rb.PowerSpectrum(optimal()), rb.Ridge(alpha=1e-9), baseline=None).fit(FRAMES)
+    potential.save(tmp_path / "p.rho")
+    assert rb.load(tmp_path / "p.rho").baseline is None
+
+
+def test_what_should_be_known_before_a_fit_is_warned_of():
+    def told(frames, **options):
+        basis = optimal(q_max=options.pop("q_max", 5))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rb.Potential(rb.PowerSpectrum(basis), rb.Ridge(alpha=1e-9)).fit(frames, **options)
+        assert all(w.filename == __file__ and w.category is UserWarning for w in caught)
+        return [str(w.message) for w in caught]
+
+    assert told(FRAMES) == []
+    (text,) = told(FRAMES, q_max=1)
+    assert text.startswith("q_max 1 keeps ")
+    (text,) = told(FRAMES, stress_sigma=3.0)
+    assert "stress_sigma is 3000 meV/Å³: they hardly count" in text
+    alike = [atoms for atoms in FRAMES if len(set(atoms.numbers)) == 2 and atoms.pbc.any()]
+    (text,) = told(alike)
+    assert "the free atoms of Al and Cu apart" in text
+    (text,) = told(FRAMES, energies=np.where(np.arange(len(FRAMES)) == 4, 1e5, ENERGIES), force_sigma=None)
+    assert text.startswith("frame 4: its energy is ")
+
+
 class Stopped(Exception):
     pass
 
@@ -274,6 +319,19 @@ def moved(atoms):
         (lambda p: p.set_params(baseline={"Al": 1.0, 13: 1.0}).fit(FRAMES), "this species is given twice"),
         (lambda p: p.set_params(baseline="isolated-atoms").fit(FRAMES[:9]), "no frame holds a single Al atom, without"),
         (lambda p: p.set_params(model__alpha=-1.0).fit(FRAMES), "alpha = -1: must be a positive number"),
+        (lambda p: p.fit(FRAMES, energy_sigma=1e-308), "energy_sigma = 1e-308: must be a positive number, from 1e-30"),
+        (
+            lambda p: p.set_params(model__alpha=[1e-9, 1e-308]).fit(FRAMES),
+            "alpha = .*1e-308.*: must be a positive number",
+        ),
+        (
+            lambda p: p.set_params(model=rb.KernelRidge(alpha=1e-308)).fit(FRAMES),
+            "alpha = 1e-308: a positive number",
+        ),
+        (
+            lambda p: p.set_params(baseline="isolated-atoms").fit([*FRAMES, FRAMES[-1]], [*ENERGIES, 77.0]),
+            "frame 30, atom 0: a Cu atom alone has the energy 77 eV here, and .* eV in a frame before",
+        ),
         (lambda p: p.set_params(model__alpha=[]).fit(FRAMES), r"alpha = \[\]: there is none to choose from"),
         (
             lambda p: p.set_params(model__solver="svd").fit(FRAMES),

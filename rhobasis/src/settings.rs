@@ -68,6 +68,8 @@ pub enum Range {
     Between(f64, f64),
     /// Above 0 and at most at 1.
     Fraction,
+    /// Positive, and between these, both included: beyond them squares and quotients leave the range of doubles.
+    PositiveWithin(f64, f64),
 }
 
 impl Range {
@@ -78,7 +80,7 @@ impl Range {
                 Range::Positive => x > 0.0,
                 Range::NotNegative => x >= 0.0,
                 Range::AtLeast(least) => x >= least,
-                Range::Between(least, most) => (least..=most).contains(&x),
+                Range::Between(least, most) | Range::PositiveWithin(least, most) => (least..=most).contains(&x),
                 Range::Fraction => x > 0.0 && x <= 1.0,
             }
     }
@@ -95,6 +97,7 @@ impl fmt::Display for Range {
                 write!(f, "must lie between {} and {}", Given::from(least), Given::from(most))
             }
             Range::Fraction => f.write_str("must lie above 0 and at most at 1"),
+            Range::PositiveWithin(least, most) => write!(f, "must be a positive number, from {least:e} to {most:e}"),
         }
     }
 }

@@ -258,3 +258,67 @@ fn free_atoms_are_trained_on_and_not_held_out() {
         says(&place.ok(&["evaluate", "m.toml", "--folds", "3"]), &["energy per atom, meV/atom     12"]);
     }
 }
+
+/// Free atoms, one of them in a large cell, are the baseline: they are told apart from the frames of the fit.
+#[test]
+fn free_atoms_are_neither_counted_nor_compared_and_are_predicted_exactly() {
+    let mut text = String::new();
+    for k in 0..12 {
+        let d = 0.9 + 0.01 * f64::from(k);
+        let energy = -20.0 + 3.0 * (d - 0.97) * (d - 0.97);
+        writeln!(text, "2\nProperties=species:S:1:pos:R:3 energy={energy} pbc=\"F F F\"\nH 0 0 0\nO {d} 0 0").unwrap();
+    }
+    text += "1\nProperties=species:S:1:pos:R:3 energy=-3.5 pbc=\"F F F\"\nH 0 0 0\n";
+    text += "1\nLattice=\"12 0 0 0 12 0 0 0 12\" Properties=species:S:1:pos:R:3 energy=-12.25\nO 0 0 0\n";
+    let model = format!(
+        "[data]\ntrain = \"a.xyz\"\n{BASIS}[baseline]\ntype = \"isolated-atoms\"\n[weights]\nforce_sigma = \"none\"\n"
+    );
+    let place = Place::with(&[("a.xyz", &text), ("m.toml", &model)]);
+    let told = place.ok(&["train", "m.toml", "-o", "m.rho"]);
+    says(&told, &["12 frames, 24 atoms of H O; besides 2 frames of an atom alone", "12 energies", "keeps "]);
+    assert_eq!(cell(&told, "energy per atom, meV/atom", 3), 12.0, "{told}");
+    says(&told, &["largest, train  energy per atom: ", " meV/atom in frame "]);
+    place.ok(&["predict", "m.rho", "a.xyz", "-o", "p.xyz"]);
+    let energies = said(&place.read("p.xyz"), &Options::default());
+    for (frame, e) in [(12, -3.5), (13, -12.25)] {
+        assert!((energies[frame].energy.unwrap() - e).abs() < 1e-9);
+    }
+    says(&place.ok(&["evaluate", "m.toml", "--folds", "3"]), &["energy per atom, meV/atom     12"]);
+    for seed in ["0", "1", "2", "3"] {
+        let held_out = model.replace("[data]", &format!("[data]\ntest_fraction = 0.5\nseed = {seed}"));
+        fs::write(place.path("t.toml"), held_out).unwrap();
+        says(&place.ok(&["train", "t.toml", "-o", "t.rho"]), &["besides 2 frames", "largest, test "]);
+    }
+    let two = format!("{text}1\nProperties=species:S:1:pos:R:3 energy=-3.9 pbc=\"F F F\"\nH 0 0 0\n");
+    fs::write(place.path("a.xyz"), two).unwrap();
+    place.refused(1, &["train", "m.toml", "-o", "n.rho"], &["a.xyz, frame 14, atom 0", "-3.9 eV", "-3.5 eV"]);
+}
+
+#[test]
+fn what_a_fit_should_tell_before_it_starts_is_told() {
+    let mut text = String::new();
+    for k in 0..8 {
+        let d = 0.9 + 0.01 * f64::from(k);
+        let energy = if k == 5 { -27211.0 } else { -1000.0 + 3.0 * (d - 0.97) * (d - 0.97) };
+        writeln!(text, "3\nProperties=species:S:1:pos:R:3 dft={energy} pbc=\"F F F\"\nH 0 0 0\nO {d} 0 0\nH {d} {d} 0")
+            .unwrap();
+    }
+    let model = format!("[data]\ntrain = \"a.xyz\"\nenergy_key = \"dft\"\n{}", BASIS.replace("q_max = 4", "q_max = 1"));
+    let place = Place::with(&[("a.xyz", &text), ("m.toml", &model)]);
+    let output = place.run(&["train", "m.toml", "-o", "m.rho", "--dry-run"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    says(
+        &told,
+        &[
+            "warning: q_max 1 keeps ",
+            "the free atoms of H and O apart",
+            "warning: frame 5: its energy is -",
+            "no training frame has forces under the key 'forces'",
+        ],
+    );
+    fs::write(place.path("m.toml"), format!("{model}[weights]\nforce_sigma = \"none\"\n")).unwrap();
+    let output = place.run(&["train", "m.toml", "-o", "m.rho", "--dry-run"]);
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("forces"));
+    fs::write(place.path("m.toml"), format!("{model}[weights]\nenergy_sigma = 1e-308\n")).unwrap();
+    place.refused(1, &["train", "m.toml", "-o", "m.rho"], &["energy_sigma = 1e-308", "must be a positive number"]);
+}

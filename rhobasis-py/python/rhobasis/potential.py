@@ -127,9 +127,9 @@ class Potential(Parameters):
         * `KernelRidge`: all training environments as sparse points, exact, for energies only: min |W(Kw − y)|² +
           `alpha` wᵀKw, which is the mean of a Gaussian process whose prior standard deviation is 1/√`alpha` eV.
 
-    baseline : e(a), the energies of free atoms, which the model does not learn. ``"least-squares"`` of the training
-        energies on the composition; ``"isolated-atoms"``, from frames of one atom, which are then not trained on; a
-        dict from species to eV; None for zero.
+    baseline : e(a), which the model does not learn. ``"least-squares"`` of the training energies on the composition;
+        ``"isolated-atoms"``, from frames of one atom alone; a dict from species to eV. An atom alone has exactly the
+        energy e(a) of these two, and frames of one are not trained on. None for zero: whole energies are learned.
 
     Attributes
     ----------
@@ -224,10 +224,11 @@ class Potential(Parameters):
             labels = _given_labels(native, energies, forces, stresses)
         else:
             labels = _native.Labels.of_frames(native, energy_key, force_key, stress_key, virial_key)
+        baseline = "none" if self.baseline is None else self.baseline
         settings = {
             "features": self._features_settings(),
             "model": _model_settings(self.model),
-            "baseline": self._baseline_settings(native),
+            "baseline": dict(baseline) if isinstance(baseline, Mapping) else baseline,
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
         known = labels.energies()  # for a supervised basis
@@ -254,11 +255,6 @@ class Potential(Parameters):
         columns = getattr(self.features, "columns", None)
         rows = columns.tolist() if isinstance(columns, np.ndarray) else columns
         return {"kind": self.features._kind, "columns": rows, "normalize": normalize}
-
-    def _baseline_settings(self, frames: _native.Frames) -> Any:
-        if self.baseline is None:
-            return dict.fromkeys(frames.species(), 0.0)
-        return dict(self.baseline) if isinstance(self.baseline, Mapping) else self.baseline
 
     def _weights(
         self,
@@ -344,7 +340,9 @@ class Potential(Parameters):
         classes = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
         baseline = settings["baseline"]
         if isinstance(baseline, dict):
-            baseline = {int(z): energy for z, energy in baseline.items()} if any(baseline.values()) else None
+            baseline = {int(z): energy for z, energy in baseline.items()}
+        elif baseline == "none":
+            baseline = None
         potential = cls(classes[features["kind"]](_basis_of(native), **options), model, baseline)
         potential._potential = native
         return potential
@@ -425,8 +423,10 @@ def _model_settings(model: Any) -> dict[str, Any]:
         return {"model": "gap", **model.get_params()}
     if isinstance(model, KernelRidge):
         alpha = model.alpha
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 0 < alpha < np.inf:
-            raise RhobasisError(f"alpha = {alpha!r}: a positive number is needed in a Potential; 1.0 is the default")
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 1e-60 <= alpha <= 1e60:
+            raise RhobasisError(
+                f"alpha = {alpha!r}: a positive number is needed in a Potential, from 1e-60 to 1e60; 1.0 is the default"
+            )
         return {"model": "kernel-ridge", "zeta": model.zeta, "delta": float(alpha) ** -0.5}
     if isinstance(model, Ridge):
         if model.cv is not None:

@@ -101,7 +101,7 @@ impl Factor {
     /// The factor of the rows √alpha · 1 besides those of X: that of min |Xw − y|² + alpha |w|².
     ///
     /// # Errors
-    /// If `alpha` is negative or not finite.
+    /// If `alpha` is negative, not finite, or so large that sums of squares are.
     pub fn regularised(&self, alpha: f64) -> Result<Self> {
         check_alpha(alpha)?;
         let (n, all) = self.triangle.dim();
@@ -113,6 +113,7 @@ impl Factor {
             }
             append(&mut regular.triangle, &mut regular.left, &mut rows, first);
         }
+        check_squares("alpha", alpha, &regular.triangle)?;
         Ok(regular)
     }
 
@@ -187,7 +188,7 @@ impl Factor {
     /// The factor of the rows of both, of the same columns and targets.
     ///
     /// # Errors
-    /// If the columns or targets differ.
+    /// If the columns or targets differ, or sums of squares are not finite.
     pub fn merged(&self, other: &Factor) -> Result<Factor> {
         if self.triangle.dim() != other.triangle.dim() {
             let (value, problem) = (format!("{:?}", other.triangle.dim()), "the shape of [R | Qᵀy] differs");
@@ -201,6 +202,7 @@ impl Factor {
         }
         merged.left += &other.left;
         merged.n_rows += other.n_rows;
+        check_squares("X", format!("{} rows", merged.n_rows), &merged.triangle)?;
         Ok(merged)
     }
 
@@ -300,6 +302,15 @@ impl Factor {
         let condition = largest * inverse;
         if condition.is_nan() { f64::INFINITY } else { condition }
     }
+}
+
+/// Refuses a triangle whose squares leave the range of doubles: nothing that is computed of it would be a number.
+pub(super) fn check_squares(name: &'static str, value: impl std::fmt::Display, triangle: &Array2<f64>) -> Result<()> {
+    if triangle.iter().map(|x| x * x).sum::<f64>().is_finite() {
+        return Ok(());
+    }
+    let problem = "sums of squares are too large for double precision";
+    Err(Error::setting(name, value, problem, "scale the rows, their weights and the regulariser to sensible units"))
 }
 
 pub(super) fn check_alpha(alpha: f64) -> Result<()> {

@@ -25,6 +25,7 @@ pub(super) fn energies_of_atoms(
 ) -> Result<BTreeMap<u8, f64>> {
     match baseline {
         Baseline::LeastSquares => Ok(least_squares(frames, labels, species)),
+        Baseline::None => Ok(species.iter().map(|&z| (z, 0.0)).collect()),
         Baseline::IsolatedAtoms => isolated_atoms(frames, labels, species, r_cut),
         Baseline::Given(energies) => {
             let missing = |z: &&u8| !energies.contains_key(*z);
@@ -41,59 +42,121 @@ pub(super) fn energies_of_atoms(
     }
 }
 
-/// min Σ_A (E_A/N_A − Σ_a (N_{Aa}/N_A) e_a)², of smallest norm about the mean energy of an atom.
+/// Singular values of sums of fractions below this times the largest are rounding.
+const ROUNDING: f64 = 1e-10;
+
+/// Fractions of the atoms of a frame that are of each species, and its energy per atom.
+type Composition = (Vec<f64>, f64);
+
+fn composition(frame: &Structure, energy: f64, species: &[u8]) -> Composition {
+    let count = |z: u8| frame.species.iter().filter(|&&a| a == z).count() as f64 / frame.len() as f64;
+    (species.iter().map(|&z| count(z)).collect(), energy / frame.len() as f64)
+}
+
+/// Of the frames that have an energy.
+fn compositions(frames: &[Structure], labels: &[Labels], species: &[u8]) -> Vec<Composition> {
+    let frames = frames.iter().zip(labels).filter(|(frame, _)| !frame.is_empty());
+    frames.filter_map(|(frame, l)| l.energy.map(|e| composition(frame, e, species))).collect()
+}
+
+fn least_squares(frames: &[Structure], labels: &[Labels], species: &[u8]) -> BTreeMap<u8, f64> {
+    let compositions = compositions(frames, labels, species);
+    let weights = vec![1.0; compositions.len()];
+    species.iter().copied().zip(solution(&compositions, &weights, species.len())).collect()
+}
+
+/// min Σ_A w_A (E_A/N_A − Σ_a (N_{Aa}/N_A) e_a)², of smallest norm about the mean energy of an atom.
 ///
 /// The mean goes first, so that species which no composition tells apart share it.
-fn least_squares(frames: &[Structure], labels: &[Labels], species: &[u8]) -> BTreeMap<u8, f64> {
-    let with_energy: Vec<(&Structure, f64)> = frames
-        .iter()
-        .zip(labels)
-        .filter(|(frame, _)| !frame.is_empty())
-        .filter_map(|(frame, l)| l.energy.map(|e| (frame, e / frame.len() as f64)))
-        .collect();
-    if with_energy.is_empty() {
-        return species.iter().map(|&z| (z, 0.0)).collect();
+fn solution(compositions: &[Composition], weights: &[f64], n: usize) -> Vec<f64> {
+    if compositions.is_empty() {
+        return vec![0.0; n];
     }
-    let mean = with_energy.iter().map(|(_, e)| e).sum::<f64>() / with_energy.len() as f64;
+    let weighted = || compositions.iter().zip(weights);
+    let mean = weighted().map(|((_, e), w)| w * e).sum::<f64>() / weights.iter().sum::<f64>();
     // Normal equations: as small as the number of species, and as exact as fractions of atoms need.
-    let n = species.len();
-    let (mut gram, mut right) = (Array2::<f64>::zeros((n, n)), vec![0.0; n]);
-    for (frame, energy) in &with_energy {
-        let count = |z: u8| frame.species.iter().filter(|&&a| a == z).count() as f64 / frame.len() as f64;
-        let fractions: Vec<f64> = species.iter().map(|&z| count(z)).collect();
-        for a in 0..n {
-            right[a] += fractions[a] * (energy - mean);
-            for b in 0..n {
-                gram[[a, b]] += fractions[a] * fractions[b];
-            }
-        }
+    let mut right = vec![0.0; n];
+    for ((fractions, energy), w) in weighted() {
+        (0..n).for_each(|a| right[a] += w * fractions[a] * (energy - mean));
     }
-    let (u, s, v) = svd_thin(gram.view());
-    let floor = 1e-10 * s.first().copied().unwrap_or(0.0);
+    let (u, s, v) = svd_thin(gram(compositions, weights, n).view());
+    let floor = ROUNDING * s.first().copied().unwrap_or(0.0);
     let mut solution = vec![mean; n];
     for (k, &s) in s.iter().enumerate().filter(|(_, s)| **s > floor) {
         let along: f64 = (0..n).map(|a| u[[a, k]] * right[a]).sum::<f64>() / s;
         (0..n).for_each(|a| solution[a] += along * v[[k, a]]);
     }
-    species.iter().copied().zip(solution).collect()
+    solution
 }
 
-/// Whether a frame is one atom that nothing can see: without a cell, or in one that is larger than the cutoff.
-pub(super) fn is_isolated_atom(frame: &Structure, r_cut: f64) -> bool {
+/// Σ_A w_A of the products of fractions, `[species, species]`.
+fn gram(compositions: &[Composition], weights: &[f64], n: usize) -> Array2<f64> {
+    let mut gram = Array2::<f64>::zeros((n, n));
+    for ((fractions, _), w) in compositions.iter().zip(weights) {
+        gram.indexed_iter_mut().for_each(|((a, b), sum)| *sum += w * fractions[a] * fractions[b]);
+    }
+    gram
+}
+
+/// Species whose energies compositions do not determine, but in sum: those in combinations that no frame changes.
+pub(super) fn not_told_apart(frames: &[Structure], labels: &[Labels], species: &[u8]) -> Vec<u8> {
+    let compositions = compositions(frames, labels, species);
+    if compositions.is_empty() {
+        return Vec::new();
+    }
+    let (_, s, v) = svd_thin(gram(&compositions, &vec![1.0; compositions.len()], species.len()).view());
+    let unseen: Vec<usize> = (0..s.len()).filter(|&k| s[k] <= ROUNDING * s[0]).collect();
+    let is_in = |a: usize| unseen.iter().any(|&k| v[[k, a]].abs() > 1e-4);
+    (0..species.len()).filter(|&a| is_in(a)).map(|a| species[a]).collect()
+}
+
+/// E_A/N_A − Σ_a (N_{Aa}/N_A) e_a of frames, in eV, with the least sum of absolute values: a few frames that are far off do not
+/// pull the others. By least squares with weights 1/|residual|, again and again.
+pub(super) fn robust_residuals(frames: &[&Structure], energies: &[f64], species: &[u8]) -> Vec<f64> {
+    // Far from where squares overflow.
+    let of = |(frame, energy): (&&Structure, &f64)| composition(frame, energy.clamp(-1e100, 1e100), species);
+    let compositions: Vec<Composition> = frames.iter().zip(energies).map(of).collect();
+    let mut residuals = vec![1.0; compositions.len()];
+    for _ in 0..30 {
+        let weights: Vec<f64> = residuals.iter().map(|r: &f64| 1.0 / r.abs().max(SAME)).collect();
+        let e = solution(&compositions, &weights, species.len());
+        let of = |(fractions, energy): &Composition| {
+            energy - fractions.iter().zip(&e).map(|(fraction, e)| fraction * e).sum::<f64>()
+        };
+        residuals = compositions.iter().map(of).collect();
+    }
+    residuals
+}
+
+/// Whether a frame is one atom alone, which sees nothing within `r_cut` (Å): without a cell, or in one that is larger.
+pub fn is_free_atom(frame: &Structure, r_cut: f64) -> bool {
     frame.len() == 1 && NeighborList::new(frame, r_cut).is_ok_and(|list| list.neighbor.is_empty())
 }
 
+/// Energies of a free atom that differ by less are the same, in eV: two codes, or two cells, agree no better.
+pub(super) const SAME: f64 = 1e-3;
+
+/// The energies of frames of one atom alone, by species; of several the first.
+///
+/// # Errors
+/// If two differ, and if a species has none.
 fn isolated_atoms(frames: &[Structure], labels: &[Labels], species: &[u8], r_cut: f64) -> Result<BTreeMap<u8, f64>> {
-    let energy_of = |z: u8| {
-        let alone = |(frame, labels): (&Structure, &Labels)| {
-            labels.energy.filter(|_| frame.species == [z] && is_isolated_atom(frame, r_cut))
-        };
-        frames.iter().zip(labels).find_map(alone)
-    };
+    let mut energies = BTreeMap::new();
+    for (k, (frame, labels)) in frames.iter().zip(labels).enumerate() {
+        let Some(energy) = labels.energy.filter(|_| is_free_atom(frame, r_cut)) else { continue };
+        let z = frame.species[0];
+        let first = *energies.entry(z).or_insert(energy);
+        if (energy - first).abs() > SAME {
+            let problem =
+                format!("a {} atom alone has the energy {energy} eV here, and {first} eV in a frame before", symbol(z));
+            let remedy = "keep one of them, or give its energy with baseline \"given\"";
+            return Err(Error::structure(Some(0), problem, remedy).at_frame(k));
+        }
+    }
     species
         .iter()
         .map(|&z| {
-            energy_of(z).map(|energy| (z, energy)).ok_or_else(|| {
+            energies.get(&z).map(|&energy| (z, energy)).ok_or_else(|| {
                 let problem =
                     format!("no frame holds a single {} atom, without neighbours, with its energy", symbol(z));
                 Error::setting("baseline", "isolated-atoms", problem, "add it, give its energy, or use least-squares")

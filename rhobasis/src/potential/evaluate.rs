@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::baseline::is_free_atom;
 use super::features::Basis;
 use super::model::{Potential, Prediction};
-use super::settings::{Baseline, TrainSettings, config_type};
+use super::settings::{TrainSettings, config_type};
 use super::train::Trainer;
 use crate::extxyz::Labels;
 use crate::random::Random;
@@ -235,7 +236,8 @@ pub struct CrossValidation {
 
 /// Predicts the frames of each fold by a fit to all others; see [`folds`](super::folds()).
 ///
-/// With [`Baseline::IsolatedAtoms`], frames of one atom take part in every fit and are not tested.
+/// Where the baseline is of free atoms, frames of an atom alone take part in every fit and are not tested: what is predicted is
+/// their label, or that of their fellows.
 ///
 /// # Errors
 /// If frames, labels and folds do not match, a fold is empty, or a fit or a prediction fails; frames are named by their index.
@@ -254,9 +256,9 @@ pub fn cross_validate(
     let n_folds = folds.iter().max().map_or(0, |f| f + 1);
     let mut predictions = vec![None; frames.len()];
     let (mut errors, mut by_fold) = (Errors::default(), Vec::new());
-    let kept = |i: usize| always_trained(settings, &frames[i]);
+    let kept = baseline_frames(make_basis, settings, frames, labels)?;
     for fold in 0..n_folds {
-        let (test, train): (Vec<usize>, Vec<usize>) = (0..frames.len()).partition(|&i| folds[i] == fold && !kept(i));
+        let (test, train): (Vec<usize>, Vec<usize>) = (0..frames.len()).partition(|&i| folds[i] == fold && !kept[i]);
         let mut here = Errors::default();
         let mut report = |testing, done, frames| progress(Progress { fit: fold, of: n_folds, testing, done, frames });
         fit_and_test(make_basis, settings, (frames, labels), &train, &test, &mut report, &mut |i, prediction| {
@@ -272,8 +274,8 @@ pub fn cross_validate(
 
 /// Errors on the frames `test` of fits to more and more of the frames `train`, in one random order: larger sets hold the smaller.
 ///
-/// Both are indices into `frames`. With [`Baseline::IsolatedAtoms`], frames of one atom in `train` take part in every fit and do
-/// not count.
+/// Both are indices into `frames`. Where the baseline is of free atoms, frames of an atom alone in `train` take part in every fit
+/// and do not count, and those in `test` are not tested.
 ///
 /// # Errors
 /// If a size is zero or larger than the number of frames to train on, or a fit or a prediction fails.
@@ -292,7 +294,9 @@ pub fn learning_curve(
         let problem = format!("there are {} frames and {} labels", frames.len(), labels.len());
         return Err(Error::setting("frame", i, problem, "give one label for each frame, and indices from 0"));
     }
-    let (always, others): (Vec<usize>, Vec<usize>) = train.iter().partition(|&&i| always_trained(settings, &frames[i]));
+    let kept = baseline_frames(make_basis, settings, frames, labels)?;
+    let (always, others): (Vec<usize>, Vec<usize>) = train.iter().partition(|&&i| kept[i]);
+    let test: Vec<usize> = test.iter().copied().filter(|&i| !kept[i]).collect();
     if let Some(size) = sizes.iter().find(|&&size| size == 0 || size > others.len()) {
         let problem = format!("there are {} frames to train on", others.len());
         return Err(Error::setting("learning_curve", size, problem, "give sizes from 1 to that number"));
@@ -305,7 +309,7 @@ pub fn learning_curve(
         chosen.sort_unstable();
         let mut errors = Errors::default();
         let mut report = |testing, done, frames| progress(Progress { fit, of: sizes.len(), testing, done, frames });
-        fit_and_test(make_basis, settings, (frames, labels), &chosen, test, &mut report, &mut |i, prediction| {
+        fit_and_test(make_basis, settings, (frames, labels), &chosen, &test, &mut report, &mut |i, prediction| {
             errors.add(i, &frames[i], &labels[i], &prediction)
         })?;
         curve.push((size, errors));
@@ -313,14 +317,24 @@ pub fn learning_curve(
     Ok(curve)
 }
 
-/// Whether a frame holds a single atom and no periodicity.
-pub fn is_free_atom(structure: &Structure) -> bool {
-    structure.len() == 1 && structure.pbc == [false; 3]
-}
-
-/// Whether a frame must be part of every fit: free atoms, where the baseline is made of them.
-fn always_trained(settings: &TrainSettings, structure: &Structure) -> bool {
-    settings.baseline == Baseline::IsolatedAtoms && is_free_atom(structure)
+/// Whether each frame is part of every fit: atoms alone, where the baseline is of free atoms.
+///
+/// How far an atom sees is known to the basis only, and asked of one where some cell holds a single atom.
+fn baseline_frames(
+    make_basis: &mut MakeBasis,
+    settings: &TrainSettings,
+    frames: &[Structure],
+    labels: &[Labels],
+) -> Result<Vec<bool>> {
+    if !settings.baseline.is_of_free_atoms() {
+        return Ok(vec![false; frames.len()]);
+    }
+    let in_a_cell = |frame: &Structure| frame.len() == 1 && frame.pbc != [false; 3];
+    let r_cut = match frames.iter().any(in_a_cell) {
+        true => make_basis(frames, labels)?.expansion().density().r_cut,
+        false => 1.0, // any would do
+    };
+    Ok(frames.iter().map(|frame| is_free_atom(frame, r_cut)).collect())
 }
 
 /// Fits to some frames, and hands each other frame's prediction to `take`.

@@ -33,6 +33,18 @@ impl Basis {
         Ok(Basis::Primitive { settings: settings.clone(), expansion })
     }
 
+    /// Which fraction of the variance of the density an optimal basis keeps, and by what, as in `q_max 6`; none of others.
+    pub fn kept_variance(&self) -> Option<(f64, String)> {
+        let Basis::Optimal(basis) = self else { return None };
+        let blocks = basis.kinds().iter().flat_map(|kind| &kind.blocks);
+        let counts = || blocks.clone().map(|block| block.contraction.u.nrows());
+        let channels = match (counts().min()?, counts().max()?) {
+            (least, most) if least == most => format!("q_max {most}"),
+            (least, most) => format!("a basis of {least} to {most} channels"),
+        };
+        Some((1.0 - basis.discarded_variance(), channels))
+    }
+
     /// The evaluator of the coefficients.
     pub fn expansion(&self) -> &SphericalExpansion {
         match self {

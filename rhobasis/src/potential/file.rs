@@ -4,7 +4,9 @@
 //! `model/{Z}/weights` `[feature]` of a linear model; `model/{Z}/points` `[m, feature]` and `model/{Z}/weights` `[m]`, or
 //! `model/{Z}/quadratic` `[feature, feature]`, of a kernel model; `posterior/r` and, of a sparse model,
 //! `posterior/{Z}/projection` `[m, parameter]`. Metadata: `settings`, `basis`, `baseline`, `species`,
-//! `alpha`, `condition_number`, `warnings` (JSON).
+//! `alpha`, `condition_number`, `warnings` (JSON); and, where the baseline is of free atoms, `alone`: the energy of the model for an
+//! atom alone by species, in eV, which is taken off that of each atom. Kernel models then have the features of the centre alone as
+//! their last point.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,11 +14,12 @@ use std::path::Path;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::alone;
 use super::features::Basis;
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
 use super::rows::Functions;
-use super::settings::{ModelSettings, TrainSettings};
+use super::settings::{Baseline, ModelSettings, TrainSettings};
 use super::sparse::{Kernels, SparseModel};
 use crate::Result;
 use crate::density::{AroundCenter, ExpansionSettings, RadialSource, SphericalExpansion, SplineError};
@@ -24,6 +27,9 @@ use crate::files::{Archive, Stored, damaged};
 use crate::models::{Factor, Solver};
 use crate::optimal::{OptimalBasis, primitive_functions, species_of, store_table, stored_table};
 use crate::structure::symbol;
+
+/// Key of what is taken off the energies of atoms. Potentials of older versions have none, whatever their baseline.
+const ALONE: &str = "alone";
 
 /// The metadata of the basis inside.
 #[derive(Serialize, Deserialize)]
@@ -71,6 +77,9 @@ impl Stored for Potential {
         archive.note("settings", &self.settings);
         archive.note("basis", &note);
         archive.note("baseline", &self.baseline);
+        if !self.alone.is_empty() {
+            archive.note(ALONE, &self.alone);
+        }
         archive.note("species", &self.species);
         archive.note("alpha", &self.alpha);
         archive.note("warnings", &self.warnings);
@@ -79,13 +88,24 @@ impl Stored for Potential {
     }
 
     fn from_archive(mut archive: Archive, path: &Path) -> Result<Self> {
-        let settings: TrainSettings = archive.json(path, "settings")?;
+        let mut settings: TrainSettings = archive.json(path, "settings")?;
         let valid = settings.model.validate().and_then(|()| settings.weights.validate());
         valid.map_err(|e| damaged(path, format!("settings that make no potential ({e})")))?;
         let species = species_of(&archive, path)?;
         let basis = Basis::restore(&mut archive, path)?;
         let invariants = settings.features.invariants(&basis).map_err(|e| damaged(path, e))?;
         let n_features = invariants.n_features();
+        let alone: BTreeMap<u8, f64> = match archive.metadata.contains_key(ALONE) {
+            true => archive.json(path, ALONE)?,
+            false => BTreeMap::new(),
+        };
+        if !alone.is_empty() && !alone.keys().eq(&species) {
+            return Err(damaged(path, "the energies of atoms alone are not those of its species"));
+        }
+        if alone.is_empty() && matches!(&settings.baseline, Baseline::Given(e) if e.values().all(|e| *e == 0.0)) {
+            settings.baseline = Baseline::None; // which older versions wrote so
+        }
+        let lone = if alone.is_empty() { BTreeMap::new() } else { alone::features(&invariants, &species, &[])? };
         let weights = |z: u8, n: usize| archive.array_of(path, &format!("model/{z}/weights"), n);
         let mut points_of = BTreeMap::new();
         let model = match settings.model {
@@ -116,7 +136,9 @@ impl Stored for Potential {
             false => None,
             true => {
                 let functions = match settings.model {
-                    ModelSettings::Ridge { .. } => Functions::Linear { n_features, species: species.clone() },
+                    ModelSettings::Ridge { .. } => {
+                        Functions::Linear { n_features, species: species.clone(), alone: BTreeMap::new() }
+                    }
                     ModelSettings::Gap { zeta, .. } | ModelSettings::KernelRidge { zeta, .. } => {
                         let of = |(&z, points): (&u8, &Array2<f64>)| {
                             let projection: Array2<f64> = archive.array(path, &format!("posterior/{z}/projection"))?;
@@ -126,9 +148,10 @@ impl Stored for Potential {
                             }
                         };
                         let projections = points_of.iter().map(of).collect::<Result<_>>()?;
-                        Functions::Sparse { zeta, points: points_of, projections }
+                        Functions::Sparse { zeta, points: points_of, projections, alone: BTreeMap::new() }
                     }
                 };
+                let functions = functions.less_alone(lone);
                 let r: Array2<f64> = archive.array(path, "posterior/r")?;
                 if r.ncols() != functions.n_parameters() {
                     return Err(damaged(path, format!("array 'posterior/r' has {} columns", r.ncols())));
@@ -145,6 +168,7 @@ impl Stored for Potential {
         }
         Ok(Potential {
             baseline: archive.json(path, "baseline")?,
+            alone,
             alpha,
             warnings: archive.json(path, "warnings")?,
             condition_number: condition_number.unwrap_or(f64::NAN),

@@ -1,5 +1,7 @@
 //! Potentials: structure → energy, forces, stress; trained, saved, loaded.
 
+/// The centre alone, whose energy is known.
+mod alone;
 /// Energies of free atoms.
 mod baseline;
 /// From atoms to energies, forces and virial.
@@ -23,6 +25,8 @@ mod golden;
 mod linear;
 /// The potential and its predictions.
 mod model;
+/// What should be known before a fit.
+mod remarks;
 /// Rows of the least-squares problem of a fit.
 mod rows;
 /// Hyperparameters.
@@ -39,14 +43,16 @@ mod targets;
 mod train;
 
 pub use crate::correlations::FeatureKind;
+pub use baseline::is_free_atom;
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
-    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, is_free_atom,
-    learning_curve, pairs, train,
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, learning_curve, pairs,
+    train,
 };
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
+pub use remarks::Remark;
 pub use settings::{
     Alpha, Baseline, ModelSettings, ModelType, Sigmas, SparseMethod, TrainSettings, Weights, config_type,
 };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
+use super::alone;
 use super::baseline::of_atoms;
 use super::chain::Chain;
 use super::features::Basis;
@@ -25,6 +26,8 @@ use crate::{Error, Result};
 /// ```text
 /// E = Σ_i e(a_i) + Σ_i ε_{a_i}(X_i),   forces −dE/dr,   stress (1/V) dE/dε
 /// ```
+///
+/// Where e are energies of free atoms ([`Baseline::is_of_free_atoms`](super::Baseline::is_of_free_atoms)), ε of an atom alone is zero.
 ///
 /// Forces cost the adjoint of the features, whatever their number; a linear model of a whole power spectrum makes no features at
 /// all: ε = Σ_l tr(W_l c_lᵀ c_l)/√(2l+1).
@@ -63,6 +66,8 @@ pub struct Potential {
     pub(super) settings: TrainSettings,
     pub(super) invariants: Invariants,
     pub(super) baseline: BTreeMap<u8, f64>,
+    /// What the function of the model is for an atom alone, in eV, which is taken off; none where it is not.
+    pub(super) alone: BTreeMap<u8, f64>,
     /// Species of centres it was trained on.
     pub(super) species: Vec<u8>,
     pub(super) model: Model,
@@ -139,6 +144,7 @@ impl Potential {
             settings,
             invariants,
             baseline,
+            alone: BTreeMap::new(),
             species,
             model,
             posterior,
@@ -146,6 +152,17 @@ impl Potential {
             condition_number,
             warnings,
         }
+    }
+
+    /// The same, but for the energy of an atom alone, which is that of the baseline.
+    ///
+    /// # Errors
+    /// As [`Potential::predict`].
+    pub(super) fn less_alone(mut self) -> Result<Self> {
+        let chain = Chain { invariants: &self.invariants, site: self.model.function() };
+        let of = |&z: &u8| Ok((z, chain.energies(&[alone::structure(z)], None)?[0]));
+        self.alone = self.species.iter().map(of).collect::<Result<_>>()?;
+        Ok(self)
     }
 
     /// Energies of all structures; forces and virials too if `forces`.
@@ -176,7 +193,7 @@ impl Potential {
         forces: bool,
     ) -> Result<Vec<Prediction>> {
         let chain = Chain { invariants: &self.invariants, site: self.model.function() };
-        let (energies, adjoints) = match forces {
+        let (mut energies, adjoints) = match forces {
             true => chain.energies_and_forces(structures, lists)?,
             false => (chain.energies(structures, lists)?, Vec::new()),
         };
@@ -185,7 +202,10 @@ impl Potential {
         let mut first = 0;
         for (k, structure) in structures.iter().enumerate() {
             let n_centers = lists.map_or(structure.len(), |lists| lists[k].n_centers(structure));
-            let (mine, species) = (&energies[first..first + n_centers], &structure.species[..n_centers]);
+            let (mine, species) = (&mut energies[first..first + n_centers], &structure.species[..n_centers]);
+            for (energy, z) in mine.iter_mut().zip(species).filter(|_| !self.alone.is_empty()) {
+                *energy -= self.alone.get(z).copied().unwrap_or(0.0);
+            }
             let of_atom = |(energy, z): (&f64, &u8)| energy + self.baseline.get(z).copied().unwrap_or(0.0);
             let atoms: Vec<f64> = mine.iter().zip(species).map(of_atom).collect();
             first += n_centers;

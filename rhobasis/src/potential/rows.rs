@@ -7,6 +7,8 @@
 //! energy  Σ_i φ(X_i)      forces  −Σ_i ∂φ(X_i)/∂r_k      stress  (1/V) Σ_i ∂φ(X_i)/∂ε
 //! ```
 //!
+//! Where the baseline is the energy of free atoms, φ(X) − φ(X of the centre alone) takes the place of φ(X): see `alone.rs`.
+//!
 //! Derivatives of features come in parts of bounded memory; of them no more exists at a time.
 
 use std::collections::BTreeMap;
@@ -17,15 +19,18 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use super::site::no_function;
 use super::targets::Targets;
-use crate::Result;
 use crate::correlations::Invariants;
 use crate::density::Variable;
 use crate::extxyz::Labels;
 use crate::linalg::set_product;
 use crate::structure::Structure;
+use crate::{Error, Result};
 
 /// Memory of the derivatives of features that exist at a time, in bytes.
 const PART: usize = 1 << 20;
+
+/// Squares of larger numbers may overflow when summed.
+const LARGEST: f64 = 1e140;
 
 /// Components of a symmetric matrix in Voigt order, xx, yy, zz, yz, xz, xy.
 const VOIGT: [(usize, usize); 6] = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)];
@@ -39,16 +44,24 @@ pub(super) enum Functions {
         n_features: usize,
         /// Species of centres.
         species: Vec<u8>,
+        /// φ of the centre alone of each species, which is taken off; none where it is not.
+        alone: BTreeMap<u8, Array1<f64>>,
     },
     /// (X · T_m)^ζ for sparse points T, `[m, feature]`, of each species; combined by a matrix `[m, parameter]` for each.
-    Sparse { zeta: u32, points: BTreeMap<u8, Array2<f64>>, projections: BTreeMap<u8, Array2<f64>> },
+    Sparse {
+        zeta: u32,
+        points: BTreeMap<u8, Array2<f64>>,
+        projections: BTreeMap<u8, Array2<f64>>,
+        /// As of `Linear`.
+        alone: BTreeMap<u8, Array1<f64>>,
+    },
 }
 
 impl Functions {
     /// Functions of each species, before they are combined: atomic number and columns.
     fn blocks(&self) -> Vec<(u8, Range<usize>)> {
         let lengths: Vec<(u8, usize)> = match self {
-            Functions::Linear { n_features, species } => species.iter().map(|&z| (z, *n_features)).collect(),
+            Functions::Linear { n_features, species, .. } => species.iter().map(|&z| (z, *n_features)).collect(),
             Functions::Sparse { points, .. } => points.iter().map(|(&z, t)| (z, t.nrows())).collect(),
         };
         consecutive(lengths)
@@ -61,6 +74,13 @@ impl Functions {
             Functions::Sparse { projections, .. } => {
                 consecutive(projections.iter().map(|(&z, p)| (z, p.ncols())).collect())
             }
+        }
+    }
+
+    /// φ of the centre alone of each species; none where it is not taken off.
+    pub fn alone(&self) -> &BTreeMap<u8, Array1<f64>> {
+        match self {
+            Functions::Linear { alone, .. } | Functions::Sparse { alone, .. } => alone,
         }
     }
 
@@ -165,7 +185,21 @@ pub(super) fn rows_of(
         }
         scale(&mut rows, &mut y, here, 1.0 / (sigma * structure.volume()), 1.0 / sigma);
     }
-    Ok((functions.project(rows), y))
+    let rows = functions.project(rows);
+    check_size(&rows, &y)?;
+    Ok((rows, y))
+}
+
+/// Refuses numbers whose squares, summed, are none.
+fn check_size(rows: &Array2<f64>, y: &Array2<f64>) -> Result<()> {
+    match rows.iter().chain(y).find(|x| !x.is_finite() || x.abs() >= LARGEST) {
+        None => Ok(()),
+        Some(x) => {
+            let problem = format!("a row of its fit holds {x:e}, of which no sum of squares can be taken");
+            let remedy = "look at its labels and its energy_sigma, force_sigma, stress_sigma";
+            Err(Error::structure(None, problem, remedy))
+        }
+    }
 }
 
 fn scale(rows: &mut Array2<f64>, y: &mut Array2<f64>, here: Range<usize>, of_rows: f64, of_y: f64) {
@@ -204,7 +238,7 @@ impl<'a> Centers<'a> {
         Ok(Centers { functions, structure, columns, x, products, n_functions: functions.n_functions() })
     }
 
-    /// Adds Σ_i φ(X_i).
+    /// Adds Σ_i φ(X_i), or Σ_i φ(X_i) − φ(centre alone).
     fn add_values(&self, row: &mut [f64]) {
         for i in 0..self.structure.len() {
             let here = &mut row[self.columns[i].clone()];
@@ -214,6 +248,9 @@ impl<'a> Centers<'a> {
                     let products = &self.products[i];
                     here.iter_mut().zip(products).for_each(|(sum, k)| *sum += k.powi(*zeta as i32));
                 }
+            }
+            if let Some(alone) = self.functions.alone().get(&self.structure.species[i]) {
+                here.iter_mut().zip(alone).for_each(|(sum, alone)| *sum -= alone);
             }
         }
     }

@@ -10,10 +10,14 @@ use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named}
 use crate::structure::{self, SYMBOLS, Structure, atomic_number};
 use crate::{Error, Result};
 
+/// Standard deviations: beyond these no one means them, and sums of squares of what they weight lose their digits.
+const REGULAR: Range = Range::PositiveWithin(1e-30, 1e30);
+
 static MODEL: Setting =
     Setting::word("model", ModelType::WORDS, "ridge", "The model from features to the energy of an atom");
-static ALPHA: Setting =
-    Setting::number("alpha", "", Range::Positive, Given::Number(1e-12)).taking(Takes::Numbers).says(
+static ALPHA: Setting = Setting::number("alpha", "", Range::PositiveWithin(1e-100, 1e100), Given::Number(1e-12))
+    .taking(Takes::Numbers)
+    .says(
         "Regulariser of a linear model, relative to the largest singular value squared; of a list, the best by \
                cross-validation",
         "1e-14 to 1e-8 are usual; leave it out for the default",
@@ -34,9 +38,9 @@ static SPARSE_METHOD: Setting = Setting::word(
     "fps",
     "How sparse points are chosen among the training environments",
 );
-static DELTA: Setting = Setting::number("delta", "eV", Range::Positive, Given::Number(1.0))
+static DELTA: Setting = Setting::number("delta", "eV", REGULAR, Given::Number(1.0))
     .says("Prior standard deviation of the energy of an atom, in eV", "give it in eV, or leave it out for the default");
-static JITTER: Setting = Setting::number("jitter", "", Range::Positive, Given::Number(1e-12)).says(
+static JITTER: Setting = Setting::number("jitter", "", Range::PositiveWithin(1e-30, 0.5), Given::Number(1e-12)).says(
     "Eigenvalues of the kernel of the sparse points below this times the largest are dropped",
     "leave it out for the default",
 );
@@ -48,13 +52,13 @@ static ENERGIES: Setting =
         "give energies of free atoms in eV by species, as in { Si = -107.1 }",
     );
 const SMALLER_COUNTS_MORE: &str = "smaller counts more; leave the quantity out with None (Python), or \"none\" (TOML)";
-static ENERGY_SIGMA: Setting = Setting::number("energy_sigma", "eV", Range::Positive, Given::Number(0.002))
+static ENERGY_SIGMA: Setting = Setting::number("energy_sigma", "eV", REGULAR, Given::Number(0.002))
     .taking(Takes::NumberOr("none"))
     .says("Residuals of the energy of a frame with N atoms are divided by this times √N, in eV", SMALLER_COUNTS_MORE);
-static FORCE_SIGMA: Setting = Setting::number("force_sigma", "eV/Å", Range::Positive, Given::Number(0.05))
+static FORCE_SIGMA: Setting = Setting::number("force_sigma", "eV/Å", REGULAR, Given::Number(0.05))
     .taking(Takes::NumberOr("none"))
     .says("Residuals of the components of forces are divided by this, in eV/Å", SMALLER_COUNTS_MORE);
-static STRESS_SIGMA: Setting = Setting::number("stress_sigma", "eV/Å³", Range::Positive, Given::Number(0.002))
+static STRESS_SIGMA: Setting = Setting::number("stress_sigma", "eV/Å³", REGULAR, Given::Number(0.002))
     .taking(Takes::NumberOr("none"))
     .says("Residuals of the components of the stress are divided by this, in eV/Å³", SMALLER_COUNTS_MORE);
 
@@ -72,10 +76,15 @@ named! {
         IsolatedAtoms = "isolated-atoms",
         /// Energies by species
         Given = "given",
+        /// None: the model learns whole energies, those of free atoms included
+        None = "none",
     }
 }
 
 /// Where the energies of free atoms come from, which a model does not learn: E = Σ_i e(a_i) + model.
+///
+/// Where they are those of atoms alone, see [`Baseline::is_of_free_atoms`], the model is the difference of a function of the atom
+/// from the same function of the atom alone: E of an atom alone is e, and its force zero, whatever was learned.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
@@ -85,7 +94,9 @@ pub enum Baseline {
     LeastSquares,
     /// The energies of the frames with one atom and no neighbours, which each species must have; they are not trained on.
     IsolatedAtoms,
-    /// Energies by atomic number, in eV.
+    /// Zero, and the model is not bound to it: it learns whole energies.
+    None,
+    /// Energies of free atoms by atomic number, in eV.
     #[serde(untagged, deserialize_with = "by_species")]
     Given(BTreeMap<u8, f64>),
 }
@@ -101,6 +112,14 @@ fn by_species<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result:
 }
 
 impl Baseline {
+    /// Whether e is the energy of an atom alone, which the model then keeps exactly; a fit to compositions is not.
+    pub fn is_of_free_atoms(&self) -> bool {
+        match self {
+            Baseline::IsolatedAtoms | Baseline::Given(_) => true,
+            Baseline::LeastSquares | Baseline::None => false,
+        }
+    }
+
     /// The baseline that is given, or least squares.
     ///
     /// # Errors
@@ -109,6 +128,7 @@ impl Baseline {
         match BASELINE.read(given)? {
             BaselineType::LeastSquares => Ok(Baseline::LeastSquares),
             BaselineType::IsolatedAtoms => Ok(Baseline::IsolatedAtoms),
+            BaselineType::None => Ok(Baseline::None),
             BaselineType::Given => match ENERGIES.read(given)? {
                 Some(energies) => Ok(Baseline::Given(energies)),
                 None => Err(Error::setting(ENERGIES.name, "none", "they are missing", ENERGIES.advice)),
@@ -368,7 +388,7 @@ mod tests {
     #[test]
     fn baselines_are_read_as_they_were_written_and_by_symbol() {
         let given = Baseline::Given(BTreeMap::from([(14, -107.25), (8, 0.0)]));
-        for baseline in [given.clone(), Baseline::LeastSquares, Baseline::IsolatedAtoms] {
+        for baseline in [given.clone(), Baseline::LeastSquares, Baseline::IsolatedAtoms, Baseline::None] {
             let text = serde_json::to_string(&baseline).unwrap();
             assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), baseline, "{text}");
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, Axis};
 
+use super::alone;
 use super::settings::SparseMethod;
 use crate::correlations::Invariants;
 use crate::linalg::{eigh, set_product};
@@ -18,17 +19,19 @@ const FEWEST_CANDIDATES: usize = 10_000;
 /// Structures whose features are computed together.
 const CHUNK: usize = 64;
 
-/// Sparse points of each species of centre, `[m, feature]`: `n_sparse` in all, in proportion to the numbers of centres.
+/// Sparse points of each species of centre, `[m, feature]`: `n_sparse` in all, in proportion to the numbers of centres. Those
+/// of structures marked in `left_out` do not count.
 ///
 /// # Errors
 /// If a structure cannot be used, or features vanish everywhere.
 pub(super) fn choose(
     invariants: &Invariants,
     structures: &[Structure],
+    left_out: &[bool],
     n_sparse: usize,
     method: SparseMethod,
 ) -> Result<BTreeMap<u8, Array2<f64>>> {
-    let counts = counts(structures);
+    let counts = counts(structures.iter().zip(left_out).filter(|(_, out)| !**out).map(|(structure, _)| structure));
     let shares = shares(&counts, n_sparse);
     let strides: BTreeMap<u8, usize> = counts
         .iter()
@@ -37,7 +40,7 @@ pub(super) fn choose(
             (z, n.div_ceil(most.max(1)).max(1))
         })
         .collect();
-    let mut candidates = candidates(invariants, structures, &strides)?;
+    let mut candidates = candidates(invariants, structures, left_out, &strides)?;
     let mut points = BTreeMap::new();
     while let Some((z, x)) = candidates.pop_first() {
         let n = shares[&z].min(x.nrows());
@@ -58,9 +61,9 @@ pub(super) fn memory(structures: &[Structure], n_features: usize, n_sparse: usiz
 }
 
 /// Centres of each species.
-pub(super) fn counts(structures: &[Structure]) -> BTreeMap<u8, usize> {
+pub(super) fn counts<'a>(structures: impl IntoIterator<Item = &'a Structure>) -> BTreeMap<u8, usize> {
     let mut counts = BTreeMap::new();
-    structures.iter().flat_map(|s| &s.species).for_each(|&z| *counts.entry(z).or_insert(0) += 1);
+    structures.into_iter().flat_map(|s| &s.species).for_each(|&z| *counts.entry(z).or_insert(0) += 1);
     counts
 }
 
@@ -75,6 +78,7 @@ fn shares(counts: &BTreeMap<u8, usize>, n: usize) -> BTreeMap<u8, usize> {
 fn candidates(
     invariants: &Invariants,
     structures: &[Structure],
+    left_out: &[bool],
     strides: &BTreeMap<u8, usize>,
 ) -> Result<BTreeMap<u8, Array2<f64>>> {
     let n_features = invariants.n_features();
@@ -82,7 +86,9 @@ fn candidates(
     let mut seen: BTreeMap<u8, usize> = BTreeMap::new();
     for (chunk, structures) in structures.chunks(CHUNK).enumerate() {
         let x = invariants.forward(structures).map_err(|e| e.after_frames(chunk * CHUNK))?;
-        for (row, z) in x.rows().into_iter().zip(structures.iter().flat_map(|s| &s.species)) {
+        let out = structures.iter().zip(&left_out[chunk * CHUNK..]).flat_map(|(s, &out)| vec![out; s.len()]);
+        let centers = structures.iter().flat_map(|s| &s.species).zip(out);
+        for (row, (z, _)) in x.rows().into_iter().zip(centers).filter(|(_, (_, out))| !out) {
             let seen = seen.entry(*z).or_insert(0);
             if seen.is_multiple_of(strides[z]) {
                 rows.entry(*z).or_default().extend(row);
@@ -116,11 +122,13 @@ fn largest_leverage(x: &Array2<f64>, n: usize) -> Vec<usize> {
 
 /// The kernel (T · Tᵀ)^ζ of the sparse points, and the combinations U Λ^(−1/2) of their functions that are independent and of
 /// unit norm: `[m, parameter]`, for eigenvalues above `jitter` times the largest.
-pub(super) fn projection(points: &Array2<f64>, zeta: u32, jitter: f64) -> Result<Array2<f64>> {
+///
+/// With `less_alone`, the last point is the centre alone, and the kernel is that of differences from it.
+pub(super) fn projection(points: &Array2<f64>, zeta: u32, jitter: f64, less_alone: bool) -> Result<Array2<f64>> {
     let mut kernel = Array2::zeros((points.nrows(), points.nrows()));
     set_product(kernel.view_mut(), points.view(), points.t());
     kernel.mapv_inplace(|k| k.powi(zeta as i32));
-    if !kernel.iter().all(|k| k.is_finite()) || kernel.iter().all(|&k| k == 0.0) {
+    if !kernel.iter().all(|k| k.is_finite()) || (!less_alone && kernel.iter().all(|&k| k == 0.0)) {
         return Err(Error::setting(
             "features",
             kernel[[0, 0]],
@@ -128,7 +136,20 @@ pub(super) fn projection(points: &Array2<f64>, zeta: u32, jitter: f64) -> Result
             "normalise the features",
         ));
     }
+    if !less_alone {
+        return Ok(independent(&kernel, jitter, 0.0));
+    }
+    // What is left of a difference may be its rounding.
+    let rounding = kernel.iter().fold(0.0, |m: f64, k| m.max(k.abs())) * f64::EPSILON * kernel.nrows() as f64;
+    Ok(alone::of_differences(independent(&alone::difference(kernel.view()), jitter, rounding).view()))
+}
+
+/// U Λ^(−1/2) of a kernel = U Λ Uᵀ, of eigenvalues above `jitter` times the largest and above `rounding`: `[m, parameter]`.
+fn independent(kernel: &Array2<f64>, jitter: f64, rounding: f64) -> Array2<f64> {
+    if kernel.is_empty() {
+        return Array2::zeros((0, 0));
+    }
     let (values, vectors) = eigh(kernel.view());
-    let kept = values.iter().filter(|&&v| v > jitter * values[0]).count();
-    Ok(Array2::from_shape_fn((points.nrows(), kept), |(m, k)| vectors[[k, m]] / values[k].sqrt()))
+    let kept = values.iter().filter(|&&v| v > jitter * values[0] && v > rounding).count();
+    Array2::from_shape_fn((kernel.nrows(), kept), |(m, k)| vectors[[k, m]] / values[k].sqrt())
 }

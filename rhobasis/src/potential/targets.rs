@@ -1,7 +1,6 @@
 //! Which quantities of the frames are trained on.
 
-use super::baseline::is_isolated_atom;
-use super::settings::{Baseline, Sigmas, Weights};
+use super::settings::{Sigmas, Weights};
 use crate::extxyz::Labels;
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -34,9 +33,10 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub fn of(frame: &Structure, labels: &Labels, weights: &Weights, baseline: &Baseline, r_cut: f64) -> Self {
+    /// `free`: it is an atom alone, whose energy is the baseline: the model has nothing to learn from it.
+    pub fn of(frame: &Structure, labels: &Labels, weights: &Weights, free: bool) -> Self {
         let Sigmas { energy_sigma, force_sigma, stress_sigma } = *weights.of(frame);
-        if frame.is_empty() || (*baseline == Baseline::IsolatedAtoms && is_isolated_atom(frame, r_cut)) {
+        if frame.is_empty() || free {
             return Targets { energy: None, forces: None, stress: None };
         }
         Targets {
@@ -60,8 +60,7 @@ pub(super) fn targets(
     frames: &[Structure],
     labels: &[Labels],
     weights: &Weights,
-    baseline: &Baseline,
-    r_cut: f64,
+    free: &[bool],
 ) -> Result<(Vec<Targets>, TargetCounts)> {
     if labels.len() != frames.len() {
         let problem = format!("there are {} frames", frames.len());
@@ -73,8 +72,8 @@ pub(super) fn targets(
             return Err(Error::structure(None, problem, "give a force for each atom").at_frame(k));
         }
     }
-    let of = |(frame, labels): (&Structure, &Labels)| Targets::of(frame, labels, weights, baseline, r_cut);
-    let all: Vec<Targets> = frames.iter().zip(labels).map(of).collect();
+    let of = |((frame, labels), &free)| Targets::of(frame, labels, weights, free);
+    let all: Vec<Targets> = frames.iter().zip(labels).zip(free).map(of).collect();
     let mut counts = TargetCounts::default();
     for (targets, frame) in all.iter().zip(frames) {
         counts.energies += usize::from(targets.energy.is_some());

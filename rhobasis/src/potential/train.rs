@@ -15,11 +15,13 @@ use std::path::Path;
 use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
 
-use super::baseline::{energies_of_atoms, of_atoms};
+use super::alone;
+use super::baseline::{energies_of_atoms, is_free_atom, of_atoms};
 use super::exact;
 use super::features::Basis;
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
+use super::remarks::{self, Remark};
 use super::rows::{Functions, rows_of};
 use super::settings::{Alpha, ModelSettings, TrainSettings};
 use super::sparse::{Kernels, SparseModel};
@@ -45,6 +47,8 @@ pub struct Trainer<'a> {
     labels: &'a [Labels],
     targets: Vec<Targets>,
     counts: TargetCounts,
+    /// Whether each frame is an atom alone whose energy the baseline is.
+    free: Vec<bool>,
     settings: TrainSettings,
     basis: Basis,
     invariants: Invariants,
@@ -69,7 +73,9 @@ impl<'a> Trainer<'a> {
         settings.model.validate()?;
         settings.weights.validate()?;
         let r_cut = basis.expansion().density().r_cut;
-        let (targets, counts) = targets(frames, labels, &settings.weights, &settings.baseline, r_cut)?;
+        let of_free_atoms = settings.baseline.is_of_free_atoms();
+        let free: Vec<bool> = frames.iter().map(|frame| of_free_atoms && is_free_atom(frame, r_cut)).collect();
+        let (targets, counts) = targets(frames, labels, &settings.weights, &free)?;
         if matches!(settings.model, ModelSettings::KernelRidge { .. }) && counts.energies == 0 {
             let problem = "kernel ridge regression learns from energies, and no frame has one that has a weight";
             return Err(Error::setting("frames", frames.len(), problem, "use a sparse model (gap) for forces"));
@@ -77,19 +83,27 @@ impl<'a> Trainer<'a> {
         let species: Vec<u8> = sparse_points::counts(frames).into_keys().collect();
         let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
         let invariants = settings.features.invariants(&basis)?;
+        let lone = if of_free_atoms { alone::features(&invariants, &species, frames)? } else { BTreeMap::new() };
         let (functions, solver) = match &settings.model {
             ModelSettings::Ridge { solver, .. } => {
-                (Functions::Linear { n_features: invariants.n_features(), species }, *solver)
+                (Functions::Linear { n_features: invariants.n_features(), species, alone: BTreeMap::new() }, *solver)
             }
             ModelSettings::Gap { n_sparse, zeta, sparse_method, jitter, .. } => {
-                let points = sparse_points::choose(&invariants, frames, *n_sparse, *sparse_method)?;
-                let of =
-                    |(&z, points): (&u8, &Array2<f64>)| Ok((z, sparse_points::projection(points, *zeta, *jitter)?));
+                let mut points = sparse_points::choose(&invariants, frames, &free, *n_sparse, *sparse_method)?;
+                if of_free_atoms {
+                    points = alone::as_points(points, &lone);
+                }
+                let of = |(&z, points): (&u8, &Array2<f64>)| {
+                    Ok((z, sparse_points::projection(points, *zeta, *jitter, of_free_atoms)?))
+                };
                 let projections = points.iter().map(of).collect::<Result<_>>()?;
-                (Functions::Sparse { zeta: *zeta, points, projections }, Solver::Qr)
+                (Functions::Sparse { zeta: *zeta, points, projections, alone: BTreeMap::new() }, Solver::Qr)
             }
-            ModelSettings::KernelRidge { .. } => (Functions::Linear { n_features: 0, species: Vec::new() }, Solver::Qr),
+            ModelSettings::KernelRidge { .. } => {
+                (Functions::Linear { n_features: 0, species: Vec::new(), alone: BTreeMap::new() }, Solver::Qr)
+            }
         };
+        let functions = functions.less_alone(lone);
         let n_problems = match &settings.model {
             ModelSettings::Ridge { alpha: Alpha::Best(alphas), .. } if alphas.len() > 1 => FOLDS,
             _ => 1,
@@ -102,6 +116,7 @@ impl<'a> Trainer<'a> {
             labels,
             targets,
             counts,
+            free,
             settings,
             basis,
             invariants,
@@ -137,6 +152,23 @@ impl<'a> Trainer<'a> {
                 points + self.at_once() * largest + self.problems.len() * problem
             }
         }
+    }
+
+    /// Whether each frame is an atom alone whose energy the baseline is: it is not trained on, and predicted exactly.
+    pub fn free_atoms(&self) -> &[bool] {
+        &self.free
+    }
+
+    /// The basis of its features.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// What should be known of basis, labels and weights before the fit.
+    pub fn remarks(&self) -> Vec<Remark> {
+        let Trainer { frames, labels, targets, free, .. } = self;
+        let data = remarks::Data { frames, labels, targets, free };
+        remarks::all(&data, &self.basis, &self.settings, &self.baseline)
     }
 
     /// How many numbers are trained on.
@@ -199,6 +231,7 @@ impl<'a> Trainer<'a> {
         let mut archive = Archive::default();
         archive.metadata.insert("identity".into(), identity.into());
         archive.note("done", &self.done);
+        archive.note("less_alone", &!self.functions.alone().is_empty());
         for (k, problem) in self.problems.iter().enumerate() {
             for (name, array) in problem.to_arrays() {
                 archive.insert(format!("{k}/{name}"), &array);
@@ -216,7 +249,10 @@ impl<'a> Trainer<'a> {
             return Ok(false);
         }
         let archive = Archive::read(path, CHECKPOINT)?;
-        if archive.metadata.get("identity").map(String::as_str) != Some(identity) {
+        // Rows of versions that did not know of differences from the centre alone are not of this fit.
+        let less_alone = archive.metadata.get("less_alone").is_some_and(|text| text == "true");
+        let same = archive.metadata.get("identity").map(String::as_str) == Some(identity);
+        if !same || less_alone == self.functions.alone().is_empty() {
             let problem = "it was written by a fit with other settings or data";
             return Err(Error::file(path, problem, "remove it to start anew, or restore settings and data"));
         }
@@ -266,7 +302,8 @@ impl<'a> Trainer<'a> {
                     let sigma = targets.energy?;
                     Some((frame, labels.energy? - of_atoms(&self.baseline, &frame.species), sigma))
                 };
-                let model = exact::fit(&self.invariants, energies.filter_map(of).collect(), zeta, delta)?;
+                let training = energies.filter_map(of).collect();
+                let model = exact::fit(&self.invariants, training, zeta, delta, self.functions.alone())?;
                 (Model::Sparse(model), None, None)
             }
         };
@@ -274,14 +311,15 @@ impl<'a> Trainer<'a> {
         if let (ModelSettings::Gap { n_sparse, .. }, Functions::Sparse { points, .. }) =
             (&self.settings.model, &self.functions)
         {
-            let found: usize = points.values().map(Array2::nrows).sum();
+            let found = points.values().map(Array2::nrows).sum::<usize>() - self.functions.alone().len();
             if found + points.len() < *n_sparse {
                 warnings.push(format!(
                     "{found} sparse points instead of {n_sparse}: there are no more different environments to choose from"
                 ));
             }
         }
-        Ok(Potential::new(
+        let of_free_atoms = self.settings.baseline.is_of_free_atoms();
+        let potential = Potential::new(
             self.basis,
             self.settings,
             self.invariants,
@@ -291,7 +329,8 @@ impl<'a> Trainer<'a> {
             posterior,
             alpha,
             warnings,
-        ))
+        );
+        if of_free_atoms { potential.less_alone() } else { Ok(potential) }
     }
 
     fn linear(&self, problems: Vec<LeastSquares>, alpha: &Alpha) -> Result<(Model, Option<Posterior>, Option<f64>)> {

@@ -4,5 +4,7 @@
 mod common;
 mod derivatives;
 mod fits;
+mod free_atoms;
 mod ghosts;
+mod remarks;
 mod samples;
