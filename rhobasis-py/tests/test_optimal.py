@@ -197,7 +197,7 @@ def test_another_truncation_of_the_same_covariance(molecules):
 def test_parameters_that_change_between_parts_are_refused(molecules):
     basis = basis_of().partial_fit(molecules[:4])
     basis.density.set_params(r_cut=4.0)
-    with pytest.raises(rb.RhobasisError, match=r"density = .*r_cut=4\.0.* changed since accumulation began; call fit"):
+    with pytest.raises(rb.RhobasisError, match=r"density__r_cut = 4\.0: it was 3\.5 where .* fitted; call fit"):
         basis.partial_fit(molecules[4:])
     basis.density.set_params(r_cut=3.5)
     basis.set_params(q_max=2).partial_fit(molecules[4:])

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
+from ._base import first_change
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
 from .density import Evaluator
 from .structure import Frames, as_native, file_names
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .structure import FramesLike, PathLike
 
 _CHUNK = 512
@@ -48,9 +51,10 @@ class Accumulation(Evaluator):
     gamma: float
     _covariance: Any  # native, plain or supervised
     _files: list[tuple[str, int, str]]
-    _accumulated: dict[str, str]
+    _accumulated: dict[str, Any]
     _basis: _native.Basis
     _truncation: str
+    _current: tuple[Any, ...]
 
     def _is_pcovr(self, energy_key: str | None = None) -> bool:
         pcovr = _native.is_pcovr(self)
@@ -104,7 +108,7 @@ class Accumulation(Evaluator):
             bar.done()
             files = data.files()
             done, sweep = adaptation.finish_sweep(), sweep + 1
-        self._basis, self._truncation = adaptation.basis(files), self._late()
+        self._basis, self._truncation, self._accumulated = adaptation.basis(files), self._late(), self._settings()
         if texts := self._basis.warnings():
             warnings.warn(_noise(texts), UserWarning, stacklevel=3)
 
@@ -112,8 +116,21 @@ class Accumulation(Evaluator):
         self._forget()
         self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
 
-    def _settings(self) -> dict[str, str]:
-        return {name: repr(value) for name, value in self.get_params(deep=False).items() if name not in _LATE}
+    def _settings(self) -> dict[str, Any]:
+        """What may not change after the fit."""
+        return {name: value for name, value in self._leaves().items() if name not in _LATE}
+
+    def _check_settings(self) -> None:
+        """Refuses settings that are no longer those of the fit."""
+        before, now = self._accumulated, self._settings()
+        if (name := first_change(before, now)) is not None:
+            raise RhobasisError(
+                f"{name} = {now.get(name, 'none')}: it was {before.get(name, 'none')} where this basis was fitted; "
+                "call fit of the basis anew, hand over one that is not fitted, or set it back"
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_basis" in self.__dict__ or "_covariance" in self.__dict__
 
     def _late(self) -> str:
         """What may change after the fit."""
@@ -121,15 +138,9 @@ class Accumulation(Evaluator):
 
     def _begin(self, accumulator: Any) -> None:
         """An accumulator for the settings as they are, which must not change from call to call."""
-        settings = self._settings()
         if "_covariance" not in self.__dict__:
-            self._covariance, self._files, self._accumulated = accumulator(self), [], settings
-        for name, value in settings.items():
-            if value != self._accumulated[name]:
-                raise RhobasisError(
-                    f"{name} = {value}: it was {self._accumulated[name]} and has changed since accumulation began; "
-                    "call fit with all frames, or set it back"
-                )
+            self._covariance, self._files, self._accumulated = accumulator(self), [], self._settings()
+        self._check_settings()
 
     def _accumulate(
         self,
@@ -182,14 +193,18 @@ class Accumulation(Evaluator):
             )
 
     def _finish(self) -> _native.Basis:
+        """The basis as its parameters want it."""
+        made, state = "_basis" in self.__dict__, self._state()
+        if made and self.__dict__.get("_current") == state:
+            return self._basis
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "this OptimalBasis has not been fitted; call fit(frames) first "
+                "(features and potentials fit a copy, their basis_)"
+            )
+        self._check_settings()
         truncation = self._late()
-        made = "_basis" in self.__dict__
         if "_covariance" in self.__dict__ and not (made and self._truncation == truncation):
-            if self._is_pcovr() != isinstance(self._covariance, _native.SupervisedCovariance):
-                raise RhobasisError(
-                    f"method = {self.method}: it has changed since accumulation began; "
-                    "call fit with all frames, or set it back"
-                )
             if isinstance(self._covariance, _native.SupervisedCovariance):
                 self._covariance.set_files(self._files)
             else:
@@ -204,12 +219,27 @@ class Accumulation(Evaluator):
                 "and it holds no covariance to be cut anew (it was loaded, unpickled, or made for nu > 1); "
                 "call fit, or set them back"
             )
-        elif not made:
-            raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
+        self._current = state
         return self._basis
 
+    def _fit_of(self) -> dict[str, Any]:
+        """What a copy of this basis needs to be fitted too, without the covariance; changed settings stay changed."""
+        made, summed = "_basis" in self.__dict__, "_covariance" in self.__dict__
+        if not made or (summed and first_change(self._accumulated, self._settings()) is None):
+            self._finish()
+        return {name: self.__dict__[name] for name in ("_basis", "_truncation", "_accumulated")}
+
+    def _twin(self) -> Self:
+        twin = self._unfitted()
+        if isinstance(covariance := self.__dict__.get("_covariance"), _native.Covariance):
+            twin._adopt(_native.Covariance.from_bytes(covariance.to_bytes()))
+            twin._accumulated, twin._files = self._accumulated, list(self._files)
+        else:
+            twin.__dict__.update(self._fit_of())
+        return twin
+
     def _forget(self) -> None:
-        for name in ("_covariance", "_accumulated", "_files", "_basis", "_truncation"):
+        for name in ("_covariance", "_accumulated", "_files", "_basis", "_truncation", "_current"):
             self.__dict__.pop(name, None)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -12,9 +15,15 @@ if TYPE_CHECKING:
 class Parameters:
     """Base of all classes whose constructor only stores its arguments under their own names."""
 
+    _parts: tuple[str, ...] = ()
+    """Parameters that are kept as they are where they come fitted."""
+
     @classmethod
     def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls).parameters if name != "self"]
+        names = _NAMES.get(cls)
+        if names is None:
+            names = _NAMES[cls] = [name for name in inspect.signature(cls).parameters if name != "self"]
+        return names
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep`, those of parameters too, as ``density__r_cut``."""
@@ -27,11 +36,38 @@ class Parameters:
 
     def _state(self) -> tuple[Any, ...]:
         """Values of all parameters, nested ones too, to be compared: cheap enough for every call."""
-        cls = type(self)
-        names = _NAMES.get(cls)
-        if names is None:
-            names = _NAMES[cls] = self._names()
-        return (cls, *(_frozen(getattr(self, name)) for name in names))
+        return (type(self), *(_frozen(getattr(self, name)) for name in self._names()))
+
+    def _leaves(self) -> dict[str, Any]:
+        """Values of all parameters by the names of `set_params`, of nested ones the class too: a copy."""
+        leaves: dict[str, Any] = {}
+        for name in self._names():
+            value = getattr(self, name)
+            if isinstance(value, Parameters):
+                leaves[name] = type(value).__name__
+                leaves.update({f"{name}__{key}": inner for key, inner in value._leaves().items()})
+            else:
+                leaves[name] = copy.deepcopy(value)
+        return leaves
+
+    def _unfitted(self) -> Self:
+        """Another of the same parameters, which are copied: what scikit-learn's `clone` makes of it."""
+        return type(self)(**{name: self._copied(name) for name in self._names()})
+
+    def _copied(self, name: str) -> Any:
+        value = getattr(self, name)
+        if not isinstance(value, Parameters):
+            return copy.deepcopy(value)
+        if name in self._parts and value.__sklearn_is_fitted__():
+            return value._twin()
+        return value._unfitted()
+
+    def _twin(self) -> Self:
+        """Another of the same parameters and the same fit."""
+        return copy.deepcopy(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
 
     def set_params(self, **params: Any) -> Self:
         """Sets parameters by name; ``density__r_cut`` sets `r_cut` of the parameter `density`."""
@@ -77,6 +113,17 @@ class Settings(Parameters):
         return self.get_params(deep=False) == other.get_params(deep=False)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+
+def first_change(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """The first name whose value is another one; 5 and 5.0 are the same."""
+    names = (name for name in {**now, **before} if not (name in before and name in now))
+    differing = (name for name, value in now.items() if name in before and not _equal(before[name], value))
+    return next(differing, next(names, None))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or bool(np.array_equal(a, b))
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 
 from . import _native
 from ._base import Parameters
+from ._errors import NotFittedError
+from ._output import MatrixOutput, channel_names, tags_of_frames
 from ._progress import Progress
-from .density import _CENTERS, _CHUNK, _ROWS, By, Evaluator, SphericalExpansion, _bytes, _frames_of, _one_array
+from .density import _CENTERS, _CHUNK, _ROWS, By, Evaluator, _bytes, _frames_of, _one_array
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:
@@ -41,39 +43,82 @@ class FeatureJacobian:
         return f"FeatureJacobian({len(self)} rows, {self.values.shape[-1]} columns)"
 
 
-class Invariants(Parameters):
+class Invariants(MatrixOutput, Parameters):
     """What all invariant features share: a matrix with a row for each atom, and its derivatives.
 
-    `basis` is an `OptimalBasis` or a `SphericalExpansion`; of one that knows no species yet, `fit` notes those of the
-    frames, so that all frames have the same columns.
+    `basis` is an `OptimalBasis` or a `SphericalExpansion`. One that was fitted or loaded before it was handed over is
+    used as it is, and refused if its settings have been changed since. Of one that was not, `fit` fits a copy, anew
+    each time, `basis_`; `basis` itself stays as it is. Of a `SphericalExpansion` that knows no species, `fit` notes
+    those of the frames, so that all frames have the same columns.
+
+    For scikit-learn these are transformers from frames to a matrix, whose rows are atoms (`centers` says which), not
+    frames: what follows in a pipeline learns of atoms. With ``set_output(transform="pandas")`` rows are named by
+    structure and atom, and columns by `get_feature_names_out`. `clone` keeps a basis that was handed over fitted.
 
     `normalize` divides each row by its norm; a row of zeros stays one. With None, the default, `transform` does not,
     and a `Potential` does for kernels.
     """
 
+    _parts = ("basis",)
     _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum"]
     basis: Evaluator
     normalize: bool | None
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
-        """Fits `basis` if it has not been, handing `y` on to it; there is nothing else to learn."""
+        """Fits a copy of `basis`, unless that is fitted, handing `y` on to it; there is nothing else to learn."""
         self._check_basis()
-        if not self._knows_species():
-            self.basis.fit(frames, y)  # pyright: ignore[reportAttributeAccessIssue]
+        self.__dict__.pop("_own", None)
+        if self.basis.__sklearn_is_fitted__():
+            self.basis._check_settings()
+        else:
+            self._own = self.basis._unfitted().fit(frames, y)
         return self
 
-    def fit_transform(self, frames: FramesLike, y: Any = None) -> np.ndarray:
+    def fit_transform(self, frames: FramesLike, y: Any = None) -> Any:
         """`fit` and `transform`."""
         frames = Frames(as_native(frames, everything=y is None, lenient=True))  # labels, for a supervised basis
         return self.fit(frames, y).transform(frames)
 
-    def _knows_species(self) -> bool:
-        known = ("species_", "_basis", "_covariance")
-        return getattr(self.basis, "species", None) is not None or any(name in self.basis.__dict__ for name in known)
+    @property
+    def basis_(self) -> Evaluator:
+        """The fitted basis: `basis` if it was handed over fitted, else the copy of it that `fit` has fitted."""
+        self._check_basis()
+        basis = self._used_basis()
+        if not basis.__sklearn_is_fitted__():
+            raise NotFittedError(f"this {type(self).__name__} has not been fitted; call fit(frames) first")
+        return basis
 
-    def transform(self, frames: FramesLike, progress: bool = False) -> np.ndarray:
-        """Features of all atoms of `frames`, in order: [center, column]."""
+    def _used_basis(self) -> Evaluator:
+        own: Evaluator | None = self.__dict__.get("_own")
+        if own is None or type(own) is not type(self.basis) or self.basis.__sklearn_is_fitted__():
+            return self.basis
+        for name in own._names():  # those that may change after the fit have an effect, others are refused
+            setattr(own, name, getattr(self.basis, name))
+        return own
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._used_basis().__sklearn_is_fitted__()
+
+    def __sklearn_clone__(self) -> Self:
+        clone = self._unfitted()
+        if "_sklearn_output_config" in self.__dict__:
+            clone._sklearn_output_config = dict(self._sklearn_output_config)
+        return clone
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of_frames("transformer")
+
+    def transform(self, frames: FramesLike, progress: bool = False) -> Any:
+        """Features of all atoms of `frames`, in order: [center, column], as an array or what `set_output` says."""
         native = as_native(frames)
+
+        def index(pandas: Any) -> Any:
+            centers, names = self.centers(Frames(native)), ["structure", "atom"]
+            return pandas.MultiIndex.from_arrays([centers[name] for name in names], names=names)
+
+        return self._contained(self._rows(native, progress), index)
+
+    def _rows(self, native: _native.Frames, progress: bool) -> np.ndarray:
         invariants = self._native(native)
         if not progress:
             return invariants.forward(native)[0]
@@ -91,6 +136,26 @@ class Invariants(Parameters):
         numbers = [_native.Frames.parts(native, k)[0] for k in range(len(native))]
         rows = [(k, atom, z) for k, of_frame in enumerate(numbers) for atom, z in enumerate(of_frame)]
         return np.array(rows, dtype=_CENTERS)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns, their l and channels (species, n): l0_H0_O1, …; `input_features` is not looked at.
+
+        Channels of all species combined are q0, q1, …
+        """
+        channels = [channel_names(table.tolist(), _native.SYMBOLS) for table in self.channels_]
+        n_l = 3 if self._kind == "bispectrum" else 1
+        names = []
+        for column in self.columns_.tolist():
+            ls, of_l = column[:n_l], column[n_l:]
+            ls_of_channels = ls if n_l == 3 else ls * len(of_l)
+            chosen = [channels[l][channel] for l, channel in zip(ls_of_channels, of_l, strict=True)]
+            names.append("_".join([*(f"l{l}" for l in ls), *chosen]))
+        return np.array(names, dtype=object)
+
+    @property
+    def n_features_out_(self) -> int:
+        """Number of columns."""
+        return len(self.columns_)
 
     @property
     def columns_(self) -> np.ndarray:
@@ -166,9 +231,10 @@ class Invariants(Parameters):
 
     def _native(self, frames: _native.Frames | None) -> _native.Invariants:
         self._check_basis()
-        if frames is None and isinstance(self.basis, SphericalExpansion):
-            self.basis._known_species()  # refused if it knows none
-        evaluator = self.basis._evaluator(_native.Frames.from_atoms([], False) if frames is None else frames)
+        basis = self._used_basis()
+        if frames is None:
+            basis._check_species()
+        evaluator = basis._evaluator(_native.Frames.from_atoms([], False) if frames is None else frames)
         columns = getattr(self, "columns", None)
         rows = columns.tolist() if isinstance(columns, np.ndarray) else columns
         key = (evaluator, repr(rows), bool(self.normalize))

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from . import _native
 from ._base import Parameters, Settings
 from ._errors import NotFittedError, RhobasisError
+from ._output import channel_names, tags_of_frames
 from ._progress import Progress
 from .structure import Frames, _symbols, as_native
 
@@ -169,6 +170,36 @@ class Evaluator(Parameters):
 
     def _evaluator(self, frames: _native.Frames) -> _native.Expansion | _native.Basis:
         raise NotImplementedError
+
+    def fit(self, frames: FramesLike, y: Any = None) -> Self:
+        """Learns from `frames` what the coefficients of all other frames need."""
+        raise NotImplementedError
+
+    def _check_settings(self) -> None:
+        """Refuses settings that are no longer those of the fit, where they matter."""
+
+    def _check_species(self) -> None:
+        """Refuses where the channels are not known yet."""
+        raise NotImplementedError
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `Equivariants.to_matrix`: l1_m-1_H0, … by l, m and channel (species, n).
+
+        Channels of all species combined are q0, q1, …; `input_features` is not looked at.
+        """
+        self._check_species()
+        channels = self._evaluator(_native.Frames.from_atoms([], False)).channels()
+        named = enumerate(channel_names(table.tolist(), _native.SYMBOLS) for table in channels)
+        names = [f"l{l}_m{m}_{channel}" for l, of_l in named for m in range(-l, l + 1) for channel in of_l]
+        return np.array(names, dtype=object)
+
+    @property
+    def n_features_out_(self) -> int:
+        """Number of columns of `Equivariants.to_matrix`."""
+        return len(self.get_feature_names_out())
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of_frames("transformer")
 
     def transform(self, frames: FramesLike, progress: bool = False) -> Equivariants:
         """Density coefficients of all atoms of `frames`, in order."""
@@ -331,6 +362,12 @@ class SphericalExpansion(Evaluator):
         tables = native.radial_integrals(r, only_species(native.species()) if species is None else species)
         return of_l(tables[int(derivative)], l)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.species is not None or "species_" in self.__dict__
+
+    def _check_species(self) -> None:
+        self._known_species()
+
     def _known_species(self) -> Sequence[int | str]:
         species = self.species if self.species is not None else self.__dict__.get("species_")
         if species is None:
@@ -340,8 +377,7 @@ class SphericalExpansion(Evaluator):
         return list(species)
 
     def _evaluator(self, frames: _native.Frames) -> _native.Expansion:
-        known = self.species is not None or "species_" in self.__dict__
-        return self._expansion(self._known_species() if known else frames.species())
+        return self._expansion(self._known_species() if self.__sklearn_is_fitted__() else frames.species())
 
     def _expansion(self, species: Sequence[int | str]) -> _native.Expansion:
         # The tables take longer than a small structure: kept until a parameter changes.

@@ -212,7 +212,7 @@ class Ridge(_Regressor):
             folds = np.repeat(np.arange(n_folds), sizes)
         sums = self._new(a, b)
         sums.add(a, b, self._folds(folds, len(a)))
-        fitted = self._results(sums, flat)
+        fitted = self._results(sums, flat, bool(self.fit_intercept))
         self._forget()
         self._remember(X, a)
         vars(self).update(fitted)
@@ -220,6 +220,8 @@ class Ridge(_Regressor):
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None, folds: ArrayLike | None = None) -> Self:
         """Adds rows to those of earlier calls; the fitted attributes follow when they are read.
+
+        After `fit`, which keeps no rows, it begins anew.
 
         With folds, `folds` holds the fold of each row, from 0 to cv - 1; by default the rows go round the folds,
         which suits only rows that are independent. Settings may change only before the first call, but for alpha.
@@ -260,7 +262,7 @@ class Ridge(_Regressor):
     def __getattr__(self, name: str) -> Any:
         state = vars(self).get("_streamed")
         if name in _FITTED and state is not None:
-            vars(self).update(self._results(state.sums, state.flat))
+            vars(self).update(self._results(state.sums, state.flat, state.settings[0]))
             if name in vars(self):
                 return vars(self)[name]
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
@@ -293,14 +295,14 @@ class Ridge(_Regressor):
     def _new(self, a: _Reals, b: _Reals) -> _native.RidgeRegression:
         return _native.RidgeRegression(a.shape[1], b.shape[1], *self._settings())
 
-    def _results(self, sums: _native.RidgeRegression, flat: bool) -> dict[str, Any]:
+    def _results(self, sums: _native.RidgeRegression, flat: bool, intercept: bool) -> dict[str, Any]:
         alphas = self._alphas()
         w, b, errors, best, condition = sums.fit(alphas)
         coefficients = w[:, :, 0] if flat else np.ascontiguousarray(w.transpose(0, 2, 1))
         intercepts = b[:, 0] if flat else b
         found = {
             "coef_": coefficients[best].copy(),
-            "intercept_": intercepts[best].copy() if self.fit_intercept else 0.0,
+            "intercept_": intercepts[best].copy() if intercept else 0.0,
             "alpha_": alphas[best],
             "alphas_": np.array(alphas),
             "condition_number_": condition,
@@ -360,6 +362,7 @@ class KernelRidge(_Regressor):
 
     dual_coef_: _Reals
     X_fit_: _Reals
+    _kernel: tuple[int, bool]
     _poor_score = True  # without a constant, a general target is not described
 
     def __init__(self, alpha: float = 1.0, zeta: int = 2, normalize: bool = False) -> None:
@@ -370,8 +373,10 @@ class KernelRidge(_Regressor):
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Fits X of shape (n_samples, n_features) to y of shape (n_samples,) or (n_samples, n_targets)."""
         a, b, flat = self._matrices(X, y)
-        rows, w = _native.kernel_ridge(a, b, float(self.alpha), _integer("zeta", self.zeta), bool(self.normalize))
+        kernel = (_integer("zeta", self.zeta), bool(self.normalize))
+        rows, w = _native.kernel_ridge(a, b, float(self.alpha), *kernel)
         self._remember(X, a)
+        self._kernel = kernel
         self.X_fit_ = rows
         self.dual_coef_ = w[:, 0] if flat else w
         return self
@@ -381,7 +386,5 @@ class KernelRidge(_Regressor):
         a = self._checked(X)
         flat = self.dual_coef_.ndim == 1
         w = to_native(self.dual_coef_[:, None] if flat else self.dual_coef_)
-        y = _native.kernel_ridge_predict(
-            a, to_native(self.X_fit_), w, _integer("zeta", self.zeta), bool(self.normalize)
-        )
+        y = _native.kernel_ridge_predict(a, to_native(self.X_fit_), w, *self._kernel)
         return y[:, 0] if flat else y

@@ -204,7 +204,7 @@ class OptimalBasis(Accumulation):
         settings = json.loads(native.settings())
         truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
         basis = cls(**_parameters(settings), **truncation)
-        basis._basis, basis._truncation = native, basis._late()
+        basis._basis, basis._truncation, basis._accumulated = native, basis._late(), basis._settings()
         return basis
 
     def partial_fit(
@@ -234,6 +234,9 @@ class OptimalBasis(Accumulation):
 
     def _evaluator(self, frames: _native.Frames) -> _native.Basis:
         return self._finish()
+
+    def _check_species(self) -> None:
+        self._finish()
 
     @property
     def species_(self) -> list[int]:
@@ -357,15 +360,15 @@ class OptimalBasis(Accumulation):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.get_params(deep=False)
-        if "_basis" in self.__dict__ or "_covariance" in self.__dict__:
-            state["_basis"] = self._finish().to_bytes()
+        if self.__sklearn_is_fitted__():
+            fit = self._fit_of()
+            state |= {**fit, "_basis": fit["_basis"].to_bytes()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if "_basis" in state:
             self._basis = _native.Basis.from_bytes(state["_basis"])
-            self._truncation = self._late()
 
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from . import _native
 from ._base import Parameters
 from ._matrix import as_matrix, check_features, feature_names, not_fitted, to_native
+from ._output import MatrixOutput, index_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,7 +26,7 @@ __all__ = ["PCovR"]
 _Reals = npt.NDArray[np.float64]
 
 
-class PCovR(Parameters):
+class PCovR(MatrixOutput, Parameters):
     """Principal covariates regression in the space of features.
 
     C = XᵀX, Ŷ the ridge regression of Y on X, and::
@@ -118,12 +119,12 @@ class PCovR(Parameters):
         check_features(self, X, a)
         return a
 
-    def transform(self, X: ArrayLike) -> npt.NDArray[Any]:
-        """T = (X − mean) P_XT, of shape (n_samples, k)."""
+    def transform(self, X: ArrayLike) -> Any:
+        """T = (X − mean) P_XT, of shape (n_samples, k), as an array or what `set_output` says."""
         a = self._matrix(X)
-        return ((a - self.mean_) @ self.pxt_).astype(a.dtype, copy=False)
+        return self._contained(((a - self.mean_) @ self.pxt_).astype(a.dtype, copy=False), index_of(X))
 
-    def fit_transform(self, X: ArrayLike, y: ArrayLike) -> npt.NDArray[Any]:
+    def fit_transform(self, X: ArrayLike, y: ArrayLike) -> Any:
         """T of X itself."""
         return self.fit(X, y).transform(X)
 

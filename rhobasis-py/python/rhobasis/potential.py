@@ -12,61 +12,30 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
-from ._base import Parameters, Settings
+from ._base import Parameters
 from ._errors import RhobasisError
 from ._matrix import not_fitted
+from ._output import tags_of_frames
 from ._progress import Progress
+from ._site_models import Gap, Model, is_kernel, model_of, model_settings
 from .correlations import Bispectrum, Invariants, PowerSpectrum, RadialSpectrum
 from .density import SphericalExpansion
-from .models import KernelRidge, Ridge
+from .models import KernelRidge
 from .optimal import OptimalBasis, expansion_parameters
-from .structure import Frames, as_native
+from .structure import Frames, as_native, held
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .structure import FramesLike, PathLike
 
+__all__ = ["Gap", "Potential", "Prediction"]
+
 _DEFAULT = _native.DEFAULTS
 _SIGMAS = ("energy_sigma", "force_sigma", "stress_sigma")
 
-Model: TypeAlias = "Ridge | Gap | KernelRidge"
 Energies: TypeAlias = Mapping[int, float] | Mapping[str, float] | Mapping[int | str, float]
 Baseline: TypeAlias = Literal["least-squares", "isolated-atoms"] | Energies | None
-
-
-class Gap(Settings):
-    """A sparse kernel model of the energy of an atom, to be used in a `Potential`:
-
-        E_i = Σ_m w_m (X_i · T_m)^ζ          over sparse points T_m of the species of atom i
-
-    fitted as the mean of a Gaussian process with this kernel.
-
-    Parameters
-    ----------
-    n_sparse : number of sparse points, over all species in the proportion of their atoms.
-    zeta : exponent of the kernel.
-    sparse_method : ``"fps"`` chooses them by farthest point sampling, ``"cur"`` by leverage.
-    delta : standard deviation of the energy of an atom before anything is known, in eV.
-    jitter : eigenvalues of the kernel of the sparse points below `jitter` times the largest are dropped.
-
-    >>> Gap(n_sparse=500)
-    Gap(n_sparse=500)
-    """
-
-    def __init__(
-        self,
-        n_sparse: int = _DEFAULT["n_sparse"],
-        zeta: int = _DEFAULT["zeta"],
-        sparse_method: Literal["fps", "cur"] = "fps",
-        delta: float = _DEFAULT["delta"],
-        jitter: float = _DEFAULT["jitter"],
-    ) -> None:
-        self.n_sparse = n_sparse
-        self.zeta = zeta
-        self.sparse_method = sparse_method
-        self.delta = delta
-        self.jitter = jitter
 
 
 class Prediction:
@@ -82,6 +51,8 @@ class Prediction:
         three directions; None without forces.
     energy_uncertainties : [frame], standard deviation of each energy by the model's own posterior, in eV; None if not
         asked for.
+
+    As an array, for scikit-learn's scorers and for `cross_val_predict`, it is `energies`.
     """
 
     def __init__(
@@ -103,6 +74,9 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.energies)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.energies.astype(dtype or float, copy=bool(copy))
+
     def __repr__(self) -> str:
         more = [name for name in ("forces", "energy_uncertainties") if getattr(self, name) is not None]
         return f"Prediction({', '.join([f'{len(self)} energies', *more])})"
@@ -114,9 +88,10 @@ class Potential(Parameters):
 
     Parameters
     ----------
-    features : `PowerSpectrum`, `RadialSpectrum` or `Bispectrum`. Their basis is fitted on the training frames if it has
-        not been. Rows are divided by their norm if ``normalize=True``; with ``normalize=None``, the default, they are
-        for kernels (`Gap`, `KernelRidge`) and are not for `Ridge`.
+    features : `PowerSpectrum`, `RadialSpectrum` or `Bispectrum`. Unless they, or their basis, were fitted or loaded
+        before, `fit` fits a copy on the training frames, anew each time, `features_`. Rows are divided by their norm
+        if ``normalize=True``; with ``normalize=None``, the default, they are for kernels (`Gap`, `KernelRidge`) and are
+        not for `Ridge`.
     model : one of
 
         * `Ridge`: weights for each species of centre, E_i = w · X_i. Here, λ = `alpha` · (largest singular value of the
@@ -131,8 +106,14 @@ class Potential(Parameters):
         ``"isolated-atoms"``, from frames of one atom alone; a dict from species to eV. An atom alone has exactly the
         energy e(a) of these two, and frames of one are not trained on. None for zero: whole energies are learned.
 
+    For scikit-learn this is a regressor from frames to their energies: ``cross_val_score(potential, frames)`` learns
+    from all that the frames are labelled with, ``cross_val_score(potential, frames, energies)`` from energies alone,
+    and both give the R² of `score`, of energies per atom. `clone` keeps features, and a basis, that were handed over
+    fitted.
+
     Attributes
     ----------
+    features_ : the features that it was fitted with, and ``features_.basis_`` their basis; `features` stays as it is.
     baseline_ : e(a) by atomic number, in eV.
     species_ : atomic numbers of atoms that it knows, ascending.
     n_parameters_ : number of weights, or of sparse points.
@@ -156,6 +137,8 @@ class Potential(Parameters):
     >>> prediction.forces[0].shape, prediction.stresses.shape
     ((4, 3), (8, 3, 3))
     """
+
+    _parts = ("features",)
 
     def __init__(self, features: Invariants, model: Model, baseline: Baseline = "least-squares") -> None:
         self.features = features
@@ -215,6 +198,7 @@ class Potential(Parameters):
         if given and any(key is not None for key in keys.values()):
             named = ", ".join(name for name, key in keys.items() if key is not None)
             raise RhobasisError(f"{named}: energies, forces and stresses are given as arrays; give one or the other")
+        frames = held(frames)
         if not given:
             _refuse_stale(frames)
         native = as_native(frames, everything=True, lenient=True)
@@ -227,13 +211,15 @@ class Potential(Parameters):
         baseline = "none" if self.baseline is None else self.baseline
         settings = {
             "features": self._features_settings(),
-            "model": _model_settings(self.model),
+            "model": model_settings(self.model),
             "baseline": dict(baseline) if isinstance(baseline, Mapping) else baseline,
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
-        known = labels.energies()  # for a supervised basis
-        self.features.fit(Frames(native), known if np.isfinite(known).all() else None)
-        evaluator = self.features.basis._evaluator(native)
+        features = self.features
+        if not features.__sklearn_is_fitted__():
+            known = labels.energies()  # for a supervised basis
+            features = features._unfitted().fit(Frames(native), known if np.isfinite(known).all() else None)
+        evaluator = features.basis_._evaluator(native)
         bar = _FitProgress(progress)
         self._potential = _native.Potential.fit(
             settings, evaluator, native, labels, bar, checkpoint, float(checkpoint_every)
@@ -246,7 +232,7 @@ class Potential(Parameters):
     def _features_settings(self) -> dict[str, Any]:
         normalize = self.features.normalize
         if normalize is None:
-            normalize = _is_kernel(self.model)
+            normalize = is_kernel(self.model)
         elif isinstance(self.model, KernelRidge) and self.model.normalize and not normalize:
             raise RhobasisError(
                 f"normalize = {normalize} of the features, {self.model.normalize} of the model: they contradict each "
@@ -305,6 +291,7 @@ class Potential(Parameters):
 
     def score(self, frames: FramesLike, energies: ArrayLike | None = None) -> float:
         """R² of the energies per atom, over the frames that have one: those in the frames, or `energies`."""
+        frames = held(frames)
         if energies is None:
             _refuse_stale(frames)
             native = as_native(frames, everything=True, lenient=True)
@@ -331,19 +318,12 @@ class Potential(Parameters):
     @classmethod
     def _of(cls, native: _native.Potential) -> Self:
         settings = json.loads(native.settings())
-        model = _model_of(settings["model"])
-        features = settings["features"]
-        normalize = features["normalize"]
-        options = {"normalize": None if normalize == _is_kernel(model) else normalize}
-        if features.get("columns") is not None:
-            options["columns"] = features["columns"]
-        classes = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
         baseline = settings["baseline"]
         if isinstance(baseline, dict):
             baseline = {int(z): energy for z, energy in baseline.items()}
         elif baseline == "none":
             baseline = None
-        potential = cls(classes[features["kind"]](_basis_of(native), **options), model, baseline)
+        potential = cls(_features_of(native), model_of(settings["model"]), baseline)
         potential._potential = native
         return potential
 
@@ -352,6 +332,20 @@ class Potential(Parameters):
         if potential is None:
             raise not_fitted(self)
         return potential
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_potential" in self.__dict__
+
+    def __sklearn_clone__(self) -> Self:
+        return self._unfitted()
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of_frames("regressor")
+
+    @property
+    def features_(self) -> Invariants:
+        """The features that it was fitted with, on the basis that it was fitted with."""
+        return _features_of(self._fitted())
 
     @property
     def baseline_(self) -> dict[int, float]:
@@ -413,38 +407,15 @@ class _FitProgress:
             self.bar.done()
 
 
-def _is_kernel(model: Any) -> bool:
-    return isinstance(model, (Gap, KernelRidge))
-
-
-def _model_settings(model: Any) -> dict[str, Any]:
-    """As the library takes them."""
-    if isinstance(model, Gap):
-        return {"model": "gap", **model.get_params()}
-    if isinstance(model, KernelRidge):
-        alpha = model.alpha
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 1e-60 <= alpha <= 1e60:
-            raise RhobasisError(
-                f"alpha = {alpha!r}: a positive number is needed in a Potential, from 1e-60 to 1e60; 1.0 is the default"
-            )
-        return {"model": "kernel-ridge", "zeta": model.zeta, "delta": float(alpha) ** -0.5}
-    if isinstance(model, Ridge):
-        if model.cv is not None:
-            raise RhobasisError(
-                f"cv = {model.cv!r}: a Potential chooses alpha by folds of its own, which keep frames that repeat "
-                "together; leave cv out"
-            )
-        alpha = _DEFAULT["alpha"] if model.alpha is None else model.alpha
-        return {"model": "ridge", "alpha": alpha, "solver": model.solver}
-    raise TypeError(f"model must be a Ridge, a Gap or a KernelRidge of rhobasis, not {model!r}")
-
-
-def _model_of(settings: dict[str, Any]) -> Ridge | Gap | KernelRidge:
-    settings = dict(settings)
-    kind = settings.pop("type")
-    if kind == "kernel-ridge":
-        return KernelRidge(alpha=float(f"{settings['delta'] ** -2:.15g}"), zeta=settings["zeta"])
-    return {"ridge": Ridge, "gap": Gap}[kind](**settings)
+def _features_of(native: _native.Potential) -> Invariants:
+    settings = json.loads(native.settings())
+    features, model = settings["features"], model_of(settings["model"])
+    normalize = features["normalize"]
+    options = {"normalize": None if normalize == is_kernel(model) else normalize}
+    if features.get("columns") is not None:
+        options["columns"] = features["columns"]
+    classes = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
+    return classes[features["kind"]](_basis_of(native), **options)
 
 
 def _basis_of(native: _native.Potential) -> OptimalBasis | SphericalExpansion:

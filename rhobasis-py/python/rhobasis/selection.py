@@ -26,6 +26,7 @@ import numpy.typing as npt
 from . import _native
 from ._base import Parameters
 from ._matrix import as_matrix, check_features, feature_names, not_fitted, to_native
+from ._output import MatrixOutput, index_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -230,15 +231,17 @@ class _Selector(Parameters):
         )
 
 
-class _FeatureSelector(_Selector):
-    def transform(self, X: ArrayLike) -> npt.NDArray[Any]:
-        """The chosen columns of X, of shape (n_samples, n_chosen), in the order they have in X."""
+class _FeatureSelector(MatrixOutput, _Selector):
+    def transform(self, X: ArrayLike) -> Any:
+        """The chosen columns of X, of shape (n_samples, n_chosen), in the order they have in X, as an array or what
+        `set_output` says.
+        """
         self._check_is_fitted()
         a = as_matrix(X)
         check_features(self, X, a)
-        return a[:, self.support_]
+        return self._contained(a[:, self.support_], index_of(X))
 
-    def fit_transform(self, X: ArrayLike, y: object = None) -> npt.NDArray[Any]:
+    def fit_transform(self, X: ArrayLike, y: object = None) -> Any:
         """The chosen columns of X itself."""
         return self.fit(X, y).transform(X)
 

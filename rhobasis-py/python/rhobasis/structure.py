@@ -67,19 +67,34 @@ class Frames(Sequence["Atoms"]):
         return f"Frames({len(self)} structures, {sum(self.n_atoms)} atoms: {symbols})"
 
 
+def held(frames: Any) -> Any:
+    """Frames that can be gone through twice: what comes one by one, or in an array, as a list."""
+    if isinstance(frames, np.ndarray):
+        if frames.dtype != object or frames.ndim != 1:
+            raise TypeError(
+                f"frames must be structures, not an array of {frames.dtype} with shape {frames.shape}; give a list, or "
+                "fill np.empty(n, dtype=object) with them"
+            )
+        return list(frames)
+    by_one = isinstance(frames, Iterable) and not isinstance(frames, (Sequence, dict, bytes, os.PathLike))
+    return list(frames) if by_one and not hasattr(frames, "arrays") else frames
+
+
 def as_native(frames: Any, everything: bool = False, lenient: bool = False) -> _native.Frames:
-    """`Frames`, an `ase.Atoms`, a list of them, or file name(s), as structures for the library.
+    """`Frames`, an `ase.Atoms`, several of them (a list, an array of objects, one by one), or file name(s), as
+    structures for the library.
 
     `everything` takes info, arrays and results of calculators along; `lenient` leaves out what no file could hold.
     """
     if isinstance(frames, Frames):
         return frames._native
+    frames = held(frames)
     files = file_names(frames)
     if files is not None:
         return _native.read(files, [None] * 4, lambda _: None)
     if hasattr(frames, "arrays"):
         frames = [frames]
-    if not isinstance(frames, Iterable) or isinstance(frames, (dict, bytes, np.ndarray)):
+    if not isinstance(frames, Iterable) or isinstance(frames, (dict, bytes)):
         raise TypeError(
             "frames must be rhobasis.Frames, an ase.Atoms, a list of them, or file names, "
             f"not {frames!r} ({type(frames).__name__})"
