@@ -46,6 +46,14 @@ impl Frames {
         refuse(error)
     }
 
+    /// How a frame is called in messages.
+    pub(crate) fn named(&self, frame: usize) -> String {
+        match self.origins.as_ref().and_then(|origins| origins.get(self.range.start + frame)) {
+            Some((file, frame)) => format!("{}, frame {frame}", file.display()),
+            None => format!("frame {frame}"),
+        }
+    }
+
     /// The same structures, shared.
     pub(crate) fn share(&self) -> Self {
         Frames { all: self.all.clone(), origins: self.origins.clone(), range: self.range.clone() }
