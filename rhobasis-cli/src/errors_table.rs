@@ -86,11 +86,6 @@ impl Comparison {
         }
         Ok(())
     }
-
-    /// Whether nothing was compared, for want of labels.
-    pub fn is_empty(&self) -> bool {
-        self.errors.rows().is_empty()
-    }
 }
 
 /// An error whose frames are counted from `first`.

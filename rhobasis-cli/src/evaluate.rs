@@ -4,18 +4,18 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::{Dataset, SourceFile, labels};
+use rhobasis::extxyz::{Dataset, LabelSurvey, labels_and_omissions};
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
 
 use crate::errors_table::{Comparison, errors_csv, row_name, short, write_errors, write_parity};
 use crate::failure::{Failure, Outcome};
 use crate::input::{Keys, for_each_chunk, frames_bar, load};
-use crate::labelled::LabelledFrames;
+use crate::label_keys::Named;
 use crate::model_file::ModelFile;
 use crate::output;
 use crate::text::{Table, count, field, plural};
-use crate::train::{make_basis, read};
+use crate::train::{make_basis, read, read_training};
 
 /// Compare predictions with labels: of a potential, by cross-validation, or for more and more training frames
 #[derive(Args)]
@@ -87,12 +87,17 @@ impl Evaluate {
         }
         let potential: Potential = load(&self.model)?;
         let options = self.keys.options(true);
+        let mut survey = LabelSurvey::new(&self.keys.named());
         let mut comparison = Comparison::default();
         let mut places = Vec::new();
         let files = for_each_chunk(Dataset::open(&self.data, &options)?, "predicting", |chunk| {
-            let said = chunk.structures.iter().enumerate();
-            let said = said.map(|(k, s)| labels(s, &options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame)));
-            let said = said.collect::<Result<Vec<_>>>()?;
+            let mut said = Vec::with_capacity(chunk.structures.len());
+            for (k, structure) in chunk.structures.iter().enumerate() {
+                let (labels, omitted) = labels_and_omissions(structure, &options)
+                    .map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
+                survey.add(structure, &labels, &omitted, || chunk.named(k));
+                said.push(labels);
+            }
             for (part, labels) in chunk.structures.chunks(64).zip(said.chunks(64)) {
                 let first = places.len();
                 places.extend_from_slice(&chunk.places[first - chunk.first..][..part.len()]);
@@ -102,9 +107,7 @@ impl Evaluate {
             }
             Ok(())
         })?;
-        if comparison.is_empty() {
-            return Err(no_labels(&files, &self.keys).into());
-        }
+        Named::ByFlags(&files).check(&survey)?;
         field(out, "potential", self.model.display())?;
         field(out, "data", plural(places.len(), "frame"))?;
         writeln!(out)?;
@@ -133,7 +136,7 @@ impl Evaluate {
 
     fn cross_validate(&self, k: usize, out: &mut dyn Write) -> Outcome {
         let file = ModelFile::read(&self.model)?;
-        let data = LabelledFrames::read(&file.train, &file.options)?;
+        let data = read_training(&file)?;
         let settings = file.settings(&data.frames, &data.labels)?;
         let folds = folds(&data.frames, k, self.seed.unwrap_or(file.seed))?;
         let mut make = |frames: &[_], labels: &[_]| make_basis(&file.basis, frames, labels, &data.files);
@@ -249,11 +252,4 @@ fn progress() -> impl FnMut(Progress) {
             }
         }
     }
-}
-
-fn no_labels(files: &[SourceFile], keys: &Keys) -> Error {
-    let Keys { energy_key, force_key, stress_key, virial_key } = keys;
-    let names: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
-    let problem = format!("no frame has a label under {energy_key}, {force_key}, {stress_key}, {virial_key}");
-    Error::file(names.join(", "), problem, "name the keys with --energy-key, --force-key, --stress-key, --virial-key")
 }

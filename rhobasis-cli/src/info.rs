@@ -6,13 +6,14 @@ use std::io::{self, Write};
 
 use clap::Args;
 use rayon::prelude::*;
-use rhobasis::extxyz::{Chunk, Dataset, Labels, Options, labels};
+use rhobasis::extxyz::{Chunk, Dataset, LabelSurvey, Labels, Omission, Options, labels_and_omissions, misspelt};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::{Value, Vec3, symbol};
 use rhobasis::{Error, Structure};
 
 use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk};
+use crate::label_keys::{Named, flags, settings};
 use crate::text::{Table, count, field, plural};
 
 /// Neighbours are looked for up to this distance, in Å; an atom without any is called isolated.
@@ -42,7 +43,7 @@ impl Info {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         // Frames are not validated on reading: bad ones are counted here, not refused.
         let options = self.keys.options(false);
-        let mut summary = Summary::default();
+        let mut summary = Summary { survey: LabelSurvey::new(&self.keys.named()), ..Summary::default() };
         let files = for_each_chunk(Dataset::open(&self.data, &options)?, "looking", |chunk| {
             let looks: Vec<Look> = chunk.structures.par_iter().map(|s| Look::at(s, &options)).collect();
             for (k, look) in looks.into_iter().enumerate() {
@@ -55,7 +56,8 @@ impl Info {
         }
         summary.write(out)?;
         summary.suggest(&self.data, out)?;
-        Ok(())
+        out.flush()?;
+        Ok(Named::ByFlags(&files).check_named(&summary.survey)?)
     }
 }
 
@@ -64,6 +66,7 @@ impl Info {
 struct Look {
     invalid: Option<String>,
     labels: Labels,
+    omitted: Vec<Omission>,
     bad_labels: Option<String>,
     /// Shortest distance within [`REACH`], and its centre.
     shortest: Option<(f64, usize, usize)>,
@@ -75,8 +78,8 @@ struct Look {
 impl Look {
     fn at(structure: &Structure, options: &Options) -> Self {
         let mut look = Look { fingerprint: fingerprint(structure), ..Look::default() };
-        match labels(structure, options) {
-            Ok(labels) => look.labels = labels,
+        match labels_and_omissions(structure, options) {
+            Ok(labels) => (look.labels, look.omitted) = labels,
             Err(e) => look.bad_labels = Some(without_place(&e)),
         }
         if let Err(e) = structure.validate() {
@@ -113,6 +116,7 @@ struct Summary {
     cells: BTreeMap<(String, bool), usize>,
     keys: Tally,
     columns: Tally,
+    survey: LabelSurvey,
     /// (distance, place, atoms)
     shortest: Option<(f64, String, (usize, usize))>,
     density: Span,
@@ -163,8 +167,8 @@ impl std::fmt::Display for Span {
 impl Summary {
     fn add(&mut self, chunk: &Chunk, k: usize, look: Look) {
         let structure = &chunk.structures[k];
-        let (path, frame) = chunk.place(k);
-        let place = format!("{}, frame {frame}", path.display());
+        let place = chunk.named(k);
+        self.survey.add(structure, &look.labels, &look.omitted, || place.clone());
         let n = structure.len();
         self.n_frames += 1;
         self.n_atoms += n;
@@ -297,7 +301,18 @@ impl Summary {
             field(out, "stress", format!("{} eV/Å³, {}", self.stress, of(self.n_stresses)))?;
         }
         self.write_properties(out)?;
+        self.write_likely(out)?;
         self.write_odd(out)
+    }
+
+    /// Keys that may hold labels of which there are none under the usual keys.
+    fn write_likely(&self, out: &mut dyn Write) -> io::Result<()> {
+        let likely = self.survey.likely();
+        if likely.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nKeys that look like labels: in [data] of a model file, or as flags, what is meant of")?;
+        writeln!(out, "{}\n  {}", settings(&likely), flags(&likely))
     }
 
     fn write_properties(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -326,6 +341,19 @@ impl Summary {
             .collect();
         if !some.is_empty() {
             odd.push(format!("properties that only some frames have: {}", some.join(", ")));
+        }
+        odd.extend(self.survey.omissions());
+        odd.extend(
+            self.survey
+                .others()
+                .iter()
+                .map(|l| format!("keys that may hold {} too: {}", l.kind.name(), l.keys.join(", "))),
+        );
+        for (name, ..) in &self.keys.0 {
+            let key = misspelt(name);
+            odd.extend(
+                key.map(|key| format!("the key '{name}' is not taken for {key}, from which it differs in case")),
+            );
         }
         if self.cells.len() > 1 {
             odd.push("several kinds of periodicity together".into());

@@ -6,47 +6,47 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhobasis::Result;
-use rhobasis::extxyz::{Chunk, Dataset, Options, SourceFile};
+use rhobasis::extxyz::{Chunk, Dataset, LabelKeys, Options, SourceFile};
 use rhobasis::files::{self, Stored};
 
-/// Under which keys DATA keeps its labels.
+/// Under which keys DATA keeps its labels; an empty one leaves the label out.
 #[derive(clap::Args, Debug)]
 pub struct Keys {
-    /// Key of the energy of a frame, in eV
-    #[arg(long, value_name = "KEY", default_value_t = Options::default().energy_key)]
-    pub energy_key: String,
-    /// Column of the forces, in eV/Å
-    #[arg(long, value_name = "KEY", default_value_t = Options::default().force_key)]
-    pub force_key: String,
-    /// Key of the stress, in eV/Å³, positive under tension
-    #[arg(long, value_name = "KEY", default_value_t = Options::default().stress_key)]
-    pub stress_key: String,
-    /// Key of the virial, −volume × stress, in eV
-    #[arg(long, value_name = "KEY", default_value_t = Options::default().virial_key)]
-    pub virial_key: String,
+    /// Key of the energy of a frame, in eV [default: energy]
+    #[arg(long, value_name = "KEY")]
+    energy_key: Option<String>,
+    /// Column of the forces, in eV/Å [default: forces, or force]
+    #[arg(long, value_name = "KEY")]
+    force_key: Option<String>,
+    /// Key of the stress, in eV/Å³, positive under tension; "" leaves it out [default: stress]
+    #[arg(long, value_name = "KEY")]
+    stress_key: Option<String>,
+    /// Key of the virial, −volume × stress, in eV; "" leaves it out [default: virial]
+    #[arg(long, value_name = "KEY")]
+    virial_key: Option<String>,
 }
 
 impl Keys {
     /// No labels are read.
     pub fn none() -> Options {
-        let none = String::new();
-        Options {
-            energy_key: none.clone(),
-            force_key: none.clone(),
-            stress_key: none.clone(),
-            virial_key: none,
-            validate: true,
-        }
+        let none = Some(String::new());
+        let keys =
+            LabelKeys { energy_key: none.clone(), force_key: none.clone(), stress_key: none.clone(), virial_key: none };
+        keys.options(true)
     }
 
-    pub fn options(&self, validate: bool) -> Options {
-        Options {
+    /// Those that were named.
+    pub fn named(&self) -> LabelKeys {
+        LabelKeys {
             energy_key: self.energy_key.clone(),
             force_key: self.force_key.clone(),
             stress_key: self.stress_key.clone(),
             virial_key: self.virial_key.clone(),
-            validate,
         }
+    }
+
+    pub fn options(&self, validate: bool) -> Options {
+        self.named().options(validate)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rhobasis::extxyz::{Dataset, Labels, Options, SourceFile, labels};
+use rhobasis::extxyz::{Dataset, LabelKeys, LabelSurvey, Labels, SourceFile, labels_and_omissions};
 use rhobasis::{Error, Result, Structure};
 
 use crate::input::for_each_chunk;
@@ -14,6 +14,8 @@ pub struct LabelledFrames {
     pub labels: Vec<Labels>,
     /// The files as they were named, with the SHA-256 of their content.
     pub files: Vec<SourceFile>,
+    /// Which labels were found under which keys.
+    pub survey: LabelSurvey,
     paths: Vec<PathBuf>,
     /// Index into `paths`, and of the frame in that file.
     places: Vec<(usize, usize)>,
@@ -21,14 +23,17 @@ pub struct LabelledFrames {
 
 impl LabelledFrames {
     /// Reads all frames; of their properties, labels and `config_type` are kept.
-    pub fn read(specs: &[String], options: &Options) -> Result<Self> {
-        let mut data = LabelledFrames::default();
+    pub fn read(specs: &[String], keys: &LabelKeys) -> Result<Self> {
+        let mut data = LabelledFrames { survey: LabelSurvey::new(keys), ..LabelledFrames::default() };
         if specs.is_empty() {
             return Ok(data);
         }
-        let files = for_each_chunk(Dataset::open(specs, options)?, "reading", |mut chunk| {
+        let options = keys.options(true);
+        let files = for_each_chunk(Dataset::open(specs, &options)?, "reading", |mut chunk| {
             for (k, mut structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
-                let said = labels(&structure, options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
+                let (said, omitted) = labels_and_omissions(&structure, &options)
+                    .map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
+                data.survey.add(&structure, &said, &omitted, || chunk.named(k));
                 structure.columns = Vec::new();
                 structure.info.retain(|(key, _)| key == "config_type");
                 structure.info.shrink_to_fit();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rhobasis::density::ExpansionSettings;
-use rhobasis::extxyz::{Labels, Options};
+use rhobasis::extxyz::{LabelKeys, Labels, Options};
 use rhobasis::optimal::{CovarianceSettings, OptimalBasis, PcovrSettings, Truncation};
 use rhobasis::potential::{
     Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Weights, config_type,
@@ -43,6 +43,8 @@ pub struct ModelFile {
     pub test_fraction: Option<f64>,
     /// Of all that is random.
     pub seed: u64,
+    /// Keys of labels that the file names.
+    pub keys: LabelKeys,
     /// Where the labels are.
     pub options: Options,
     /// The radial basis.
@@ -125,13 +127,11 @@ impl ModelFile {
             return Err(data.wrong("test_fraction", "does not go with test", "leave one of them out"));
         }
         let seed = data.read(|given| SEED.read::<usize>(given))? as u64;
-        let standard = Options::default();
-        let options = Options {
-            energy_key: data.text("energy_key")?.unwrap_or(standard.energy_key),
-            force_key: data.text("force_key")?.unwrap_or(standard.force_key),
-            stress_key: data.text("stress_key")?.unwrap_or(standard.stress_key),
-            virial_key: data.text("virial_key")?.unwrap_or(standard.virial_key),
-            validate: true,
+        let keys = LabelKeys {
+            energy_key: data.text("energy_key")?,
+            force_key: data.text("force_key")?,
+            stress_key: data.text("stress_key")?,
+            virial_key: data.text("virial_key")?,
         };
         data.finish()?;
 
@@ -164,7 +164,8 @@ impl ModelFile {
             test,
             test_fraction,
             seed,
-            options,
+            options: keys.options(true),
+            keys,
             basis,
             features,
             model,
@@ -200,10 +201,9 @@ impl ModelFile {
             }
         }
         if all == (Sigmas { energy_sigma: None, force_sigma: None, stress_sigma: None }) && self.by_type.is_empty() {
-            let Options { energy_key, force_key, stress_key, virial_key, .. } = &self.options;
-            let problem =
-                format!("no training frame has a label under {energy_key}, {force_key}, {stress_key}, {virial_key}");
-            return Err(Error::file(&self.path, problem, "name the keys in [data], as in energy_key = \"dft_energy\""));
+            let problem = "no label of the training frames has a weight, so nothing is left to train on";
+            let remedy = "give a sigma in [weights] for a label that there is; kernel-ridge takes energies only";
+            return Err(Error::file(&self.path, problem, remedy));
         }
         let types: std::collections::BTreeSet<&str> = frames.iter().map(config_type).collect();
         if let Some(name) = self.by_type.keys().find(|name| !types.contains(name.as_str())) {

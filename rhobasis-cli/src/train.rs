@@ -17,6 +17,7 @@ use crate::checkpoint::CheckpointFlags;
 use crate::errors_table::{Comparison, largest, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::input::{frames_bar, load, note_on};
+use crate::label_keys::{self, Named};
 use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::output;
@@ -164,11 +165,20 @@ impl Train {
     }
 }
 
+/// Frames to train on, with labels under the keys that the file names.
+pub fn read_training(file: &ModelFile) -> Result<LabelledFrames> {
+    let train = LabelledFrames::read(&file.train, &file.keys)?;
+    Named::InModelFile(file.path()).check(&train.survey)?;
+    Ok(train)
+}
+
 /// Frames to train on and to test with.
 pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
-    let mut train = LabelledFrames::read(&file.train, &file.options)?;
+    let mut train = read_training(file)?;
     let Some(fraction) = file.test_fraction else {
-        return Ok((train, LabelledFrames::read(&file.test, &file.options)?));
+        let test = LabelledFrames::read(&file.test, &file.keys)?;
+        label_keys::warn_of_omissions(&test.survey);
+        return Ok((train, test));
     };
     let mut held_out = split(&train.frames, fraction, file.seed)?;
     // Free atoms that a baseline is made of are trained on in any case.

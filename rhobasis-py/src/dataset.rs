@@ -4,12 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
-use rhobasis::extxyz::{self, Shard};
+use rhobasis::extxyz::{self, LabelKeys, LabelSurvey, Shard};
+use rhobasis::settings::by_nearness;
 use rhobasis::structure::{ColumnData, Value};
 use rhobasis::{Error, Structure};
 
 use crate::atoms::{set_column, set_info};
-use crate::errors::refuse;
+use crate::errors::{refuse, warn};
 use crate::optimal::{File, files_of};
 use crate::settings;
 use crate::structure::Frames;
@@ -151,8 +152,8 @@ fn begun() -> PyErr {
     refuse(Error::setting("frames", "begun", "they are being read already", "open them again"))
 }
 
-/// All frames of `files`, with all that is in them; labels under the keys that are given must be there, and become `energy`,
-/// `forces`, `stress`. `progress` is called with the fraction of the work done.
+/// All frames of `files`, with all that is in them; labels under the keys that are given become `energy`, `forces`, `stress`,
+/// and some frame must have each. `progress` is called with the fraction of the work done.
 #[pyfunction]
 pub(crate) fn read(
     py: Python<'_>,
@@ -160,51 +161,72 @@ pub(crate) fn read(
     keys: [Option<String>; 4],
     progress: &Bound<'_, PyAny>,
 ) -> PyResult<Frames> {
-    let [energy_key, force_key, stress_key, virial_key] = keys.map(Option::unwrap_or_default);
-    let labels = extxyz::Options { energy_key, force_key, stress_key, virial_key, validate: true };
+    let [energy_key, force_key, stress_key, virial_key] = keys.map(|key| Some(key.unwrap_or_default()));
+    let keys = LabelKeys { energy_key, force_key, stress_key, virial_key };
+    let (options, mut survey) = (keys.options(true), LabelSurvey::new(&keys));
     let mut chunks = open(py, &files)?.chunks();
     let (mut all, mut origins) = (Vec::new(), Vec::new());
     while let Some(mut chunk) = detach(py, || chunks.next()).transpose().map_err(refuse)? {
         for (structure, (path, frame)) in chunk.structures.iter_mut().zip(&chunk.places) {
-            rename_labels(structure, &labels).map_err(|e| refuse(e.at_frame(*frame).in_file(&**path)))?;
+            let named = || format!("{}, frame {frame}", path.display());
+            rename_labels(structure, &options, &mut survey, named)
+                .map_err(|e| refuse(e.at_frame(*frame).in_file(&**path)))?;
         }
         all.append(&mut chunk.structures);
         origins.append(&mut chunk.places);
         progress.call1((chunk.fraction,))?;
     }
+    survey.check_named().map_err(refuse)?;
+    survey.omissions().iter().try_for_each(|text| warn(py, text))?;
     Ok(Frames::new(all, Some(origins)))
 }
 
-/// Stores the labels that `options` names as `energy`, `forces` and `stress`.
-fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobasis::Result<()> {
-    for key in [&options.energy_key, &options.stress_key, &options.virial_key] {
-        if !key.is_empty() && structure.get(key).is_none() {
-            return Err(no_label(key, structure.info.iter().map(|(name, _)| name.as_str())));
-        }
+/// Stores the labels that `options` names as `energy`, `forces` and `stress`; where a frame has none, nothing else stays under
+/// these names.
+fn rename_labels(
+    structure: &mut Structure,
+    options: &extxyz::Options,
+    survey: &mut LabelSurvey,
+    named: impl Fn() -> String,
+) -> rhobasis::Result<()> {
+    let extxyz::Options { energy_key, force_key, stress_key, virial_key, .. } = options;
+    refuse_others(structure, &[energy_key], &["energy"], false)?;
+    let other_forces: &[&str] = if force_key == "forces" { &[] } else { &["forces", "force"] };
+    refuse_others(structure, &[force_key], other_forces, true)?;
+    refuse_others(structure, &[stress_key, virial_key], &["stress", "virial"], false)?;
+    let (labels, omitted) = extxyz::labels_and_omissions(structure, options)?;
+    survey.add(structure, &labels, &omitted, named);
+    let extxyz::Labels { energy, forces, stress } = labels;
+    match energy {
+        Some(energy) => set_info(structure, "energy", Value::Real(energy)),
+        None if energy_key.is_empty() => {}
+        None => structure.info.retain(|(key, _)| key != "energy" || key == energy_key),
     }
-    let extxyz::Labels { energy, forces, stress } = extxyz::labels(structure, options)?;
-    if !options.force_key.is_empty() && forces.is_none() {
-        return Err(no_label(&options.force_key, structure.columns.iter().map(|c| c.name.as_str())));
+    match forces {
+        Some(forces) => set_column(structure, "forces", 3, ColumnData::Reals(forces.into_flattened())),
+        None if force_key.is_empty() => {}
+        None => structure.columns.retain(|column| column.name != "forces" || column.name == *force_key),
     }
-    if let Some(energy) = energy {
-        set_info(structure, "energy", Value::Real(energy));
-    }
-    if let Some(forces) = forces {
-        set_column(structure, "forces", 3, ColumnData::Reals(forces.into_flattened()));
-    }
-    if let Some(stress) = stress {
-        set_info(structure, "stress", Value::Reals(stress.as_flattened().to_vec(), vec![3, 3]));
+    match stress {
+        Some(stress) => set_info(structure, "stress", Value::Reals(stress.as_flattened().to_vec(), vec![3, 3])),
+        None if stress_key.is_empty() && virial_key.is_empty() => {}
+        None => structure.info.retain(|(key, _)| key != "stress" || key == stress_key),
     }
     Ok(())
 }
 
-/// The error for a label that is named and not there.
-pub(crate) fn no_label<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let known = known.collect::<Vec<_>>().join(" ");
-    let remedy = if known.is_empty() {
-        "the frame has none such; leave the key out, or the frame".to_string()
-    } else {
-        format!("the frame has {known}; name one of these, or leave the key or the frame out")
+/// Refuses a frame that has none of the `keys` that are named, and a label of another origin under one of the `usual` ones.
+fn refuse_others(structure: &Structure, keys: &[&String], usual: &[&str], columns: bool) -> rhobasis::Result<()> {
+    let has = |name: &str| if columns { structure.column(name).is_some() } else { structure.get(name).is_some() };
+    let Some(key) = keys.iter().find(|key| !key.is_empty()) else { return Ok(()) };
+    if keys.iter().any(|key| has(key)) || !usual.iter().any(|name| has(name)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = match columns {
+        true => structure.columns.iter().map(|column| column.name.as_str()).collect(),
+        false => structure.info.iter().map(|(name, _)| name.as_str()).collect(),
     };
-    Error::structure(None, format!("there is no '{key}'"), remedy)
+    let known = by_nearness(key, names).join(" ");
+    let remedy = format!("the frame has {known}; name one of these, or leave the key or the frame out");
+    Err(Error::structure(None, format!("there is no '{key}'"), remedy))
 }

@@ -3,12 +3,12 @@
 use ndarray::{Array1, Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
-use rhobasis::structure::{Structure, Vec3};
+use rhobasis::extxyz::{LabelKeys, LabelSurvey, Likely, Omission};
+use rhobasis::structure::Vec3;
 use rhobasis::{Error, extxyz, potential};
 
 use crate::atoms::reals;
-use crate::dataset::no_label;
-use crate::errors::refuse;
+use crate::errors::{refuse, warn};
 use crate::structure::Frames;
 use crate::threads::detach;
 
@@ -31,36 +31,28 @@ impl Labels {
         stress_key: Option<String>,
         virial_key: Option<String>,
     ) -> PyResult<Self> {
-        let all = frames.structures();
-        let info = |key: &str| all.iter().any(|s| s.get(key).is_some());
-        for key in [&energy_key, &stress_key, &virial_key].into_iter().flatten() {
-            if !key.is_empty() && !info(key) {
-                return Err(absent(key, all, |s| s.info.iter().map(|(name, _)| name.as_str()).collect()));
-            }
-        }
-        if let Some(key) = force_key.as_ref().filter(|key| !key.is_empty())
-            && !all.iter().any(|s| s.column(key).is_some() || (*key == "forces" && s.column("force").is_some()))
-        {
-            return Err(absent(key, all, |s| s.columns.iter().map(|c| c.name.as_str()).collect()));
-        }
-        let usual = extxyz::Options::default();
-        let options = extxyz::Options {
-            energy_key: energy_key.unwrap_or(usual.energy_key),
-            force_key: force_key.unwrap_or(usual.force_key),
-            stress_key: stress_key.unwrap_or(usual.stress_key),
-            virial_key: virial_key.unwrap_or(usual.virial_key),
-            validate: false,
-        };
+        let keys = LabelKeys { energy_key, force_key, stress_key, virial_key };
+        let (options, mut survey) = (keys.options(false), LabelSurvey::new(&keys));
         let inner = detach(py, || {
-            let labels = |(k, s)| extxyz::labels(s, &options).map_err(|e: Error| e.at_frame(k));
-            all.iter().enumerate().map(labels).collect::<rhobasis::Result<Vec<_>>>()
+            let all = frames.structures().iter().enumerate();
+            let one = |(k, structure)| {
+                let (labels, omitted) =
+                    extxyz::labels_and_omissions(structure, &options).map_err(|e: Error| e.at_frame(k))?;
+                survey.add(structure, &labels, &omitted, || frames.named(k));
+                Ok(labels)
+            };
+            all.map(one).collect::<rhobasis::Result<Vec<_>>>()
         });
-        Ok(Labels { inner: inner.map_err(|e| frames.refuse(e, 0))? })
+        let inner = inner.map_err(|e| frames.refuse(e, 0))?;
+        survey.check_named().map_err(refuse)?;
+        warn_of(py, &survey)?;
+        Ok(Labels { inner })
     }
 
     /// Energies `[frame]`, forces `[atom, 3]` of each frame, stresses `[frame, 3, 3]`; NaN, or none, where there is none.
     #[staticmethod]
     fn given(
+        py: Python<'_>,
         frames: &Frames,
         energies: Option<&Bound<'_, PyAny>>,
         forces: Option<Vec<Option<Bound<'_, PyAny>>>>,
@@ -68,6 +60,7 @@ impl Labels {
     ) -> PyResult<Self> {
         let all = frames.structures();
         let mut inner = vec![extxyz::Labels::default(); all.len()];
+        let mut survey = LabelSurvey::default();
         let as_many = |name: &'static str, n: usize| match n == all.len() {
             true => Ok(()),
             false => {
@@ -80,7 +73,8 @@ impl Labels {
             let energies: Array1<f64> = reals("energies", "one number for each frame", energies)?;
             as_many("energies", energies.len())?;
             for (frame, (labels, &energy)) in inner.iter_mut().zip(&energies).enumerate() {
-                labels.energy = all_or_none(&[energy], "energy").map_err(|e| refuse_at(frame, e))?.then_some(energy);
+                let there = extxyz::is_there(&[energy], "energy", |_| (None, ""));
+                labels.energy = there.map_err(|e| refuse_at(frame, e))?.then_some(energy);
             }
         }
         if let Some(forces) = forces {
@@ -97,8 +91,8 @@ impl Labels {
                     ));
                 }
                 let rows = forces.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect::<Vec<Vec3>>();
-                let there = all_or_none(rows.as_flattened(), "forces").map_err(|e| refuse_at(frame, e))?;
-                labels.forces = there.then_some(rows);
+                let there = extxyz::is_there(rows.as_flattened(), "forces", extxyz::of_forces);
+                labels.forces = there.map_err(|e| refuse_at(frame, e))?.then_some(rows);
             }
         }
         if let Some(stresses) = stresses {
@@ -110,16 +104,18 @@ impl Labels {
             }
             for (frame, (labels, s)) in inner.iter_mut().zip(stresses.outer_iter()).enumerate() {
                 let flat: Vec<f64> = s.iter().copied().collect();
-                if !all_or_none(&flat, "stress").map_err(|e| refuse_at(frame, e))? {
+                let there = extxyz::is_there(&flat, "stress", extxyz::of_matrix);
+                if !there.map_err(|e| refuse_at(frame, e))? {
                     continue;
                 }
                 if all[frame].pbc != [true; 3] {
-                    let problem = format!("a stress is given, but pbc is {:?}", all[frame].pbc);
-                    return Err(refuse_at(frame, Error::structure(None, problem, "give NaN for this frame")));
+                    survey.omit(Omission::StressWithoutVolume, || frames.named(frame));
+                    continue;
                 }
                 labels.stress = Some([0, 1, 2].map(|a| [0, 1, 2].map(|b| 0.5 * (s[[a, b]] + s[[b, a]]))));
             }
         }
+        survey.omissions().iter().try_for_each(|text| warn(py, text))?;
         Ok(Labels { inner })
     }
 
@@ -157,27 +153,22 @@ pub(crate) fn vectors(rows: &[Vec3]) -> Array2<f64> {
     Array2::from_shape_fn((rows.len(), 3), |(i, d)| rows[i][d])
 }
 
-/// Whether all numbers are there; none may be, as NaN.
-fn all_or_none(numbers: &[f64], what: &str) -> rhobasis::Result<bool> {
-    match numbers.iter().find(|x| !x.is_finite()) {
-        None => Ok(true),
-        Some(_) if numbers.iter().all(|x| x.is_nan()) => Ok(false),
-        Some(x) => {
-            let problem = format!("{what} holds {x}");
-            Err(Error::structure(None, problem, "give finite numbers, or NaN throughout where there is none"))
-        }
+/// Warns of labels that are left out, and names keys that may hold those that are missing.
+///
+/// # Errors
+/// If no frame has a label, and such keys are there.
+fn warn_of(py: Python<'_>, survey: &LabelSurvey) -> PyResult<()> {
+    survey.omissions().iter().try_for_each(|text| warn(py, text))?;
+    let likely = survey.likely();
+    let Some(first) = likely.first() else { return Ok(()) };
+    let settings = likely.iter().map(Likely::setting).collect::<Vec<_>>().join(", ");
+    let remedy = format!("give what is meant of {settings}");
+    if survey.is_empty() {
+        let problem = format!("no frame has a label under {}", survey.keys().join(", "));
+        return Err(refuse(Error::setting(first.kind.setting(), "None", problem, remedy)));
     }
-}
-
-/// No frame has this label; `names` gives those that a frame has.
-fn absent<'a>(key: &str, all: &'a [Structure], names: impl Fn(&'a Structure) -> Vec<&'a str>) -> PyErr {
-    let mut known: Vec<&str> = Vec::new();
-    for name in all.iter().flat_map(names) {
-        if !known.contains(&name) {
-            known.push(name);
-        }
-    }
-    refuse(no_label(key, known.into_iter()))
+    let kinds = likely.iter().map(|l| l.kind.name()).collect::<Vec<_>>().join(", ");
+    warn(py, &format!("nothing is under the usual keys of {kinds}; {remedy}"))
 }
 
 /// The `config_type` of each frame, empty where it has none.

@@ -240,7 +240,7 @@ impl Driver {
 fn warn(py: Python<'_>, frames: &Frames, remarks: Vec<potential::Remark>) -> PyResult<()> {
     let category = py.get_type::<PyUserWarning>();
     for remark in remarks {
-        let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", frames.place(frame)));
+        let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", frames.named(frame)));
         let text = CString::new(format!("{place}{}", remark.text))?;
         PyErr::warn(py, &category, &text, 2)?;
     }

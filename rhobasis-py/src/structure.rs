@@ -46,11 +46,11 @@ impl Frames {
         refuse(error)
     }
 
-    /// File and frame as the user knows them; the frame alone where there is no file.
-    pub(crate) fn place(&self, k: usize) -> String {
-        match self.origins.as_ref().and_then(|origins| origins.get(self.range.start + k)) {
+    /// How a frame is called in messages.
+    pub(crate) fn named(&self, frame: usize) -> String {
+        match self.origins.as_ref().and_then(|origins| origins.get(self.range.start + frame)) {
             Some((file, frame)) => format!("{}, frame {frame}", file.display()),
-            None => format!("frame {k}"),
+            None => format!("frame {frame}"),
         }
     }
 

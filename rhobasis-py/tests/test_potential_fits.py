@@ -58,6 +58,44 @@ def test_labels_from_files_atoms_and_arrays_are_the_same(ridge, tmp_path):
     check(rb.read(path), energies, forces=forces, stresses=stresses)
 
 
+def test_a_stress_without_a_volume_and_labels_of_nan_are_left_out(ridge):
+    def energies(*args, **kwargs):
+        return ridge.fit(*args, **kwargs).predict(FRAMES).energies
+
+    slab, crystals = FRAMES[8], FRAMES[:4]
+    frames = [*crystals, slab]
+    expected = energies(frames)
+    with_stress = slab.copy()
+    with_stress.info.update(energy=slab.get_potential_energy(), stress=np.eye(3))
+    with_stress.arrays["forces"] = slab.get_forces()
+    with pytest.warns(UserWarning, match=r"^the stress of 1 frame is left out, .*; first: frame 4$"):
+        np.testing.assert_array_equal(energies([*crystals, with_stress]), expected)
+    forces = [atoms.get_forces() for atoms in frames]
+    stresses = [atoms.get_stress() if atoms.pbc.all() else np.ones(6) for atoms in frames]
+    with pytest.warns(UserWarning, match="the stress of 1 frame is left out"):
+        given = energies([a.copy() for a in frames], ENERGIES[[0, 1, 2, 3, 8]], forces=forces, stresses=stresses)
+    np.testing.assert_array_equal(given, expected)
+
+    expected = energies(crystals)
+    nan = crystals[2].copy()
+    nan.info.update(energy=np.nan, stress=np.full(6, np.nan))
+    nan.arrays["forces"] = np.full((len(nan), 3), np.nan)
+    with pytest.warns(UserWarning, match="NaN, hence absent") as told:
+        np.testing.assert_array_equal(energies([*crystals, nan]), expected)
+    text = "\n".join(str(warning.message) for warning in told)
+    for what in ("the energy of 1 frame is", "the forces of 1 frame are", "the stress of 1 frame is"):
+        assert f"{what} NaN, hence absent; first: frame 4" in text
+    nan.arrays["forces"][1:] = 0.0
+    with pytest.raises(rb.RhobasisError, match="frame 4, atom 0: component x of forces is NaN; give finite numbers"):
+        ridge.fit([*crystals, nan])
+
+
+def test_keys_that_look_like_labels_are_named_where_some_are_missing(ridge):
+    frames = elsewhere()
+    with pytest.warns(UserWarning, match='usual keys of forces; give what is meant of force_key = "F"$'):
+        ridge.fit(frames, energy_key="REF_energy", force_sigma=None)
+
+
 def test_a_supervised_basis_is_fitted_to_the_energies_that_the_potential_is_fitted_to():
     def fit(frames, *args, **options):
         potential = rb.Potential(rb.PowerSpectrum(optimal(method="pcovr", gamma=0.1)), rb.Ridge(alpha=1e-9))
@@ -273,6 +311,15 @@ def test_progress_says_the_memory(ridge, capsys):
     assert "100 %" in text
 
 
+def elsewhere():
+    """Labels under the keys of another program."""
+    frames = [atoms.copy() for atoms in FRAMES[:3]]
+    for atoms in frames:
+        atoms.info["REF_energy"] = 1.0
+        atoms.arrays["F"] = np.zeros((len(atoms), 3))
+    return frames
+
+
 def moved(atoms):
     atoms = atoms.copy()
     atoms.calc = EMT()
@@ -286,8 +333,18 @@ def moved(atoms):
     [
         (lambda p: p.fit([]), r"frames = \[\]: there is nothing to learn from"),
         (lambda p: p.fit([a.copy() for a in FRAMES]), "none has an energy, forces or a stress .*; name the keys"),
-        (lambda p: p.fit(FRAMES, energy_key="dft"), r"there is no 'dft'; the frame has .*energy.*; name one"),
-        (lambda p: p.fit(FRAMES, force_key="dft_forces"), r"there is no 'dft_forces'; the frame has .*forces.*; name"),
+        (
+            lambda p: p.fit(FRAMES, energy_key="dft"),
+            r"energy_key = dft: no frame has this key; there is .*energy.*; name",
+        ),
+        (
+            lambda p: p.fit(FRAMES, force_key="dft_forces"),
+            r"force_key = dft_forces: no frame has this column; there is forces.*; name",
+        ),
+        (
+            lambda p: p.fit(elsewhere()),
+            r'no frame has a label under energy, .*; give what is meant of energy_key = "REF_energy", force_key = "F"',
+        ),
         (lambda p: p.fit(FRAMES, energy_sigma=0.0), "energy_sigma = 0: must be a positive number"),
         (
             lambda p: p.fit(FRAMES, weights={"liqiud": {}}),
@@ -299,14 +356,14 @@ def moved(atoms):
         ),
         (lambda p: p.fit(FRAMES, ENERGIES[1:]), "energies = 29: there are 30 frames; give one for each frame"),
         (lambda p: p.fit(FRAMES, ENERGIES, energy_key="E"), "energy_key: energies, forces and stresses are given as"),
-        (lambda p: p.fit(FRAMES[:2], [1.0, np.inf]), "frame 1: energy holds inf; give finite numbers, or NaN"),
+        (lambda p: p.fit(FRAMES[:2], [1.0, np.inf]), "frame 1: energy is inf; give finite numbers, or NaN"),
         (
             lambda p: p.fit(FRAMES[:2], forces=[np.zeros((1, 3)), np.zeros((2, 3))]),
             r"frame 1: forces .*\[1, 3\] is needed",
         ),
         (
-            lambda p: p.fit(FRAMES[8:9], stresses=np.eye(3)),
-            r"frame 0: a stress is given, but pbc is \[true, true, false\]",
+            lambda p: p.fit(FRAMES[:1], forces=[[[0.0, np.nan, 0.0]] + [[0.0] * 3] * (len(FRAMES[0]) - 1)]),
+            "frame 0, atom 0: component y of forces is NaN; give finite numbers, or NaN",
         ),
         (
             lambda p: p.fit([FRAMES[0], moved(FRAMES[4])]),

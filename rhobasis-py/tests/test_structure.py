@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -119,7 +120,8 @@ def test_named_keys_become_energy_forces_and_stress():
     ("keys", "message"),
     [
         ({"energy_key": "dft"}, r"^f\.xyz, frame 1: there is no 'dft'; the frame has energy; name one of these"),
-        ({"force_key": "dft_force"}, r"^f\.xyz, frame 0: there is no 'dft_force'; the frame has none such; leave"),
+        ({"force_key": "dft_force"}, r"^force_key = dft_force: no frame has this column; the columns are species and"),
+        ({"stress_key": "dft_stress"}, r"^stress_key = dft_stress: no frame has this key; there is "),
     ],
 )
 def test_named_keys_that_are_missing_are_refused(keys, message):
@@ -127,6 +129,31 @@ def test_named_keys_that_are_missing_are_refused(keys, message):
     rb.write("f.xyz", [first, second])
     with pytest.raises(rb.RhobasisError, match=message):
         rb.read("f.xyz", **keys)
+
+
+def test_named_keys_that_some_frames_have_are_enough():
+    cell = {"cell": [4, 4, 4], "pbc": True}
+    frames = [Atoms("H", info={"dft": -1.0, "energy": -9.0, "W": np.eye(3)}, **cell), Atoms("H", info={"note": "bare"})]
+    frames.append(Atoms("H", info={"dft": np.nan, "energy": -9.0, "W": np.eye(3)}))
+    rb.write("f.xyz", frames)
+    with pytest.warns(UserWarning, match="absent|left out") as told:
+        first, bare, last = rb.read("f.xyz", energy_key="dft", virial_key="W")
+    text = "\n".join(str(warning.message) for warning in told)
+    assert "the energy of 1 frame is NaN, hence absent; first: f.xyz, frame 2" in text
+    assert "the stress of 1 frame is left out" in text
+    assert first.info["energy"] == -1.0
+    np.testing.assert_allclose(first.info["stress"], -np.eye(3) / 64)
+    assert bare.info == {"note": "bare"}
+    assert "energy" not in last.info  # what stood there was of another origin
+    assert "stress" not in last.info
+
+
+def test_a_misspelt_cell_is_not_lost():
+    Path("f.xyz").write_text('1\nlattice="4 0 0 0 4 0 0 0 4"\nSi 0 0 0\n')
+    with pytest.raises(
+        rb.RhobasisError, match=r"f\.xyz, frame 0: the key 'lattice' differs from Lattice .*; write Lattice"
+    ):
+        rb.read("f.xyz")
 
 
 def test_frames_survive_pickles_and_copies():

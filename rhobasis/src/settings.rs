@@ -25,7 +25,7 @@ use std::fmt;
 pub use given::{Given, Source, Value};
 pub(crate) use names::named;
 use names::quoted;
-pub use names::{Named, Word, nearest, unknown, unknown_key};
+pub use names::{Named, Word, by_nearness, nearest, unknown, unknown_key};
 
 use crate::structure::symbol;
 use crate::{Error, Result};

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod fits;
+mod keys;
 mod refusals;
 
 use std::fs;

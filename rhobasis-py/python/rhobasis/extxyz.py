@@ -25,7 +25,9 @@ def read(
     """Reads one file or several, each with an optional slice after ``@``: ``"data.xyz.xz@:1000"``, ``"data.xyz@::10"``.
 
     A key that is named is looked up, checked, and stored as ``info["energy"]`` (eV), ``arrays["forces"]`` (eV/Å) or
-    ``info["stress"]`` (eV/Å³, 3×3; from a virial, −virial/volume).
+    ``info["stress"]`` (eV/Å³, 3×3; from a virial, −virial/volume). Some frame must have it; one that lacks it and has
+    another label under the usual name is refused. A label that is NaN throughout is absent, and so is a stress without
+    periodicity in all three directions, both with a warning.
 
     >>> import rhobasis as rb
     >>> from ase.build import molecule

@@ -276,6 +276,12 @@ impl Chunk {
         (path, *frame)
     }
 
+    /// File and frame, as a message has them.
+    pub fn named(&self, k: usize) -> String {
+        let (path, frame) = self.place(k);
+        format!("{}, frame {frame}", path.display())
+    }
+
     /// Bytes of memory that reading takes: buffers, and the chunks that exist at a time (one in work, one waiting, one being
     /// read), should the others be like this one.
     pub fn reading_memory(&self) -> f64 {

@@ -1,5 +1,6 @@
 use super::comment::{self, excerpt};
 use super::layout::{Layout, PLAIN};
+use super::misspelt::refuse_misspelt;
 use super::rows::{Rows, cut_short};
 use crate::structure::{Structure, Value, Vec3};
 use crate::{Error, Result};
@@ -98,14 +99,13 @@ fn read_comment(line: &str, structure: &mut Structure, layout: &mut Option<Layou
         }
         pairs => pairs?,
     };
-    let mut pbc = None;
-    let mut properties = None;
+    let (mut has_lattice, mut pbc, mut properties) = (false, None, None);
     structure.info.reserve_exact(pairs.len());
     for comment::Pair { key, value } in pairs {
         match (key.as_str(), value) {
             ("Lattice", value) => {
                 structure.cell = lattice(&value.unwrap_or_default())?;
-                pbc = pbc.or(Some([true; 3]));
+                has_lattice = true;
             }
             ("Properties", value) => properties = Some(value.unwrap_or_default()),
             ("pbc", value) => pbc = Some(periodicity(&value.unwrap_or_default())?),
@@ -118,7 +118,12 @@ fn read_comment(line: &str, structure: &mut Structure, layout: &mut Option<Layou
             }
         }
     }
-    structure.pbc = pbc.unwrap_or_default();
+    structure.pbc = pbc.unwrap_or([has_lattice; 3]);
+    refuse_misspelt(structure, |key| match key {
+        "Lattice" => has_lattice,
+        "pbc" => pbc.is_some(),
+        _ => properties.is_some(),
+    })?;
     let strict = properties.is_some();
     let properties = properties.as_deref().unwrap_or(PLAIN);
     if !layout.as_ref().is_some_and(|l| l.is(properties, strict)) {

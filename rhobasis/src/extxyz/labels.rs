@@ -1,3 +1,4 @@
+use super::likely::other_energies;
 use super::read::Options;
 use crate::structure::{ColumnData, Value, Vec3};
 use crate::{Error, Result, Structure};
@@ -13,32 +14,118 @@ pub struct Labels {
     pub stress: Option<[Vec3; 3]>,
 }
 
+/// A label that a frame carries, and that counts as absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Omission {
+    /// The energy is NaN.
+    NanEnergy,
+    /// All forces are NaN.
+    NanForces,
+    /// All components of a stress or virial are NaN.
+    NanStress,
+    /// There is a stress or virial without periodicity in all three directions, hence without a volume.
+    StressWithoutVolume,
+}
+
 /// Energy, forces and stress of a frame under the keys of `options`.
 ///
 /// The stress is that of `stress_key`, or −virial / volume; either is nine numbers, or six in the order
-/// xx, yy, zz, yz, xz, xy. Refused are other shapes, values that are not finite, a stress and a virial that
-/// contradict each other, and a stress without periodicity in all three directions, for want of a volume.
+/// xx, yy, zz, yz, xz, xy. A label that is NaN throughout is absent, and so is a stress without periodicity in all three
+/// directions, for want of a volume; [`labels_and_omissions`] tells of these.
+///
+/// # Errors
+/// For other shapes, values that are infinite or NaN in part, and a stress and a virial that contradict each other.
 pub fn labels(structure: &Structure, options: &Options) -> Result<Labels> {
-    let energy = present(structure, &options.energy_key).map(|v| energy(v, &options.energy_key)).transpose()?;
-    let forces = forces(structure, &options.force_key)?;
-    let given = present(structure, &options.stress_key).map(|v| matrix(v, &options.stress_key)).transpose()?;
-    let virial = present(structure, &options.virial_key).map(|v| matrix(v, &options.virial_key)).transpose()?;
+    labels_and_omissions(structure, options).map(|(labels, _)| labels)
+}
+
+/// As [`labels`], with what the frame carries and counts as absent.
+///
+/// ```
+/// use rhobasis::{Structure, extxyz, structure::Value};
+/// let mut atom = Structure::molecule(vec![2], vec![[0.0; 3]]);
+/// atom.info.push(("energy".to_string(), Value::Real(f64::NAN)));
+/// let (labels, omitted) = extxyz::labels_and_omissions(&atom, &extxyz::Options::default())?;
+/// assert_eq!((labels.energy, omitted), (None, vec![extxyz::Omission::NanEnergy]));
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+pub fn labels_and_omissions(structure: &Structure, options: &Options) -> Result<(Labels, Vec<Omission>)> {
+    let mut omitted = Vec::new();
+    let mut omit = |there: bool, why: Omission| {
+        if !there {
+            omitted.push(why);
+        }
+        there
+    };
+    let mut said = Labels::default();
+    if let Some(value) = present(structure, &options.energy_key) {
+        let energy = energy(value, &options.energy_key)?;
+        said.energy = omit(!energy.is_nan(), Omission::NanEnergy).then_some(energy);
+    }
+    if let Some(forces) = forces(structure, &options.force_key)? {
+        let there = is_there(forces.as_flattened(), &options.force_key, of_forces)?;
+        said.forces = omit(there, Omission::NanForces).then_some(forces);
+    }
+    let mut matrix_of = |key: &str| -> Result<Option<[Vec3; 3]>> {
+        let Some(numbers) = present(structure, key).map(|value| numbers(value, key)).transpose()? else {
+            return Ok(None);
+        };
+        let there = is_there(&numbers, key, if numbers.len() == 6 { of_voigt } else { of_matrix })?;
+        Ok(omit(there, Omission::NanStress).then(|| symmetric(&numbers)))
+    };
+    let (given, virial) = (matrix_of(&options.stress_key)?, matrix_of(&options.virial_key)?);
     if given.is_none() && virial.is_none() {
-        return Ok(Labels { energy, forces, stress: None });
+        return Ok((said, omitted));
+    }
+    if !omit(structure.pbc == [true; 3], Omission::StressWithoutVolume) {
+        return Ok((said, omitted));
     }
     let volume = structure.volume();
-    if structure.pbc != [true; 3] || volume <= 0.0 {
-        return Err(Error::structure(
-            None,
-            format!("a stress is given, but pbc is {:?} and the volume {volume} Å³", structure.pbc),
-            "a stress needs a cell that is periodic in all three directions; set stress_key and virial_key to \"\" to leave it out",
-        ));
+    if volume <= 0.0 {
+        let problem = format!("a stress is given, and the volume of the cell is {volume} Å³");
+        return Err(Error::structure(None, problem, "give three independent lattice vectors, or pbc=\"F F F\""));
     }
     let from_virial = virial.map(|w| w.map(|row| row.map(|x| -x / volume)));
     if let (Some(s), Some(w)) = (given, from_virial) {
         agree(s, w, options)?;
     }
-    Ok(Labels { energy, forces, stress: given.or(from_virial) })
+    said.stress = given.or(from_virial);
+    Ok((said, omitted))
+}
+
+/// Whether a label is there: it is not where its numbers are NaN throughout. `component` names the k-th number, by the atom it
+/// belongs to and the component.
+///
+/// # Errors
+/// If a number is infinite, or some are NaN and others are not.
+pub fn is_there(
+    numbers: &[f64],
+    name: &str,
+    component: impl Fn(usize) -> (Option<usize>, &'static str),
+) -> Result<bool> {
+    let Some(k) = numbers.iter().position(|x| !x.is_finite()) else { return Ok(true) };
+    if numbers.iter().all(|x| x.is_nan()) {
+        return Ok(false);
+    }
+    let x = numbers[k];
+    let (atom, component) = component(k);
+    let number = if component.is_empty() { name.to_string() } else { format!("component {component} of {name}") };
+    let remedy = "give finite numbers, or NaN throughout where there is no such label";
+    Err(Error::structure(atom, format!("{number} is {x}"), remedy))
+}
+
+/// Components of forces `[atom, 3]`, for [`is_there`].
+pub fn of_forces(k: usize) -> (Option<usize>, &'static str) {
+    (Some(k / 3), ["x", "y", "z"][k % 3])
+}
+
+/// Components of a matrix of nine numbers, for [`is_there`].
+pub fn of_matrix(k: usize) -> (Option<usize>, &'static str) {
+    (None, ["xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"][k])
+}
+
+fn of_voigt(k: usize) -> (Option<usize>, &'static str) {
+    (None, ["xx", "yy", "zz", "yz", "xz", "xy"][k])
 }
 
 /// Energy of a frame under this key, in eV.
@@ -55,13 +142,19 @@ pub fn labels(structure: &Structure, options: &Options) -> Result<Labels> {
 /// # Ok::<(), rhobasis::Error>(())
 /// ```
 pub fn required_energy(structure: &Structure, key: &str) -> Result<f64> {
-    let value = present(structure, key).ok_or_else(|| {
-        let known: Vec<&str> = structure.info.iter().map(|(name, _)| name.as_str()).collect();
-        let found = if known.is_empty() { "nothing".to_string() } else { known.join(" ") };
-        let remedy = format!("its comment line has {found}; name the key of its energy by energy_key, or leave it out");
-        Error::structure(None, format!("there is no energy under the key '{key}'"), remedy)
-    })?;
-    energy(value, key)
+    let Some(value) = present(structure, key) else {
+        let problem = format!("there is no energy under the key '{key}'");
+        return Err(Error::structure(None, problem, other_energies(structure, key)));
+    };
+    let energy = energy(value, key)?;
+    if energy.is_nan() {
+        return Err(Error::structure(
+            None,
+            format!("energy {key}={energy} is none"),
+            "give it, or leave the frame out",
+        ));
+    }
+    Ok(energy)
 }
 
 fn present<'a>(structure: &'a Structure, key: &str) -> Option<&'a Value> {
@@ -80,13 +173,7 @@ fn energy(value: &Value, key: &str) -> Result<f64> {
             ));
         }
     };
-    if !energy.is_finite() {
-        return Err(Error::structure(
-            None,
-            format!("energy {key}={energy} is not finite"),
-            "remove the frame, or its energy",
-        ));
-    }
+    is_there(&[energy], key, |_| (None, ""))?;
     Ok(energy)
 }
 
@@ -109,40 +196,34 @@ fn forces(structure: &Structure, key: &str) -> Result<Option<Vec<Vec3>>> {
             "declare it as R:3 in Properties, or name the column of the forces by force_key",
         ));
     }
-    let forces: Vec<Vec3> = flat.chunks_exact(3).map(|f| [f[0], f[1], f[2]]).collect();
-    match forces.iter().position(|f| !f.iter().all(|x| x.is_finite())) {
-        Some(atom) => Err(Error::structure(
-            Some(atom),
-            format!("force {key} = {:?} is not finite", forces[atom]),
-            "remove the frame, or its forces",
-        )),
-        None => Ok(Some(forces)),
-    }
+    Ok(Some(flat.chunks_exact(3).map(|f| [f[0], f[1], f[2]]).collect()))
 }
 
-/// The symmetric part of nine numbers, or six in Voigt order.
-fn matrix(value: &Value, key: &str) -> Result<[Vec3; 3]> {
+/// Nine numbers, or six in Voigt order.
+fn numbers(value: &Value, key: &str) -> Result<Vec<f64>> {
     let x: Vec<f64> = match value {
         Value::Reals(x, _) => x.clone(),
         Value::Ints(x, _) => x.iter().map(|&i| i as f64).collect(),
         _ => Vec::new(),
     };
-    let mean = |i: usize, j: usize| 0.5 * (x[i] + x[j]);
-    let [xx, yy, zz, yz, xz, xy] = match x[..] {
-        [xx, yy, zz, yz, xz, xy] => [xx, yy, zz, yz, xz, xy],
-        [xx, _, _, _, yy, _, _, _, zz] => [xx, yy, zz, mean(5, 7), mean(2, 6), mean(1, 3)],
-        _ => {
-            return Err(Error::structure(
-                None,
-                format!("{key}={value:?} does not hold nine or six numbers"),
-                "give the matrix row by row, or xx yy zz yz xz xy",
-            ));
-        }
-    };
-    if !x.iter().all(|x| x.is_finite()) {
-        return Err(Error::structure(None, format!("{key}={x:?} is not finite"), "remove the frame, or this key"));
+    match x.len() {
+        6 | 9 => Ok(x),
+        _ => Err(Error::structure(
+            None,
+            format!("{key}={value:?} does not hold nine or six numbers"),
+            "give the matrix row by row, or xx yy zz yz xz xy",
+        )),
     }
-    Ok([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+}
+
+/// The symmetric part of nine numbers, or six in Voigt order.
+fn symmetric(x: &[f64]) -> [Vec3; 3] {
+    let mean = |i: usize, j: usize| 0.5 * (x[i] + x[j]);
+    let [xx, yy, zz, yz, xz, xy] = match *x {
+        [xx, yy, zz, yz, xz, xy] => [xx, yy, zz, yz, xz, xy],
+        _ => [x[0], x[4], x[8], mean(5, 7), mean(2, 6), mean(1, 3)],
+    };
+    [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
 }
 
 /// Files round both to a few digits, hence the generous tolerance: wrong signs and units are off by far more.

@@ -14,10 +14,16 @@ mod dataset;
 mod dictionary;
 /// One frame: atom count, comment line, rows of atoms.
 mod frame;
+/// Which keys hold labels.
+mod keys;
 /// Energies, forces and stresses under the names a file uses.
 mod labels;
 /// What the columns of the rows are.
 mod layout;
+/// Kinds of labels, and the names and shapes by which one is recognised.
+mod likely;
+/// Keys that are misspelt.
+mod misspelt;
 /// Which frames of which files.
 mod provenance;
 /// The iterator over frames.
@@ -32,7 +38,10 @@ mod source;
 mod write;
 
 pub use dataset::{Chunk, Chunks, Dataset};
-pub use labels::{Labels, labels, required_energy};
+pub use keys::{LabelKeys, LabelSurvey, Likely};
+pub use labels::{Labels, Omission, is_there, labels, labels_and_omissions, of_forces, of_matrix, required_energy};
+pub use likely::LabelKind;
+pub use misspelt::misspelt;
 pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};
 pub use write::{Writer, write};

@@ -87,6 +87,13 @@ pub fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Opti
     words.into_iter().min_by_key(|word| strsim::osa_distance(text, word))
 }
 
+/// Words by how near they are to a text, the nearest first.
+pub fn by_nearness<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Vec<&'w str> {
+    let mut words: Vec<&str> = words.into_iter().collect();
+    words.sort_by_cached_key(|word| strsim::osa_distance(text, word));
+    words
+}
+
 pub(super) fn quoted(words: &[Word]) -> String {
     words.iter().map(|word| format!("\"{}\"", word.name)).collect::<Vec<_>>().join(", ")
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rhobasis::extxyz::{Labels, Options, Reader, labels, read, write};
+use rhobasis::extxyz::{Labels, Omission, Options, Reader, labels, labels_and_omissions, read, required_energy, write};
 use rhobasis::structure::{ColumnData, Value, atomic_number, symbol};
 
 use super::{TestFile, one, read_text, repository};
@@ -181,12 +181,13 @@ fn labels_go_by_the_names_given() {
 fn bad_labels_are_refused() {
     for (comment, forces, expected) in [
         ("energy=low", "1 2 3", "energy energy=Text(\"low\") is no number; give the total energy"),
-        ("energy=nan", "1 2 3", "energy energy=NaN is not finite; remove the frame"),
-        ("", "1 2 inf", "atom 0: force forces = [1.0, 2.0, inf] is not finite; remove the frame"),
+        ("energy=inf", "1 2 3", "energy is inf; give finite numbers, or NaN throughout"),
+        ("", "1 2 inf", "atom 0: component z of forces is inf; give finite numbers"),
+        ("", "1 nan 3", "atom 0: component y of forces is NaN; give finite numbers"),
         ("stress=\"1 2 3\"", "1 2 3", "does not hold nine or six numbers; give the matrix row by row"),
-        ("virial=\"1 2 3 4 5 nan\"", "1 2 3", "is not finite; remove the frame"),
+        ("virial=\"1 2 3 4 5 nan\"", "1 2 3", "component xy of virial is NaN; give finite numbers"),
+        ("stress=\"1 0 0 0 1 inf 0 0 1\"", "1 2 3", "component zy of stress is inf; give finite numbers"),
         ("stress=\"1 1 1 0 0 0\" virial=\"8 8 8 0 0 0\"", "1 2 3", "differ by 2.000e0 eV/Å³: xx is 1.000000e0 and -1"),
-        ("stress=\"1 1 1 0 0 0\" pbc=\"T T F\"", "1 2 3", "set stress_key and virial_key to \"\" to leave it out"),
     ] {
         let head = "1\nLattice=\"2 0 0 0 2 0 0 0 2\" Properties=species:S:1:pos:R:3:forces:R:3";
         let s = one(&format!("{head} {comment}\nSi 0 0 0 {forces}\n"));
@@ -196,6 +197,37 @@ fn bad_labels_are_refused() {
     let s = one("1\nProperties=species:S:1:pos:R:3:forces:R:2\nSi 0 0 0 1 2\n");
     let message = labels(&s, &Options::default()).unwrap_err().to_string();
     assert!(message.contains("the column forces has 2 values per atom"), "{message}");
+}
+
+#[test]
+fn labels_that_are_nan_throughout_are_absent() {
+    let head = "2\nLattice=\"2 0 0 0 2 0 0 0 2\" Properties=species:S:1:pos:R:3:forces:R:3 energy=nan";
+    let nine = "stress=\"nan nan nan nan nan nan nan nan nan\"";
+    let s = one(&format!("{head} {nine}\nSi 0 0 0 nan nan nan\nSi 1 1 1 nan nan nan\n"));
+    let (said, omitted) = labels_and_omissions(&s, &Options::default()).unwrap();
+    assert_eq!(said, Labels::default());
+    assert_eq!(omitted, [Omission::NanEnergy, Omission::NanForces, Omission::NanStress]);
+    // A virial with numbers stands in for a stress without.
+    let s = one(&format!("{head} {nine} virial=\"-8 0 0 0 -8 0 0 0 -8\"\nSi 0 0 0 1 2 3\nSi 1 1 1 0 0 0\n"));
+    let (said, omitted) = labels_and_omissions(&s, &Options::default()).unwrap();
+    assert_eq!(said.stress, Some([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]));
+    assert_eq!((said.forces.is_some(), omitted), (true, vec![Omission::NanEnergy, Omission::NanStress]));
+    let message = required_energy(&s, "energy").unwrap_err().to_string();
+    assert!(message.contains("energy energy=NaN is none"), "{message}");
+}
+
+#[test]
+fn a_stress_without_full_periodicity_is_left_out() {
+    for (cell, key) in [("Lattice=\"2 0 0 0 2 0 0 0 9\" pbc=\"T T F\"", "stress"), ("pbc=\"F F F\"", "virial")] {
+        let s = one(&format!("1\n{cell} energy=-1 {key}=\"1 2 3 4 5 6\"\nSi 0 0 0\n"));
+        let (said, omitted) = labels_and_omissions(&s, &Options::default()).unwrap();
+        assert_eq!((said.energy, said.stress, omitted), (Some(-1.0), None, vec![Omission::StressWithoutVolume]));
+        let unread = Options { stress_key: String::new(), virial_key: String::new(), ..Options::default() };
+        assert_eq!(labels_and_omissions(&s, &unread).unwrap().1, []);
+    }
+    // NaN in a molecule is what programs write for want of a stress: nothing is left out.
+    let s = one("1\npbc=\"F F F\" stress=\"nan nan nan nan nan nan\"\nSi 0 0 0\n");
+    assert_eq!(labels_and_omissions(&s, &Options::default()).unwrap().1, [Omission::NanStress]);
 }
 
 // ---------------------------------------------------------------- real data

@@ -1,6 +1,7 @@
 //! Extended XYZ: against what ASE reads, against itself, on real files, and on files that are wrong.
 
 mod contents;
+mod keys;
 mod refusals;
 mod round_trips;
 mod streams;
