@@ -16,7 +16,7 @@ use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
-use crate::input::for_each_chunk;
+use crate::input::{for_each_chunk, unchanged};
 use crate::settings::{ContractionFlags, MethodFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural};
 use crate::{output, show};
@@ -106,12 +106,12 @@ impl Fit {
         }
         let (settings, truncation) = (self.contraction.settings()?, self.truncation.truncation()?);
         let mut adaptation = Adaptation::new(&settings, truncation, self.nu)?;
-        let (mut files, mut done, mut sweep) = (Vec::new(), false, 0);
+        let (mut files, mut done, mut sweep): (Vec<SourceFile>, _, _) = (Vec::new(), false, 0);
         while !done {
             let input = Dataset::open(&self.data, &Options::default())?.without_labels();
             let (held, window) = (output::held_memory(), input.window());
             let (mut before, mut announced) = (0, sweep > 0);
-            files = for_each_chunk(input, &format!("sweep {sweep}"), |chunk| {
+            let read = for_each_chunk(input, &format!("sweep {sweep}"), |chunk| {
                 if !std::mem::replace(&mut announced, true) {
                     let memory = Covariance::new(&settings)?.memory(&chunk.structures, Some(truncation));
                     announce_memory(held, window, memory, &chunk);
@@ -120,6 +120,8 @@ impl Fit {
                 before += chunk.structures.len();
                 Ok(())
             })?;
+            unchanged(&files, &read)?;
+            files = read;
             output::return_memory();
             (done, sweep) = (adaptation.finish_sweep()?, sweep + 1);
         }

@@ -175,7 +175,7 @@ impl Md {
         let frame = reader.frame_index().unwrap_or(0);
         let path = reader.path().map_or(self.data.clone(), |path| path.display().to_string());
         Ok((
-            repeated(&structure, self.repeat).map_err(|e| e.at_frame(frame).in_file(&path))?,
+            structure.repeated(self.repeat).map_err(|e| e.at_frame(frame).in_file(&path))?,
             format!("{path}, frame {frame}"),
         ))
     }
@@ -217,28 +217,4 @@ where
     ];
     frame.info = numbers.map(|(key, x)| (key.to_string(), Value::Real(x))).to_vec();
     frame
-}
-
-/// N_1 × N_2 × N_3 cells as one, without labels.
-fn repeated(structure: &Structure, times: [usize; 3]) -> Result<Structure> {
-    for (k, (&n, vector)) in times.iter().zip(&structure.cell).enumerate() {
-        if n > 1 && *vector == [0.0; 3] {
-            let problem = format!("there is no lattice vector {} to repeat the cell along", k + 1);
-            return Err(Error::structure(None, problem, "leave --repeat out"));
-        }
-    }
-    let mut all = Structure { pbc: structure.pbc, ..Structure::default() };
-    for a in 0..times[0] {
-        for b in 0..times[1] {
-            for c in 0..times[2] {
-                let n = [a, b, c].map(|n| n as f64);
-                let shift = |m: usize| (0..3).map(|k| n[k] * structure.cell[k][m]).sum::<f64>();
-                let moved = |r: &[f64; 3]| std::array::from_fn(|m| r[m] + shift(m));
-                all.species.extend(&structure.species);
-                all.positions.extend(structure.positions.iter().map(moved));
-            }
-        }
-    }
-    all.cell = std::array::from_fn(|k| structure.cell[k].map(|x| times[k] as f64 * x));
-    Ok(all)
 }

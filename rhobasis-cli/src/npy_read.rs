@@ -1,11 +1,12 @@
 //! Reading NumPy's array files: `.npy`, and members of `.npz` as NumPy (plain or compressed) and we write them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ShapeBuilder};
-use rhobasis::{Error, Result};
+use rhobasis::files::Format;
+use rhobasis::{Error, Result, memory};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -55,12 +56,16 @@ pub fn with_array<T>(
 ) -> Result<Option<T>> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     if path.extension().is_some_and(|e| e == "npy") {
+        let length = file.metadata().ok().filter(Metadata::is_file).map(|data| data.len());
         let mut data = BufReader::with_capacity(1 << 20, file);
-        return read(Stored::open(path, name, &mut data)?).map(Some);
+        return read(Stored::open(path, name, &mut data, length)?).map(Some);
     }
     let mut archive = open_archive(path, BufReader::with_capacity(1 << 20, file))?;
     match archive.by_name(&format!("{name}.npy")) {
-        Ok(mut data) => read(Stored::open(path, name, &mut data)?).map(Some),
+        Ok(mut data) => {
+            let length = Some(data.size());
+            read(Stored::open(path, name, &mut data, length)?).map(Some)
+        }
         Err(ZipError::FileNotFound) => Ok(None),
         Err(e) => Err(Error::file(path, format!("array '{name}' cannot be read ({e})"), "write the file again")),
     }
@@ -75,26 +80,35 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
 
 fn open_archive<R: Read + Seek>(path: &Path, file: R) -> Result<ZipArchive<R>> {
     let remedy = "pass an .npz as numpy.savez or 'rhobasis features' writes it";
-    ZipArchive::new(file).map_err(|e| Error::file(path, format!("is no archive of arrays ({e})"), remedy))
+    ZipArchive::new(file).map_err(|e| {
+        let is = Format::of_file(path).map_or(String::new(), |format| format!("is {}, and ", format.name()));
+        Error::file(path, format!("{is}is no archive of arrays ({e})"), remedy)
+    })
 }
 
 impl<'a> Stored<&'a mut dyn Read> {
-    fn open(path: &Path, name: &str, data: &'a mut dyn Read) -> Result<Self> {
+    /// Reads the header; `length` is that of header and numbers in bytes, where it is known.
+    fn open(path: &Path, name: &str, data: &'a mut dyn Read, length: Option<u64>) -> Result<Self> {
         let broken =
             |what: &str| Error::file(path, format!("array '{name}' {what}"), "write the file again with NumPy");
         let mut start = [0; 8];
         data.read_exact(&mut start).map_err(|e| Error::io(path, e))?;
         if &start[..6] != b"\x93NUMPY" {
-            return Err(broken("does not begin as NumPy's arrays do"));
+            let is = Format::of_file(path).filter(|_| name.is_empty() || path.extension().is_some_and(|e| e == "npy"));
+            return Err(match is {
+                Some(format) => broken(&format!("cannot be read: the file is {}", format.name())),
+                None => broken("does not begin as NumPy's arrays do"),
+            });
         }
-        let mut length = [0; 4];
+        let mut length_of_header = [0; 4];
         let width = if start[6] == 1 { 2 } else { 4 };
-        data.read_exact(&mut length[..width]).map_err(|e| Error::io(path, e))?;
-        let length = u32::from_le_bytes(length);
-        if length > 1 << 20 {
+        data.read_exact(&mut length_of_header[..width]).map_err(|e| Error::io(path, e))?;
+        let header = u32::from_le_bytes(length_of_header);
+        if header > 1 << 20 {
             return Err(broken("has a header that is too long"));
         }
-        let mut header = vec![0; length as usize];
+        let before = 8 + width as u64 + u64::from(header);
+        let mut header = vec![0; header as usize];
         data.read_exact(&mut header).map_err(|e| Error::io(path, e))?;
         let header = String::from_utf8_lossy(&header).into_owned();
         let (descr, fortran_order, shape) =
@@ -103,9 +117,16 @@ impl<'a> Stored<&'a mut dyn Read> {
             let problem = format!("array '{name}' holds '{descr}'");
             Error::file(path, problem, "convert it to float64: X.astype('<f8')")
         })?;
-        let fits = shape.iter().try_fold(dtype.size(), |n, axis| n.checked_mul(*axis)).is_some();
-        if !fits {
-            return Err(broken("has a shape that is too large"));
+        // Axes of length 0 must not hide the others: no array has more than isize::MAX bytes along them.
+        let longest = shape.iter().try_fold(8_usize, |n, &axis| n.checked_mul(axis.max(1)));
+        if longest.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+            return Err(broken(&format!("has the shape {shape:?}, which is too large")));
+        }
+        let needed = shape.iter().product::<usize>() as u64 * dtype.size() as u64;
+        if let Some(held) = length.map(|length| length.saturating_sub(before)).filter(|&held| held < needed) {
+            let problem =
+                format!("array '{name}' of shape {shape:?} ends too early: it takes {needed} bytes, and {held} are there");
+            return Err(Error::file(path, problem, "write the file again"));
         }
         Ok(Stored { file: path.into(), name: name.into(), shape, fortran_order, dtype, data })
     }
@@ -128,8 +149,12 @@ impl<'a> Stored<&'a mut dyn Read> {
 
     /// The next `n` numbers as they are stored.
     pub fn read(&mut self, n: usize) -> Result<Vec<f64>> {
-        // Grown as the data come: a wrong shape must not take memory that the file does not fill.
         let size = self.dtype.size();
+        memory::check(8 * n as u64).map_err(|shortage| {
+            let problem = format!("array '{}' of shape {:?}: {shortage}", self.name, self.shape);
+            Error::file(&self.file, problem, "take fewer rows or columns")
+        })?;
+        // Grown as the data come: a wrong shape must not take memory that the file does not fill.
         let mut values = Vec::new();
         let mut bytes = vec![0; n.min(1 << 16) * size];
         while values.len() < n {

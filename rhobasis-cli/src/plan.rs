@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::correlations::{Plan as Planned, PlanRow, Target};
-use rhobasis::extxyz::{Dataset, Options};
+use rhobasis::extxyz::{Dataset, Options, SourceFile};
 use rhobasis::optimal::{Covariance, OptimalBasis, Truncation};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
-use crate::input::{for_each_chunk, load};
+use crate::input::{for_each_chunk, load, unchanged};
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
@@ -68,6 +68,7 @@ impl Plan {
         let target = Target { nu: self.nu, retain: self.retain, invariant: self.invariant };
         Truncation::Retain(self.retain).validate(1, "")?;
         let is_basis = |spec: &String| Path::new(spec).extension().is_some_and(|e| e == "rho");
+        let mut seen = Vec::new();
         let (basis, data) = match &self.input[..] {
             [rho] if is_basis(rho) => (load(Path::new(rho))?, &self.data),
             data if data.iter().any(is_basis) => {
@@ -76,7 +77,7 @@ impl Plan {
             _ if !self.data.is_empty() => {
                 return Err(Failure::usage("--data belongs to a basis file; name all data before the flags instead"));
             }
-            data => (fit(data, &self.contraction)?, &self.input),
+            data => (fit(data, &self.contraction, &mut seen)?, &self.input),
         };
         let lost = basis.discarded_variance();
         if lost > WHOLE {
@@ -100,8 +101,10 @@ impl Plan {
                 let files = for_each_chunk(input, "measuring", |chunk| {
                     let before = norms.n_structures();
                     norms.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))
-                });
-                files.map(|_| ())
+                })?;
+                unchanged(&seen, &files)?;
+                seen = files;
+                Ok(())
             })?
         };
         self.report(&basis, &plan, out)?;
@@ -179,11 +182,11 @@ impl Plan {
     }
 }
 
-/// The basis that keeps all channels.
-fn fit(data: &[String], contraction: &ContractionFlags) -> Result<OptimalBasis> {
+/// The basis that keeps all channels, and the files that it is of.
+fn fit(data: &[String], contraction: &ContractionFlags, files: &mut Vec<SourceFile>) -> Result<OptimalBasis> {
     let mut covariance = Covariance::new(&contraction.settings()?)?;
     let input = Dataset::open(data, &Options::default())?.without_labels();
-    for_each_chunk(input, "accumulating", |chunk| {
+    *files = for_each_chunk(input, "accumulating", |chunk| {
         let before = covariance.n_structures();
         covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))
     })?;

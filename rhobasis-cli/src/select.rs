@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use ndarray::{Array2, ArrayView2};
 use rhobasis::selection::{Axis, CurSettings, Selection, cur, cur_gram, fps, fps_gram};
-use rhobasis::{Error, Result, linalg};
+use rhobasis::{Error, Result, linalg, memory};
 use serde_json::json;
 
 use crate::failure::Outcome;
@@ -123,6 +123,11 @@ impl Select {
                 return Err(Error::file(path, problem, "allow more with --memory, or choose from a part of it"));
             }
             output::announce_memory(2e9 * gram, "for the Gram matrix of the features, and its copy");
+            let numbers = (columns as u64).saturating_mul(columns as u64);
+            memory::check(numbers.saturating_mul(16)).map_err(|shortage| {
+                let problem = format!("array 'X' of {rows} × {columns}, whose Gram matrix is formed: {shortage}");
+                Error::file(path, problem, "choose from fewer columns")
+            })?;
             let mut sums = vec![0.0; columns * columns];
             for first in (0..rows).step_by(BLOCK) {
                 let n = BLOCK.min(rows - first);

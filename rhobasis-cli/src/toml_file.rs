@@ -1,12 +1,19 @@
 //! Tables of a TOML file whose keys are all known: what nobody asks for is an error that names the nearest key.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rhobasis::files::Format;
 use rhobasis::settings::{Given, Source, unknown_key};
 use rhobasis::{Error, Result};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// Most bytes of a file of settings.
+const LONGEST: u64 = 16 << 20;
+const EXAMPLE: &str = "see examples/model-silicon.toml";
 
 /// The text of a file, and where it lies.
 pub struct TomlFile {
@@ -16,15 +23,26 @@ pub struct TomlFile {
 
 impl TomlFile {
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+        match read {
+            Ok(bytes) if bytes as u64 == LONGEST => {
+                Err(Error::file(path, format!("is longer than {} MB", LONGEST >> 20), EXAMPLE))
+            }
+            Ok(_) => Ok(()),
+            Err(e) => Err(other_format(path).unwrap_or_else(|| Error::io(path, e))),
+        }?;
         Ok(TomlFile { path: path.to_path_buf(), text })
     }
 
     /// Calls `read` with the whole file as a table, and refuses the sections that it has not asked for.
     pub fn with_root<T>(&self, read: impl FnOnce(&Section) -> Result<T>) -> Result<T> {
         let parsed = DeTable::parse(&self.text).map_err(|e| {
+            if let Some(other) = other_format(&self.path) {
+                return other;
+            }
             let place = e.span().map_or(String::new(), |span| format!("line {}: ", line(&self.text, span.start)));
-            Error::file(&self.path, format!("{place}{}", e.message().trim()), "see examples/model-silicon.toml")
+            Error::file(&self.path, format!("{place}{}", e.message().trim()), EXAMPLE)
         })?;
         let root = Section::new(self, String::new(), parsed.get_ref());
         let value = read(&root)?;
@@ -36,6 +54,12 @@ impl TomlFile {
     pub fn beside(&self, path: &str) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
+}
+
+/// The error for a file of a format that is known, and another.
+fn other_format(path: &Path) -> Option<Error> {
+    let format = Format::of_file(path).filter(|format| !format.is_toml())?;
+    Some(Error::file(path, format!("is {}, and a TOML file is read", format.name()), EXAMPLE))
 }
 
 fn line(text: &str, at: usize) -> usize {

@@ -33,6 +33,7 @@ pub mod error;
 pub mod extxyz;
 pub mod files;
 pub mod linalg;
+pub mod memory;
 pub mod metrics;
 pub mod models;
 pub mod neighbors;

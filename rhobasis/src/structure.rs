@@ -1,6 +1,6 @@
 //! One atomic structure: species, positions, cell, periodicity, and whatever else its frame carried.
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Symbols of the elements; the index is the atomic number, 0 is unused.
 pub const SYMBOLS: [&str; 119] = [
@@ -178,6 +178,51 @@ impl Structure {
     pub fn volume(&self) -> f64 {
         let [a, b, c] = self.cell;
         dot(a, cross(b, c)).abs()
+    }
+
+    /// N_1 × N_2 × N_3 cells as one, without labels and other columns.
+    ///
+    /// # Errors
+    /// If a cell is to be repeated along a lattice vector that is zero, or there is no memory for so many atoms.
+    ///
+    /// ```
+    /// use rhobasis::Structure;
+    /// let cell = [[2.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 4.0]];
+    /// let pair = Structure::crystal(vec![14], vec![[0.5; 3]], cell).repeated([2, 1, 1])?;
+    /// assert_eq!(pair.positions, [[0.5; 3], [2.5, 0.5, 0.5]]);
+    /// assert_eq!(pair.cell[0], [4.0, 0.0, 0.0]);
+    /// # Ok::<(), rhobasis::Error>(())
+    /// ```
+    pub fn repeated(&self, times: [usize; 3]) -> Result<Structure> {
+        for (k, (&n, vector)) in times.iter().zip(&self.cell).enumerate() {
+            if n > 1 && *vector == [0.0; 3] {
+                let problem = format!("there is no lattice vector {} to repeat the cell along", k + 1);
+                return Err(Error::structure(None, problem, "repeat it along the others only"));
+            }
+        }
+        let mut all = Structure { pbc: self.pbc, ..Structure::default() };
+        let n_atoms = times.iter().fold(self.len(), |n, &times| n.saturating_mul(times));
+        let room = memory::check((n_atoms as u64).saturating_mul(25)) // of species and positions together
+            .and_then(|()| memory::reserve(&mut all.species, n_atoms))
+            .and_then(|()| memory::reserve(&mut all.positions, n_atoms));
+        room.map_err(|shortage| {
+            let [a, b, c] = times;
+            let problem = format!("{a} × {b} × {c} cells of {} atoms: {shortage}", self.len());
+            Error::structure(None, problem, "repeat it fewer times")
+        })?;
+        for a in 0..times[0] {
+            for b in 0..times[1] {
+                for c in 0..times[2] {
+                    let n = [a, b, c].map(|n| n as f64);
+                    let shift = |m: usize| (0..3).map(|k| n[k] * self.cell[k][m]).sum::<f64>();
+                    let moved = |r: &Vec3| std::array::from_fn(|m| r[m] + shift(m));
+                    all.species.extend(&self.species);
+                    all.positions.extend(self.positions.iter().map(moved));
+                }
+            }
+        }
+        all.cell = std::array::from_fn(|k| self.cell[k].map(|x| times[k] as f64 * x));
+        Ok(all)
     }
 
     /// Checks what every later stage relies on: known species, finite positions, and a cell that spans its periodic directions.

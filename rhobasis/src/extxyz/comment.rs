@@ -99,9 +99,13 @@ fn word(line: &str, pos: &mut usize, is_key: bool) -> Result<String> {
 
 /// The beginning of a text, for messages.
 pub(super) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 60;
+    shortened(text, 60)
+}
+
+/// At most so many characters of a text.
+pub(super) fn shortened(text: &str, longest: usize) -> String {
     let text = text.trim_end();
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(longest) {
         Some((cut, _)) => format!("{}...", &text[..cut]),
         None => text.to_string(),
     }

@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use super::labels::required_energy;
 use super::provenance::{Shard, SourceFile};
 use super::read::{Options, Reader};
-use crate::files::sha256;
 use crate::{Error, Result, Structure};
 
 /// Frames and atoms after which a chunk is full.
@@ -105,7 +104,7 @@ impl Dataset {
     /// # Errors
     /// If a file cannot be read.
     pub fn hash(&mut self) -> Result<Vec<SourceFile>> {
-        self.hashes = self.readers.iter().map(|(_, reader)| sha256(&reader.paths()[0])).collect::<Result<_>>()?;
+        self.hashes = self.readers.iter().map(|(_, reader)| reader.sha256()).collect::<Result<_>>()?;
         let file = |((path, _), sha256): (&(String, Reader), &String)| SourceFile {
             path: path.clone(),
             frames: 0,
@@ -176,7 +175,10 @@ impl Dataset {
             if reader.path().is_none() {
                 return Err(Error::file(spec, "no frame is selected", "change the slice after the '@'"));
             }
-            let sha256 = self.hashes.get(k).cloned().map_or_else(|| sha256(&path), Ok)?;
+            let sha256 = match self.hashes.get(k) {
+                Some(hash) => reader.unchanged().map(|()| hash.clone())?,
+                None => reader.sha256()?,
+            };
             files.push(SourceFile { sha256, path: spec, frames });
             bytes_before += reader.bytes().1;
             text_before += reader.unpacked();

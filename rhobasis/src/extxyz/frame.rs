@@ -1,9 +1,16 @@
+use std::collections::HashMap;
+
 use super::comment::{self, excerpt};
 use super::layout::{Layout, PLAIN};
 use super::misspelt::refuse_misspelt;
 use super::rows::{Rows, cut_short};
 use crate::structure::{Structure, Value, Vec3};
 use crate::{Error, Result};
+
+/// Most bytes of a line: what is longer is no text of structures, and is refused before it fills the memory.
+pub(super) const LONGEST_LINE: usize = 64 << 20;
+/// Bytes after which an atom count has ended.
+const LONGEST_COUNT: usize = 1 << 10;
 
 /// Where the frame at the beginning of some bytes ends.
 pub(super) enum Extent {
@@ -23,6 +30,9 @@ pub(super) fn extent(bytes: &[u8], at_end: bool) -> Result<Extent> {
     }
     let Some(end) = memchr::memchr(b'\n', &bytes[start..]) else {
         if !at_end {
+            if let Some(count) = bytes.get(start..start + LONGEST_COUNT) {
+                atom_count(count)?; // else a file without lines would be read to its end
+            }
             return Ok(Extent::Cut { atoms: 0, of: 0 });
         }
         return Ok(Extent::Cut { atoms: 0, of: atom_count(&bytes[start..])? });
@@ -44,8 +54,17 @@ pub(super) fn extent(bytes: &[u8], at_end: bool) -> Result<Extent> {
     Ok(Extent::Cut { atoms: lines.saturating_sub(1), of: n_atoms })
 }
 
+/// Zero bytes, which a crash or a full disk leaves in place of text, are no blanks.
 fn skip_blank_lines(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| b > b' ').unwrap_or(bytes.len())
+    bytes.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(bytes.len())
+}
+
+/// The error for the line at the beginning of `text`, or a later one.
+pub(super) fn line_too_long(text: &[u8]) -> Error {
+    let line = text.iter().rposition(|&b| b == b'\n').map_or(text, |end| &text[end + 1..]);
+    let start = String::from_utf8_lossy(&line[..line.len().min(256)]).into_owned();
+    let problem = format!("a line that begins with {:?} is longer than {} MB", excerpt(&start), LONGEST_LINE >> 20);
+    Error::structure(None, problem, "extended XYZ has a line for each atom: check that this is such a file, and whole")
 }
 
 fn atom_count(line: &[u8]) -> Result<usize> {
@@ -72,6 +91,9 @@ pub(super) fn parse(bytes: &[u8], frame: usize, layout: &mut Option<Layout>) -> 
         return Err(cut_short(0, rows.n_atoms, frame));
     }
     let line = rows.line();
+    if line.len() > LONGEST_LINE {
+        return Err(line_too_long(line));
+    }
     let line = std::str::from_utf8(line).map_err(|e| {
         Error::structure(
             None,
@@ -101,6 +123,7 @@ fn read_comment(line: &str, structure: &mut Structure, layout: &mut Option<Layou
     };
     let (mut has_lattice, mut pbc, mut properties) = (false, None, None);
     structure.info.reserve_exact(pairs.len());
+    let mut places = Places::new(pairs.len());
     for comment::Pair { key, value } in pairs {
         match (key.as_str(), value) {
             ("Lattice", value) => {
@@ -111,8 +134,8 @@ fn read_comment(line: &str, structure: &mut Structure, layout: &mut Option<Layou
             ("pbc", value) => pbc = Some(periodicity(&value.unwrap_or_default())?),
             (_, value) => {
                 let value = value.map_or(Value::Bool(true), |text| comment::value(&key, text));
-                match structure.info.iter_mut().find(|(k, _)| *k == key) {
-                    Some(entry) => entry.1 = value,
+                match places.find(&structure.info, &key) {
+                    Some(place) => structure.info[place].1 = value,
                     None => structure.info.push((key, value)),
                 }
             }
@@ -130,6 +153,28 @@ fn read_comment(line: &str, structure: &mut Structure, layout: &mut Option<Layou
         *layout = Some(Layout::new(properties, strict)?);
     }
     Ok(())
+}
+
+/// Where the keys of a comment line are: of a few they are looked through, of many there is a table.
+struct Places {
+    table: Option<HashMap<String, usize>>,
+}
+
+impl Places {
+    fn new(n_keys: usize) -> Self {
+        const FEW: usize = 64;
+        Places { table: (n_keys > FEW).then(|| HashMap::with_capacity(n_keys)) }
+    }
+
+    /// The place of `key`; if it is not there, it will be the next.
+    fn find(&mut self, info: &[(String, Value)], key: &str) -> Option<usize> {
+        let Some(table) = &mut self.table else { return info.iter().position(|(k, _)| k == key) };
+        let found = table.get(key).copied();
+        if found.is_none() {
+            table.insert(key.to_string(), info.len());
+        }
+        found
+    }
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+
+use super::comment::{excerpt, shortened};
 use crate::{Error, Result};
 
 /// What the columns of a row are, from `Properties`; kept between frames, which mostly agree.
@@ -38,12 +41,17 @@ pub(super) enum Role {
 /// What plain XYZ holds.
 pub(super) const PLAIN: &str = "species:S:1:pos:R:3";
 
+/// `Properties` for messages: whole, unless no one would read it.
+pub(super) fn shown(properties: &str) -> String {
+    shortened(properties, 1000)
+}
+
 impl Layout {
     pub fn new(properties: &str, strict: bool) -> Result<Layout> {
         let malformed = |problem: String| {
             Error::structure(
                 None,
-                format!("Properties={properties}: {problem}"),
+                format!("Properties={}: {problem}", shown(properties)),
                 "write NAME:TYPE:COLUMNS for each property, TYPE one of S, R, I, L, as in species:S:1:pos:R:3",
             )
         };
@@ -52,6 +60,7 @@ impl Layout {
             return Err(malformed(format!("{} parts do not make triplets", parts.len())));
         }
         let mut fields: Vec<Field> = Vec::with_capacity(parts.len() / 3);
+        let mut names = HashSet::with_capacity(parts.len() / 3);
         for part in parts.chunks_exact(3) {
             let (name, width) = (part[0], part[2]);
             let kind = match part[1] {
@@ -59,11 +68,11 @@ impl Layout {
                 "I" => Kind::Int,
                 "L" => Kind::Bool,
                 "S" => Kind::Text,
-                other => return Err(malformed(format!("{other:?} is no type"))),
+                other => return Err(malformed(format!("{:?} is no type", excerpt(other)))),
             };
             const WIDEST: usize = 1 << 20;
             let width = width.parse().ok().filter(|&w| (1..=WIDEST).contains(&w));
-            let width = width.ok_or_else(|| malformed(format!("{:?} is no number of columns", part[2])))?;
+            let width = width.ok_or_else(|| malformed(format!("{:?} is no number of columns", excerpt(part[2]))))?;
             let role = match (name, kind, width) {
                 ("species", Kind::Text, 1) => Role::Symbol,
                 ("Z", Kind::Int, 1) => Role::Number,
@@ -74,8 +83,8 @@ impl Layout {
                 ("", ..) => return Err(malformed("a name is empty".to_string())),
                 _ => Role::Other(0),
             };
-            if fields.iter().any(|f| f.name == name) {
-                return Err(malformed(format!("{name} occurs twice")));
+            if !names.insert(name) {
+                return Err(malformed(format!("{} occurs twice", excerpt(name))));
             }
             fields.push(Field { name: name.to_string(), kind, width, role });
         }
@@ -95,6 +104,7 @@ impl Layout {
         let n_words = fields.iter().map(|f| f.width).sum();
         Ok(Layout { properties: properties.to_string(), fields, strict, n_words })
     }
+
     /// Whether these are the properties it was made for.
     pub fn is(&self, properties: &str, strict: bool) -> bool {
         self.strict == strict && self.properties == properties

@@ -1,6 +1,6 @@
 //! Extended XYZ: streaming reader and writer, as ASE understands the format.
 //!
-//! Plain files are memory-mapped; gzip, Zstandard and xz are recognised by content and unpacked as a stream.
+//! Files are read in blocks; gzip, Zstandard and xz are recognised by content and unpacked as a stream.
 //! A file name may carry a slice of frames after `@`, as in ASE: `data.xyz@:1000`, `data.xyz@::10`, `data.xyz@-1`.
 //!
 //! Where we differ from ASE on purpose: an unterminated quote, a ragged row and blank lines between frames are not
@@ -16,6 +16,8 @@ mod dictionary;
 mod frame;
 /// Which keys hold labels.
 mod keys;
+/// The frames of one file, one after the other.
+mod frames;
 /// Energies, forces and stresses under the names a file uses.
 mod labels;
 /// What the columns of the rows are.
@@ -32,10 +34,14 @@ mod read;
 mod rows;
 /// `file@start:stop:step`.
 mod slice;
-/// Bytes of a file, mapped or unpacked.
+/// Bytes of a file, unpacked.
 mod source;
+/// Whether a file has changed.
+mod stamp;
 /// The writer.
 mod write;
+/// Unpacking Zstandard.
+mod zstandard;
 
 pub use dataset::{Chunk, Chunks, Dataset};
 pub use keys::{LabelKeys, LabelSurvey, Likely};

@@ -1,11 +1,12 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, Extent};
+use super::frames::{Frames, Step, metadata};
 use super::layout::Layout;
-use super::rows::cut_short;
 use super::slice::{self, Selection, Slice};
 use super::source::Source;
+use super::stamp::Stamp;
+use crate::files::sha256;
 use crate::{Error, Result, Structure};
 
 /// Under which names a file keeps its labels, and whether frames are checked on reading.
@@ -59,7 +60,11 @@ impl Default for Options {
 pub struct Reader {
     validate: bool,
     paths: Vec<PathBuf>,
+    /// What each file was when the reader was opened; `None` for a pipe.
+    stamps: Vec<Option<Stamp>>,
     queue: VecDeque<(PathBuf, Slice)>,
+    /// SHA-256 of a pipe that was read to its end.
+    piped: Option<String>,
     current: Option<Frames>,
     /// File and index of the frame read last.
     last: Option<(PathBuf, usize)>,
@@ -67,15 +72,6 @@ pub struct Reader {
     bytes_closed: u64,
     bytes_total: u64,
     unpacked: u64,
-}
-
-/// An open file: `next` is the index of the frame that begins at the source's position.
-struct Frames {
-    path: PathBuf,
-    source: Source,
-    selection: Selection,
-    next: usize,
-    bytes: u64,
 }
 
 impl Reader {
@@ -86,17 +82,21 @@ impl Reader {
 
     /// Opens several files, each with its own slice, to be read one after the other.
     pub fn open_all<S: AsRef<Path>>(specs: impl IntoIterator<Item = S>, options: &Options) -> Result<Reader> {
-        let mut queue = VecDeque::new();
+        let (mut queue, mut stamps) = (VecDeque::new(), Vec::new());
         let mut bytes_total = 0;
         for spec in specs {
             let (path, slice) = slice::split(spec.as_ref())?;
-            bytes_total += file_size(&path)?;
+            let data = metadata(&path)?;
+            bytes_total += data.len();
+            stamps.push(Stamp::new(&data));
             queue.push_back((path, slice));
         }
         Ok(Reader {
             validate: options.validate,
             paths: queue.iter().map(|(path, _)| path.clone()).collect(),
+            stamps,
             queue,
+            piped: None,
             current: None,
             last: None,
             layout: None,
@@ -121,7 +121,27 @@ impl Reader {
         &self.paths
     }
 
-    /// Memory that reading to the end may take, in bytes: the window of what is unpacked, or mapped pages; not the frames.
+    /// SHA-256 of the first file. It must be as it was when it was opened; of a pipe, it is known when that has been read.
+    pub(super) fn sha256(&self) -> Result<String> {
+        if self.stamps[0].is_none() {
+            return self.piped.clone().ok_or_else(|| {
+                let problem = "is no regular file, and its content must be known before it is read";
+                Error::file(&self.paths[0], problem, "write it to a file first")
+            });
+        }
+        let hash = sha256(&self.paths[0])?;
+        self.unchanged().map(|()| hash)
+    }
+
+    /// Refuses files that were written to since they were opened.
+    pub(super) fn unchanged(&self) -> Result<()> {
+        let stamps = self.paths.iter().zip(&self.stamps);
+        stamps.filter_map(|(path, stamp)| Some((path, (*stamp)?))).try_for_each(|(path, stamp)| {
+            stamp.check(Stamp::new(&metadata(path)?), path)
+        })
+    }
+
+    /// Memory that unpacking may take, in bytes; not the frames.
     pub fn window(&self) -> u64 {
         let window = |path: &PathBuf| Source::window(path);
         self.paths.iter().map(window).max().unwrap_or(0)
@@ -185,7 +205,10 @@ impl Reader {
             let frames = match &mut self.current {
                 Some(frames) => frames,
                 None => match self.queue.pop_front() {
-                    Some((path, slice)) => self.current.insert(Frames::open(path, &slice)?),
+                    Some((path, slice)) => {
+                        let stamp = self.stamps[self.paths.len() - 1 - self.queue.len()];
+                        self.current.insert(Frames::open(path, &slice, stamp)?)
+                    }
                     None => return Ok(None),
                 },
             };
@@ -201,6 +224,7 @@ impl Reader {
                 Step::NotSelected => {}
                 Step::End => {
                     self.bytes_closed += frames.bytes;
+                    self.piped = frames.source.digest_of_pipe()?;
                     self.current = None;
                 }
             }
@@ -225,97 +249,6 @@ impl Iterator for Reader {
             Ok(frame) => frame.flatten().map(Ok),
             Err(e) => Some(Err(self.end_with(e))),
         }
-    }
-}
-
-enum Step {
-    /// A frame of the slice, with its structure if it was read.
-    Frame(Option<Structure>),
-    NotSelected,
-    End,
-}
-
-impl Frames {
-    fn open(path: PathBuf, slice: &Slice) -> Result<Frames> {
-        let n_frames = if slice.counts_from_the_end() { count(&path)? } else { 0 };
-        let selection = slice.resolve(n_frames, &path)?;
-        let (source, bytes) = (Source::open(&path)?, file_size(&path)?);
-        Ok(Frames { path, source, selection, next: 0, bytes })
-    }
-
-    fn step(&mut self, layout: &mut Option<Layout>, validate: bool, read: bool, unpacked: &mut u64) -> Result<Step> {
-        let index = self.next;
-        if self.selection.ends_before(index) {
-            return Ok(Step::End);
-        }
-        let bytes = self.source.frame_bytes()?;
-        let place = |e: Error| e.at_frame(index).in_file(&self.path);
-        let selected = self.selection.contains(index);
-        let (step, consumed) = if selected && read {
-            let Some((structure, consumed)) = frame::parse(bytes, index, layout).map_err(place)? else {
-                return self.end();
-            };
-            if validate {
-                structure.validate().map_err(place)?;
-            }
-            (Step::Frame(Some(structure)), consumed)
-        } else {
-            let step = if selected { Step::Frame(None) } else { Step::NotSelected };
-            match frame::extent(bytes, true).map_err(place)? {
-                Extent::Frame(consumed) => (step, consumed),
-                Extent::Cut { atoms, of } => return Err(place(cut_short(atoms, of, index))),
-                Extent::Blank => return self.end(),
-            }
-        };
-        self.source.advance(consumed);
-        *unpacked += consumed as u64;
-        self.next += 1;
-        Ok(step)
-    }
-
-    /// The end of the file has come: were there frames, and the one asked for?
-    fn end(&self) -> Result<Step> {
-        if self.next == 0 {
-            return Err(no_frames(&self.path));
-        }
-        match self.selection.single {
-            Some(index) => Err(slice::out_of_range(&self.path, i64::try_from(index).unwrap_or(i64::MAX), self.next)),
-            None => Ok(Step::End),
-        }
-    }
-}
-
-/// Number of frames of a file, by its lines alone.
-fn count(path: &Path) -> Result<usize> {
-    let mut source = Source::open(path)?;
-    let mut n = 0;
-    loop {
-        let place = |e: Error| e.at_frame(n).in_file(path);
-        let consumed = match frame::extent(source.frame_bytes()?, true).map_err(place)? {
-            Extent::Frame(consumed) => consumed,
-            Extent::Cut { atoms, of } => return Err(place(cut_short(atoms, of, n))),
-            Extent::Blank if n == 0 => return Err(no_frames(path)),
-            Extent::Blank => return Ok(n),
-        };
-        source.advance(consumed);
-        n += 1;
-    }
-}
-
-fn no_frames(path: &Path) -> Error {
-    Error::file(path, "the file holds no frame", "give an extended XYZ file with at least one structure")
-}
-
-fn file_size(path: &Path) -> Result<u64> {
-    match std::fs::metadata(path) {
-        Ok(data) if data.is_dir() => Err(Error::file(path, "is a directory", "name a file in it")),
-        Ok(data) => Ok(data.len()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::file(
-            path,
-            "no such file",
-            "check the path; a slice of frames follows an '@', as in data.xyz@:1000",
-        )),
-        Err(e) => Err(Error::io(path, e)),
     }
 }
 

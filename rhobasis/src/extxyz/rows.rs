@@ -1,5 +1,5 @@
 use super::comment::{self, excerpt};
-use super::layout::{Kind, Layout, Role};
+use super::layout::{Kind, Layout, Role, shown};
 use crate::structure::{Column, ColumnData, SYMBOLS, Structure};
 use crate::{Error, Result};
 
@@ -35,8 +35,8 @@ impl<'a> Rows<'a> {
 
     /// Reads all rows.
     pub fn read(&mut self, layout: &Layout, structure: &mut Structure) -> Result<()> {
-        // A wrong count must not reserve more than the file can fill: a word takes at least two bytes.
-        let n = self.n_atoms.min((self.bytes.len() - self.pos) / (2 * layout.n_words) + 1);
+        // A wrong count must not reserve more than the text can fill: a word takes at least two bytes, but for the very last.
+        let n = self.n_atoms.min((self.bytes.len() - self.pos + 1) / (2 * layout.n_words));
         structure.species.reserve_exact(n);
         structure.positions.reserve_exact(n);
         for field in layout.fields.iter().filter(|f| matches!(f.role, Role::Other(_))) {
@@ -164,9 +164,9 @@ impl<'a> Rows<'a> {
         let n_words = row.split_ascii_whitespace().count();
         // The word before the cursor is the offending one.
         let begin = self.bytes[start..self.pos].iter().rposition(|&b| b <= b' ').map_or(start, |i| start + i + 1);
-        let word = String::from_utf8_lossy(&self.bytes[begin..self.pos]);
+        let word = excerpt(&String::from_utf8_lossy(&self.bytes[begin..self.pos]));
         let expected =
-            || format!("{} columns, but Properties={} asks for {}", n_words, layout.properties, layout.n_words);
+            || format!("{} columns, but Properties={} asks for {}", n_words, shown(&layout.properties), layout.n_words);
         let (problem, remedy) = match error {
             RowError::Cut => return cut_short(self.atom, self.n_atoms, self.frame),
             RowError::Short => (
@@ -182,7 +182,7 @@ impl<'a> Rows<'a> {
                 "use symbols from H to Og (or Z from 1 to 118), and remove dummy atoms".to_string(),
             ),
             RowError::Utf8(field) => (
-                format!("{word:?} in column {} is not valid UTF-8", layout.fields[field].name),
+                format!("{word:?} in column {} is not valid UTF-8", excerpt(&layout.fields[field].name)),
                 "save the file as UTF-8".to_string(),
             ),
             RowError::Value(field) => {
@@ -194,7 +194,7 @@ impl<'a> Rows<'a> {
                     Kind::Text => "text",
                 };
                 (
-                    format!("{word:?} in column {} is no {kind}", field.name),
+                    format!("{word:?} in column {} is no {kind}", excerpt(&field.name)),
                     format!("repair the row {:?}, or the column's type in Properties", excerpt(&row)),
                 )
             }

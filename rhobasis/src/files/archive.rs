@@ -1,7 +1,7 @@
 //! Named arrays and texts in one file, sealed by a digest.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -11,10 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::draft::write_atomically;
+use super::format::Format;
 use crate::{Error, Result};
 
 /// Version of the format that this library writes, and the newest it reads. Files of format 1 have no digest.
 const FORMAT: u32 = 2;
+
+/// Most bytes of a header, as safetensors has it.
+const LONGEST_HEADER: u64 = 100_000_000;
+/// Bytes that are read of whatever is given.
+const BEGINNING: u64 = 1 << 14;
 
 /// Keys of the metadata that every file has.
 const KIND: &str = "kind";
@@ -113,7 +119,7 @@ impl Archive {
     /// # Errors
     /// If the file is missing, damaged, of another kind, or from a newer version.
     pub fn read(path: &Path, kind: &str) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|e| match e.kind() {
+        let bytes = contents(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
                 Error::file(path, "no such file", "check the path, or make one with rhobasis fit")
             }
@@ -128,8 +134,10 @@ impl Archive {
     /// If the bytes are damaged, of another kind, or from a newer version.
     pub fn decode(bytes: &[u8], path: &Path, kind: &str) -> Result<Self> {
         let not_ours = |problem: String| Error::file(path, problem, format!("give a rhobasis {kind} file"));
-        let (_, header) =
-            SafeTensors::read_metadata(bytes).map_err(|e| not_ours(format!("not a safetensors file ({e})")))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| match Format::of(bytes) {
+            Some(format) if !format.is_safetensors() => not_ours(format!("is {}", format.name())),
+            _ => not_ours(format!("not a safetensors file ({e})")),
+        })?;
         let mut metadata: BTreeMap<String, String> =
             header.metadata().clone().unwrap_or_default().into_iter().collect();
         let found = metadata.get(KIND).map_or("unknown", String::as_str);
@@ -206,6 +214,37 @@ impl Archive {
     }
 }
 
+/// The bytes of an archive: as many as its header says, and one more, so that others are noticed. Of what has no such header,
+/// the beginning, by which it is known.
+fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    let mut read = |up_to: u64, bytes: &mut Vec<u8>| {
+        let more = up_to.saturating_sub(bytes.len() as u64);
+        (&mut file).take(more).read_to_end(bytes)
+    };
+    read(BEGINNING, &mut bytes)?;
+    let Some(header) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) else { return Ok(bytes) };
+    if header > LONGEST_HEADER || bytes.get(8) != Some(&b'{') {
+        return Ok(bytes);
+    }
+    read(8 + header, &mut bytes)?;
+    let arrays = bytes.get(8..8 + header as usize).and_then(bytes_of_arrays).unwrap_or(0);
+    read((8 + header).saturating_add(arrays).saturating_add(1), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Where the last array ends, as a header says.
+fn bytes_of_arrays(header: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        data_offsets: (u64, u64),
+    }
+    let entries: BTreeMap<String, Entry> = serde_json::from_slice(header).ok()?;
+    entries.values().map(|entry| entry.data_offsets.1).max()
+}
+
 /// The kind of a file, from its header alone; `None` for what is no file of ours.
 pub fn kind_of(path: &Path) -> Option<String> {
     metadata_of(path)?.remove(KIND)
@@ -233,7 +272,7 @@ fn metadata_of(path: &Path) -> Option<BTreeMap<String, String>> {
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
     let mut header = Vec::new();
-    (length < file.metadata().ok()?.len()).then_some(())?;
+    (length <= LONGEST_HEADER && length < file.metadata().ok()?.len()).then_some(())?;
     file.take(length).read_to_end(&mut header).ok()?;
     serde_json::from_slice::<Header>(&header).ok().map(|header| header.metadata)
 }
