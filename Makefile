@@ -3,6 +3,7 @@
 # make structure  circles among files, files of more than 500 lines, lines of code; needs only python3
 # make py     the Python package, optimised, in .venv
 # make bench  what a centre costs, as ratios and counts of instructions
+# make kills N=100   kills runs of the command at random moments, and looks at what they leave
 # make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
 
@@ -10,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check bench figures data docs
+.PHONY: demo check structure rust py python-check bench kills figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -46,6 +47,11 @@ python-check: $(VENV)/.ready
 
 bench:
 	$(CARGO) bench --quiet -p rhobasis --bench expansion -- --counts
+
+N := 100
+kills:
+	$(CARGO) build --release --quiet -p rhobasis-cli
+	python3 benches/kills.py $$($(CARGO) metadata --format-version 1 --no-deps | python3 -c "import json, sys; print(json.load(sys.stdin)['target_directory'])")/release/rhobasis $(N)
 
 figures: py
 	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))

@@ -9,6 +9,8 @@ use rhobasis::Result;
 use rhobasis::extxyz::{Chunk, Dataset, Options, SourceFile};
 use rhobasis::files::{self, Stored};
 
+use crate::text::tell;
+
 /// Under which keys DATA keeps its labels.
 #[derive(clap::Args, Debug)]
 pub struct Keys {
@@ -77,7 +79,7 @@ pub fn load<T: Stored>(path: &Path) -> Result<T> {
 /// Says what the user should know of a file.
 pub fn note_on(path: &Path) {
     if let Some(note) = files::note_on(path) {
-        eprintln!("note: {note}");
+        tell(format!("note: {note}"));
     }
 }
 

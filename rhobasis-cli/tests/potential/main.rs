@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod fits;
+mod outputs;
 mod refusals;
 
 use std::fs;

@@ -35,4 +35,5 @@ pub use dataset::{Chunk, Chunks, Dataset};
 pub use labels::{Labels, labels, required_energy};
 pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};
-pub use write::{Writer, write};
+pub use slice::path_of;
+pub use write::{Writer, check_replaceable, write};
