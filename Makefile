@@ -3,6 +3,7 @@
 # make structure  circles among files, files of more than 500 lines, lines of code; needs only python3
 # make py     the Python package, optimised, in .venv
 # make bench  what a centre costs, as ratios and counts of instructions
+# make kills N=100   kills runs of the command at random moments, and looks at what they leave
 # make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
 # make fuzz SECONDS=60   damaged files of every kind, by the thousand: all must be refused in words, or read right
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
@@ -11,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check bench fuzz figures data docs
+.PHONY: demo check structure rust py python-check bench fuzz kills figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -52,6 +53,11 @@ SECONDS ?= 60
 fuzz:
 	$(CARGO) build --quiet -p rhobasis-cli
 	python3 benches/fuzz target/debug/rhobasis --seconds $(SECONDS) --keep target/fuzz
+
+N := 100
+kills:
+	$(CARGO) build --release --quiet -p rhobasis-cli
+	python3 benches/kills.py $$($(CARGO) metadata --format-version 1 --no-deps | python3 -c "import json, sys; print(json.load(sys.stdin)['target_directory'])")/release/rhobasis $(N)
 
 figures: py
 	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rhobasis::Result;
 use rhobasis::extxyz::Dataset;
 use rhobasis::optimal::{Covariance, Task, remove_checkpoint};
-use rhobasis::{Error, Result};
 
-use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::note_on;
-use crate::output;
-use crate::text::{count, plural};
+use crate::text::{count, plural, tell};
+use crate::{interrupt, output};
 
 #[derive(Args)]
 pub struct CheckpointFlags {
@@ -31,17 +31,19 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 
 impl CheckpointFlags {
     /// Refuses, before any work, a checkpoint that could not be written.
-    pub fn check(&self, output: &Path) -> Outcome {
-        let Some(path) = &self.checkpoint else { return Ok(()) };
-        if path == output {
-            return Err(Failure::usage(
-                "--checkpoint and --output name the same file: give the checkpoint another name",
-            ));
+    pub fn check(&self) -> Result<()> {
+        match &self.checkpoint {
+            Some(path) => output::check_place(path),
+            None => {
+                interrupt::keeps("nothing was written; with --checkpoint FILE, the same command goes on");
+                Ok(())
+            }
         }
-        if path.is_dir() {
-            return Err(Error::file(path, "is a directory", "name a file in it").into());
-        }
-        Ok(output::check_folder(output::folder_of(path))?)
+    }
+
+    /// Adds the checkpoint to what is written.
+    pub fn among(&self, files: Files) -> Files {
+        files.writing("--checkpoint", Holds::Checkpoint, &self.checkpoint)
     }
 
     /// Whether there is to be one.
@@ -65,16 +67,23 @@ impl CheckpointFlags {
         let task = task(&mut input)?;
         if let Some(next) = covariance.resume(&path, &task)? {
             note_on(&path);
-            eprintln!(
+            tell(format!(
                 "continuing from {}: {} done, frame {} comes next",
                 path.display(),
                 plural(covariance.n_structures(), "frame"),
                 count(next)
-            );
+            ));
+            keeps(&path, covariance.n_structures());
             input = input.after(next);
         }
         Ok((input, Some(Checkpoint { path, every: self.checkpoint_every, last: Instant::now(), task })))
     }
+}
+
+/// Notes what an interrupted run leaves.
+pub fn keeps(checkpoint: &Path, frames: usize) {
+    let kept = format!("{} are in {}; the same command goes on", plural(frames, "frame"), checkpoint.display());
+    interrupt::keeps(kept);
 }
 
 /// Where, how often and of what checkpoints are written.
@@ -86,12 +95,17 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint if the last one is old enough; frame `next` has not been added yet.
+    /// Writes a checkpoint if the last one is old enough, or the last thing to do; frame `next` has not been added yet.
     pub fn write(&mut self, covariance: &Covariance, next: usize) -> Result<()> {
-        if self.last.elapsed() < self.every {
+        let ends = interrupt::pending();
+        if !ends && self.last.elapsed() < self.every {
             return Ok(());
         }
         covariance.save_checkpoint(&self.path, &self.task, next)?;
+        keeps(&self.path, covariance.n_structures());
+        if ends {
+            interrupt::end();
+        }
         self.last = Instant::now();
         Ok(())
     }

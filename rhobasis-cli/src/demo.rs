@@ -18,7 +18,7 @@ use rhobasis::{Error, Result, Structure, extxyz};
 
 use crate::failure::Outcome;
 use crate::plot::{self, Panel, Series};
-use crate::text::{Table, count};
+use crate::text::{Table, count, tell};
 use crate::{output, show};
 
 /// Silicon labelled with the Stillinger-Weber potential; examples/data/README.md says how it was made.
@@ -47,7 +47,7 @@ impl Demo {
         let folder = &self.output;
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         output::check_folder(folder)?;
-        eprintln!("memory: about 200 MB");
+        tell("memory: about 200 MB");
         let start = Instant::now();
         let silicon = self.silicon(out)?;
         let molecules = self.molecules(out)?;
@@ -267,6 +267,10 @@ impl Demo {
     /// Writes bundled data into the folder and reads it from there.
     fn unpack(&self, name: &str, bytes: &[u8]) -> Result<(PathBuf, Vec<Structure>)> {
         let path = self.output.join(name);
+        if std::fs::read(&path).is_ok_and(|found| found != bytes) {
+            let problem = "is another file than the bundled one, and would be overwritten";
+            return Err(Error::file(path, problem, "let the demo write elsewhere, with -o FOLDER"));
+        }
         files::write_atomically(&path, |file| file.write_all(bytes))?;
         let frames = extxyz::read(&path, &extxyz::Options::default())?;
         Ok((path, frames))

@@ -10,6 +10,7 @@ use rhobasis::{Error, Result};
 
 use crate::errors_table::{Comparison, errors_csv, row_name, short, write_errors, write_parity};
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, frames_bar, load};
 use crate::label_keys::Named;
 use crate::model_file::ModelFile;
@@ -56,6 +57,21 @@ Example: how much more data would help
   rhobasis evaluate examples/model-silicon.toml --learning-curve 50,100,200";
 
 impl Evaluate {
+    pub fn files(&self) -> Files {
+        self.outputs(Files::reading([&self.model]).and_data(&self.data))
+    }
+
+    fn outputs(&self, read: Files) -> Files {
+        read.writing("--plot", Holds::Picture, &self.plot).writing("--csv", Holds::Table, &self.csv)
+    }
+
+    /// The model file, which names more that is read.
+    fn model_file(&self) -> Outcome<ModelFile> {
+        let file = ModelFile::read(&self.model)?;
+        self.outputs(file.files()).check()?;
+        Ok(file)
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         if let Some(path) = &self.plot {
             output::check(path, &["svg"])?;
@@ -135,7 +151,7 @@ impl Evaluate {
     }
 
     fn cross_validate(&self, k: usize, out: &mut dyn Write) -> Outcome {
-        let file = ModelFile::read(&self.model)?;
+        let file = self.model_file()?;
         let data = read_training(&file)?;
         let settings = file.settings(&data.frames, &data.labels)?;
         let folds = folds(&data.frames, k, self.seed.unwrap_or(file.seed))?;
@@ -167,7 +183,7 @@ impl Evaluate {
     }
 
     fn learning_curve(&self, sizes: &[usize], out: &mut dyn Write) -> Outcome {
-        let file = ModelFile::read(&self.model)?;
+        let file = self.model_file()?;
         let (train, test) = read(&file)?;
         if test.len() == 0 {
             let remedy = "add test = [\"FILE.xyz\"] or test_fraction = 0.2 to [data]";

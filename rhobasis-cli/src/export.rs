@@ -9,6 +9,7 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::output;
 use crate::settings::element;
@@ -55,6 +56,11 @@ Example:
   rhobasis export silicon.rho --to csv --points 501 -o silicon.csv";
 
 impl Export {
+    pub fn files(&self) -> Files {
+        let holds = if self.to == Target::Csv { Holds::Table } else { Holds::Json };
+        Files::reading([&self.basis]).writing("--output", holds, [&self.output])
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         self.check()?;
         let center = self.center.as_deref().map(|name| element("--center", name)).transpose()?;

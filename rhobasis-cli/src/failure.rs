@@ -2,6 +2,9 @@
 
 use std::io;
 
+use crate::interrupt;
+use crate::text::tell;
+
 /// Result of a command.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -14,6 +17,8 @@ pub enum Failure {
     Input(rhobasis::Error),
     /// Standard output is gone: nothing to say to nobody, if it was a closed pipe.
     Output(io::Error),
+    /// The user wanted no more; this is what was kept.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -25,16 +30,17 @@ impl Failure {
     pub fn report(&self) -> i32 {
         match self {
             Failure::Usage(message) => {
-                eprintln!("error: {message}\n\nFor more information, try '--help'.");
+                tell(format!("error: {message}\n\nFor more information, try '--help'."));
                 2
             }
             Failure::Input(e) => {
-                eprintln!("error: {e}");
+                tell(format!("error: {e}"));
                 1
             }
+            Failure::Interrupted(kept) => interrupt::report(kept),
             Failure::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(e) => {
-                eprintln!("error: standard output: {e}");
+                tell(format!("error: standard output: {e}"));
                 1
             }
         }

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::correlations::{FeatureKind, Invariants};
 use rhobasis::extxyz::{Dataset, Options};
-use rhobasis::files::sha256;
+use rhobasis::files::{is_stream, sha256};
 use rhobasis::optimal::OptimalBasis;
 use rhobasis::settings::{Given, Named, Setting, Word};
 use rhobasis::{Error, Result};
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::matrix::{Matrices, RowLabels, meta_path};
 use crate::npy::{self, Array, Spool};
@@ -86,6 +87,17 @@ Example:
   python -c \"import numpy; print(numpy.load('silicon.npz')['X'].shape)\"";
 
 impl Features {
+    pub fn files(&self) -> Files {
+        let read = [Some(&self.basis), self.columns.as_ref()];
+        let files = Files::reading(read.into_iter().flatten()).and_data(&self.data);
+        let holds = Holds::arrays(&self.output);
+        match holds {
+            Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(&self.output)]),
+            _ => files,
+        }
+        .writing("--output", holds, [&self.output])
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let npz = self.check()?;
         let basis: OptimalBasis = load(&self.basis)?;
@@ -119,7 +131,12 @@ impl Features {
     /// Whether the output is an archive; refuses arguments that do not fit together.
     fn check(&self) -> Outcome<bool> {
         output::check(&self.output, &["npz", "npy"])?;
-        let npz = self.output.extension().is_some_and(|e| e == "npz");
+        let npz = self.output.extension().is_none_or(|e| e != "npy");
+        if !npz && is_stream(&self.output) {
+            let problem =
+                "is a pipe or a device, and the number of rows of a matrix is written to its start at the end";
+            return Err(Error::file(&self.output, problem, "write an *.npz to it, or a matrix to a file").into());
+        }
         if npz && self.chunk_rows.is_some() {
             return Err(Failure::usage("--chunk-rows: only a matrix is written in pieces; name the output *.npy"));
         }

@@ -16,10 +16,11 @@ use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::{for_each_chunk, unchanged};
 use crate::settings::{ContractionFlags, MethodFlags, TruncationFlags, is_covariance};
-use crate::text::{count, plural};
-use crate::{output, show};
+use crate::text::{count, plural, tell};
+use crate::{interrupt, output, show};
 
 /// Chunks of frames that are there at once: one in work, one that waits, one that is being read.
 const CHUNKS: f64 = 3.0;
@@ -72,6 +73,11 @@ fn nu(text: &str) -> Result<usize> {
 }
 
 impl Fit {
+    pub fn files(&self) -> Files {
+        let output = Holds::basis_or_covariance(&self.output);
+        self.checkpoint.among(Files::default().and_data(&self.data).writing("--output", output, [&self.output]))
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check(&self.output, &["rho", "cov"])?;
         self.truncation.check(&self.output)?;
@@ -80,7 +86,7 @@ impl Fit {
                 "--shard: a part of the frames makes no basis; write an accumulator (-o PART.cov) and use rhobasis merge",
             ));
         }
-        self.checkpoint.check(&self.output)?;
+        self.checkpoint.check()?;
         if let Some((settings, key)) = self.method.pcovr()? {
             return self.supervise(settings, key, out);
         }
@@ -172,6 +178,7 @@ impl Fit {
         let (held, window) = (output::held_memory(), input.window());
         let truncation = (!is_covariance(&self.output)).then_some(truncation);
         let mut announced = false;
+        let hold = checkpoint.is_some().then(interrupt::hold);
         let files = for_each_chunk(input, "accumulating", |chunk| {
             if !announced {
                 announced = true;
@@ -181,6 +188,7 @@ impl Fit {
             covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))?;
             checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.write(covariance, chunk.next))
         })?;
+        drop(hold);
         covariance.set_files(files, self.shard);
         output::return_memory();
         Ok(checkpoint)
@@ -203,7 +211,7 @@ fn write_basis(basis: &OptimalBasis, output: &Path, out: &mut dyn Write) -> Outc
     basis.save(output)?;
     show::summary(basis, out)?;
     for warning in basis.warnings() {
-        eprintln!("warning: {warning}");
+        tell(format!("warning: {warning}"));
     }
     writeln!(out)?;
     writeln!(out, "wrote {}", output.display())?;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhobasis::extxyz::{Chunk, Dataset, LabelKeys, Options, SourceFile};
-use rhobasis::{Error, Result};
 use rhobasis::files::{self, Stored};
+use rhobasis::{Error, Result};
+
+use crate::text::tell;
 
 /// Under which keys DATA keeps its labels; an empty one leaves the label out.
 #[derive(clap::Args, Debug)]
@@ -90,7 +92,7 @@ pub fn load<T: Stored>(path: &Path) -> Result<T> {
 /// Says what the user should know of a file.
 pub fn note_on(path: &Path) {
     if let Some(note) = files::note_on(path) {
-        eprintln!("note: {note}");
+        tell(format!("note: {note}"));
     }
 }
 

@@ -7,9 +7,11 @@ mod evaluate;
 mod export;
 mod failure;
 mod features;
+mod files;
 mod fit;
 mod info;
 mod input;
+mod interrupt;
 mod label_keys;
 mod labelled;
 mod matrix;
@@ -22,6 +24,7 @@ mod output;
 mod plan;
 mod plot;
 mod predict;
+mod printer;
 mod select;
 mod settings;
 mod show;
@@ -30,11 +33,12 @@ mod toml_file;
 mod train;
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
 use failure::{Failure, Outcome};
+use files::Files;
+use printer::Printer;
 
 /// Finds the most compact radial basis for the atom densities of a data set, and computes with it.
 ///
@@ -83,15 +87,19 @@ enum Verb {
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
-/// is on standard error), 2 wrong usage.
+/// is on standard error), 2 wrong usage, 128 + n ended by signal n.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
-            let _ = e.print(); // nothing is left to be done if the terminal is gone
-            return e.exit_code();
+            return match e.print() {
+                // Help is all that was asked for; that nobody reads on is no failure.
+                Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Failure::Output(e).report(),
+                _ => e.exit_code(),
+            };
         }
     };
+    interrupt::watch();
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(n) = cli.threads {
         pool = pool.num_threads(n.into());
@@ -107,7 +115,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
 }
 
 fn dispatch(verb: Verb) -> Outcome {
-    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let files = files_of(&verb);
+    files.check()?;
+    let mut out = Printer::new(files.are_written(), files.take_standard_output());
     match verb {
         Verb::Demo(demo) => demo.run(&mut out)?,
         Verb::Info(info) => info.run(&mut out)?,
@@ -123,6 +133,23 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
     }
-    out.flush()?;
-    Ok(())
+    Ok(out.finish()?)
+}
+
+/// What it reads and writes.
+fn files_of(verb: &Verb) -> Files {
+    match verb {
+        Verb::Demo(_) | Verb::Info(_) => Files::default(), // the one makes what it reads, the other only prints
+        Verb::Fit(fit) => fit.files(),
+        Verb::Merge(merge) => merge.files(),
+        Verb::Show(show) => show.files(),
+        Verb::Plan(plan) => plan.files(),
+        Verb::Features(features) => features.files(),
+        Verb::Select(select) => select.files(),
+        Verb::Export(export) => export.files(),
+        Verb::Train(train) => train.files(),
+        Verb::Predict(predict) => predict.files(),
+        Verb::Evaluate(evaluate) => evaluate.files(),
+        Verb::Md(md) => md.files(),
+    }
 }

@@ -9,8 +9,10 @@ use rhobasis::density::Center;
 use rhobasis::files::{self, Draft};
 use rhobasis::{Error, Result};
 
+use crate::interrupt;
 use crate::npy::{self, Array, Spool};
 use crate::output;
+use crate::text::plural;
 
 /// What the rows are: arrays `structure`, `atom`, `species`.
 pub struct RowLabels([Spool; 3]);
@@ -50,13 +52,13 @@ struct Matrix {
 impl Matrix {
     fn new(path: PathBuf, width: usize) -> Result<Self> {
         let mut draft = Draft::new(&path)?;
-        draft.file().write_all(&npy::header("<f8", &[0, width])).map_err(|e| Error::io(&path, e))?;
+        draft.write_all(&npy::header("<f8", &[0, width])).map_err(|e| Error::io(&path, e))?;
         Ok(Matrix { labels: RowLabels::new(&path)?, path, draft, width, rows: 0 })
     }
 
     /// Adds rows of these arrays, one beside the other.
     fn add(&mut self, blocks: &[Block], centers: &[Center], rows: Range<usize>) -> Result<()> {
-        let file = self.draft.file();
+        let file = &mut self.draft;
         let mut write_rows = || -> io::Result<()> {
             for i in rows.clone() {
                 for value in blocks.iter().flat_map(|(values, width)| &values[i * width..(i + 1) * width]) {
@@ -74,7 +76,7 @@ impl Matrix {
     /// Writes the number of rows; the description comes first, so that a matrix that is there has one.
     fn finish(mut self, meta: &[Array]) -> Result<()> {
         let io = |e| Error::io(&self.path, e);
-        let file = self.draft.file();
+        let file = &mut self.draft;
         file.seek(SeekFrom::Start(0)).map_err(io)?;
         file.write_all(&npy::header("<f8", &[self.rows, self.width])).map_err(io)?;
         write_meta(&self.path, self.rows, &mut self.labels, meta)?;
@@ -126,6 +128,7 @@ impl<'a> Matrices<'a> {
         matrices.refuse_others()?;
         while matrices.is_complete(matrices.done / chunk_rows) {
             matrices.done += chunk_rows;
+            matrices.keeps(matrices.done);
         }
         Ok(matrices)
     }
@@ -149,7 +152,8 @@ impl<'a> Matrices<'a> {
         self.rows += centers.len();
         let Some(blocks) = blocks else { return Ok(()) };
         while row < centers.len() {
-            let end = self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row.saturating_add(n - (first + row) % n)));
+            let end =
+                self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row.saturating_add(n - (first + row) % n)));
             let mut matrix = match self.open.take() {
                 Some(matrix) => matrix,
                 None => Matrix::new(self.chunk(first + row), self.width)?,
@@ -157,11 +161,21 @@ impl<'a> Matrices<'a> {
             matrix.add(blocks, centers, row..end)?;
             row = end;
             match self.chunk_rows {
-                Some(n) if (first + row).is_multiple_of(n) => matrix.finish(&self.meta)?,
+                Some(n) if (first + row).is_multiple_of(n) => {
+                    matrix.finish(&self.meta)?;
+                    self.keeps(first + row);
+                }
                 _ => self.open = Some(matrix),
             }
         }
         Ok(())
+    }
+
+    /// Says what an interrupted run would leave.
+    fn keeps(&self, rows: usize) {
+        let first = self.chunk(0);
+        let kept = format!("{} are in {}, …; the same command goes on", plural(rows, "row"), first.display());
+        interrupt::keeps(kept);
     }
 
     /// Completes the last file, and describes all rows in `path`.meta.npz.

@@ -12,9 +12,10 @@ use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Result, Structure};
 
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::{Keys, frames_bar, load};
-use crate::output;
-use crate::text::{count, field};
+use crate::text::{count, field, plural};
+use crate::{interrupt, output};
 
 /// Distance by which the neighbour list reaches beyond the cutoff, in Å: it is made anew when an atom has moved by half of it.
 const SKIN: f64 = 0.5;
@@ -77,13 +78,12 @@ fn repeats(text: &str) -> std::result::Result<[usize; 3], String> {
 }
 
 impl Md {
+    pub fn files(&self) -> Files {
+        Files::reading([&self.model]).and_data([&self.data]).writing("--output", Holds::Frames, &self.output)
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
-        if let Some(path) = &self.output {
-            if path.is_dir() {
-                return Err(Error::file(path, "is a directory", "name a file in it").into());
-            }
-            output::check_folder(output::folder_of(path))?;
-        }
+        self.output.as_deref().map_or(Ok(()), output::check_place)?;
         if self.tau.is_some() && self.thermostat == Kind::None {
             return Err(Failure::usage(
                 "--tau: there is no thermostat to relax; use --thermostat csvr, or leave it out",
@@ -113,32 +113,37 @@ impl Md {
         let mut writer = self.output.as_ref().map(Writer::create).transpose()?;
         let (mut drift, mut heat) = (Drift::default(), Drift::default());
         let bar = frames_bar(self.steps, "steps");
-        let start = Instant::now();
-        loop {
+        let (start, _hold) = (Instant::now(), interrupt::hold());
+        let mut frames = 0;
+        let interrupted = loop {
             let state = dynamics.state();
             drift.add(state.time * 1e-6, state.conserved / n_atoms as f64);
             heat.add(state.time, state.temperature);
             let shown = state.step.is_multiple_of(self.every as usize);
-            if shown || state.step == self.steps {
+            let interrupted = state.step < self.steps && interrupt::pending();
+            if shown || interrupted || state.step == self.steps {
                 bar.suspend(|| writeln!(out, "{}", line(&state)).and_then(|()| out.flush()))?;
             }
             if let Some(writer) = writer.as_mut().filter(|_| shown) {
                 writer.write(&snapshot(&dynamics, &state))?;
+                writer.flush()?;
+                frames += 1;
             }
-            if state.step == self.steps {
-                break;
+            if interrupted || state.step == self.steps {
+                break interrupted;
             }
             dynamics.step().map_err(named)?;
             bar.inc(1);
-        }
+        };
         bar.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();
         if let Some(writer) = writer {
             writer.finish()?;
         }
+        let steps = dynamics.state().step;
         writeln!(out)?;
         field(out, "temperature", format!("{:.1} K on average", heat.mean()))?;
-        if self.steps > 1 {
+        if steps > 1 {
             field(
                 out,
                 "drift",
@@ -155,15 +160,25 @@ impl Md {
                 format!("{:.3e} eV/atom about that line (standard deviation)", drift.fluctuation()),
             )?;
         }
-        if self.steps > 0 {
-            let per_second = self.steps as f64 / seconds.max(1e-9);
+        if steps > 0 {
+            let per_second = steps as f64 / seconds.max(1e-9);
             let per_atom = 1e6 / (per_second * n_atoms as f64);
             field(out, "speed", format!("{per_second:.1} steps per second, {per_atom:.1} µs per atom and step"))?;
         }
         if let Some(path) = &self.output {
             writeln!(out, "wrote {}", path.display())?;
         }
-        Ok(())
+        match interrupted {
+            true => Err(Failure::Interrupted(self.kept(steps, frames))),
+            false => Ok(()),
+        }
+    }
+
+    /// What an interrupted run leaves.
+    fn kept(&self, steps: usize, frames: usize) -> String {
+        let trajectory =
+            self.output.as_ref().map(|path| format!("; {} are in {}", plural(frames, "frame"), path.display()));
+        format!("after step {} of {}{}", count(steps), count(self.steps), trajectory.unwrap_or_default())
     }
 
     /// The first frame, repeated, and where it is from.

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::Error;
 use rhobasis::optimal::Covariance;
 
 use crate::failure::Outcome;
+use crate::files::{Files, Holds};
 use crate::fit;
 use crate::input::note_on;
 use crate::output;
@@ -34,14 +34,13 @@ Example: a data set in two shards, which two machines may make at the same time
   rhobasis merge part-*.cov -o data.rho --q-max 8";
 
 impl Merge {
+    pub fn files(&self) -> Files {
+        Files::reading(&self.parts).writing("--output", Holds::basis_or_covariance(&self.output), [&self.output])
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check(&self.output, &["rho", "cov"])?;
         self.truncation.check(&self.output)?;
-        let place = |path: &PathBuf| path.canonicalize().ok();
-        if let Some(part) = self.parts.iter().find(|part| place(part).is_some() && place(part) == place(&self.output)) {
-            let problem = "is one of the parts, and would be overwritten";
-            return Err(Error::file(part, problem, "give the sum another name").into());
-        }
         let covariance = Covariance::merge_files(&self.parts)?;
         self.parts.iter().for_each(|part| note_on(part));
         fit::finish(&covariance, self.truncation.truncation()?, &self.output, out)

@@ -13,6 +13,7 @@ use rhobasis::settings::{Given, Range, Setting, Word, nearest};
 use rhobasis::{Error, Result, Structure};
 
 use crate::features::columns;
+use crate::files::Files;
 use crate::input::load;
 use crate::toml_file::{Section, TomlFile};
 
@@ -50,6 +51,8 @@ pub struct ModelFile {
     /// The radial basis.
     pub basis: BasisPlan,
     features: FeatureSettings,
+    /// Components of a power spectrum.
+    columns: Option<PathBuf>,
     model: ModelSettings,
     baseline: Baseline,
     weights: GivenSigmas,
@@ -142,9 +145,9 @@ impl ModelFile {
             None => ModelSettings::ridge(),
         };
         let kernel = !matches!(model, ModelSettings::Ridge { .. });
-        let features = match root.section("features")? {
+        let (features, columns) = match root.section("features")? {
             Some(section) => features(file, &section, kernel)?,
-            None => FeatureSettings { normalize: kernel, ..FeatureSettings::default() },
+            None => (FeatureSettings { normalize: kernel, ..FeatureSettings::default() }, None),
         };
         let baseline =
             root.section("baseline")?.map_or(Ok(Baseline::default()), |section| section.whole(Baseline::read))?;
@@ -168,6 +171,7 @@ impl ModelFile {
             keys,
             basis,
             features,
+            columns,
             model,
             baseline,
             weights,
@@ -245,6 +249,13 @@ impl ModelFile {
         })
     }
 
+    /// All that is read: this file, and those that it names.
+    pub fn files(&self) -> Files {
+        let basis = if let BasisPlan::File(path) = &self.basis { Some(path) } else { None };
+        let read = [Some(&self.path), basis, self.columns.as_ref()];
+        Files::reading(read.into_iter().flatten()).and_data(self.train.iter().chain(&self.test))
+    }
+
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -270,7 +281,8 @@ fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
     Ok(plan)
 }
 
-fn features(file: &TomlFile, section: &Section, kernel: bool) -> Result<FeatureSettings> {
+/// The features, and the file of their components.
+fn features(file: &TomlFile, section: &Section, kernel: bool) -> Result<(FeatureSettings, Option<PathBuf>)> {
     let settings = section.read(|given| FeatureSettings::read(given, kernel))?;
     let columns = section.text("columns")?;
     if columns.is_some() && settings.kind != FeatureKind::PowerSpectrum {
@@ -278,6 +290,7 @@ fn features(file: &TomlFile, section: &Section, kernel: bool) -> Result<FeatureS
         return Err(section.wrong("columns", problem, "use kind = \"power-spectrum\", or leave it out"));
     }
     section.finish()?;
-    let columns = columns.map(|path| columns::read(&file.beside(&path))).transpose()?;
-    Ok(FeatureSettings { columns, ..settings })
+    let path = columns.map(|path| file.beside(&path));
+    let columns = path.as_deref().map(columns::read).transpose()?;
+    Ok((FeatureSettings { columns, ..settings }, path))
 }

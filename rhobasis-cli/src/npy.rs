@@ -1,10 +1,12 @@
 //! NumPy's array files: `.npy`, and `.npz`, which is a zip archive of them (stored, not packed).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
+
+use crate::output::scratch;
 
 /// Bytes before the data: fixed, so that the shape can be filled in when the number of rows is known.
 const HEADER: usize = 192;
@@ -60,28 +62,23 @@ impl Array {
     }
 }
 
-/// Rows of numbers of eight bytes that are collected in a file of their own until their number is known; removed when
-/// dropped.
+/// Rows of numbers of eight bytes that are collected in a file of their own, without a name, until their number is known.
 pub struct Spool {
     name: String,
     dtype: &'static str,
     /// Shape of a row.
     row: Vec<usize>,
     values: usize,
-    path: PathBuf,
+    output: PathBuf,
     file: BufWriter<File>,
     checksum: Hasher,
 }
 
 impl Spool {
-    /// An empty array of rows of this shape, kept in a file beside `output`.
+    /// An empty array of rows of this shape, kept on the disk of `output`.
     fn new(output: &Path, name: impl Into<String>, dtype: &'static str, row: Vec<usize>) -> rhobasis::Result<Self> {
-        let name = name.into();
-        let file_name = output.file_name().unwrap_or_default().to_string_lossy();
-        let path = output.with_file_name(format!(".{file_name}.{}.{name}.part", std::process::id()));
-        let open = File::options().read(true).write(true).create(true).truncate(true).open(&path);
-        let file = BufWriter::new(open.map_err(|e| rhobasis::Error::io(&path, e))?);
-        Ok(Spool { name, dtype, row, values: 0, path, file, checksum: Hasher::new() })
+        let (name, file) = (name.into(), BufWriter::new(scratch(output)?));
+        Ok(Spool { name, dtype, row, values: 0, output: output.to_path_buf(), file, checksum: Hasher::new() })
     }
 
     /// Float64 rows of this shape.
@@ -108,7 +105,7 @@ impl Spool {
         for piece in values.chunks(8192) {
             let bytes: Vec<u8> = piece.iter().flat_map(to_bytes).collect();
             self.checksum.update(&bytes);
-            self.file.write_all(&bytes).map_err(|e| rhobasis::Error::io(&self.path, e))?;
+            self.file.write_all(&bytes).map_err(|e| rhobasis::Error::io(&self.output, e))?;
         }
         self.values += values.len();
         Ok(())
@@ -120,20 +117,14 @@ impl Spool {
     }
 }
 
-impl Drop for Spool {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // nothing is left to be done if it is gone already
-    }
-}
-
 /// Writes a `.npz`: the collected arrays, all of `n_rows` rows, then those in memory.
 pub fn write_npz<'a>(
-    out: &mut (impl Write + Seek),
+    out: &mut impl Write,
     n_rows: usize,
     spools: impl IntoIterator<Item = &'a mut Spool>,
     arrays: &[Array],
 ) -> io::Result<()> {
-    let mut zip = Zip { entries: Vec::new() };
+    let mut zip = Zip { entries: Vec::new(), written: 0 };
     for spool in spools {
         let shape = spool.shape(n_rows);
         debug_assert_eq!(spool.values, shape.iter().product::<usize>(), "rows of {}", spool.name);
@@ -165,6 +156,8 @@ pub fn write_npz<'a>(
 /// A zip archive of stored members, always with 64-bit sizes.
 struct Zip {
     entries: Vec<Entry>,
+    /// Bytes: a pipe does not tell.
+    written: u64,
 }
 
 struct Entry {
@@ -182,8 +175,8 @@ const SEE_64: u32 = u32::MAX;
 const TIME_AND_DATE: [u8; 4] = [0, 0, 0x21, 0];
 
 impl Zip {
-    fn begin(&mut self, out: &mut (impl Write + Seek), name: &str, checksum: u32, size: u64) -> io::Result<()> {
-        let entry = Entry { name: format!("{name}.npy"), checksum, size, offset: out.stream_position()? };
+    fn begin(&mut self, out: &mut impl Write, name: &str, checksum: u32, size: u64) -> io::Result<()> {
+        let entry = Entry { name: format!("{name}.npy"), checksum, size, offset: self.written };
         let mut bytes = b"PK\x03\x04".to_vec();
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend([0; 4]); // flags, method: stored
@@ -194,11 +187,12 @@ impl Zip {
         bytes.extend(size.to_le_bytes());
         bytes.extend(size.to_le_bytes());
         self.entries.push(entry);
+        self.written += bytes.len() as u64 + size;
         out.write_all(&bytes)
     }
 
-    fn end(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
-        let start = out.stream_position()?;
+    fn end(&self, out: &mut impl Write) -> io::Result<()> {
+        let start = self.written;
         let mut bytes = Vec::new();
         for entry in &self.entries {
             bytes.extend(b"PK\x01\x02");

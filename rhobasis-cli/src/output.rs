@@ -1,15 +1,20 @@
 //! Where results go: checked before the work starts, written under a temporary name, renamed when complete.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::io;
 use std::path::Path;
 
+use rhobasis::files::Draft;
 use rhobasis::{Error, Result, files};
 
 use crate::failure::{Failure, Outcome};
+use crate::text::tell;
 
 /// Refuses, before any work, an output that could not be written at its end or whose extension says nothing.
 pub fn check(path: &Path, extensions: &[&str]) -> Outcome {
+    if files::is_stream(path) {
+        return Ok(()); // a pipe or a device has the name that the system gave it
+    }
     let found = path.extension().and_then(|e| e.to_str()).unwrap_or("");
     if !extensions.contains(&found) {
         let expected: Vec<String> = extensions.iter().map(|e| format!(".{e}")).collect();
@@ -20,11 +25,19 @@ pub fn check(path: &Path, extensions: &[&str]) -> Outcome {
             expected.join(" or ")
         )));
     }
-    if path.is_dir() {
-        return Err(Error::file(path, "is a directory", "name a file in it").into());
+    Ok(check_place(path)?)
+}
+
+/// Refuses a file that could not be written, whatever its name.
+pub fn check_place(path: &Path) -> Result<()> {
+    if files::is_stream(path) {
+        return Ok(());
     }
-    check_folder(folder_of(path))?;
-    Ok(())
+    if path.is_dir() {
+        return Err(Error::file(path, "is a directory", "name a file in it"));
+    }
+    // The file that a link leads to is replaced in its own folder.
+    check_folder(folder_of(&path.canonicalize().unwrap_or_else(|_| path.to_path_buf())))
 }
 
 /// Refuses a folder that does not exist or cannot be written to.
@@ -32,17 +45,18 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     if !folder.is_dir() {
         return Err(Error::file(folder, "no such folder", "make it first, or write elsewhere"));
     }
-    let probe = folder.join(format!(".rhobasis.{}.part", std::process::id()));
-    match File::create(&probe) {
-        // Another machine's process of the same number may have removed it.
-        Ok(_) => match fs::remove_file(&probe) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(&probe, e)),
-            _ => Ok(()),
-        },
-        Err(e) => {
-            Err(Error::file(folder, format!("the folder cannot be written to ({e})"), "choose another output folder"))
-        }
-    }
+    tempfile::tempfile_in(folder).map(|_| ()).map_err(|e| {
+        Error::file(folder, format!("the folder cannot be written to ({e})"), "choose another output folder")
+    })
+}
+
+/// A file without a name on the disk of an output, gone with this process.
+pub fn scratch(output: &Path) -> Result<File> {
+    let made = match files::is_stream(output) {
+        true => tempfile::tempfile(),
+        false => tempfile::tempfile_in(folder_of(output)),
+    };
+    made.map_err(|e| Error::io(output, e))
 }
 
 /// The folder of a file, `.` where the name has none.
@@ -54,7 +68,7 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// [`files::write_atomically`] for writers that can also fail with a library error.
-pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
+pub fn write(path: &Path, write: impl FnOnce(&mut Draft) -> Result<()>) -> Result<()> {
     let mut refused = None;
     let written = files::write_atomically(path, |file| {
         write(file).map_err(|e| {
@@ -76,7 +90,7 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
 
 /// Says beforehand what a run needs, in one line on standard error.
 pub fn announce_memory(bytes: f64, of_what: &str) {
-    eprintln!("memory: about {} {of_what}", size(bytes));
+    tell(format!("memory: about {} {of_what}", size(bytes)));
 }
 
 /// What this process holds now, in bytes; a guess where the system does not tell.

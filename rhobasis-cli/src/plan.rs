@@ -12,11 +12,12 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::{for_each_chunk, load, unchanged};
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
-use crate::text::{Table, plural};
+use crate::text::{Table, plural, tell};
 
 /// Find how many channels an order of correlation needs, and what is lost
 ///
@@ -61,6 +62,11 @@ Example: from data, and from a basis that keeps all channels, with and without i
 const WHOLE: f64 = 1e-12;
 
 impl Plan {
+    pub fn files(&self) -> Files {
+        let files = Files::default().and_data(self.input.iter().chain(&self.data));
+        files.writing("--plot", Holds::Picture, &self.plot).writing("--csv", Holds::Table, &self.csv)
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         for (path, extension) in [(&self.plot, "svg"), (&self.csv, "csv")] {
             path.as_ref().map_or(Ok(()), |path| output::check(path, &[extension]))?;
@@ -81,12 +87,12 @@ impl Plan {
         };
         let lost = basis.discarded_variance();
         if lost > WHOLE {
-            eprintln!(
+            tell(format!(
                 "warning: {} keeps {:.6} of the variance, and fractions are relative to that; for those of the whole density \
                  make it with --retain 1",
                 self.input[0],
                 1.0 - lost
-            );
+            ));
         }
         let plan = if data.is_empty() {
             if self.invariant {

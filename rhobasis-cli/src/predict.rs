@@ -7,9 +7,10 @@ use clap::Args;
 use rhobasis::extxyz::{Dataset, Writer};
 use rhobasis::potential::{Potential, Prediction};
 use rhobasis::structure::{Column, ColumnData, Value};
-use rhobasis::{Error, Result, Structure};
+use rhobasis::{Result, Structure};
 
 use crate::failure::Outcome;
+use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
 use crate::text::plural;
@@ -55,11 +56,12 @@ const INFO: [&str; 5] = ["energy", "free_energy", "stress", "virial", "energy_st
 const COLUMNS: [&str; 3] = ["forces", "force", "energies"];
 
 impl Predict {
+    pub fn files(&self) -> Files {
+        Files::reading([&self.model]).and_data(&self.data).writing("--output", Holds::Frames, [&self.output])
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
-        if self.output.is_dir() {
-            return Err(Error::file(&self.output, "is a directory", "name a file in it").into());
-        }
-        output::check_folder(output::folder_of(&self.output))?;
+        output::check_place(&self.output)?;
         let potential: Potential = load(&self.model)?;
         // Labels are carried along, not read: they may be anything.
         let keys = Keys::none();

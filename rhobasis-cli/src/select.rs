@@ -10,11 +10,12 @@ use rhobasis::{Error, Result, linalg, memory};
 use serde_json::json;
 
 use crate::failure::Outcome;
+use crate::files::{Files, Holds};
 use crate::matrix::meta_path;
 use crate::npy::{self, Array, Spool};
 use crate::npy_read::{self, with_array};
 use crate::output;
-use crate::text::{count, plural};
+use crate::text::{count, plural, tell};
 
 /// Choose the features or samples of a matrix that stand for all
 #[derive(Args)]
@@ -77,6 +78,11 @@ enum Read {
 }
 
 impl Select {
+    pub fn files(&self) -> Files {
+        let read = [self.matrix.clone(), meta_path(&self.matrix)];
+        Files::reading(read).writing("--output", Holds::Npz, [&self.output])
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check(&self.output, &["npz"])?;
         if !self.memory.is_finite() || self.memory < 0.0 {
@@ -91,7 +97,8 @@ impl Select {
         let available = if self.of == Of::Features { shape.1 } else { shape.0 };
         let found = chosen.indices.len();
         if found < self.n {
-            eprintln!("warning: {} of {} were chosen: the others add nothing to them", count(found), count(self.n));
+            let (found, wanted) = (count(found), count(self.n));
+            tell(format!("warning: {found} of {wanted} were chosen: the others add nothing to them"));
         }
         writeln!(
             out,

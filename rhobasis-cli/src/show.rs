@@ -12,6 +12,7 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::output;
 use crate::plot::{self, Panel, Series};
@@ -43,6 +44,12 @@ Example:
   rhobasis show silicon.rho --plot silicon.svg --at 2.35";
 
 impl Show {
+    pub fn files(&self) -> Files {
+        let files = Files::reading([&self.basis]).writing("--plot", Holds::Picture, &self.plot);
+        let tables = self.csv.iter().flat_map(|prefix| TABLES.map(|what| table_path(prefix, what)));
+        files.writing("--csv", Holds::Table, &tables.collect::<Vec<_>>())
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let center = self.center.as_deref().map(|name| element("--center", name)).transpose()?;
         if let Some(at) = self.at.filter(|r| !(r.is_finite() && *r >= 0.0)) {
@@ -356,6 +363,13 @@ pub fn draw(basis: &OptimalBasis, center: Option<u8>, path: &Path) -> Result<()>
 /// Species whose functions are drawn, lest the picture outgrow a screen.
 const MOST_SPECIES_DRAWN: usize = 6;
 
+/// What --csv writes.
+const TABLES: [&str; 3] = ["eigenvalues", "residual-variance", "functions"];
+
+fn table_path(prefix: &Path, what: &str) -> PathBuf {
+    prefix.with_file_name(format!("{}-{what}.csv", prefix.file_name().unwrap_or_default().to_string_lossy()))
+}
+
 fn write_csv(basis: &OptimalBasis, center: Option<u8>, prefix: &Path, out: &mut dyn Write) -> Outcome {
     let mut eigenvalues = String::from("neighbour,l,q,eigenvalue,kept\n");
     for ContractionBlock { species, key, contraction } in &basis.kind(center)?.blocks {
@@ -377,10 +391,11 @@ fn write_csv(basis: &OptimalBasis, center: Option<u8>, prefix: &Path, out: &mut 
             }
         }
     }
-    for (what, text) in [("eigenvalues", eigenvalues), ("residual-variance", residual), ("functions", functions)] {
-        let name =
-            prefix.file_name().ok_or_else(|| Error::file(prefix, "names no file", "give a prefix, as in out/si"))?;
-        let path = prefix.with_file_name(format!("{}-{what}.csv", name.to_string_lossy()));
+    if prefix.file_name().is_none() {
+        return Err(Error::file(prefix, "names no file", "give a prefix, as in out/si").into());
+    }
+    for (what, text) in TABLES.into_iter().zip([eigenvalues, residual, functions]) {
+        let path = table_path(prefix, what);
         output::write_text(&path, &text)?;
         writeln!(out, "wrote {}", path.display())?;
     }

@@ -1,5 +1,6 @@
 //! Plain aligned text.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Rows of cells, each column as wide as its widest cell; the first column is flush left, the others flush right.
@@ -36,6 +37,11 @@ impl Table {
 /// A line `name   value` of a header.
 pub fn field(out: &mut dyn Write, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
     writeln!(out, "{name:<16}{value}")
+}
+
+/// A line on standard error. That nobody can read it is no reason to stop.
+pub fn tell(message: impl Display) {
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// 117748 as `117,748`.

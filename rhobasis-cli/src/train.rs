@@ -13,15 +13,16 @@ use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, We
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure};
 
-use crate::checkpoint::CheckpointFlags;
+use crate::checkpoint::{CheckpointFlags, keeps};
 use crate::errors_table::{Comparison, largest, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
+use crate::files::{Files, Holds};
 use crate::input::{frames_bar, load, note_on};
 use crate::label_keys::{self, Named};
 use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
-use crate::output;
-use crate::text::{count, field, plural};
+use crate::text::{count, field, plural, tell};
+use crate::{interrupt, output};
 
 /// Frames whose rows are computed between two looks at the clock.
 const CHUNK: usize = 16;
@@ -55,6 +56,22 @@ Example: what is needed for it
   rhobasis train model.toml -o model.rho --dry-run";
 
 impl Train {
+    pub fn files(&self) -> Files {
+        self.outputs(Files::reading([&self.model]))
+    }
+
+    fn outputs(&self, read: Files) -> Files {
+        let picture = (!self.no_plot && !self.dry_run).then(|| self.picture());
+        let output = (!self.dry_run).then_some(&self.output);
+        let files = read.writing("--output", Holds::Archive(Potential::KIND), output);
+        self.checkpoint.among(files).writing("the picture of --output", Holds::Picture, &picture)
+    }
+
+    /// Where predictions over labels are drawn.
+    fn picture(&self) -> PathBuf {
+        self.output.with_extension("parity.svg")
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let start = Instant::now();
         output::check(&self.output, &["rho"])?;
@@ -63,8 +80,9 @@ impl Train {
                 format!("'{}' does not end in .toml: name the file that describes the model", self.model.display());
             return Err(Failure::usage(problem));
         }
-        self.checkpoint.check(&self.output)?;
+        self.checkpoint.check()?;
         let file = ModelFile::read(&self.model)?;
+        self.outputs(file.files()).check()?;
         let (train, test) = read(&file)?;
         let settings = file.settings(&train.frames, &train.labels)?;
         let (potential, trained) = self.fit(&file, &settings, &train, out)?;
@@ -107,7 +125,8 @@ impl Train {
             && trainer.resume(path, &identity)?
         {
             note_on(path);
-            eprintln!("continuing from {}: {} done", path.display(), plural(trainer.done(), "frame"));
+            tell(format!("continuing from {}: {} done", path.display(), plural(trainer.done(), "frame")));
+            keeps(path, trainer.done());
         }
         advance(&mut trainer, train, checkpoint, &identity)?;
         let potential = trainer.finish().map_err(|e| train.locate(e))?;
@@ -137,7 +156,7 @@ impl Train {
         }
         let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
         field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
-        potential.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        potential.warnings().iter().for_each(|warning| tell(format!("warning: {warning}")));
         writeln!(out, "\nERRORS")?;
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
@@ -153,7 +172,7 @@ impl Train {
             field(out, "peak memory", output::size(bytes))?;
         }
         if !self.no_plot {
-            let svg = self.output.with_extension("parity.svg");
+            let svg = self.picture();
             let sets = [("train", &on_train), ("test", &on_test)];
             if write_parity(&svg, &sets)? {
                 writeln!(out, "wrote {} (predictions over labels)", svg.display())?;
@@ -296,15 +315,19 @@ fn advance(
 ) -> Result<()> {
     let bar = frames_bar(data.len(), "training");
     let mut last = Instant::now();
+    let _hold = checkpoint.map(|_| interrupt::hold());
     while trainer.done() < data.len() {
         trainer.advance(CHUNK).map_err(|e| data.locate(e))?;
         bar.set_position(trainer.done() as u64);
-        if let Some((path, every)) = checkpoint
-            && last.elapsed() >= every
-            && trainer.done() < data.len()
-        {
+        let Some((path, every)) = checkpoint else { continue };
+        let ends = interrupt::pending();
+        if ends || last.elapsed() >= every && trainer.done() < data.len() {
             trainer.save_checkpoint(path, identity)?;
+            keeps(path, trainer.done());
             last = Instant::now();
+        }
+        if ends {
+            interrupt::end();
         }
     }
     bar.finish_and_clear();

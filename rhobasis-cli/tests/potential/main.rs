@@ -3,6 +3,7 @@
 mod checkpoints;
 mod fits;
 mod keys;
+mod outputs;
 mod refusals;
 
 use std::fs;

@@ -33,7 +33,7 @@ def dataset(
 ) -> _native.Dataset:
     """Frames that are to be added, some at a time; files are all opened first, and read ahead.
 
-    Frames in memory come all at once, unless `in_parts`.
+    Frames in memory come all at once, unless `in_parts`: then Ctrl-C is heard between the parts.
     """
     if (names := file_names(frames)) is not None:
         return _native.Dataset.of_files(names, shard, energy_key, _CHUNK)
@@ -68,7 +68,9 @@ class Accumulation(Evaluator):
             )
         return pcovr
 
-    def _supervise(self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool) -> None:
+    def _supervise(
+        self, frames: FramesLike, y: Any, energy_key: str | None, progress: bool, all_or_nothing: bool = False
+    ) -> None:
         if y is not None and energy_key is not None:
             raise RhobasisError(f"energy_key = {energy_key}: y has the energies already; give one of the two")
         needed = "one energy for each frame is needed; give a list of numbers"
@@ -79,7 +81,8 @@ class Accumulation(Evaluator):
             frames = Frames(as_native(frames, everything=energies is None))
             if energies is not None and len(frames) != len(energies):
                 raise _wrong_count(len(energies), len(frames))
-        bar, data, used = Progress("fit", progress), dataset(frames, energy_key=key, in_parts=progress), 0
+        bar, used = Progress("fit", progress), 0
+        data = dataset(frames, energy_key=key, in_parts=not all_or_nothing)
         for chunk, of_chunk, _, fraction in data:
             if energies is not None:
                 of_chunk = energies[used : used + len(chunk)]
@@ -99,7 +102,7 @@ class Accumulation(Evaluator):
             frames = Frames(as_native(frames))  # once, for all sweeps
         files = []
         while not done:
-            data, bar = dataset(frames, in_parts=progress), Progress(f"sweep {sweep}", progress)
+            data, bar = dataset(frames), Progress(f"sweep {sweep}", progress)
             first = 0
             for chunk, _, _, fraction in data:
                 adaptation.add(chunk, first)
@@ -150,7 +153,9 @@ class Accumulation(Evaluator):
         shard: tuple[int, int] | None = None,
         checkpoint: PathLike | None = None,
         checkpoint_every: float = 60.0,
+        all_or_nothing: bool = False,
     ) -> None:
+        """Adds frames; `all_or_nothing`: those in memory in one call, of which nothing is added if it fails."""
         if self.nu != 1:
             raise RhobasisError(
                 f"nu = {self.nu}: such a basis takes several sweeps over all the data; call fit, or set nu to 1"
@@ -164,7 +169,7 @@ class Accumulation(Evaluator):
                 "weights: they are not known for frames of other shards and of earlier runs; "
                 "give this part's own frames and weights, without shard and checkpoint"
             )
-        data = dataset(frames, shard, in_parts=progress or checkpoint is not None)
+        data = dataset(frames, shard, in_parts=not all_or_nothing)
         task: list[tuple[str, int, str]] = []
         if checkpoint is not None:
             task = data.identity()

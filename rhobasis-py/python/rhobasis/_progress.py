@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -20,10 +21,18 @@ class Progress:
             return
         self.last = now
         left = round((now - self.start) * (1 - fraction) / fraction)
-        print(f"\r{self.what}  {100 * fraction:3.0f} %, {left // 60}:{left % 60:02d} left ", end="", file=sys.stderr)
+        self._show(f"\r{self.what}  {100 * fraction:3.0f} %, {left // 60}:{left % 60:02d} left ")
 
     def done(self) -> None:
         """Ends the line."""
         if self.shown:
             seconds = time.monotonic() - self.start
-            print(f"\r{self.what}  100 % in {seconds:.1f} s        ", file=sys.stderr)
+            self._show(f"\r{self.what}  100 % in {seconds:.1f} s        \n")
+
+    @staticmethod
+    def _show(text: str) -> None:
+        """Writes to standard error; that it is closed or full is no reason to stop."""
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(text)
+                sys.stderr.flush()

@@ -50,6 +50,7 @@ def read(
 def write(path: PathLike, frames: FramesLike | Iterable) -> None:
     """Writes frames, with `info`, `arrays` and calculator results, so that ASE reads them back exactly.
 
-    The ending decides on packing: ``.gz``, ``.zst``, ``.xz``. The file appears complete or not at all.
+    The ending decides on packing: ``.gz``, ``.zst``, ``.xz``. The file appears complete or not at all; one that
+    holds no structures is not replaced.
     """
     as_native(frames, everything=True).write(path)

@@ -226,9 +226,9 @@ class OptimalBasis(Accumulation):
         if self._is_pcovr(energy_key):
             if weights is not None:
                 raise RhobasisError("method = pcovr: energies weigh no environments; leave weights out")
-            self._supervise(frames, y, energy_key, progress=False)
+            self._supervise(frames, y, energy_key, progress=False, all_or_nothing=True)
         else:
-            self._accumulate(frames, weights, progress=False)
+            self._accumulate(frames, weights, progress=False, all_or_nothing=True)
         self.__dict__.pop("_basis", None)
         return self
 
@@ -348,7 +348,10 @@ class OptimalBasis(Accumulation):
         return {int(z): hypers for z, hypers in json.loads(self._finish().to_featomic(center, accuracy)).items()}
 
     def save(self, path: PathLike) -> None:
-        """Writes the basis file (``*.rho``); `rhobasis.load` reads it, and so do ten lines of numpy."""
+        """Writes the basis file (``*.rho``); `rhobasis.load` reads it, and so do ten lines of numpy.
+
+        A file of another kind is not replaced.
+        """
         self._finish().save(path)
 
     def fit_transform(

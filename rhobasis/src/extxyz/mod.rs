@@ -14,10 +14,10 @@ mod dataset;
 mod dictionary;
 /// One frame: atom count, comment line, rows of atoms.
 mod frame;
-/// Which keys hold labels.
-mod keys;
 /// The frames of one file, one after the other.
 mod frames;
+/// Which keys hold labels.
+mod keys;
 /// Energies, forces and stresses under the names a file uses.
 mod labels;
 /// What the columns of the rows are.
@@ -50,4 +50,5 @@ pub use likely::LabelKind;
 pub use misspelt::misspelt;
 pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};
-pub use write::{Writer, write};
+pub use slice::path_of;
+pub use write::{Writer, check_replaceable, write};

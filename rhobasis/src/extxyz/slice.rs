@@ -85,6 +85,11 @@ pub(super) fn out_of_range(path: &Path, index: i64, n_frames: usize) -> Error {
     )
 }
 
+/// The file that `data.xyz@:1000` names.
+pub fn path_of(spec: &str) -> PathBuf {
+    split(Path::new(spec)).map_or_else(|_| PathBuf::from(spec), |(path, _)| path)
+}
+
 /// Splits `data.xyz@:1000` into file and slice. A file whose own name holds `@` wins over the slice.
 pub(super) fn split(spec: &Path) -> Result<(PathBuf, Slice)> {
     if spec.exists() {

@@ -1,90 +1,98 @@
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::comment::{logical_text, pair_text};
+use super::source::Source;
+use crate::files::{Content, Draft};
 use crate::structure::{ColumnData, SYMBOLS, Structure, symbol};
 use crate::{Error, Result};
 
 /// Writes frames to an extended XYZ file that ASE and [`super::Reader`] read back exactly.
 ///
 /// The name's ending decides on packing: `.gz`, `.zst`, `.xz`. Frames go to a temporary file beside the target, which
-/// [`Writer::finish`] renames; a writer that is dropped without it leaves nothing behind.
+/// [`Writer::finish`] renames; a writer that is dropped without it leaves nothing behind. Pipes and devices are written to
+/// as frames come.
 pub struct Writer {
     path: PathBuf,
-    temporary: PathBuf,
-    sink: Option<Sink>,
+    sink: Sink,
     text: Vec<u8>,
     n_frames: usize,
 }
 
 enum Sink {
-    Plain(BufWriter<File>),
-    Gzip(Box<flate2::write::GzEncoder<BufWriter<File>>>),
+    Plain(Draft),
+    Gzip(Box<flate2::write::GzEncoder<Draft>>),
     Zstd(ZstdWriter),
-    Xz(Box<lzma_rust2::XzWriter<BufWriter<File>>>),
+    Xz(Box<lzma_rust2::XzWriter<Draft>>),
+}
+
+/// Refuses to write frames over a file that holds anything else.
+///
+/// # Errors
+/// If there is such a file, or it cannot be read.
+pub fn check_replaceable(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let packed = path.is_file() && Content::of(path).is_ok_and(|found| found == Content::Packed);
+    if !packed {
+        return Content::Xyz.check_replaces(path);
+    }
+    let holds_frames = |mut source: Source| {
+        let (text, _) = source.frame()?;
+        Ok(Content::of_text(&text[..text.len().min(1 << 12)]) == Content::Xyz)
+    };
+    match Source::open(path).and_then(holds_frames) {
+        Ok(true) => Ok(()),
+        _ => Err(Content::Xyz.refuse_to_replace(path, &Content::Packed)),
+    }
 }
 
 impl Writer {
     /// Begins the file `path`; the system's error if its folder cannot be written to.
     pub fn create(path: impl AsRef<Path>) -> Result<Writer> {
         let path = path.as_ref();
-        let Some(name) = path.file_name() else {
+        if path.file_name().is_none() {
             return Err(Error::file(path, "is no file name", "name the file to write, as in frames.xyz"));
-        };
+        }
         if path.is_dir() {
             return Err(Error::file(path, "is a directory", "name the file to write, as in frames.xyz"));
         }
-        let mut temporary = name.to_os_string();
-        temporary.push(format!(".{}.part", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
-        let file = BufWriter::with_capacity(1 << 18, file.map_err(|e| Error::io(path, e))?);
+        check_replaceable(path)?;
+        let draft = Draft::new(path)?;
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let sink = match ending {
-            "gz" => Sink::Gzip(Box::new(flate2::write::GzEncoder::new(file, flate2::Compression::default()))),
-            "zst" => Sink::Zstd(ZstdWriter { file, pending: Vec::new() }),
+            "gz" => Sink::Gzip(Box::new(flate2::write::GzEncoder::new(draft, flate2::Compression::default()))),
+            "zst" => Sink::Zstd(ZstdWriter { file: draft, pending: Vec::new() }),
             "xz" => {
                 let options = lzma_rust2::XzOptions::with_preset(6);
-                let writer = lzma_rust2::XzWriter::new(file, options).map_err(|e| Error::io(path, e))?;
+                let writer = lzma_rust2::XzWriter::new(draft, options).map_err(|e| Error::io(path, e))?;
                 Sink::Xz(Box::new(writer))
             }
-            _ => Sink::Plain(file),
+            _ => Sink::Plain(draft),
         };
-        Ok(Writer { path: path.to_path_buf(), temporary, sink: Some(sink), text: Vec::new(), n_frames: 0 })
+        Ok(Writer { path: path.to_path_buf(), sink, text: Vec::new(), n_frames: 0 })
     }
 
     /// Appends a frame. Columns that do not fit the atoms and texts that the format cannot hold are errors.
     pub fn write(&mut self, structure: &Structure) -> Result<()> {
         self.text.clear();
         frame_text(structure, &mut self.text).map_err(|e| e.at_frame(self.n_frames).in_file(&self.path))?;
-        if let Some(sink) = &mut self.sink {
-            sink.write_all(&self.text).map_err(|e| Error::io(&self.path, e))?;
-        }
+        self.sink.write_all(&self.text).map_err(|e| Error::io(&self.path, e))?;
         self.n_frames += 1;
         Ok(())
     }
 
-    /// Completes the file and gives it its name.
-    pub fn finish(mut self) -> Result<()> {
-        if let Some(sink) = self.sink.take() {
-            let done = sink.finish().and_then(|()| fs::rename(&self.temporary, &self.path));
-            if let Err(e) = done {
-                // The error that matters is the one already at hand.
-                let _ = fs::remove_file(&self.temporary);
-                return Err(Error::io(&self.path, e));
-            }
+    /// Hands what was written to the system, so that a process that is killed leaves whole frames. Packed files, which end in
+    /// the middle then, are not cut into pieces for that.
+    pub fn flush(&mut self) -> Result<()> {
+        match &mut self.sink {
+            Sink::Plain(w) => w.flush().map_err(|e| Error::io(&self.path, e)),
+            Sink::Gzip(_) | Sink::Zstd(_) | Sink::Xz(_) => Ok(()),
         }
-        Ok(())
     }
-}
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if self.sink.take().is_some() {
-            // Nothing can be done, or reported, if the unfinished file stays.
-            let _ = fs::remove_file(&self.temporary);
-        }
+    /// Completes the file and gives it its name.
+    pub fn finish(self) -> Result<()> {
+        self.sink.finish().map_err(|e| Error::io(&self.path, e))?.finish()
     }
 }
 
@@ -98,20 +106,20 @@ impl Sink {
         }
     }
 
-    fn finish(self) -> io::Result<()> {
-        let mut file = match self {
-            Sink::Plain(w) => w,
-            Sink::Gzip(w) => w.finish()?,
-            Sink::Zstd(w) => w.finish()?,
-            Sink::Xz(w) => w.finish()?,
-        };
-        file.flush()
+    /// What remains of the packing, and the file.
+    fn finish(self) -> io::Result<Draft> {
+        match self {
+            Sink::Plain(w) => Ok(w),
+            Sink::Gzip(w) => w.finish(),
+            Sink::Zstd(w) => w.finish(),
+            Sink::Xz(w) => w.finish(),
+        }
     }
 }
 
 /// Zstandard in frames of a few megabytes: the encoder wants its whole input at once and reports no write errors.
 struct ZstdWriter {
-    file: BufWriter<File>,
+    file: Draft,
     pending: Vec<u8>,
 }
 
@@ -130,7 +138,7 @@ impl ZstdWriter {
         self.file.write_all(&packed)
     }
 
-    fn finish(mut self) -> io::Result<BufWriter<File>> {
+    fn finish(mut self) -> io::Result<Draft> {
         if !self.pending.is_empty() {
             self.pack()?;
         }

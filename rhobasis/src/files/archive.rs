@@ -9,6 +9,7 @@ use ndarray::{ArrayD, IntoDimension, IxDyn};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::content::Content;
 use super::digest::Digest;
 use super::draft::write_atomically;
 use super::format::Format;
@@ -58,8 +59,9 @@ impl Archive {
     /// Writes the archive to a temporary name beside `path` and renames it. The same content gives the same bytes.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If `path` is a file of another kind, or the file system refuses.
     pub fn write(&self, path: &Path, kind: &str) -> Result<()> {
+        Content::Archive(kind.into()).check_replaces(path)?;
         write_atomically(path, |file| self.encode(kind, file))
     }
 

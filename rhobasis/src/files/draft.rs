@@ -1,30 +1,35 @@
 //! Files that appear complete or not at all.
 
-use std::fs;
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::target::{Target, target_of};
+use super::temporary::Temporary;
 use crate::{Error, Result};
+
+/// Bytes that are collected before they are written.
+const BUFFER: usize = 1 << 18;
 
 /// Writes a file through a temporary name in the same folder, renamed when complete.
 ///
 /// # Errors
 /// If the file system refuses; nothing is left behind.
-pub fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<fs::File>) -> std::io::Result<()>,
-) -> Result<()> {
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut Draft) -> io::Result<()>) -> Result<()> {
     let mut draft = Draft::new(path)?;
-    write(draft.file()).map_err(|e| Error::io(path, e))?;
+    write(&mut draft).map_err(|e| Error::io(path, e))?;
     draft.finish()
 }
 
 /// A file under a temporary name in its folder, until it is complete; removed if dropped before.
+///
+/// A link stays, and the file it leads to is replaced, which keeps its permissions. What is no file (a pipe, a device) is
+/// written to as it is.
 pub struct Draft {
     path: PathBuf,
-    temporary: PathBuf,
-    file: BufWriter<fs::File>,
+    /// What will have the name; none where bytes go to their place at once.
+    temporary: Option<(Temporary, PathBuf)>,
+    file: BufWriter<File>,
 }
 
 impl Draft {
@@ -33,17 +38,25 @@ impl Draft {
     /// # Errors
     /// If the file system refuses.
     pub fn new(path: &Path) -> Result<Self> {
-        let temporary = temporary_name(path);
-        let file = fs::File::create(&temporary).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::file(path, "its folder does not exist", "make the folder first"),
+        let (temporary, file) = Self::open(path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Error::file(path, "its folder does not exist", "make the folder first"),
             _ => Error::io(path, e),
         })?;
-        Ok(Draft { path: path.to_path_buf(), temporary, file: BufWriter::new(file) })
+        Ok(Draft { path: path.to_path_buf(), temporary, file: BufWriter::with_capacity(BUFFER, file) })
     }
 
-    /// Where to write.
-    pub fn file(&mut self) -> &mut BufWriter<fs::File> {
-        &mut self.file
+    fn open(path: &Path) -> io::Result<(Option<(Temporary, PathBuf)>, File)> {
+        let place = match target_of(path)? {
+            Target::File(place) => place,
+            #[cfg(unix)]
+            Target::Descriptor(number) => return Ok((None, super::target::duplicate(number)?)),
+            Target::Special(place) => return Ok((None, OpenOptions::new().write(true).open(place)?)),
+        };
+        let (temporary, file) = Temporary::new(&place)?;
+        if let Ok(old) = fs::metadata(&place) {
+            file.set_permissions(old.permissions())?;
+        }
+        Ok((Some((temporary, place)), file))
     }
 
     /// Gives the complete file its name.
@@ -53,30 +66,34 @@ impl Draft {
     pub fn finish(mut self) -> Result<()> {
         let mut attempt = || {
             self.file.flush()?;
-            self.file.get_ref().sync_all()?;
-            fs::rename(&self.temporary, &self.path)
+            match self.temporary.take() {
+                Some((temporary, place)) => {
+                    self.file.get_ref().sync_all()?;
+                    temporary.rename(&place)
+                }
+                None => Ok(()),
+            }
         };
         attempt().map_err(|e| Error::io(&self.path, e))
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.temporary); // it has its own name by now, if it was finished
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
-fn temporary_name(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()))
-}
-
-/// Whether a file is a half-written one of this name: .NAME.PROCESS-COUNT.part
-pub(super) fn is_draft(file: &str, name: &str) -> bool {
-    let rest = file.strip_prefix('.').and_then(|rest| rest.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
-    let numbers = rest.and_then(|rest| rest.strip_suffix(".part")).and_then(|numbers| numbers.split_once('-'));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    numbers.is_some_and(|(process, count)| digits(process) && digits(count))
+impl Seek for Draft {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
 }

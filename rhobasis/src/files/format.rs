@@ -252,7 +252,9 @@ fn of_lines(lines: &[&str]) -> Option<Format> {
             Some(c) if c.is_alphabetic() => Some(Format::new(TOML, NO_STRUCTURES)),
             _ => Some(Format::new("a JSON file", Way::Ase("json", &[".json"]))),
         },
-        Some(line) if line.starts_with("atom ") => Some(Format::new("a geometry of FHI-aims", Way::Ase("aims", &[".in"]))),
+        Some(line) if line.starts_with("atom ") => {
+            Some(Format::new("a geometry of FHI-aims", Way::Ase("aims", &[".in"])))
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::archive::{Archive, kind_of};
-use super::draft::is_draft;
+use super::temporary::remove_abandoned;
 use crate::{Error, Result};
 
 /// What is kept in a file of its own: a basis, an accumulator, a potential.
@@ -75,16 +75,10 @@ pub trait Stored: Sized {
 /// # Errors
 /// If the file system refuses.
 pub fn remove_with_drafts(path: &Path, kind: &str) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let file = found.file_name().unwrap_or_default().to_string_lossy();
-        // Another file may bear the same name, written in another way: it stays.
-        let ours = file == name && kind_of(&found).as_deref() == Some(kind);
-        if ours || is_draft(&file, &name) {
-            fs::remove_file(&found).map_err(|e| Error::io(&found, e))?;
-        }
+    remove_abandoned(path);
+    // Another file may bear the name, written in another way: it stays.
+    match kind_of(path).as_deref() == Some(kind) {
+        true => fs::remove_file(path).map_err(|e| Error::io(path, e)),
+        false => Ok(()),
     }
-    Ok(())
 }
