@@ -160,8 +160,7 @@ pub(crate) fn read(
     keys: [Option<String>; 4],
     progress: &Bound<'_, PyAny>,
 ) -> PyResult<Frames> {
-    let [energy_key, force_key, stress_key, virial_key] = keys.map(Option::unwrap_or_default);
-    let labels = extxyz::Options { energy_key, force_key, stress_key, virial_key, validate: true };
+    let labels = label_options(keys);
     let mut chunks = open(py, &files)?.chunks();
     let (mut all, mut origins) = (Vec::new(), Vec::new());
     while let Some(mut chunk) = detach(py, || chunks.next()).transpose().map_err(refuse)? {
@@ -175,8 +174,14 @@ pub(crate) fn read(
     Ok(Frames::new(all, Some(origins)))
 }
 
+/// The keys of energy, forces, stress and virial, of which those that are not given are not read.
+pub(crate) fn label_options(keys: [Option<String>; 4]) -> extxyz::Options {
+    let [energy_key, force_key, stress_key, virial_key] = keys.map(Option::unwrap_or_default);
+    extxyz::Options { energy_key, force_key, stress_key, virial_key, validate: true }
+}
+
 /// Stores the labels that `options` names as `energy`, `forces` and `stress`.
-fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobasis::Result<()> {
+pub(crate) fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobasis::Result<()> {
     for key in [&options.energy_key, &options.stress_key, &options.virial_key] {
         if !key.is_empty() && structure.get(key).is_none() {
             return Err(no_label(key, structure.info.iter().map(|(name, _)| name.as_str())));

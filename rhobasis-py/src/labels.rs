@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
-use rhobasis::structure::{Structure, Vec3};
+use rhobasis::structure::{Structure, Vec3, periodicity};
 use rhobasis::{Error, extxyz, potential};
 
 use crate::atoms::reals;
@@ -32,6 +32,17 @@ impl Labels {
         virial_key: Option<String>,
     ) -> PyResult<Self> {
         let all = frames.structures();
+        let usual = extxyz::Options::default();
+        let options = extxyz::Options {
+            energy_key: energy_key.clone().unwrap_or(usual.energy_key),
+            force_key: force_key.clone().unwrap_or(usual.force_key),
+            stress_key: stress_key.clone().unwrap_or(usual.stress_key),
+            virial_key: virial_key.clone().unwrap_or(usual.virial_key),
+            validate: false,
+        };
+        if let Some(error) = left_out(frames, &options) {
+            return Err(error);
+        }
         let info = |key: &str| all.iter().any(|s| s.get(key).is_some());
         for key in [&energy_key, &stress_key, &virial_key].into_iter().flatten() {
             if !key.is_empty() && !info(key) {
@@ -43,14 +54,6 @@ impl Labels {
         {
             return Err(absent(key, all, |s| s.columns.iter().map(|c| c.name.as_str()).collect()));
         }
-        let usual = extxyz::Options::default();
-        let options = extxyz::Options {
-            energy_key: energy_key.unwrap_or(usual.energy_key),
-            force_key: force_key.unwrap_or(usual.force_key),
-            stress_key: stress_key.unwrap_or(usual.stress_key),
-            virial_key: virial_key.unwrap_or(usual.virial_key),
-            validate: false,
-        };
         let inner = detach(py, || {
             let labels = |(k, s)| extxyz::labels(s, &options).map_err(|e: Error| e.at_frame(k));
             all.iter().enumerate().map(labels).collect::<rhobasis::Result<Vec<_>>>()
@@ -114,7 +117,7 @@ impl Labels {
                     continue;
                 }
                 if all[frame].pbc != [true; 3] {
-                    let problem = format!("a stress is given, but pbc is {:?}", all[frame].pbc);
+                    let problem = format!("a stress is given, but pbc is {}", periodicity(all[frame].pbc));
                     return Err(refuse_at(frame, Error::structure(None, problem, "give NaN for this frame")));
                 }
                 labels.stress = Some([0, 1, 2].map(|a| [0, 1, 2].map(|b| 0.5 * (s[[a, b]] + s[[b, a]]))));
@@ -167,6 +170,21 @@ fn all_or_none(numbers: &[f64], what: &str) -> rhobasis::Result<bool> {
             Err(Error::structure(None, problem, "give finite numbers, or NaN throughout where there is none"))
         }
     }
+}
+
+/// The first label that is looked for, is not there, and was left out when the frames were taken from Python.
+fn left_out(frames: &Frames, options: &extxyz::Options) -> Option<PyErr> {
+    let of_frame = |(k, structure): (usize, &Structure)| {
+        let has = |key: &String| !key.is_empty() && structure.get(key).is_some();
+        let mut info = vec![&options.energy_key];
+        if !has(&options.virial_key) {
+            info.extend([&options.stress_key, &options.virial_key]);
+        }
+        let absent = info.into_iter().filter(|key| !has(key));
+        let column = Some(&options.force_key).filter(|key| structure.column(key).is_none());
+        absent.chain(column).filter(|key| !key.is_empty()).find_map(|key| frames.no_label(k, key))
+    };
+    frames.structures().iter().enumerate().find_map(of_frame)
 }
 
 /// No frame has this label; `names` gives those that a frame has.

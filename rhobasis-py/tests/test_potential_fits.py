@@ -260,7 +260,7 @@ def moved(atoms):
         ),
         (
             lambda p: p.fit(FRAMES[8:9], stresses=np.eye(3)),
-            r"frame 0: a stress is given, but pbc is \[true, true, false\]",
+            r"frame 0: a stress is given, but pbc is T T F",
         ),
         (
             lambda p: p.fit([FRAMES[0], moved(FRAMES[4])]),

@@ -13,7 +13,7 @@ from . import _native
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
 from .density import Evaluator
-from .structure import Frames, as_native, file_names
+from .structure import Frames, as_native, streamed_files
 
 if TYPE_CHECKING:
     from .structure import FramesLike, PathLike
@@ -32,7 +32,7 @@ def dataset(
 
     Frames in memory come all at once, unless `in_parts`.
     """
-    if (names := file_names(frames)) is not None:
+    if (names := streamed_files(frames)) is not None:
         return _native.Dataset.of_files(names, shard, energy_key, _CHUNK)
     native = as_native(frames)
     return _native.Dataset.of_frames(native, shard, energy_key, _CHUNK if in_parts else max(len(native), 1))
@@ -71,8 +71,8 @@ class Accumulation(Evaluator):
         energies = None if y is None else _numbers("y", y, needed)
         self._begin(_native.SupervisedCovariance)
         key = None if energies is not None else "energy" if energy_key is None else energy_key
-        if file_names(frames) is None:
-            frames = Frames(as_native(frames, everything=energies is None))
+        if streamed_files(frames) is None:
+            frames = Frames(as_native(frames, everything=energies is None, lenient=True))
             if energies is not None and len(frames) != len(energies):
                 raise _wrong_count(len(energies), len(frames))
         bar, data, used = Progress("fit", progress), dataset(frames, energy_key=key, in_parts=progress), 0
@@ -91,7 +91,7 @@ class Accumulation(Evaluator):
 
     def _adapt(self, frames: FramesLike, progress: bool) -> None:
         adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
-        if file_names(frames) is None:
+        if streamed_files(frames) is None:
             frames = Frames(as_native(frames))  # once, for all sweeps
         files = []
         while not done:

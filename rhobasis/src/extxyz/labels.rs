@@ -1,5 +1,5 @@
 use super::read::Options;
-use crate::structure::{ColumnData, Value, Vec3};
+use crate::structure::{ColumnData, Value, Vec3, periodicity};
 use crate::{Error, Result, Structure};
 
 /// What a frame says about itself; `None` where it says nothing.
@@ -30,7 +30,7 @@ pub fn labels(structure: &Structure, options: &Options) -> Result<Labels> {
     if structure.pbc != [true; 3] || volume <= 0.0 {
         return Err(Error::structure(
             None,
-            format!("a stress is given, but pbc is {:?} and the volume {volume} Å³", structure.pbc),
+            format!("a stress is given, but pbc is {} and the volume {volume} Å³", periodicity(structure.pbc)),
             "a stress needs a cell that is periodic in all three directions; set stress_key and virial_key to \"\" to leave it out",
         ));
     }
@@ -75,7 +75,7 @@ fn energy(value: &Value, key: &str) -> Result<f64> {
         _ => {
             return Err(Error::structure(
                 None,
-                format!("energy {key}={value:?} is no number"),
+                format!("energy {key}={value} is no number"),
                 "give the total energy of the frame in eV, or name its key by energy_key",
             ));
         }
@@ -134,7 +134,7 @@ fn matrix(value: &Value, key: &str) -> Result<[Vec3; 3]> {
         _ => {
             return Err(Error::structure(
                 None,
-                format!("{key}={value:?} does not hold nine or six numbers"),
+                format!("{key}={value} does not hold nine or six numbers"),
                 "give the matrix row by row, or xx yy zz yz xz xy",
             ));
         }

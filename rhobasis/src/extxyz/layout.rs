@@ -1,3 +1,4 @@
+use crate::error::in_quotes;
 use crate::{Error, Result};
 
 /// What the columns of a row are, from `Properties`; kept between frames, which mostly agree.
@@ -59,11 +60,11 @@ impl Layout {
                 "I" => Kind::Int,
                 "L" => Kind::Bool,
                 "S" => Kind::Text,
-                other => return Err(malformed(format!("{other:?} is no type"))),
+                other => return Err(malformed(format!("{} is no type", in_quotes(other)))),
             };
             const WIDEST: usize = 1 << 20;
             let width = width.parse().ok().filter(|&w| (1..=WIDEST).contains(&w));
-            let width = width.ok_or_else(|| malformed(format!("{:?} is no number of columns", part[2])))?;
+            let width = width.ok_or_else(|| malformed(format!("{} is no number of columns", in_quotes(part[2]))))?;
             let role = match (name, kind, width) {
                 ("species", Kind::Text, 1) => Role::Symbol,
                 ("Z", Kind::Int, 1) => Role::Number,

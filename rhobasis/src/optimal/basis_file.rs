@@ -176,7 +176,10 @@ fn stored_expansion(
             let divided = match powers.get(&z).map(String::as_str) {
                 Some("l") => true,
                 Some("0") => false,
-                other => return Err(damaged(path, format!("table_power of species {z} is {other:?}, not l or 0"))),
+                other => {
+                    let found = other.unwrap_or("missing");
+                    return Err(damaged(path, format!("table_power of species {z} is {found}, not l or 0")));
+                }
             };
             let of_z = kind.blocks.iter().filter(|b| b.species.is_none_or(|a| a == z));
             let counts: Vec<usize> = of_z.map(|b| b.contraction.u.nrows()).collect();

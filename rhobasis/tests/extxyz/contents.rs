@@ -180,7 +180,7 @@ fn labels_go_by_the_names_given() {
 #[test]
 fn bad_labels_are_refused() {
     for (comment, forces, expected) in [
-        ("energy=low", "1 2 3", "energy energy=Text(\"low\") is no number; give the total energy"),
+        ("energy=low", "1 2 3", "energy energy=\"low\" is no number; give the total energy"),
         ("energy=nan", "1 2 3", "energy energy=NaN is not finite; remove the frame"),
         ("", "1 2 inf", "atom 0: force forces = [1.0, 2.0, inf] is not finite; remove the frame"),
         ("stress=\"1 2 3\"", "1 2 3", "does not hold nine or six numbers; give the matrix row by row"),
