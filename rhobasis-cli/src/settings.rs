@@ -12,7 +12,7 @@ use rhobasis::Result;
 use rhobasis::extxyz::Options;
 use rhobasis::optimal::{CovarianceSettings, Method, PcovrSettings, Truncation};
 use rhobasis::settings::{Given, Range, Setting, Source, Takes};
-use rhobasis::structure::atomic_number;
+use rhobasis::structure::{atomic_number, isotope_remedy};
 
 use crate::failure::{Failure, Outcome};
 
@@ -165,7 +165,10 @@ impl MethodFlags {
 
 /// The element that a flag names.
 pub fn element(flag: &str, name: &str) -> std::result::Result<u8, Failure> {
-    atomic_number(name).ok_or_else(|| Failure::usage(format!("{flag} {name}: '{name}' is no element")))
+    atomic_number(name).ok_or_else(|| {
+        let remedy = isotope_remedy(name).unwrap_or("use symbols from H to Og");
+        Failure::usage(format!("{flag} {name}: '{name}' is no element; {remedy}"))
+    })
 }
 
 /// How many channels are kept.

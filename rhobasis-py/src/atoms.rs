@@ -8,7 +8,10 @@ use pyo3::{IntoPyObjectExt, intern};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Error, Structure};
 
+use crate::constraints::move_mask;
 use crate::errors::refuse;
+use crate::left_out::LeftOut;
+use crate::results::{Results, results};
 use crate::settings::wrong_type;
 
 pub(crate) fn set_info(structure: &mut Structure, key: &str, value: Value) {
@@ -23,10 +26,11 @@ pub(crate) fn set_column(structure: &mut Structure, name: &str, width: usize, da
     structure.columns.push(Column { name: name.to_string(), width, data });
 }
 
-/// Species, positions, cell and periodicity of an `ase.Atoms`: the path of every calculation, so few look-ups.
-pub(crate) fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Structure> {
+/// Species, positions, cell and periodicity of an `ase.Atoms`, one of a list if it has an index: the path of every calculation,
+/// so few look-ups.
+pub(crate) fn from_atoms(atoms: &Bound<'_, PyAny>, index: Option<usize>) -> PyResult<Structure> {
     let py = atoms.py();
-    let none = || wrong_type(&format!("frames[{index}]"), "an ase.Atoms", atoms);
+    let none = || wrong_type(&named(index), "an ase.Atoms", atoms);
     let arrays = atoms.getattr(intern!(py, "arrays")).map_err(|_| none())?;
     let arrays = arrays.cast::<PyDict>().map_err(|_| none())?;
     let numbers = arrays.get_item(intern!(py, "numbers"))?.ok_or_else(none)?;
@@ -39,9 +43,21 @@ pub(crate) fn from_atoms(atoms: &Bound<'_, PyAny>, index: usize) -> PyResult<Str
         Err(_) => structure.pbc = pbc.extract()?,
     }
     if structure.positions.len() != structure.species.len() {
-        structure.validate().map_err(|e| refuse(e.at_frame(index)))?;
+        structure.validate().map_err(|e| refuse(placed(e, index)))?;
     }
     Ok(structure)
+}
+
+/// The `ase.Atoms` in messages.
+fn named(index: Option<usize>) -> String {
+    index.map_or_else(|| "atoms".to_string(), |index| format!("frames[{index}]"))
+}
+
+fn placed(error: Error, index: Option<usize>) -> Error {
+    match index {
+        Some(index) => error.at_frame(index),
+        None => error,
+    }
 }
 
 /// Species, positions and cell.
@@ -49,29 +65,39 @@ fn geometry(
     numbers: &Bound<'_, PyAny>,
     positions: &Bound<'_, PyAny>,
     cell: &Bound<'_, PyAny>,
-    index: usize,
+    index: Option<usize>,
 ) -> PyResult<Structure> {
     let mut structure = Structure { species: atomic_numbers(numbers, index)?, ..Structure::default() };
-    matrix(positions, "positions", |x| {
-        structure.positions = x.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect();
-    })?;
-    matrix(cell, "cell", |x| {
-        x.rows().into_iter().zip(&mut structure.cell).for_each(|(from, to)| *to = [from[0], from[1], from[2]]);
-    })?;
+    let name = |array: &str| format!("{}.{array}", named(index));
+    matrix(
+        positions,
+        || name("positions"),
+        |x| {
+            structure.positions = x.rows().into_iter().map(|r| [r[0], r[1], r[2]]).collect();
+        },
+    )?;
+    matrix(
+        cell,
+        || name("cell"),
+        |x| {
+            x.rows().into_iter().zip(&mut structure.cell).for_each(|(from, to)| *to = [from[0], from[1], from[2]]);
+        },
+    )?;
     Ok(structure)
 }
 
 /// The frame of which `Frames.parts` made these.
 pub(crate) fn from_parts(parts: &Bound<'_, PyTuple>, index: usize) -> PyResult<Structure> {
     let get = |i| parts.get_item(i);
-    let mut structure = geometry(&get(0)?, &get(1)?, &get(2)?, index)?;
+    let mut structure = geometry(&get(0)?, &get(1)?, &get(2)?, Some(index))?;
     structure.pbc = get(3)?.extract()?;
-    add_info(&mut structure, &get(4)?, false)?;
-    add_columns(&mut structure, &get(5)?, false)?;
+    let mut kept = |_: &str, _: String, _: &'static str| {}; // all of it was
+    add_info(&mut structure, &get(4)?, &mut kept)?;
+    add_columns(&mut structure, &get(5)?, &mut kept)?;
     Ok(structure)
 }
 
-fn atomic_numbers(numbers: &Bound<'_, PyAny>, index: usize) -> PyResult<Vec<u8>> {
+fn atomic_numbers(numbers: &Bound<'_, PyAny>, index: Option<usize>) -> PyResult<Vec<u8>> {
     let converted;
     let numbers = match numbers.extract::<PyReadonlyArray1<'_, i64>>() {
         Ok(numbers) => numbers,
@@ -84,25 +110,30 @@ fn atomic_numbers(numbers: &Bound<'_, PyAny>, index: usize) -> PyResult<Vec<u8>>
     let small = numbers.iter().enumerate().map(|(atom, &z)| {
         u8::try_from(z).map_err(|_| {
             let problem = format!("atomic number {z} is no element");
-            refuse(Error::structure(Some(atom), problem, "use atomic numbers from 1 to 118").at_frame(index))
+            refuse(placed(Error::structure(Some(atom), problem, "use atomic numbers from 1 to 118"), index))
         })
     });
     small.collect()
 }
 
 /// Calls `take` with a `[n, 3]` view of any array-like, whatever its layout and type.
-fn matrix(from: &Bound<'_, PyAny>, name: &str, take: impl FnOnce(ndarray::ArrayView2<'_, f64>)) -> PyResult<()> {
+fn matrix(
+    from: &Bound<'_, PyAny>,
+    name: impl Fn() -> String,
+    take: impl FnOnce(ndarray::ArrayView2<'_, f64>),
+) -> PyResult<()> {
+    const SHAPE: &str = "an (n, 3) array of numbers";
     let converted;
     let array = match from.extract::<PyReadonlyArray2<'_, f64>>() {
         Ok(array) => array,
         Err(_) => {
-            converted = as_array(from, "float64")?;
-            converted.extract::<PyReadonlyArray2<'_, f64>>().map_err(|_| wrong_type(name, "an (n, 3) array", from))?
+            converted = as_array(from, "float64").map_err(|_| wrong_type(&name(), SHAPE, from))?;
+            converted.extract::<PyReadonlyArray2<'_, f64>>().map_err(|_| wrong_type(&name(), SHAPE, from))?
         }
     };
     let view = array.as_array();
     if view.ncols() != 3 {
-        return Err(wrong_type(name, "an (n, 3) array", from));
+        return Err(wrong_type(&name(), SHAPE, from));
     }
     take(view);
     Ok(())
@@ -113,81 +144,126 @@ pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, dtype: &str) -> PyResult<
     value.py().import(intern!(value.py(), "numpy"))?.call_method1(intern!(value.py(), "asarray"), (value, dtype))
 }
 
-/// info, arrays, and the results of a calculator, as ASE writes them.
-pub(crate) fn add_labels(structure: &mut Structure, atoms: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
-    add_info(structure, &atoms.getattr("info")?, lenient)?;
-    add_columns(structure, &atoms.getattr("arrays")?, lenient)?;
+/// info, arrays, constraints, and the results of a calculator, as ASE writes them; what cannot be kept goes to `left_out`.
+pub(crate) fn add_labels(
+    structure: &mut Structure,
+    atoms: &Bound<'_, PyAny>,
+    index: usize,
+    left_out: &mut Vec<LeftOut>,
+) -> PyResult<()> {
+    let mut leave_out = |name: &str, problem: String, remedy: &'static str| {
+        left_out.push(LeftOut { frame: index, names: vec![name.to_string()], problem, remedy });
+    };
+    add_info(structure, &atoms.getattr("info")?, &mut leave_out)?;
+    add_columns(structure, &atoms.getattr("arrays")?, &mut leave_out)?;
+    let mut others = Vec::new();
+    if let Some((width, data)) = move_mask(atoms, structure.len(), &mut others)? {
+        set_column(structure, "move_mask", width, data);
+    }
+    for name in others {
+        leave_out("", format!("the constraint {name} has no place in a file"), "FixAtoms and FixCartesian have");
+    }
+    match results(atoms)? {
+        Results::None => {}
+        Results::OfThese(results) => add_results(structure, &results)?,
+        Results::OfOthers { names, changes } => left_out.push(LeftOut {
+            frame: index,
+            names,
+            problem: format!("its calculator holds results of other {changes}"),
+            remedy: "give each frame a calculator of its own, and run it after the last change (ase's \
+                     SinglePointCalculator keeps results)",
+        }),
+    }
+    Ok(())
+}
+
+/// Results of a calculator, as ASE's writer places them: a value of the frame, or a row for each atom.
+fn add_results(structure: &mut Structure, results: &[(String, Bound<'_, PyAny>)]) -> PyResult<()> {
+    const OF_FRAMES: [&str; 4] = ["stress", "dipole", "polarization", "dielectric_tensor"];
     let n_atoms = structure.len();
-    let calculator = atoms.getattr("calc")?;
-    let Ok(results) = calculator.getattr("results") else { return Ok(()) };
-    for (name, value) in results.cast::<PyDict>().map_err(PyErr::from)?.iter() {
-        let name: String = name.extract()?;
-        match from_python(&value) {
-            Some(value @ (Value::Real(_) | Value::Int(_))) => set_info(structure, &name, value),
-            Some(value) if name == "stress" => set_info(structure, &name, value),
-            Some(Value::Reals(_, shape)) if shape.first() == Some(&n_atoms) => {
-                if let Some((width, data)) = column(&value, n_atoms) {
-                    set_column(structure, &name, width, data);
+    for (name, value) in results {
+        let of_frame = OF_FRAMES.contains(&name.as_str());
+        match from_python(value) {
+            Some(value @ (Value::Real(_) | Value::Int(_))) => set_info(structure, name, value),
+            Some(Value::Reals(_, shape)) if !of_frame && shape.first() == Some(&n_atoms) => {
+                if let Some((width, data)) = column(value, n_atoms) {
+                    set_column(structure, name, width, data);
                 }
             }
+            Some(value @ Value::Reals(..)) => set_info(structure, name, value),
             _ => {} // what ASE's writer passes over too
         }
     }
     Ok(())
 }
 
-fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+/// A value or row of each atom that is not kept: its key, what it is, and what to do.
+type LeaveOut<'a> = &'a mut dyn FnMut(&str, String, &'static str);
+
+fn add_info(structure: &mut Structure, info: &Bound<'_, PyAny>, leave_out: LeaveOut<'_>) -> PyResult<()> {
     for (key, value) in info.cast::<PyDict>().map_err(PyErr::from)?.iter() {
-        match (key.extract::<String>(), from_python(&value)) {
-            (Ok(key), Some(value)) => set_info(structure, &key, value),
-            _ if lenient => {}
-            (Ok(key), None) => return Err(wrong_type(&format!("info[{key:?}]"), VALUES, &value)),
-            (Err(_), _) => return Err(wrong_type("a key of info", "text", &key)),
+        let Ok(key) = key.extract::<String>() else {
+            leave_out("", format!("the key {} of info is no text", key.repr()?), "use text as keys");
+            continue;
+        };
+        match from_python(&value) {
+            Some(value) => set_info(structure, &key, value),
+            // What is None is no label either.
+            None if value.is_none() => leave_out("", format!("info['{key}'] is None"), VALUES),
+            None => leave_out(&key, format!("info['{key}'] is of the type {}", value.get_type().name()?), VALUES),
         }
     }
     Ok(())
 }
 
-fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>, lenient: bool) -> PyResult<()> {
+fn add_columns(structure: &mut Structure, arrays: &Bound<'_, PyAny>, leave_out: LeaveOut<'_>) -> PyResult<()> {
     let n_atoms = structure.len();
     for (name, value) in arrays.cast::<PyDict>().map_err(PyErr::from)?.iter() {
         let name: String = name.extract()?;
         if name != "numbers" && name != "positions" {
             match column(&value, n_atoms) {
                 Some((width, data)) => set_column(structure, &name, width, data),
-                None if lenient => {}
-                None => {
-                    return Err(wrong_type(&format!("arrays[{name:?}]"), "an array with a row for each atom", &value));
-                }
+                None => leave_out(&name, format!("arrays['{name}'] {}", described(&value)?), COLUMNS),
             }
         }
     }
     Ok(())
 }
 
-const VALUES: &str = "a number, a logical, text, or an array of these";
+const VALUES: &str = "a number, a logical, text, or an array of these is kept";
+const COLUMNS: &str = "an array of numbers, logicals or text with a row for each atom is kept";
 
-fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
-    let array = value.py().import("numpy").ok()?.call_method1("asarray", (value,)).ok()?;
+/// Type and shape of what is no column.
+fn described(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    match (value.getattr("dtype"), value.getattr("shape")) {
+        (Ok(dtype), Ok(shape)) => Ok(format!("has the dtype {} and the shape {}", dtype.str()?, shape.str()?)),
+        _ => Ok(format!("is of the type {}", value.get_type().name()?)),
+    }
+}
+
+pub(crate) fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
+    let py = value.py();
+    let numpy = py.import(intern!(py, "numpy")).ok()?;
+    let array = numpy.call_method1(intern!(py, "asarray"), (value,)).ok()?;
     let shape: Vec<usize> = array.getattr("shape").ok()?.extract().ok()?;
-    let flat = |dtype: &str| array.call_method1("astype", (dtype,)).and_then(|a| a.call_method0("ravel"));
     let kind: String = array.getattr("dtype").and_then(|d| d.getattr("kind")).ok()?.extract().ok()?;
     let scalar = shape.is_empty();
     match kind.as_str() {
         "b" => {
-            let x: Vec<bool> = list(&flat("bool").ok()?)?;
+            let x: Vec<bool> = list(&array)?;
             if scalar { x.first().map(|&x| Value::Bool(x)) } else { Some(Value::Bools(x, shape)) }
         }
         "i" | "u" => {
-            let x: Vec<i64> = list(&flat("int64").ok()?)?;
+            let x: Vec<i64> = list(&array)?;
             if scalar { x.first().map(|&x| Value::Int(x)) } else { Some(Value::Ints(x, shape)) }
         }
         "f" => {
-            let x: Vec<f64> = list(&flat("float64").ok()?)?;
+            let x: Vec<f64> = list(&array.call_method1("astype", ("float64",)).ok()?)?;
             if scalar { x.first().map(|&x| Value::Real(x)) } else { Some(Value::Reals(x, shape)) }
         }
         "U" => {
-            let mut x: Vec<String> = list(&flat("object").ok()?)?;
+            // NumPy makes text of the numbers beside a text: not of objects.
+            let mut x: Vec<String> = list(&numpy.call_method1("asarray", (value, "object")).ok()?)?;
             if scalar { x.pop().map(Value::Text) } else { Some(Value::Texts(x, shape)) }
         }
         _ => None,
@@ -198,7 +274,7 @@ fn list<T>(array: &Bound<'_, PyAny>) -> Option<Vec<T>>
 where
     T: for<'a, 'py> FromPyObject<'a, 'py>,
 {
-    array.call_method0("tolist").ok()?.extract().ok()
+    array.call_method0("ravel").ok()?.call_method0("tolist").ok()?.extract().ok()
 }
 
 /// A per-atom array as a column: one axis beyond the atoms at most, or several merged.

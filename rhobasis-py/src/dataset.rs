@@ -161,58 +161,69 @@ pub(crate) fn read(
     keys: [Option<String>; 4],
     progress: &Bound<'_, PyAny>,
 ) -> PyResult<Frames> {
-    let [energy_key, force_key, stress_key, virial_key] = keys.map(|key| Some(key.unwrap_or_default()));
-    let keys = LabelKeys { energy_key, force_key, stress_key, virial_key };
-    let (options, mut survey) = (keys.options(true), LabelSurvey::new(&keys));
+    let mut renaming = Renaming::new(keys);
     let mut chunks = open(py, &files)?.chunks();
     let (mut all, mut origins) = (Vec::new(), Vec::new());
     while let Some(mut chunk) = detach(py, || chunks.next()).transpose().map_err(refuse)? {
         for (structure, (path, frame)) in chunk.structures.iter_mut().zip(&chunk.places) {
             let named = || format!("{}, frame {frame}", path.display());
-            rename_labels(structure, &options, &mut survey, named)
-                .map_err(|e| refuse(e.at_frame(*frame).in_file(&**path)))?;
+            renaming.rename(structure, named).map_err(|e| refuse(e.at_frame(*frame).in_file(&**path)))?;
         }
         all.append(&mut chunk.structures);
         origins.append(&mut chunk.places);
         progress.call1((chunk.fraction,))?;
     }
-    survey.check_named().map_err(refuse)?;
-    survey.omissions().iter().try_for_each(|text| warn(py, text))?;
+    renaming.finish(py)?;
     Ok(Frames::new(all, Some(origins)))
 }
 
-/// Stores the labels that `options` names as `energy`, `forces` and `stress`; where a frame has none, nothing else stays under
-/// these names.
-fn rename_labels(
-    structure: &mut Structure,
-    options: &extxyz::Options,
-    survey: &mut LabelSurvey,
-    named: impl Fn() -> String,
-) -> rhobasis::Result<()> {
-    let extxyz::Options { energy_key, force_key, stress_key, virial_key, .. } = options;
-    refuse_others(structure, &[energy_key], &["energy"], false)?;
-    let other_forces: &[&str] = if force_key == "forces" { &[] } else { &["forces", "force"] };
-    refuse_others(structure, &[force_key], other_forces, true)?;
-    refuse_others(structure, &[stress_key, virial_key], &["stress", "virial"], false)?;
-    let (labels, omitted) = extxyz::labels_and_omissions(structure, options)?;
-    survey.add(structure, &labels, &omitted, named);
-    let extxyz::Labels { energy, forces, stress } = labels;
-    match energy {
-        Some(energy) => set_info(structure, "energy", Value::Real(energy)),
-        None if energy_key.is_empty() => {}
-        None => structure.info.retain(|(key, _)| key != "energy" || key == energy_key),
+/// Labels under the keys that are given, on their way to `energy`, `forces` and `stress`.
+pub(crate) struct Renaming {
+    options: extxyz::Options,
+    survey: LabelSurvey,
+}
+
+impl Renaming {
+    /// Under the keys of energy, forces, stress and virial, of which those that are not given are not read.
+    pub fn new(keys: [Option<String>; 4]) -> Self {
+        let [energy_key, force_key, stress_key, virial_key] = keys.map(|key| Some(key.unwrap_or_default()));
+        let keys = LabelKeys { energy_key, force_key, stress_key, virial_key };
+        Renaming { options: keys.options(true), survey: LabelSurvey::new(&keys) }
     }
-    match forces {
-        Some(forces) => set_column(structure, "forces", 3, ColumnData::Reals(forces.into_flattened())),
-        None if force_key.is_empty() => {}
-        None => structure.columns.retain(|column| column.name != "forces" || column.name == *force_key),
+
+    /// Stores the labels of a frame; where it has none, nothing else stays under these names.
+    pub fn rename(&mut self, structure: &mut Structure, named: impl Fn() -> String) -> rhobasis::Result<()> {
+        let extxyz::Options { energy_key, force_key, stress_key, virial_key, .. } = &self.options;
+        refuse_others(structure, &[energy_key], &["energy"], false)?;
+        let other_forces: &[&str] = if force_key == "forces" { &[] } else { &["forces", "force"] };
+        refuse_others(structure, &[force_key], other_forces, true)?;
+        refuse_others(structure, &[stress_key, virial_key], &["stress", "virial"], false)?;
+        let (labels, omitted) = extxyz::labels_and_omissions(structure, &self.options)?;
+        self.survey.add(structure, &labels, &omitted, named);
+        let extxyz::Labels { energy, forces, stress } = labels;
+        match energy {
+            Some(energy) => set_info(structure, "energy", Value::Real(energy)),
+            None if energy_key.is_empty() => {}
+            None => structure.info.retain(|(key, _)| key != "energy" || key == energy_key),
+        }
+        match forces {
+            Some(forces) => set_column(structure, "forces", 3, ColumnData::Reals(forces.into_flattened())),
+            None if force_key.is_empty() => {}
+            None => structure.columns.retain(|column| column.name != "forces" || column.name == *force_key),
+        }
+        match stress {
+            Some(stress) => set_info(structure, "stress", Value::Reals(stress.as_flattened().to_vec(), vec![3, 3])),
+            None if stress_key.is_empty() && virial_key.is_empty() => {}
+            None => structure.info.retain(|(key, _)| key != "stress" || key == stress_key),
+        }
+        Ok(())
     }
-    match stress {
-        Some(stress) => set_info(structure, "stress", Value::Reals(stress.as_flattened().to_vec(), vec![3, 3])),
-        None if stress_key.is_empty() && virial_key.is_empty() => {}
-        None => structure.info.retain(|(key, _)| key != "stress" || key == stress_key),
+
+    /// Refuses a key that no frame has, and warns of what was left out.
+    pub fn finish(self, py: Python<'_>) -> PyResult<()> {
+        self.survey.check_named().map_err(refuse)?;
+        self.survey.omissions().iter().try_for_each(|text| warn(py, text))
     }
-    Ok(())
 }
 
 /// Refuses a frame that has none of the `keys` that are named, and a label of another origin under one of the `usual` ones.

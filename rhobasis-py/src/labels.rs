@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
 use rhobasis::extxyz::{LabelKeys, LabelSurvey, Likely, Omission};
-use rhobasis::structure::Vec3;
+use rhobasis::structure::{Structure, Vec3};
 use rhobasis::{Error, extxyz, potential};
 
 use crate::atoms::reals;
@@ -33,6 +33,9 @@ impl Labels {
     ) -> PyResult<Self> {
         let keys = LabelKeys { energy_key, force_key, stress_key, virial_key };
         let (options, mut survey) = (keys.options(false), LabelSurvey::new(&keys));
+        if let Some(error) = left_out(frames, &options) {
+            return Err(error);
+        }
         let inner = detach(py, || {
             let all = frames.structures().iter().enumerate();
             let one = |(k, structure)| {
@@ -169,6 +172,21 @@ fn warn_of(py: Python<'_>, survey: &LabelSurvey) -> PyResult<()> {
     }
     let kinds = likely.iter().map(|l| l.kind.name()).collect::<Vec<_>>().join(", ");
     warn(py, &format!("nothing is under the usual keys of {kinds}; {remedy}"))
+}
+
+/// The first label that is looked for, is not there, and was left out when the frames were taken from Python.
+fn left_out(frames: &Frames, options: &extxyz::Options) -> Option<PyErr> {
+    let of_frame = |(k, structure): (usize, &Structure)| {
+        let has = |key: &String| !key.is_empty() && structure.get(key).is_some();
+        let mut info = vec![&options.energy_key];
+        if !has(&options.virial_key) {
+            info.extend([&options.stress_key, &options.virial_key]);
+        }
+        let absent = info.into_iter().filter(|key| !has(key));
+        let column = Some(&options.force_key).filter(|key| structure.column(key).is_none());
+        absent.chain(column).filter(|key| !key.is_empty()).find_map(|key| frames.no_label(k, key))
+    };
+    frames.structures().iter().enumerate().find_map(of_frame)
 }
 
 /// The `config_type` of each frame, empty where it has none.

@@ -3,17 +3,20 @@
 //! The public face is `python/rhobasis/*.py`; this module holds what it calls.
 
 mod atoms;
+mod constraints;
 mod correlations;
 mod dataset;
 mod errors;
 mod expansion;
 mod labels;
+mod left_out;
 mod memory;
 mod metrics;
 mod models;
 mod optimal;
 mod pcovr;
 mod potential;
+mod results;
 mod selection;
 mod settings;
 mod structure;

@@ -222,7 +222,7 @@ impl Driver {
 
     /// Of an `ase.Atoms`.
     fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
-        let structure = from_atoms(atoms, 0)?;
+        let structure = from_atoms(atoms, None)?;
         let (prediction, stress) = detach(py, || {
             let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
             let prediction = self.potential.evaluate(&structure, &mut list)?;

@@ -31,8 +31,9 @@ pub(crate) fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
 /// An atomic number, or the symbol of an element.
 pub(crate) fn species(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<u8> {
     if let Ok(symbol) = value.extract::<String>() {
+        let remedy = structure::isotope_remedy(&symbol).unwrap_or("use symbols from H to Og");
         return structure::atomic_number(&symbol)
-            .ok_or_else(|| refuse(Error::setting(name, symbol, "is no element", "use symbols from H to Og")));
+            .ok_or_else(|| refuse(Error::setting(name, symbol, "is no element", remedy)));
     }
     let Ok(z) = value.extract::<i64>() else {
         return Err(wrong_type(name, "an atomic number or the symbol of an element", value));

@@ -14,7 +14,9 @@ use rhobasis::structure::{Column, ColumnData};
 use rhobasis::{Error, Structure};
 
 use crate::atoms::{add_labels, array, from_atoms, from_parts, texts, to_python};
+use crate::dataset::Renaming;
 use crate::errors::refuse;
+use crate::left_out::AllLeftOut;
 use crate::threads::detach;
 
 /// File and frame that a structure was read from.
@@ -26,6 +28,8 @@ pub(crate) struct Frames {
     all: Arc<Vec<Structure>>,
     /// Of `all`, where they came from files.
     origins: Option<Arc<Vec<Origin>>>,
+    /// Of `all`, where they came from Python.
+    left_out: Arc<AllLeftOut>,
     range: Range<usize>,
 }
 
@@ -56,13 +60,25 @@ impl Frames {
 
     /// The same structures, shared.
     pub(crate) fn share(&self) -> Self {
-        Frames { all: self.all.clone(), origins: self.origins.clone(), range: self.range.clone() }
+        self.part(self.range.clone())
+    }
+
+    fn part(&self, range: Range<usize>) -> Self {
+        Frames { all: self.all.clone(), origins: self.origins.clone(), left_out: self.left_out.clone(), range }
+    }
+
+    /// The error of a label that frame `index` would have under `key`, had it not been left out.
+    pub(crate) fn no_label(&self, index: usize, key: &str) -> Option<PyErr> {
+        let left_out = self.left_out.label(self.range.start + index, key)?;
+        Some(self.refuse(left_out.error().at_frame(index), 0))
     }
 
     /// Energies of all frames under this key, in eV.
     pub(crate) fn energies(&self, key: &str) -> PyResult<Vec<f64>> {
-        let of =
-            |(k, structure)| extxyz::required_energy(structure, key).map_err(|e: Error| self.refuse(e.at_frame(k), 0));
+        let of = |(k, structure)| {
+            let refused = |e: Error| self.no_label(k, key).unwrap_or_else(|| self.refuse(e.at_frame(k), 0));
+            extxyz::required_energy(structure, key).map_err(refused)
+        };
         self.structures().iter().enumerate().map(of).collect()
     }
 
@@ -75,27 +91,62 @@ impl Frames {
 
     pub(crate) fn new(all: Vec<Structure>, origins: Option<Vec<Origin>>) -> Self {
         let range = 0..all.len();
-        Frames { all: Arc::new(all), origins: origins.map(Arc::new), range }
+        Frames { all: Arc::new(all), origins: origins.map(Arc::new), left_out: Arc::default(), range }
     }
 }
 
 #[pymethods]
 impl Frames {
-    /// From a sequence of `ase.Atoms`; `everything` takes info, arrays and the results of a calculator along, of which
-    /// `lenient` leaves out what no file could hold.
+    /// From some `ase.Atoms`, one after the other; `everything` takes info, arrays and the results of a calculator along. Where
+    /// they are frames of a file, `file` names it, with the index of the first and the step to the next.
     #[staticmethod]
-    #[pyo3(signature = (atoms, everything, lenient=false))]
-    fn from_atoms(atoms: &Bound<'_, PyAny>, everything: bool, lenient: bool) -> PyResult<Self> {
+    #[pyo3(signature = (atoms, everything, file=None))]
+    fn from_atoms(atoms: &Bound<'_, PyAny>, everything: bool, file: Option<(PathBuf, usize, usize)>) -> PyResult<Self> {
         let mut all = Vec::with_capacity(atoms.len().unwrap_or(0));
+        let mut left_out = Vec::new();
         for (index, atoms) in atoms.try_iter()?.enumerate() {
             let atoms = atoms?;
-            let mut structure = from_atoms(&atoms, index)?;
+            let mut structure = from_atoms(&atoms, Some(index))?;
             if everything {
-                add_labels(&mut structure, &atoms, lenient)?;
+                add_labels(&mut structure, &atoms, index, &mut left_out)?;
             }
             all.push(structure);
         }
-        Ok(Frames::new(all, None))
+        let origins = file.map(|(path, first, step)| {
+            let path: Arc<Path> = path.into();
+            (0..all.len()).map(|k| (path.clone(), first + k * step)).collect()
+        });
+        Ok(Frames { left_out: Arc::new(AllLeftOut::new(left_out)), ..Frames::new(all, origins) })
+    }
+
+    /// As `read` gives them: each is checked, and labels under the keys that are given become `energy`, `forces`, `stress`.
+    fn checked(&self, py: Python<'_>, keys: [Option<String>; 4]) -> PyResult<Self> {
+        let renames = keys.iter().any(Option::is_some);
+        let mut renaming = Renaming::new(keys);
+        let mut all = if renames { self.structures().to_vec() } else { Vec::new() };
+        for (k, structure) in self.structures().iter().enumerate() {
+            let mut checked = structure.validate();
+            if renames {
+                checked = checked.and_then(|()| renaming.rename(&mut all[k], || self.named(k)));
+            }
+            checked.map_err(|e| self.refuse(e.at_frame(k), 0))?;
+        }
+        renaming.finish(py)?;
+        let origins = |origins: &Arc<Vec<Origin>>| origins[self.range.clone()].to_vec();
+        if renames { Ok(Frames::new(all, self.origins.as_ref().map(origins))) } else { Ok(self.share()) }
+    }
+
+    /// What `from_atoms` could not keep, a sentence for each kind.
+    fn left_out(&self) -> Vec<String> {
+        self.left_out.warnings()
+    }
+
+    /// These and then those of the others.
+    #[staticmethod]
+    fn joined(parts: Vec<PyRef<'_, Frames>>) -> Self {
+        let all = parts.iter().flat_map(|part| part.structures().iter().cloned()).collect();
+        let origins = parts.iter().map(|part| Some(part.origins.as_ref()?[part.range.clone()].to_vec()));
+        Frames::new(all, origins.collect::<Option<Vec<_>>>().map(|origins| origins.concat()))
     }
 
     fn __len__(&self) -> usize {
@@ -110,11 +161,12 @@ impl Frames {
         }
         if step == 1 || n == 0 {
             let start = self.range.start + start.min(self.range.len());
-            return Ok(Frames { all: self.all.clone(), origins: self.origins.clone(), range: start..start + n });
+            return Ok(self.part(start..start + n));
         }
         let chosen: Vec<usize> = (0..n).filter_map(index).map(|i| self.range.start + i).collect();
         let origins = self.origins.as_ref().map(|o| chosen.iter().map(|&i| o[i].clone()).collect());
-        Ok(Frames::new(chosen.iter().map(|&i| self.all[i].clone()).collect(), origins))
+        let left_out = Arc::new(self.left_out.choose(&chosen));
+        Ok(Frames { left_out, ..Frames::new(chosen.iter().map(|&i| self.all[i].clone()).collect(), origins) })
     }
 
     /// From what `parts` gives of each frame.

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import ase.db
+import ase.io
 import numpy as np
 import pytest
 import rhobasis as rb
@@ -15,9 +17,11 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
+from ase.mep import NEB
 from ase.optimize import BFGS
 
 DENSITY = rb.Density(r_cut=4.5, sigma=0.5, cutoff_width=1.0)
@@ -218,3 +222,111 @@ def test_only_the_calculator_needs_ase():
     )
     words = subprocess.run([sys.executable, "-c", blocked], check=True, capture_output=True, text=True).stdout
     assert "pip install 'rhobasis[ase]'" in words
+
+
+def test_results_are_of_the_last_calculation_alone(potential):
+    """ASE resets a calculator that it asks itself; who calls `calculate` gets the same."""
+    calculator = rb.ase.Calculator(potential)
+    calculator.calculate(FRAMES[0])
+    assert set(calculator.results) == {"energy", "free_energy", "energies", "forces", "stress"}
+    calculator.calculate(Atoms("Cu2", positions=[[0, 0, 0], [0, 1, 2.3]]))
+    assert set(calculator.results) == {"energy", "free_energy", "energies", "forces"}
+    assert calculator.results["forces"].shape == (2, 3)
+    calculator.calculate(FRAMES[0])
+    with pytest.raises(rb.RhobasisError):
+        calculator.calculate(bulk("Si"))
+    assert calculator.results == {}
+    with pytest.raises(TypeError, match="not None: nothing was calculated before"):
+        rb.ase.Calculator(potential).calculate()
+
+
+def test_the_skin_can_be_set_and_shows(potential):
+    calculator = rb.ase.Calculator(potential)
+    assert (calculator.skin, calculator.name, calculator.todict()) == (0.3, "rhobasis", {})
+    atoms = FRAMES[0].copy()
+    atoms.calc = calculator
+    energy = atoms.get_potential_energy()
+    driver = calculator._driver
+    assert calculator.set(skin=1.0) == {"skin": 1.0}
+    assert calculator._driver is not driver  # whose list had the old one
+    assert calculator.set(skin=1.0) == {}
+    assert (calculator.skin, calculator.todict()) == (1.0, {"skin": 1.0})
+    assert calculator.results["energy"] == energy  # does not depend on it
+    other = copy.copy(calculator)
+    other.skin = 0.5
+    assert (calculator.skin, other.skin, pickle.loads(pickle.dumps(other)).skin) == (1.0, 0.5, 0.5)
+    with pytest.raises(rb.RhobasisError, match="skin = -1: must be zero or a positive number"):
+        calculator.set(skin=-1.0)
+    with pytest.raises(TypeError, match=r"^sikn: only skin can be set; for another potential, make another Calculator"):
+        calculator.set(sikn=1.0)
+    assert calculator.skin == 1.0
+
+
+def test_what_is_not_implemented_is_refused_as_in_ase(potential):
+    atoms = with_calculator(FRAMES[0], potential)
+    for name in ("dipole", "magmom", "charges", "magmoms"):
+        with pytest.raises(PropertyNotImplementedError):
+            atoms.calc.get_property(name, atoms)
+    assert atoms.calc.get_property("energy", atoms, allow_calculation=False) is None
+    assert atoms.calc.calculation_required(atoms, ["energy"])
+    atoms.get_potential_energy()
+    assert not atoms.calc.calculation_required(atoms, ["energy", "forces", "stress"])
+    atoms.set_initial_magnetic_moments([1.0] * len(atoms))  # no part of the model
+    assert atoms.calc.check_state(atoms) == []
+    atoms.positions[0] += 0.1
+    assert atoms.calc.check_state(atoms) == ["positions"]
+
+
+def test_results_can_be_changed_without_harm(potential):
+    atoms = with_calculator(FRAMES[0], potential)
+    forces = atoms.get_forces()
+    kept = forces.copy()
+    forces += 1.0
+    np.testing.assert_array_equal(atoms.get_forces(), kept)
+
+
+@pytest.mark.parametrize("name", ["a.traj", "a.db", "a.xyz", "a.json"])
+def test_ase_writes_results(potential, name):
+    atoms = with_calculator(FRAMES[0], potential, skin=0.5)
+    energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+    ase.io.write(name, atoms)
+    back = ase.io.read(name)
+    assert back.get_potential_energy() == pytest.approx(energy, abs=1e-7)
+    np.testing.assert_allclose(back.get_forces(), forces, atol=1e-7)
+    np.testing.assert_allclose(back.get_stress(), stress, atol=1e-7)
+    (ours,) = rb.read(name)
+    assert ours.info["energy"] == back.get_potential_energy()
+    if name == "a.db":
+        row = next(ase.db.connect(name).select())
+        assert (row.calculator, row.calculator_parameters) == ("rhobasis", {"skin": 0.5})
+
+
+def test_one_calculator_serves_all_images_of_a_band(potential):
+    initial = bulk("Cu", cubic=True).repeat((2, 1, 1))
+    del initial[0]
+    final = initial.copy()
+    final.positions[0] = [0.0, 0.0, 0.0]
+    calculator = rb.ase.Calculator(potential)
+    images = [initial, initial.copy(), final]
+    for image in images:
+        image.calc = calculator
+    band = NEB(images, allow_shared_calculator=True)
+    band.interpolate(mic=True)
+    forces = band.get_forces()
+    band.images[1].calc = rb.ase.Calculator(potential)
+    np.testing.assert_allclose(forces, band.get_forces(), rtol=0, atol=1e-9)
+    with BFGS(band, logfile=None) as relaxation:
+        relaxation.run(fmax=0.5, steps=3)
+
+
+def test_constraints_hold_in_a_relaxation(potential):
+    atoms = with_calculator(bulk("Cu", cubic=True), potential)
+    atoms.rattle(0.05, seed=1)
+    atoms.set_constraint(FixAtoms([0]))
+    rb.write("start.xyz", atoms)
+    read = with_calculator(rb.read("start.xyz", 0), potential)
+    before = read.positions.copy()
+    with BFGS(read, logfile=None) as relaxation:
+        relaxation.run(fmax=0.05, steps=20)
+    np.testing.assert_array_equal(read.positions[0], before[0])
+    assert abs(read.positions[1:] - before[1:]).max() > 1e-3

@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A structure that cannot be used: the place (file, frame, atom), the problem with its value, the remedy.
-    #[error("{place}: {problem}; {remedy}")]
+    #[error("{place}{}{problem}; {remedy}", if place.is_known() { ": " } else { "" })]
     Structure {
         /// File, frame and atom.
         place: Place,
@@ -119,6 +119,13 @@ impl Error {
     }
 }
 
+/// A text in quotes, single ones around double ones, as it stands in the input but for control characters.
+pub(crate) fn in_quotes(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let mark = if text.contains('"') { '\'' } else { '"' };
+    format!("{mark}{}{mark}", text.chars().map(shown).collect::<String>())
+}
+
 /// Where in the input: file, frame and atom, each counted from 0 as in ASE, as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
@@ -130,15 +137,19 @@ pub struct Place {
     pub atom: Option<usize>,
 }
 
+impl Place {
+    /// Whether there is anything to say; of the only structure there is, there is not.
+    fn is_known(&self) -> bool {
+        *self != Place::default()
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         parts.extend(self.file.as_ref().map(|file| file.display().to_string()));
         parts.extend(self.frame.map(|frame| format!("frame {frame}")));
         parts.extend(self.atom.map(|atom| format!("atom {atom}")));
-        if parts.is_empty() {
-            parts.push("structure".to_string());
-        }
         f.write_str(&parts.join(", "))
     }
 }

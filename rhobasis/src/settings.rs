@@ -27,7 +27,7 @@ pub(crate) use names::named;
 use names::quoted;
 pub use names::{Named, Word, by_nearness, nearest, unknown, unknown_key};
 
-use crate::structure::symbol;
+use crate::structure::{isotope_remedy, symbol};
 use crate::{Error, Result};
 
 /// What a setting takes.
@@ -240,7 +240,9 @@ impl Setting {
         let mut by_species = BTreeMap::new();
         for (key, value) in entries {
             let Some(z) = key.species() else {
-                return refused(key.to_string(), "is no element", "use symbols from H to Og, or atomic numbers");
+                let isotope = isotope_remedy(&key.to_text());
+                let remedy = isotope.unwrap_or("use symbols from H to Og, or atomic numbers");
+                return refused(key.to_string(), "is no element", remedy);
             };
             let number = value.number().ok_or_else(|| self.of_another_type(value))?;
             if by_species.insert(z, number).is_some() {

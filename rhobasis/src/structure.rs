@@ -1,5 +1,8 @@
 //! One atomic structure: species, positions, cell, periodicity, and whatever else its frame carried.
 
+use std::fmt;
+
+use crate::error::in_quotes;
 use crate::{Error, Result, memory};
 
 /// Symbols of the elements; the index is the atomic number, 0 is unused.
@@ -26,6 +29,16 @@ pub(crate) fn symbols(species: &[u8]) -> String {
 /// Atomic number of a symbol, 14 for `"Si"`.
 pub fn atomic_number(symbol: &str) -> Option<u8> {
     SYMBOLS.iter().skip(1).position(|s| *s == symbol).map(|i| i as u8 + 1)
+}
+
+/// What to do about the symbol of an isotope, which is that of no element: `D` or `T`.
+pub fn isotope_remedy(symbol: &str) -> Option<&'static str> {
+    matches!(symbol, "D" | "T").then_some("write H for an isotope of hydrogen: density and energy know no masses")
+}
+
+/// Periodicity as extended XYZ has it, `T T F` for a slab.
+pub fn periodicity(pbc: [bool; 3]) -> String {
+    pbc.map(|periodic| if periodic { "T" } else { "F" }).join(" ")
 }
 
 /// Standard atomic weights of 2013, conventional values where the standard is an interval (J. Meija et al., Pure Appl. Chem. 88,
@@ -76,6 +89,29 @@ pub enum Value {
     Reals(Vec<f64>, Vec<usize>),
     /// An array of texts and its shape.
     Texts(Vec<String>, Vec<usize>),
+}
+
+impl fmt::Display for Value {
+    /// As messages show it: the first few of an array.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn listed<T>(x: &[T], shown: impl Fn(&T) -> String) -> String {
+            const MOST: usize = 12;
+            let more = if x.len() > MOST { ", ..." } else { "" };
+            format!("[{}{more}]", x.iter().take(MOST).map(shown).collect::<Vec<_>>().join(", "))
+        }
+        let logical = |b: &bool| if *b { "T" } else { "F" }.to_string();
+        let shown = match self {
+            Value::Bool(b) => logical(b),
+            Value::Int(i) => i.to_string(),
+            Value::Real(x) => x.to_string(),
+            Value::Text(text) => in_quotes(text),
+            Value::Bools(x, _) => listed(x, logical),
+            Value::Ints(x, _) => listed(x, i64::to_string),
+            Value::Reals(x, _) => listed(x, f64::to_string),
+            Value::Texts(x, _) => listed(x, |text| in_quotes(text)),
+        };
+        f.write_str(&shown)
+    }
 }
 
 /// A column of the per-atom table: `data` is row-major `[atom, width]`.
@@ -272,7 +308,11 @@ impl Structure {
         if !(spanned > 1e-8 * scale && spanned > 1e-8) {
             return Err(Error::structure(
                 None,
-                format!("the cell {:?} has no volume along its periodic directions (pbc {:?})", self.cell, self.pbc),
+                format!(
+                    "the cell {:?} has no volume along its periodic directions (pbc {})",
+                    self.cell,
+                    periodicity(self.pbc)
+                ),
                 "give three independent lattice vectors, or pbc=\"F F F\" for a molecule",
             ));
         }

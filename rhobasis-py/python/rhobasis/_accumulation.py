@@ -14,7 +14,7 @@ from ._base import first_change
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
 from .density import Evaluator
-from .structure import Frames, as_native, file_names
+from .structure import Frames, as_native, streamed_files
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,7 +35,7 @@ def dataset(
 
     Frames in memory come all at once, unless `in_parts`: then Ctrl-C is heard between the parts.
     """
-    if (names := file_names(frames)) is not None:
+    if (names := streamed_files(frames)) is not None:
         return _native.Dataset.of_files(names, shard, energy_key, _CHUNK)
     native = as_native(frames)
     return _native.Dataset.of_frames(native, shard, energy_key, _CHUNK if in_parts else max(len(native), 1))
@@ -77,8 +77,8 @@ class Accumulation(Evaluator):
         energies = None if y is None else _numbers("y", y, needed)
         self._begin(_native.SupervisedCovariance)
         key = None if energies is not None else "energy" if energy_key is None else energy_key
-        if file_names(frames) is None:
-            frames = Frames(as_native(frames, everything=energies is None))
+        if streamed_files(frames) is None:
+            frames = Frames(as_native(frames, everything=energies is None, lenient=True))
             if energies is not None and len(frames) != len(energies):
                 raise _wrong_count(len(energies), len(frames))
         bar, used = Progress("fit", progress), 0
@@ -98,7 +98,7 @@ class Accumulation(Evaluator):
 
     def _adapt(self, frames: FramesLike, progress: bool) -> None:
         adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
-        if file_names(frames) is None:
+        if streamed_files(frames) is None:
             frames = Frames(as_native(frames))  # once, for all sweeps
         files = []
         while not done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, cast
 
 try:
@@ -27,7 +28,7 @@ class Calculator(_Calculator):
     ----------
     potential : a fitted `Potential`, or a file of one.
     skin : in Å. Pairs are listed to this far beyond the cutoff, and the list serves until an atom has moved by more
-        than half of it. Results do not depend on it.
+        than half of it. Results do not depend on it. It may be changed by ``set(skin=…)``.
 
     Properties: ``energy`` and ``free_energy`` (the same), ``energies`` of the atoms, in eV; ``forces`` in eV/Å;
     ``stress`` in eV/Å³, positive under tension, in the order xx, yy, zz, yz, xz, xy, of structures that are periodic in
@@ -46,18 +47,43 @@ class Calculator(_Calculator):
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as in ASE)
+    default_parameters = {"skin": 0.3}  # noqa: RUF012
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
-    def __init__(self, potential: Potential | PathLike, skin: float = 0.3) -> None:
-        super().__init__()
+    def __init__(self, potential: Potential | PathLike, skin: float = default_parameters["skin"]) -> None:
         if not isinstance(potential, Potential):
             from .files import load
 
-            name, potential = potential, load(potential)  # pyright: ignore[reportAssignmentType]
+            file, potential = potential, load(potential)  # pyright: ignore[reportAssignmentType]
             if not isinstance(potential, Potential):
-                raise TypeError(f"{name} holds a basis, and a Potential is needed; fit one on it")
+                raise TypeError(f"{file} holds a basis, and a Potential is needed; fit one on it")
         self.potential = potential
-        self.skin = skin
         self._driver = _native.Driver(potential._fitted(), skin)
+        super().__init__(skin=skin)
+
+    def _get_name(self) -> str:
+        return "rhobasis"
+
+    @property
+    def skin(self) -> float:
+        """In Å."""
+        return cast("dict[str, float]", self.parameters)["skin"]
+
+    @skin.setter
+    def skin(self, skin: float) -> None:
+        self.set(skin=skin)
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Changes `skin`, all there is to change, and returns what has changed; results stay."""
+        if unknown := kwargs.keys() - {"skin"}:
+            raise TypeError(
+                f"{', '.join(sorted(unknown))}: only skin can be set; for another potential, make another Calculator"
+            )
+        driver = _native.Driver(self.potential._fitted(), kwargs["skin"]) if kwargs else self._driver
+        changed = super().set(**kwargs)
+        if changed:
+            self._driver = driver
+        return changed
 
     def calculate(
         self,
@@ -66,20 +92,26 @@ class Calculator(_Calculator):
         system_changes: list[str] = all_changes,
     ) -> None:
         """Fills `results` with all there is: forces cost little more than the energy, and are mostly needed too."""
-        super().calculate(atoms, properties, system_changes)
-        here: Any = self.atoms
+        here: Any = self.atoms if atoms is None else atoms
+        if here is None:
+            raise TypeError("atoms must be an ase.Atoms, not None: nothing was calculated before")
         if "stress" in (properties or ()) and not here.pbc.all():
             raise PropertyNotImplementedError(
                 f"stress needs a cell that is periodic in all three directions, and pbc is {here.pbc.tolist()}"
             )
-        energy, of_atoms, forces, stress = self._driver.evaluate(here)
-        results = cast("dict[str, Any]", self.results)
-        results.update(energy=energy, free_energy=energy, energies=of_atoms, forces=forces)
+        self.results = {}  # whatever follows, none of other atoms stay
+        super().calculate(atoms, properties, system_changes)
+        energy, of_atoms, forces, stress = self._driver.evaluate(self.atoms)
+        results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": of_atoms, "forces": forces}
         if stress is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        self.results = results
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_driver"}
+        state = {key: value for key, value in self.__dict__.items() if key != "_driver"}
+        # A copy has its own.
+        state["parameters"] = copy(self.parameters)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from . import _native
 from ._errors import RhobasisError
 from .optimal import OptimalBasis
-from .structure import Frames, as_native, file_names
+from .structure import Frames, as_native, streamed_files
 
 if TYPE_CHECKING:
     from .structure import FramesLike
@@ -93,7 +93,7 @@ def _client(client: Any) -> Any:
 
 def _pieces(frames: FramesLike, part: int) -> tuple[list[tuple[Any, int, int]], list[tuple[str, int, str]], int]:
     """Frames or file, first frame and number of frames of each task; the files; all frames."""
-    names = file_names(frames)
+    names = streamed_files(frames)
     if names is None:
         native = as_native(frames)
         starts = range(0, len(native), part)

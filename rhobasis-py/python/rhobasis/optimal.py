@@ -358,7 +358,7 @@ class OptimalBasis(Accumulation):
         self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None, energy_key: str | None = None
     ) -> Equivariants:
         """`fit` and `transform`."""
-        frames = Frames(as_native(frames, everything=self.method == "pcovr" and y is None))
+        frames = Frames(as_native(frames, everything=self.method == "pcovr" and y is None, lenient=True))
         return self.fit(frames, y, weights=weights, energy_key=energy_key).transform(frames)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -167,11 +167,12 @@ class Potential(Parameters):
         """Fits to the energies, forces and stresses of `frames`, whichever each frame has.
 
         Labels come from `Frames` and files (``info`` and ``arrays``), or from `ase.Atoms`: their `info` and `arrays`,
-        and the results of their calculators, which count more. They are looked up under the usual names ``energy``,
-        ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`, which some frame must have;
-        an empty key leaves one out. A quantity that no frame has is left out, with a warning for energies and forces,
-        and keys that look like labels are named. Labels that are NaN throughout are absent, and so are stresses without
-        periodicity in all three directions, both with a warning.
+        and the results of their calculators, which count more. Results of other atoms, as those of a calculator that
+        several share, are refused unless the frame has such labels of its own. They are looked up under the usual names
+        ``energy``, ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`, which some frame
+        must have; an empty key leaves one out. A quantity that no frame has is left out, with a warning for energies
+        and forces, and keys that look like labels are named. Labels that are NaN throughout are absent, and so are
+        stresses without periodicity in all three directions, both with a warning.
 
         Or else labels are given as arrays, and those of the frames are not looked at:
 
@@ -200,9 +201,6 @@ class Potential(Parameters):
         if given and any(key is not None for key in keys.values()):
             named = ", ".join(name for name, key in keys.items() if key is not None)
             raise RhobasisError(f"{named}: energies, forces and stresses are given as arrays; give one or the other")
-        frames = held(frames)
-        if not given:
-            _refuse_stale(frames)
         native = as_native(frames, everything=True, lenient=True)
         if len(native) == 0:
             raise RhobasisError("frames = []: there is nothing to learn from; give frames with energies or forces")
@@ -293,9 +291,7 @@ class Potential(Parameters):
 
     def score(self, frames: FramesLike, energies: ArrayLike | None = None) -> float:
         """R² of the energies per atom, over the frames that have one: those in the frames, or `energies`."""
-        frames = held(frames)
         if energies is None:
-            _refuse_stale(frames)
             native = as_native(frames, everything=True, lenient=True)
             target = _native.Labels.of_frames(native, None, "", "", "").energies()
         else:
@@ -456,21 +452,3 @@ def _given_labels(frames: _native.Frames, energies: Any, forces: Any, stresses: 
         if stresses.ndim != 3:
             raise RhobasisError(f"stresses = {stresses.shape}: an array [frame, 3, 3] or [frame, 6] is needed")
     return _native.Labels.given(frames, energies, forces, stresses)
-
-
-def _refuse_stale(frames: Any) -> None:
-    """Results of a calculator that has since been used for other positions belong to no frame."""
-    if hasattr(frames, "arrays"):
-        frames = [frames]
-    if isinstance(frames, (Frames, str)) or not isinstance(frames, (list, tuple)):
-        return
-    for k, atoms in enumerate(frames):
-        calculator = getattr(atoms, "calc", None)
-        if calculator is None or not getattr(calculator, "results", None) or not hasattr(calculator, "check_state"):
-            continue
-        changed = set(calculator.check_state(atoms)) & {"positions", "numbers", "cell", "pbc"}
-        if changed:
-            raise RhobasisError(
-                f"frame {k}: its calculator holds results of other {' and '.join(sorted(changed))}; give each frame a "
-                "calculator of its own, and run it after the last change (ase's SinglePointCalculator keeps results)"
-            )

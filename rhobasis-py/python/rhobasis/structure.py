@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
 from . import _native
+from ._formats import is_foreign, read_files
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 class Frames(Sequence["Atoms"]):
     """Structures that stay in compact memory; each becomes an `ase.Atoms` when it is asked for.
 
-    ``frames[3]`` is an `ase.Atoms` with `info` and `arrays` as in the file (energies and forces included,
+    ``frames[3]`` is an `ase.Atoms` with `info`, `arrays` and constraints as in the file (energies and forces included,
     no calculator), ``frames[10:20]`` is `Frames` again and shares memory.
+
+    Of an `ase.Atoms`, the results of its calculator are taken along if they are of these very atoms: a calculator that
+    several share holds those of the last one. A warning names results, and values of `info` and `arrays`, that are left
+    out.
     """
 
     __slots__ = ("_native",)
@@ -67,31 +73,30 @@ class Frames(Sequence["Atoms"]):
         return f"Frames({len(self)} structures, {sum(self.n_atoms)} atoms: {symbols})"
 
 
-def held(frames: Any) -> Any:
-    """Frames that can be gone through twice: what comes one by one, or in an array, as a list."""
-    if isinstance(frames, np.ndarray):
-        if frames.dtype != object or frames.ndim != 1:
-            raise TypeError(
-                f"frames must be structures, not an array of {frames.dtype} with shape {frames.shape}; give a list, or "
-                "fill np.empty(n, dtype=object) with them"
-            )
-        return list(frames)
-    by_one = isinstance(frames, Iterable) and not isinstance(frames, (Sequence, dict, bytes, os.PathLike))
-    return list(frames) if by_one and not hasattr(frames, "arrays") else frames
+def _listed(frames: np.ndarray) -> list[Any]:
+    """Frames in an array, as scikit-learn takes some of a list."""
+    if frames.dtype != object or frames.ndim != 1:
+        raise TypeError(
+            f"frames must be structures, not an array of {frames.dtype} with shape {frames.shape}; give a list, or "
+            "fill np.empty(n, dtype=object) with them"
+        )
+    return list(frames)
 
 
 def as_native(frames: Any, everything: bool = False, lenient: bool = False) -> _native.Frames:
     """`Frames`, an `ase.Atoms`, several of them (a list, an array of objects, one by one), or file name(s), as
     structures for the library.
 
-    `everything` takes info, arrays and results of calculators along; `lenient` leaves out what no file could hold.
+    `everything` takes info, arrays and results of calculators along, and warns the caller's caller of what no file
+    could hold, unless `lenient`. What is made one after the other is taken so: each of its `ase.Atoms` as it then is.
     """
     if isinstance(frames, Frames):
         return frames._native
-    frames = held(frames)
+    if isinstance(frames, np.ndarray):
+        frames = _listed(frames)
     files = file_names(frames)
     if files is not None:
-        return _native.read(files, [None] * 4, lambda _: None)
+        return read_files(files)
     if hasattr(frames, "arrays"):
         frames = [frames]
     if not isinstance(frames, Iterable) or isinstance(frames, (dict, bytes)):
@@ -99,7 +104,10 @@ def as_native(frames: Any, everything: bool = False, lenient: bool = False) -> _
             "frames must be rhobasis.Frames, an ase.Atoms, a list of them, or file names, "
             f"not {frames!r} ({type(frames).__name__})"
         )
-    return _native.Frames.from_atoms(frames if isinstance(frames, (list, tuple)) else list(frames), everything, lenient)
+    native = _native.Frames.from_atoms(frames, everything)
+    for text in () if lenient else native.left_out():
+        warnings.warn(text, UserWarning, stacklevel=3)
+    return native
 
 
 def file_names(frames: Any) -> list[str] | None:
@@ -109,6 +117,12 @@ def file_names(frames: Any) -> list[str] | None:
     if isinstance(frames, (list, tuple)) and frames and all(isinstance(f, (str, os.PathLike)) for f in frames):
         return [os.fspath(f) for f in frames]
     return None
+
+
+def streamed_files(frames: Any) -> list[str] | None:
+    """File names, if that is what `frames` holds, and all are of the format that is read some frames at a time."""
+    names = file_names(frames)
+    return None if names is None or any(map(is_foreign, names)) else names
 
 
 def _from_parts(parts: list[Any]) -> Frames:
@@ -128,8 +142,26 @@ def _atoms(
     except ImportError as error:
         raise ImportError("ASE is needed to make ase.Atoms of a frame; pip install 'rhobasis[ase]'") from error
     atoms = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=list(pbc), info=info)
+    mask = arrays.get("move_mask")
+    if mask is not None and mask.dtype == bool and mask.shape in ((len(atoms),), (len(atoms), 3)):
+        del arrays["move_mask"]
+        atoms.set_constraint(_constraints(mask))
     atoms.arrays.update(arrays)
     return atoms
+
+
+def _constraints(mask: np.ndarray) -> list[Any]:
+    """Those for which ASE writes this ``move_mask``: True, for an atom or for its x, y and z, where it may move."""
+    from ase.constraints import FixAtoms, FixCartesian
+
+    if mask.ndim == 1:
+        return [] if mask.all() else [FixAtoms(mask=~mask)]
+    patterns, of_atoms = np.unique(mask, axis=0, return_inverse=True)
+    return [
+        FixCartesian(np.flatnonzero(of_atoms.ravel() == k), mask=~pattern)
+        for k, pattern in enumerate(patterns)
+        if not pattern.all()
+    ]
 
 
 def _symbols(species: Iterable[int]) -> list[str]:

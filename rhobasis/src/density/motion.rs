@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::Array2;
 
 use super::run::Run;
-use crate::structure::{Structure, Vec3};
+use crate::structure::{Structure, Vec3, periodicity};
 use crate::{Error, Result};
 
 /// What a gradient with respect to coefficients means for the atoms of one structure.
@@ -34,7 +34,7 @@ impl Adjoint {
         if structure.pbc != [true; 3] {
             return Err(Error::structure(
                 None,
-                format!("stress needs a volume, but pbc is {:?}", structure.pbc),
+                format!("stress needs a volume, but pbc is {}", periodicity(structure.pbc)),
                 "use the virial, or a cell that is periodic in all three directions",
             ));
         }

@@ -1,3 +1,4 @@
+use crate::error::in_quotes;
 use crate::structure::Value;
 use crate::{Error, Result};
 
@@ -25,7 +26,7 @@ pub(super) fn pairs(line: &str) -> Result<Vec<Pair>> {
             if key.is_empty() {
                 return Err(Error::structure(
                     None,
-                    format!("'=' without a key at {:?} of the comment line", excerpt(&line[start..])),
+                    format!("'=' without a key at {} of the comment line", in_quotes(&excerpt(&line[start..]))),
                     "write key=value, and quote values that hold blanks",
                 ));
             }
@@ -89,7 +90,7 @@ fn word(line: &str, pos: &mut usize, is_key: bool) -> Result<String> {
     if let Some((close, start)) = quote {
         return Err(Error::structure(
             None,
-            format!("unterminated quote at {:?} of the comment line", excerpt(&line[start..])),
+            format!("unterminated quote at {} of the comment line", in_quotes(&excerpt(&line[start..]))),
             format!("close it with {}, or write a literal quote as \\\"", close as char),
         ));
     }
@@ -288,7 +289,7 @@ pub(super) fn pair_text(key: &str, value: &Value) -> Result<String> {
     if key.is_empty() || matches!(key, "Lattice" | "Properties" | "pbc") || key.contains(['\n', '\r']) {
         return Err(Error::structure(
             None,
-            format!("info key {key:?} cannot be written"),
+            format!("info key {} cannot be written", in_quotes(key)),
             "rename it: Lattice, Properties and pbc come from the structure, and a key is one line of text",
         ));
     }
@@ -315,7 +316,7 @@ fn matrix_text(key: &str, value: &Value) -> Result<String> {
         Some(x) if x.len() == 6 => Ok([0, 5, 4, 5, 1, 3, 4, 3, 2].map(|i| x[i].as_str()).join(" ")),
         _ => Err(Error::structure(
             None,
-            format!("{key} = {value:?} is no 3×3 matrix"),
+            format!("{key} = {value} is no 3×3 matrix"),
             format!("give {key} nine numbers, or six in the order xx,yy,zz,yz,xz,xy, or rename it"),
         )),
     }

@@ -4,6 +4,7 @@ use super::comment::{self, excerpt};
 use super::layout::{Layout, PLAIN};
 use super::misspelt::refuse_misspelt;
 use super::rows::{Rows, cut_short};
+use crate::error::in_quotes;
 use crate::structure::{Structure, Value, Vec3};
 use crate::{Error, Result};
 
@@ -72,7 +73,7 @@ fn atom_count(line: &[u8]) -> Result<usize> {
     text.and_then(|t| t.parse().ok()).ok_or_else(|| {
         Error::structure(
             None,
-            format!("the atom count is {:?}, not a whole number", excerpt(&String::from_utf8_lossy(line))),
+            format!("the atom count is {}, not a whole number", in_quotes(&excerpt(&String::from_utf8_lossy(line)))),
             "a frame begins with a line that holds its number of atoms; compare the count of the frame before with its rows",
         )
     })
@@ -98,8 +99,8 @@ pub(super) fn parse(bytes: &[u8], frame: usize, layout: &mut Option<Layout>) -> 
         Error::structure(
             None,
             format!(
-                "the comment line {:?} is not valid UTF-8 at byte {}",
-                excerpt(&String::from_utf8_lossy(line)),
+                "the comment line {} is not valid UTF-8 at byte {}",
+                in_quotes(&excerpt(&String::from_utf8_lossy(line))),
                 e.valid_up_to()
             ),
             "save the file as UTF-8",
@@ -186,14 +187,14 @@ fn lattice(text: &str) -> Result<[Vec3; 3]> {
     let malformed = |problem: String| {
         Error::structure(
             None,
-            format!("Lattice={:?}: {problem}", excerpt(text)),
+            format!("Lattice={}: {problem}", in_quotes(&excerpt(text))),
             "give nine numbers, ax ay az bx by bz cx cy cz in Å, in quotes; leave Lattice out for a molecule",
         )
     };
     let mut numbers = [0.0; 9];
     let mut n = 0;
     for word in words(text) {
-        let x = comment::real(word).ok_or_else(|| malformed(format!("{word:?} is no number")))?;
+        let x = comment::real(word).ok_or_else(|| malformed(format!("{} is no number", in_quotes(word))))?;
         if let Some(number) = numbers.get_mut(n) {
             *number = x;
         }
@@ -218,7 +219,7 @@ fn periodicity(text: &str) -> Result<[bool; 3]> {
         Some(&[a, b, c]) => Ok([a, b, c]),
         _ => Err(Error::structure(
             None,
-            format!("pbc={:?} is not three of T and F", excerpt(text)),
+            format!("pbc={} is not three of T and F", in_quotes(&excerpt(text))),
             "write pbc=\"T T T\" for a crystal, pbc=\"F F F\" for a molecule",
         )),
     }

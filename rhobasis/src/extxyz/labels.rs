@@ -168,7 +168,7 @@ fn energy(value: &Value, key: &str) -> Result<f64> {
         _ => {
             return Err(Error::structure(
                 None,
-                format!("energy {key}={value:?} is no number"),
+                format!("energy {key}={value} is no number"),
                 "give the total energy of the frame in eV, or name its key by energy_key",
             ));
         }
@@ -210,7 +210,7 @@ fn numbers(value: &Value, key: &str) -> Result<Vec<f64>> {
         6 | 9 => Ok(x),
         _ => Err(Error::structure(
             None,
-            format!("{key}={value:?} does not hold nine or six numbers"),
+            format!("{key}={value} does not hold nine or six numbers"),
             "give the matrix row by row, or xx yy zz yz xz xy",
         )),
     }

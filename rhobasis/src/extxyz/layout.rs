@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::comment::{excerpt, shortened};
+use crate::error::in_quotes;
 use crate::{Error, Result};
 
 /// What the columns of a row are, from `Properties`; kept between frames, which mostly agree.
@@ -68,11 +69,12 @@ impl Layout {
                 "I" => Kind::Int,
                 "L" => Kind::Bool,
                 "S" => Kind::Text,
-                other => return Err(malformed(format!("{:?} is no type", excerpt(other)))),
+                other => return Err(malformed(format!("{} is no type", in_quotes(&excerpt(other))))),
             };
             const WIDEST: usize = 1 << 20;
             let width = width.parse().ok().filter(|&w| (1..=WIDEST).contains(&w));
-            let width = width.ok_or_else(|| malformed(format!("{:?} is no number of columns", excerpt(part[2]))))?;
+            let width =
+                width.ok_or_else(|| malformed(format!("{} is no number of columns", in_quotes(&excerpt(part[2])))))?;
             let role = match (name, kind, width) {
                 ("species", Kind::Text, 1) => Role::Symbol,
                 ("Z", Kind::Int, 1) => Role::Number,

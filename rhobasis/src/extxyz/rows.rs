@@ -1,6 +1,7 @@
 use super::comment::{self, excerpt};
 use super::layout::{Kind, Layout, Role, shown};
-use crate::structure::{Column, ColumnData, SYMBOLS, Structure};
+use crate::error::in_quotes;
+use crate::structure::{Column, ColumnData, SYMBOLS, Structure, isotope_remedy};
 use crate::{Error, Result};
 
 /// Cursor over the rows of a frame.
@@ -170,19 +171,22 @@ impl<'a> Rows<'a> {
         let (problem, remedy) = match error {
             RowError::Cut => return cut_short(self.atom, self.n_atoms, self.frame),
             RowError::Short => (
-                format!("the row {:?} has {}", excerpt(&row), expected()),
+                format!("the row {} has {}", in_quotes(&excerpt(&row)), expected()),
                 format!("complete the row, or correct the atom count {}", self.n_atoms),
             ),
             RowError::Long => (
-                format!("the row {:?} has {}", excerpt(&row), expected()),
+                format!("the row {} has {}", in_quotes(&excerpt(&row)), expected()),
                 "name every column in Properties, or remove the superfluous ones".to_string(),
             ),
             RowError::Symbol => (
-                format!("unknown element {word:?}"),
-                "use symbols from H to Og (or Z from 1 to 118), and remove dummy atoms".to_string(),
+                format!("unknown element {}", in_quotes(&word)),
+                match isotope_remedy(&word) {
+                    Some(remedy) => remedy.to_string(),
+                    None => "use symbols from H to Og (or Z from 1 to 118), and remove dummy atoms".to_string(),
+                },
             ),
             RowError::Utf8(field) => (
-                format!("{word:?} in column {} is not valid UTF-8", excerpt(&layout.fields[field].name)),
+                format!("{} in column {} is not valid UTF-8", in_quotes(&word), excerpt(&layout.fields[field].name)),
                 "save the file as UTF-8".to_string(),
             ),
             RowError::Value(field) => {
@@ -194,8 +198,8 @@ impl<'a> Rows<'a> {
                     Kind::Text => "text",
                 };
                 (
-                    format!("{word:?} in column {} is no {kind}", excerpt(&field.name)),
-                    format!("repair the row {:?}, or the column's type in Properties", excerpt(&row)),
+                    format!("{} in column {} is no {kind}", in_quotes(&word), excerpt(&field.name)),
+                    format!("repair the row {}, or the column's type in Properties", in_quotes(&excerpt(&row))),
                 )
             }
         };

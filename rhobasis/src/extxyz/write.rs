@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::comment::{logical_text, pair_text};
 use super::source::Source;
+use crate::error::in_quotes;
 use crate::files::{Content, Draft};
 use crate::structure::{ColumnData, SYMBOLS, Structure, symbol};
 use crate::{Error, Result};
@@ -226,7 +227,7 @@ fn check(structure: &Structure) -> Result<()> {
         if unusable {
             return Err(Error::structure(
                 None,
-                format!("column name {name:?} cannot be written"),
+                format!("column name {} cannot be written", in_quotes(name)),
                 "use a name of its own without blanks, colons, quotes or brackets",
             ));
         }
@@ -248,7 +249,7 @@ fn check(structure: &Structure) -> Result<()> {
             if let Some(i) = v.iter().position(bad) {
                 return Err(Error::structure(
                     Some(i / column.width),
-                    format!("text {:?} in column {name} is empty or holds blanks", v[i]),
+                    format!("text {} in column {name} is empty or holds blanks", in_quotes(&v[i])),
                     "a cell of a text column is one word",
                 ));
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::frame::TOO_CLOSE;
 use super::list::{NeighborList, overlap};
-use crate::structure::{Vec3, dot};
+use crate::structure::{Vec3, dot, periodicity};
 use crate::{Error, Result, Structure};
 
 /// A list of all pairs within `r_cut + skin`, which serves as long as no atom has moved by more than `skin / 2` and nothing
@@ -111,7 +111,8 @@ impl VerletList {
             return Ok(false);
         }
         if let Origin::Given { n_atoms } = self.origin {
-            let problem = format!("{} atoms, pbc {:?}: not those of the list", structure.len(), structure.pbc);
+            let problem =
+                format!("{} atoms, pbc {}: not those of the list", structure.len(), periodicity(structure.pbc));
             let remedy = format!("give at least {n_atoms} atoms without periodicity, or the list of this structure");
             return Err(Error::structure(None, problem, remedy));
         }

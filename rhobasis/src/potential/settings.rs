@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::features::FeatureSettings;
 use crate::models::Solver;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named};
-use crate::structure::{self, SYMBOLS, Structure, atomic_number};
+use crate::structure::{self, SYMBOLS, Structure, atomic_number, isotope_remedy};
 use crate::{Error, Result};
 
 /// Standard deviations: beyond these no one means them, and sums of squares of what they weight lose their digits.
@@ -106,7 +106,10 @@ fn by_species<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result:
     let of = |(key, energy): (String, f64)| {
         let z = key.parse::<u8>().ok().or_else(|| atomic_number(&key));
         let z = z.filter(|&z| z > 0 && usize::from(z) < SYMBOLS.len());
-        z.map(|z| (z, energy)).ok_or_else(|| serde::de::Error::custom(format!("'{key}' is no element")))
+        z.map(|z| (z, energy)).ok_or_else(|| {
+            let remedy = isotope_remedy(&key).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            serde::de::Error::custom(format!("'{key}' is no element{remedy}"))
+        })
     };
     BTreeMap::<String, f64>::deserialize(deserializer)?.into_iter().map(of).collect()
 }

@@ -180,7 +180,7 @@ fn labels_go_by_the_names_given() {
 #[test]
 fn bad_labels_are_refused() {
     for (comment, forces, expected) in [
-        ("energy=low", "1 2 3", "energy energy=Text(\"low\") is no number; give the total energy"),
+        ("energy=low", "1 2 3", "energy energy=\"low\" is no number; give the total energy"),
         ("energy=inf", "1 2 3", "energy is inf; give finite numbers, or NaN throughout"),
         ("", "1 2 inf", "atom 0: component z of forces is inf; give finite numbers"),
         ("", "1 nan 3", "atom 0: component y of forces is NaN; give finite numbers"),

@@ -1,7 +1,8 @@
 //! Files that are wrong.
 
-use rhobasis::Error;
-use rhobasis::extxyz::{Options, Reader, read};
+use rhobasis::extxyz::{Options, Reader, labels, read};
+use rhobasis::structure::Value;
+use rhobasis::{Error, Structure};
 
 use super::{TestFile, message, numbered, read_text};
 
@@ -44,6 +45,8 @@ fn errors_name_file_frame_atom_value_and_remedy() {
             ", atom 0: unknown element \"Qq\"; use symbols from H to Og (or Z from 1 to 118), and remove dummy atoms",
         ),
         (format!("1\n{row}\nX 0 0 0\n"), ", atom 0: unknown element \"X\""),
+        (format!("1\n{row}\nD 0 0 0\n"), ", atom 0: unknown element \"D\"; write H for an isotope of hydrogen"),
+        (format!("1\n{row}\nT 0 0 0\n"), ", atom 0: unknown element \"T\"; write H for an isotope of hydrogen"),
         ("1\nProperties=Z:I:1:pos:R:3\n119 0 0 0\n".into(), ", atom 0: unknown element \"119\""),
         (
             "1\nProperties=species:S:1:pos:R\nH 0 0 0\n".into(),
@@ -64,7 +67,7 @@ fn errors_name_file_frame_atom_value_and_remedy() {
         (format!("1\npbc=\"T T\" {row}\nH 0 0 0\n"), ": pbc=\"T T\" is not three of T and F; write pbc=\"T T T\""),
         (
             format!("1\n{row} name=\"half a quote\nH 0 0 0\n"),
-            ": unterminated quote at \"\\\"half a quote\" of the comment line; close it with \"",
+            ": unterminated quote at '\"half a quote' of the comment line; close it with \"",
         ),
         (format!("1\n{row} =3\nH 0 0 0\n"), ": '=' without a key at \"=3\" of the comment line; write key=value"),
     ] {
@@ -120,4 +123,25 @@ fn checking_can_be_switched_off_and_an_error_ends_the_reading() {
     let mut reader = Reader::open(&file.path, &Options::default()).unwrap();
     assert!(matches!(reader.next(), Some(Err(Error::Structure { .. }))));
     assert!(reader.next().is_none());
+}
+
+#[test]
+fn messages_show_values_as_they_stand_in_the_input() {
+    let mut atom = Structure::molecule(vec![1], vec![[0.0; 3]]);
+    for (key, value, expected) in [
+        ("energy", Value::Text("a \"b\"".into()), "energy energy='a \"b\"' is no number; give"),
+        ("energy", Value::Bool(true), "energy energy=T is no number; give"),
+        ("energy", Value::Ints(vec![1, 2], vec![2]), "energy energy=[1, 2] is no number; give"),
+        ("stress", Value::Reals(vec![1.5, 2.0], vec![2]), "stress=[1.5, 2] does not hold nine or six numbers; give"),
+        (
+            "stress",
+            Value::Reals(vec![0.0; 9], vec![3, 3]),
+            "a stress is given, but pbc is F F F and the volume 0 Å³; a",
+        ),
+    ] {
+        atom.info = vec![(key.into(), value)];
+        // The only structure there is has no place.
+        let message = message(labels(&atom, &Options::default()));
+        assert!(message.starts_with(expected), "{message}");
+    }
 }
