@@ -17,7 +17,7 @@ use crate::checkpoint::CheckpointFlags;
 use crate::errors_table::{Comparison, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::input::{frames_bar, load, note_on};
-use crate::label_keys::{self, Named};
+use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::output;
@@ -164,7 +164,9 @@ pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
     let mut train = read_training(file)?;
     let Some(fraction) = file.test_fraction else {
         let test = LabelledFrames::read(&file.test, &file.keys)?;
-        label_keys::warn_of_omissions(&test.survey);
+        if test.len() > 0 {
+            Named::InModelFile(file.path()).warn_of_test(&test.survey);
+        }
         return Ok((train, test));
     };
     let mut held_out = split(&train.frames, fraction, file.seed)?;
