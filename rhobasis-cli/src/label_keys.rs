@@ -35,6 +35,16 @@ impl Named<'_> {
         survey.check_named().map_err(|e| self.located(e))
     }
 
+    /// Says on standard error what frames that are only tested lack.
+    pub fn warn_of_test(&self, survey: &LabelSurvey) {
+        if let Err(e) = self.check_named(survey) {
+            eprintln!("warning: among the test frames, {e}");
+        } else if survey.is_empty() {
+            eprintln!("warning: no test frame has a label under {}", survey.keys().join(", "));
+        }
+        warn_of_omissions(survey);
+    }
+
     fn path(&self) -> PathBuf {
         match self {
             Named::InModelFile(path) => path.to_path_buf(),
@@ -75,7 +85,7 @@ impl Named<'_> {
 }
 
 /// Says which labels are left out, and why.
-pub fn warn_of_omissions(survey: &LabelSurvey) {
+fn warn_of_omissions(survey: &LabelSurvey) {
     survey.omissions().iter().for_each(|omission| eprintln!("warning: {omission}"));
 }
 

@@ -18,7 +18,7 @@ use crate::errors_table::{Comparison, largest, write_parity, write_train_and_tes
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{frames_bar, load, note_on};
-use crate::label_keys::{self, Named};
+use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::text::{count, field, plural, tell};
@@ -196,7 +196,9 @@ pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
     let mut train = read_training(file)?;
     let Some(fraction) = file.test_fraction else {
         let test = LabelledFrames::read(&file.test, &file.keys)?;
-        label_keys::warn_of_omissions(&test.survey);
+        if test.len() > 0 {
+            Named::InModelFile(file.path()).warn_of_test(&test.survey);
+        }
         return Ok((train, test));
     };
     let mut held_out = split(&train.frames, fraction, file.seed)?;

@@ -74,6 +74,18 @@ fn a_key_that_some_frames_have_is_enough() {
 }
 
 #[test]
+fn test_frames_without_the_labels_are_named() {
+    let place = Place::with(&[("a.xyz", &crystals(3)), ("t.xyz", &usual(1)), ("m.toml", &model(NAMED))]);
+    let text = fs::read_to_string(place.path("m.toml")).unwrap();
+    fs::write(place.path("m.toml"), text.replace("\nenergy_key", "\ntest = \"t.xyz\"\nenergy_key")).unwrap();
+    let text = warned(&place, &["train", "m.toml", "-o", "m.rho", "--no-plot"]);
+    says(
+        &text,
+        &["warning: among the test frames, ", "energy_key = \"REF_energy\": no frame has this key; there is energy"],
+    );
+}
+
+#[test]
 fn keys_that_look_like_labels_are_proposed_where_the_usual_ones_are_missing() {
     let place = Place::with(&[("a.xyz", &crystals(4)), ("m.toml", &model("")), ("good.toml", &model(NAMED))]);
     let lines = NAMED.replace('\n', "\n  ");
