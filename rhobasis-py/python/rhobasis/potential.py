@@ -329,10 +329,7 @@ class Potential(Parameters):
         return float(1 - error / spread)
 
     def save(self, path: PathLike) -> None:
-        """Writes one file (``*.rho``) with all that it takes, basis included; `rhobasis.load` reads it.
-
-        A file of another kind is not replaced.
-        """
+        """Writes one file (``*.rho``) with all that it takes, basis included; `rhobasis.load` reads it."""
         self._fitted().save(path)
 
     @classmethod

@@ -1,26 +1,22 @@
 //! Named arrays and texts in one file, sealed by a digest.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::content::Content;
 use super::digest::Digest;
 use super::draft::write_atomically;
+use super::header::{DIGEST, KIND, VERSION};
 use crate::{Error, Result};
 
 /// Version of the format that this library writes, and the newest it reads. Files of format 1 have no digest.
 const FORMAT: u32 = 2;
-
-/// Keys of the metadata that every file has.
-const KIND: &str = "kind";
-const VERSION: &str = "format_version";
-const DIGEST: &str = "digest";
 
 /// Named float64 arrays and text metadata: what a `.rho`, a `.cov` or a checkpoint holds (all are safetensors).
 ///
@@ -206,38 +202,6 @@ impl Archive {
         let text = self.metadata.get(key).map_or("", String::as_str);
         serde_json::from_str(text).map_err(|e| damaged(path, format!("metadata '{key}' does not parse ({e})")))
     }
-}
-
-/// The kind of a file, from its header alone; `None` for what is no file of ours.
-pub fn kind_of(path: &Path) -> Option<String> {
-    metadata_of(path)?.remove(KIND)
-}
-
-/// What the user should know of a file, from its header alone: one of the older format has no digest.
-pub fn note_on(path: &Path) -> Option<String> {
-    let metadata = metadata_of(path)?;
-    (metadata.contains_key(KIND) && metadata.get(VERSION)? == "1" && !metadata.contains_key(DIGEST)).then(|| {
-        let path = path.display();
-        format!(
-            "{path}: written by an older rhobasis, without a digest: damage to it would go unnoticed; save it again"
-        )
-    })
-}
-
-fn metadata_of(path: &Path) -> Option<BTreeMap<String, String>> {
-    #[derive(Deserialize)]
-    struct Header {
-        #[serde(rename = "__metadata__")]
-        metadata: BTreeMap<String, String>,
-    }
-    let mut file = File::open(path).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let length = u64::from_le_bytes(length);
-    let mut header = Vec::new();
-    (length < file.metadata().ok()?.len()).then_some(())?;
-    file.take(length).read_to_end(&mut header).ok()?;
-    serde_json::from_slice::<Header>(&header).ok().map(|header| header.metadata)
 }
 
 /// The error for a file that holds what it cannot hold.

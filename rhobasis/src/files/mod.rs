@@ -4,15 +4,17 @@ mod archive;
 mod content;
 mod digest;
 mod draft;
+mod header;
 mod stored;
 mod target;
 mod temporary;
 
-pub use archive::{Archive, kind_of, note_on};
+pub use archive::Archive;
 pub(crate) use archive::{count, damaged};
 pub use content::{Content, is_same_file};
 pub use digest::{Digest, sha256};
 pub use draft::{Draft, write_atomically};
+pub use header::{kind_of, note_on};
 pub use stored::Stored;
 pub(crate) use stored::remove_with_drafts;
 pub use target::{is_standard_output, is_stream};
