@@ -9,7 +9,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rhobasis::files;
 
+#[cfg(unix)]
+use crate::signals::name;
 use crate::text::tell;
+
+/// How long work that has something to save may take to notice. Batch systems kill after 10 to 30 seconds.
+#[cfg(unix)]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The signal that came; 0 for none.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
@@ -68,60 +74,28 @@ pub fn report(kept: &str) -> i32 {
     128 + signal
 }
 
+/// Listens from now on.
 #[cfg(unix)]
-pub use unix::{name, watch};
-
-#[cfg(unix)]
-mod unix {
-    use std::thread;
-    use std::time::Duration;
-
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
-    use signal_hook::low_level;
-
-    use super::{HOLDING, NOTICED, Ordering, SIGNAL, end};
-
-    /// How long work that has something to save may take to notice, in seconds. Batch systems kill after 10 to 30.
-    const PATIENCE: Duration = Duration::from_secs(5);
-
-    pub fn name(signal: i32) -> &'static str {
-        low_level::signal_name(signal).unwrap_or("a signal")
-    }
-
-    /// Listens from now on; signals that this process was started to ignore (`nohup`, a job in the background) stay ignored.
-    pub fn watch() {
-        let wanted: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)).collect();
-        let Ok(mut signals) = Signals::new(wanted) else { return }; // then they end the process as ever
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                let first = SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-                if !first || HOLDING.load(Ordering::SeqCst) == 0 {
-                    end();
-                }
-                thread::spawn(|| {
-                    thread::sleep(PATIENCE);
-                    if !NOTICED.load(Ordering::SeqCst) {
-                        end();
-                    }
-                });
+pub fn watch() {
+    crate::signals::listen(|signal| {
+        let first = SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if !first || HOLDING.load(Ordering::SeqCst) == 0 {
+            end();
+        }
+        std::thread::spawn(|| {
+            std::thread::sleep(PATIENCE);
+            if !NOTICED.load(Ordering::SeqCst) {
+                end();
             }
         });
-    }
-
-    fn is_ignored(signal: i32) -> bool {
-        // SAFETY: all zeros are a valid `sigaction`, which is only written to; nothing changes if no new action is given.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
-        }
-    }
+    });
 }
+
+/// Signals end the process as ever.
+#[cfg(not(unix))]
+pub fn watch() {}
 
 #[cfg(not(unix))]
 fn name(_: i32) -> &'static str {
     "a signal"
 }
-
-#[cfg(not(unix))]
-pub fn watch() {}

@@ -28,6 +28,7 @@ mod printer;
 mod select;
 mod settings;
 mod show;
+mod signals;
 mod text;
 mod toml_file;
 mod train;

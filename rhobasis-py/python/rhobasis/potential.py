@@ -22,7 +22,7 @@ from .correlations import Bispectrum, Invariants, PowerSpectrum, RadialSpectrum
 from .density import SphericalExpansion
 from .models import KernelRidge
 from .optimal import OptimalBasis, expansion_parameters
-from .structure import Frames, as_native, held
+from .structure import Frames, as_native
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -310,10 +310,7 @@ class Potential(Parameters):
         return float(1 - error / spread)
 
     def save(self, path: PathLike) -> None:
-        """Writes one file (``*.rho``) with all that it takes, basis included; `rhobasis.load` reads it.
-
-        A file of another kind is not replaced.
-        """
+        """Writes one file (``*.rho``) with all that it takes, basis included; `rhobasis.load` reads it."""
         self._fitted().save(path)
 
     @classmethod

@@ -1,32 +1,22 @@
 //! Named arrays and texts in one file, sealed by a digest.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::content::Content;
 use super::digest::Digest;
 use super::draft::write_atomically;
 use super::format::Format;
+use super::header::{DIGEST, KIND, VERSION, contents};
 use crate::{Error, Result};
 
 /// Version of the format that this library writes, and the newest it reads. Files of format 1 have no digest.
 const FORMAT: u32 = 2;
-
-/// Most bytes of a header, as safetensors has it.
-const LONGEST_HEADER: u64 = 100_000_000;
-/// Bytes that are read of whatever is given.
-const BEGINNING: u64 = 1 << 14;
-
-/// Keys of the metadata that every file has.
-const KIND: &str = "kind";
-const VERSION: &str = "format_version";
-const DIGEST: &str = "digest";
 
 /// Named float64 arrays and text metadata: what a `.rho`, a `.cov` or a checkpoint holds (all are safetensors).
 ///
@@ -214,69 +204,6 @@ impl Archive {
         let text = self.metadata.get(key).map_or("", String::as_str);
         serde_json::from_str(text).map_err(|e| damaged(path, format!("metadata '{key}' does not parse ({e})")))
     }
-}
-
-/// The bytes of an archive: as many as its header says, and one more, so that others are noticed. Of what has no such header,
-/// the beginning, by which it is known.
-fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    let mut read = |up_to: u64, bytes: &mut Vec<u8>| {
-        let more = up_to.saturating_sub(bytes.len() as u64);
-        (&mut file).take(more).read_to_end(bytes)
-    };
-    read(BEGINNING, &mut bytes)?;
-    let Some(header) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) else { return Ok(bytes) };
-    if header > LONGEST_HEADER || bytes.get(8) != Some(&b'{') {
-        return Ok(bytes);
-    }
-    read(8 + header, &mut bytes)?;
-    let arrays = bytes.get(8..8 + header as usize).and_then(bytes_of_arrays).unwrap_or(0);
-    read((8 + header).saturating_add(arrays).saturating_add(1), &mut bytes)?;
-    Ok(bytes)
-}
-
-/// Where the last array ends, as a header says.
-fn bytes_of_arrays(header: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Entry {
-        #[serde(default)]
-        data_offsets: (u64, u64),
-    }
-    let entries: BTreeMap<String, Entry> = serde_json::from_slice(header).ok()?;
-    entries.values().map(|entry| entry.data_offsets.1).max()
-}
-
-/// The kind of a file, from its header alone; `None` for what is no file of ours.
-pub fn kind_of(path: &Path) -> Option<String> {
-    metadata_of(path)?.remove(KIND)
-}
-
-/// What the user should know of a file, from its header alone: one of the older format has no digest.
-pub fn note_on(path: &Path) -> Option<String> {
-    let metadata = metadata_of(path)?;
-    (metadata.contains_key(KIND) && metadata.get(VERSION)? == "1" && !metadata.contains_key(DIGEST)).then(|| {
-        let path = path.display();
-        format!(
-            "{path}: written by an older rhobasis, without a digest: damage to it would go unnoticed; save it again"
-        )
-    })
-}
-
-fn metadata_of(path: &Path) -> Option<BTreeMap<String, String>> {
-    #[derive(Deserialize)]
-    struct Header {
-        #[serde(rename = "__metadata__")]
-        metadata: BTreeMap<String, String>,
-    }
-    let mut file = File::open(path).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let length = u64::from_le_bytes(length);
-    let mut header = Vec::new();
-    (length <= LONGEST_HEADER && length < file.metadata().ok()?.len()).then_some(())?;
-    file.take(length).read_to_end(&mut header).ok()?;
-    serde_json::from_slice::<Header>(&header).ok().map(|header| header.metadata)
 }
 
 /// The error for a file that holds what it cannot hold.

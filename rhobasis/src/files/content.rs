@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::archive::kind_of;
+use super::header::kind_of;
 use crate::{Error, Result};
 
 /// Bytes by which a file is judged.

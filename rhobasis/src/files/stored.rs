@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::archive::{Archive, kind_of};
+use super::archive::Archive;
+use super::header::kind_of;
 use super::temporary::remove_abandoned;
 use crate::{Error, Result};
 
