@@ -125,6 +125,8 @@ fn a_file_of_another_kind_is_not_replaced() {
     place.refused(&format!("{features} basis.npz"), &["basis.npz", "of kind 'basis'", remedy]);
     fs::copy(place.path("a.xyz"), place.path("X.meta.npz")).unwrap();
     place.refused(&format!("{features} X.npy"), &["X.meta.npz", "a file of structures", remedy]);
+    fs::write(place.path("si.cif"), "data_Si\n_cell_length_a 5.43\n").unwrap();
+    place.refused("rhobasis plan b.rho --nu 2 --csv si.cif", &["is a CIF, which would be replaced by a text", remedy]);
     // An empty file and one of the same kind are.
     fs::write(place.path("empty.rho"), "").unwrap();
     for name in ["empty.rho", "b.rho"] {

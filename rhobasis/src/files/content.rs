@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::format::Format;
 use super::header::kind_of;
 use crate::{Error, Result};
 
@@ -30,6 +31,8 @@ pub enum Content {
     Svg,
     /// JSON.
     Json,
+    /// A format of others, such as structures of another program.
+    Other(Format),
     /// Other text.
     Text,
     /// Anything else.
@@ -49,7 +52,11 @@ impl Content {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Content::Npy,
             [b'P', b'K', 3, 4, ..] => Content::Zip,
             [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Content::Packed,
-            _ => kind_of(path).map_or_else(|| Content::of_text(&head), Content::Archive),
+            _ => match (kind_of(path), Content::of_text(&head)) {
+                (Some(kind), _) => Content::Archive(kind),
+                (None, plain @ (Content::Text | Content::Unknown)) => Format::of(&head).map_or(plain, Content::Other),
+                (None, known) => known,
+            },
         })
     }
 
@@ -103,6 +110,7 @@ impl fmt::Display for Content {
             Content::Xyz => "a file of structures (XYZ)",
             Content::Svg => "a picture (SVG)",
             Content::Json => "a JSON file",
+            Content::Other(format) => format.name(),
             Content::Text => "a text",
             Content::Unknown => "a file of another kind",
         })

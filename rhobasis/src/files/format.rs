@@ -8,14 +8,14 @@ use std::path::Path;
 use crate::Error;
 
 /// A format that is known by its beginning.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
     name: Cow<'static, str>,
     way: Way,
 }
 
 /// How structures in a file of this format come into one that is read.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// They are read.
     Read,
