@@ -71,10 +71,41 @@ Example:
 /// Rows whose squares are added at a time.
 const BLOCK: usize = 4096;
 
-/// What is read: all of the matrix, or its Gram matrix.
+/// What is read: all of the matrix, or the Gram matrix of a multiple of it.
 enum Read {
     Whole(Array2<f64>),
-    Gram(Array2<f64>),
+    Gram(Array2<f64>, f64),
+}
+
+/// XᵀX of blocks of rows, times the square of a factor that keeps it from overflow and from vanishing.
+struct GramSums {
+    sums: Vec<f64>,
+    columns: usize,
+    /// None before the first number that is not zero; falls where larger ones come.
+    factor: Option<f64>,
+}
+
+impl GramSums {
+    fn new(columns: usize) -> Self {
+        GramSums { sums: vec![0.0; columns * columns], columns, factor: None }
+    }
+
+    fn add(&mut self, mut rows: Vec<f64>) {
+        if rows.iter().all(|x| *x == 0.0) {
+            return;
+        }
+        let needed = linalg::safe_factor(&rows);
+        let factor = self.factor.map_or(needed, |factor| factor.min(needed));
+        let change = factor / self.factor.unwrap_or(factor);
+        if change != 1.0 {
+            self.sums.iter_mut().for_each(|sum| *sum = *sum * change * change);
+        }
+        if factor != 1.0 {
+            rows.iter_mut().for_each(|x| *x *= factor);
+        }
+        linalg::add_gram(&rows, rows.len() / self.columns, self.columns, self.columns, &mut self.sums);
+        self.factor = Some(factor);
+    }
 }
 
 impl Select {
@@ -135,13 +166,13 @@ impl Select {
                 let problem = format!("array 'X' of {rows} × {columns}, whose Gram matrix is formed: {shortage}");
                 Error::file(path, problem, "choose from fewer columns")
             })?;
-            let mut sums = vec![0.0; columns * columns];
+            let mut sums = GramSums::new(columns);
             for first in (0..rows).step_by(BLOCK) {
-                let n = BLOCK.min(rows - first);
-                linalg::add_gram(&stored.read(n * columns)?, n, columns, columns, &mut sums);
+                sums.add(stored.read(BLOCK.min(rows - first) * columns)?);
             }
-            let gram = Array2::from_shape_vec((columns, columns), sums).expect("columns × columns numbers");
-            Ok(((rows, columns), Read::Gram(gram)))
+            let factor = sums.factor.unwrap_or(1.0);
+            let gram = Array2::from_shape_vec((columns, columns), sums.sums).expect("columns × columns numbers");
+            Ok(((rows, columns), Read::Gram(gram, factor)))
         })?;
         match read {
             Some(read) => Ok(read),
@@ -158,8 +189,11 @@ impl Select {
         let chosen = match (read, self.method) {
             (Read::Whole(x), Method::Cur) => cur(x.view(), self.n, axis, settings),
             (Read::Whole(x), Method::Fps) => fps(x.view(), self.n, axis, self.start),
-            (Read::Gram(g), Method::Cur) => cur_gram(g.view(), self.n, settings),
-            (Read::Gram(g), Method::Fps) => fps_gram(g.view(), self.n, self.start),
+            (Read::Gram(g, _), Method::Cur) => cur_gram(g.view(), self.n, settings),
+            (Read::Gram(g, factor), Method::Fps) => fps_gram(g.view(), self.n, self.start).map(|mut chosen| {
+                chosen.scores.iter_mut().for_each(|score| *score = *score / factor / factor);
+                chosen
+            }),
         };
         // The settings bear the names of the flags, except for the matrix itself.
         chosen.map_err(|e| match e {

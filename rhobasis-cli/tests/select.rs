@@ -97,6 +97,33 @@ fn a_matrix_too_large_for_memory_gives_the_same_choice() {
 }
 
 #[test]
+fn very_large_and_small_numbers_are_chosen_from_as_ordinary_ones() {
+    let place = Place::new();
+    let numbers: Vec<f64> = (0..500).map(|i| f64::from(i * i % 97) - 40.0 + 0.3 * f64::from(i % 10)).collect();
+    let write = |name: &str, exponents: &dyn Fn(usize) -> i32| {
+        let sized = numbers.iter().enumerate().map(|(i, x)| x * 2f64.powi(exponents(i)));
+        let data: Vec<u8> = sized.flat_map(f64::to_le_bytes).collect();
+        fs::write(place.path(name), npy("<f8", "False", "(50, 10)", &data)).unwrap();
+    };
+    write("x.npy", &|_| 0);
+    write("tiny.npy", &|_| -660);
+    write("huge.npy", &|_| 660);
+    for method in ["cur", "fps"] {
+        for memory in ["4", "0"] {
+            let chosen = |file: &str| {
+                let flags = ["--method", method, "-n", "6", "--memory", memory, "-o", "picked.npz"];
+                place.ok(&[&["select", file][..], &flags].concat());
+                place.integers("picked.npz", "selected")
+            };
+            let expected = chosen("x.npy");
+            assert_eq!(expected.len(), 6);
+            assert_eq!(chosen("tiny.npy"), expected, "{method}, {memory} GB");
+            assert_eq!(chosen("huge.npy"), expected, "{method}, {memory} GB");
+        }
+    }
+}
+
+#[test]
 fn columns_are_described_as_features_describes_them() {
     let place = Place::new();
     let mut frames = String::new();

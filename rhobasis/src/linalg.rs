@@ -3,9 +3,12 @@
 //! Every function here gives the same bits whatever the number of threads: most work on one, and those that say so share out
 //! chunks of fixed size.
 
+/// Powers of two that keep squares from overflow.
+mod scale;
 /// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
 mod triangle;
 
+pub use scale::{norm, safe_factor, scaled};
 pub use triangle::{
     add_gram_in_chunks, add_product, append_rows, cholesky, set_product, singular_values, solve_lower, solve_upper,
 };
@@ -27,6 +30,10 @@ use ndarray::{Array2, ArrayView2};
 pub fn eigh(a: ArrayView2<f64>) -> (Vec<f64>, Array2<f64>) {
     let n = a.nrows();
     assert_eq!(n, a.ncols(), "a symmetric matrix is square");
+    if let Some((scaled, factor)) = scaled(a) {
+        let (values, vectors) = eigh(scaled.view());
+        return (values.into_iter().map(|value| value / factor).collect(), vectors);
+    }
     // Rows of zeros (species that never meet) are eigenvectors already, and too many of them keep the iteration from ending.
     let (active, zero): (Vec<usize>, Vec<usize>) = (0..n).partition(|&i| a.row(i).iter().any(|&x| x != 0.0));
     let (values, vectors) = eigh_of_active(a, &active);
@@ -92,6 +99,10 @@ pub fn svd_polar(a: ArrayView2<f64>) -> Array2<f64> {
 
 /// U and V of `a = U diag(s) Vᵀ`, both with singular vectors in columns.
 fn svd_of(a: ArrayView2<f64>) -> (Mat<f64>, Vec<f64>, Mat<f64>) {
+    if let Some((scaled, factor)) = scaled(a) {
+        let (u, s, v) = svd_of(scaled.view());
+        return (u, s.into_iter().map(|s| s / factor).collect(), v);
+    }
     let (rows, cols) = a.dim();
     let rank = rows.min(cols);
     let matrix = to_faer(a);
@@ -113,6 +124,9 @@ fn svd_of(a: ArrayView2<f64>) -> (Mat<f64>, Vec<f64>, Mat<f64>) {
 
 /// The triangular factor of `a = Q R`, Q with orthonormal columns: `[min(rows, columns), column]`, zero below the diagonal.
 pub fn qr_r(a: ArrayView2<f64>) -> Array2<f64> {
+    if let Some((scaled, factor)) = scaled(a) {
+        return qr_r(scaled.view()) / factor;
+    }
     let (rows, cols) = a.dim();
     let size = rows.min(cols);
     let mut matrix = to_faer(a);

@@ -6,7 +6,7 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use crate::linalg::{matmul, svd_polar, svd_thin};
+use crate::linalg::{matmul, safe_factor, svd_polar, svd_thin};
 use crate::{Error, Result};
 
 /// Rows that train and test a reconstruction. Who shuffles them is not our business; the choice is part of the result.
@@ -114,6 +114,8 @@ pub fn lfre(
 /// # Errors
 /// If `all` is zero or a number is not finite.
 pub fn residual_variance(all: ArrayView2<f64>, kept: ArrayView2<f64>) -> Result<f64> {
+    let factor = safe_factor(all);
+    let square_sum = |a: ArrayView2<f64>| a.iter().map(|x| (factor * x) * (factor * x)).sum::<f64>();
     let (all, kept) = (square_sum(all), square_sum(kept));
     if all == 0.0 || !all.is_finite() || !kept.is_finite() {
         let problem = "the sum of all squares must be positive and finite";
@@ -127,7 +129,7 @@ pub fn residual_variance(all: ArrayView2<f64>, kept: ArrayView2<f64>) -> Result<
 /// # Errors
 /// If the lengths differ, there are none, or one is not finite.
 pub fn rmse(target: &[f64], predicted: &[f64]) -> Result<f64> {
-    Ok(mean(errors(target, predicted)?.map(|e| e * e)).sqrt())
+    Ok(root_mean_square(&errors(target, predicted)?))
 }
 
 /// Mean absolute error, `1/n Σ |ŷ − y|`, in the unit of y.
@@ -135,7 +137,7 @@ pub fn rmse(target: &[f64], predicted: &[f64]) -> Result<f64> {
 /// # Errors
 /// As [`rmse`].
 pub fn mae(target: &[f64], predicted: &[f64]) -> Result<f64> {
-    Ok(mean(errors(target, predicted)?.map(f64::abs)))
+    Ok(mean(errors(target, predicted)?.into_iter().map(f64::abs)))
 }
 
 /// Coefficient of determination, `1 − Σ (ŷ − y)² / Σ (y − ȳ)²`: 1 for perfect predictions, 0 for those of the mean.
@@ -143,7 +145,10 @@ pub fn mae(target: &[f64], predicted: &[f64]) -> Result<f64> {
 /// # Errors
 /// As [`rmse`], and if all targets are equal.
 pub fn r2(target: &[f64], predicted: &[f64]) -> Result<f64> {
-    Ok(1.0 - mean(errors(target, predicted)?.map(|e| e * e)) / variance(target)?)
+    let (errors, deviations) = (errors(target, predicted)?, deviations(target)?);
+    let factor = safe_factor(&deviations);
+    let square = |x: f64| (factor * x) * (factor * x);
+    Ok(1.0 - mean(errors.into_iter().map(square)) / mean(deviations.into_iter().map(square)))
 }
 
 /// Root mean square error in percent of the standard deviation of the targets, `100 RMSE / sqrt(1/n Σ (y − ȳ)²)`.
@@ -151,7 +156,7 @@ pub fn r2(target: &[f64], predicted: &[f64]) -> Result<f64> {
 /// # Errors
 /// As [`r2`].
 pub fn percent_rmse(target: &[f64], predicted: &[f64]) -> Result<f64> {
-    Ok(100.0 * rmse(target, predicted)? / variance(target)?.sqrt())
+    Ok(100.0 * rmse(target, predicted)? / root_mean_square(&deviations(target)?))
 }
 
 /// Train and test rows of one matrix, scaled.
@@ -194,6 +199,9 @@ fn scale(name: &'static str, a: ArrayView2<f64>, split: Split) -> Result<Scaled>
         return Err(Error::setting(name, value, "the matrix holds a number that is not finite", "remove its row"));
     }
     let (mut train, mut test) = (a.select(Axis(0), split.train), a.select(Axis(0), split.test));
+    let factor = safe_factor(&train);
+    train *= factor;
+    test *= factor;
     let squares = square_sum(train.view());
     let mean = subtract_mean(&mut train);
     test -= &mean;
@@ -295,7 +303,7 @@ fn root_mean_square_rows(a: ArrayView2<f64>) -> f64 {
     (square_sum(a) / a.nrows() as f64).sqrt()
 }
 
-fn errors<'a>(target: &'a [f64], predicted: &'a [f64]) -> Result<impl ExactSizeIterator<Item = f64> + 'a> {
+fn errors(target: &[f64], predicted: &[f64]) -> Result<Vec<f64>> {
     if target.len() != predicted.len() || target.is_empty() {
         let problem = format!("there are {} targets", target.len());
         return Err(Error::setting(
@@ -308,7 +316,7 @@ fn errors<'a>(target: &'a [f64], predicted: &'a [f64]) -> Result<impl ExactSizeI
     if let Some(value) = target.iter().chain(predicted).find(|value| !value.is_finite()) {
         return Err(Error::setting("predictions and targets", value, "a number is not finite", "leave it out"));
     }
-    Ok(predicted.iter().zip(target).map(|(predicted, target)| predicted - target))
+    Ok(predicted.iter().zip(target).map(|(predicted, target)| predicted - target).collect())
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -316,12 +324,18 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / n
 }
 
-fn variance(target: &[f64]) -> Result<f64> {
+fn root_mean_square(values: &[f64]) -> f64 {
+    let factor = safe_factor(values);
+    mean(values.iter().map(|x| (factor * x) * (factor * x))).sqrt() / factor
+}
+
+/// Differences from the mean.
+fn deviations(target: &[f64]) -> Result<Vec<f64>> {
     let center = mean(target.iter().copied());
-    let variance = mean(target.iter().map(|y| (y - center) * (y - center)));
-    if variance == 0.0 {
+    let deviations: Vec<f64> = target.iter().map(|y| y - center).collect();
+    if deviations.iter().all(|deviation| *deviation == 0.0) {
         let problem = "all targets are equal, so that there is no spread to compare with";
         return Err(Error::setting("targets", center, problem, "use rmse or mae"));
     }
-    Ok(variance)
+    Ok(deviations)
 }

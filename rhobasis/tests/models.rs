@@ -335,6 +335,28 @@ fn ridge_has_the_same_bits_for_any_cut_any_threads_and_after_a_checkpoint() {
 }
 
 #[test]
+fn ridge_of_very_large_and_small_numbers_is_that_of_ordinary_ones_or_refused() {
+    let (x, y) = (any_matrix(40, 5, 3), any_matrix(40, 2, 4));
+    let folds: Vec<usize> = (0..40).map(|i| i % 4).collect();
+    let settings = |folds, solver| RidgeSettings { folds, solver, fit_intercept: true };
+    for size in [2f64.powi(-660), 2f64.powi(-500), 2f64.powi(500), 2f64.powi(660)] {
+        let (a, b) = (&x * size, &y * size);
+        for alphas in [&[0.0][..], &[0.0, 1e-300]] {
+            let one = ridge(&x, &y, &[0; 40], settings(1, Solver::Qr)).fit(alphas).unwrap();
+            let other = ridge(&a, &b, &[0; 40], settings(1, Solver::Qr)).fit(alphas).unwrap();
+            let off = largest(&(&one.coefficients - &other.coefficients).index_axis_move(Axis(0), 0));
+            assert!(off < 1e-13, "{size:e}: {off:e}");
+            assert!((one.condition_number / other.condition_number - 1.0).abs() < 1e-12, "{size:e}");
+        }
+        let refused = ridge(&x, &b, &folds, settings(4, Solver::Qr)).fit(&[0.1, 1.0]);
+        assert!(refused.unwrap_err().to_string().contains("squared errors of the folds are too large or too small"));
+    }
+    let mut small = RidgeRegression::new(5, 2, settings(1, Solver::Cholesky)).unwrap();
+    let error = small.add((&x * 1e-200).view(), y.view(), &[0; 40]).unwrap_err().to_string();
+    assert!(error.contains("the normal equations vanish"), "{error}");
+}
+
+#[test]
 fn ridge_refuses_what_it_cannot_use() {
     let (mut x, y) = (any_matrix(12, 3, 22), any_matrix(12, 1, 23));
     let settings = RidgeSettings { folds: 2, ..Default::default() };

@@ -174,6 +174,65 @@ fn small_directions_keep_their_order() {
 }
 
 #[test]
+fn the_size_of_the_numbers_does_not_matter() {
+    let x = falling(90, 60, 0.9);
+    let gram = matmul(x.t(), x.view());
+    for size in [1e-280_f64, 1e-200, 1e-150, 1e-60, 1e60, 1e150, 1e200, 1e300] {
+        // A power of two, so that no digit is lost.
+        let size = 2f64.powi(size.log2().round() as i32);
+        let (y, of_y) = (&x * size, &gram * size);
+        for axis in [Axis::Features, Axis::Samples] {
+            for settings in [CurSettings::default(), CurSettings { k: 3, recompute_every: 2 }] {
+                assert_eq!(
+                    cur(y.view(), 12, axis, settings).unwrap(),
+                    cur(x.view(), 12, axis, settings).unwrap(),
+                    "{size:e}"
+                );
+            }
+            let (ours, theirs) = (fps(y.view(), 12, axis, 1).unwrap(), fps(x.view(), 12, axis, 1).unwrap());
+            assert_eq!(ours.indices, theirs.indices, "{size:e}");
+            for (score, expected) in ours.scores.iter().zip(&theirs.scores) {
+                assert_eq!(*score, expected * size * size, "{size:e}");
+            }
+        }
+        let settings = CurSettings::default();
+        assert_eq!(
+            cur_gram(of_y.view(), 12, settings).unwrap(),
+            cur_gram(gram.view(), 12, settings).unwrap(),
+            "{size:e}"
+        );
+        let (ours, theirs) = (fps_gram(of_y.view(), 12, 1).unwrap(), fps_gram(gram.view(), 12, 1).unwrap());
+        assert_eq!(ours.indices, theirs.indices, "{size:e}");
+        assert_eq!(ours.scores[3], theirs.scores[3] * size, "{size:e}");
+    }
+}
+
+#[test]
+fn measures_of_very_large_and_small_numbers_are_those_of_ordinary_ones() {
+    let (x, rows): (_, Vec<usize>) = (falling(40, 6, 0.8), (0..40).collect());
+    let y = x.slice(s![.., ..3]).mapv(|x| x * x) + &x.slice(s![.., 3..]);
+    let split = Split { train: &rows[..20], test: &rows[20..], folds: [&rows[..10], &rows[10..20]] };
+    let target: Vec<f64> = x.column(0).to_vec();
+    let predicted: Vec<f64> = x.column(0).iter().zip(x.column(4)).map(|(x, e)| x + 0.1 * e).collect();
+    for size in [2f64.powi(-700), 2f64.powi(660)] {
+        let (a, b) = (&x * size, &y * size);
+        assert_eq!(gfre(a.view(), y.view(), split).unwrap(), gfre(x.view(), y.view(), split).unwrap());
+        assert_eq!(gfrd(x.view(), b.view(), split).unwrap(), gfrd(x.view(), y.view(), split).unwrap());
+        let folds: [&[usize]; 2] = [&[0, 2, 4], &[1, 3, 5]];
+        assert_eq!(
+            lfre(a.view(), b.view(), 6, split, folds).unwrap(),
+            lfre(x.view(), y.view(), 6, split, folds).unwrap()
+        );
+        let residual = |x: &Array2<f64>| metrics::residual_variance(x.view(), x.slice(s![.., ..2])).unwrap();
+        assert_eq!(residual(&a), residual(&x));
+        let [t, p] = [&target, &predicted].map(|v| v.iter().map(|x| x * size).collect::<Vec<f64>>());
+        assert_eq!(metrics::rmse(&t, &p).unwrap(), metrics::rmse(&target, &predicted).unwrap() * size);
+        assert_eq!(metrics::r2(&t, &p).unwrap(), metrics::r2(&target, &predicted).unwrap());
+        assert_eq!(metrics::percent_rmse(&t, &p).unwrap(), metrics::percent_rmse(&target, &predicted).unwrap());
+    }
+}
+
+#[test]
 fn the_same_bits_for_any_number_of_threads() {
     let x = falling(700, 300, 0.99);
     let run = |n| {

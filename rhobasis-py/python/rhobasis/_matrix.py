@@ -43,6 +43,13 @@ def to_native(a: npt.NDArray[Any]) -> Reals:
     return np.require(a, np.float64, "A")
 
 
+def without_size(a: Reals) -> Reals:
+    """For each column 1, or the power of two to multiply it by where its squares overflow or vanish."""
+    largest = np.max(np.abs(a), axis=0, initial=0.0)
+    exponents = np.frexp(largest)[1]
+    return np.ldexp(1.0, np.where(np.abs(exponents) > 200, np.clip(-exponents, -1022, 1022), 0))
+
+
 def feature_names(X: Any) -> npt.NDArray[np.object_] | None:
     """Names of the columns of a data frame, if all of them are strings."""
     columns = getattr(X, "columns", None)

@@ -99,11 +99,20 @@ class Invariants(MatrixOutput, Parameters):
     def __sklearn_is_fitted__(self) -> bool:
         return self._used_basis().__sklearn_is_fitted__()
 
-    def __sklearn_clone__(self) -> Self:
-        clone = self._unfitted()
+    def _unfitted(self) -> Self:
+        unfitted = super()._unfitted()
         if "_sklearn_output_config" in self.__dict__:
-            clone._sklearn_output_config = dict(self._sklearn_output_config)
-        return clone
+            unfitted._sklearn_output_config = dict(self._sklearn_output_config)
+        return unfitted
+
+    def _twin(self) -> Self:
+        twin = self._unfitted()
+        if "_own" in self.__dict__:
+            twin._own = self._own._twin()
+        return twin
+
+    def __sklearn_clone__(self) -> Self:
+        return self._unfitted()
 
     def __sklearn_tags__(self) -> Any:
         return tags_of_frames("transformer")

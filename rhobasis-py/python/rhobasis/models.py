@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from . import _native
 from ._base import Parameters
-from ._matrix import as_matrix, check_features, feature_names, not_fitted, to_native
+from ._matrix import as_matrix, check_features, feature_names, not_fitted, to_native, without_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,8 +106,10 @@ class _Regressor(Parameters):
         if len(b) < 2:
             warnings.warn("R² of fewer than two rows is not defined", stacklevel=2)
             return float("nan")
-        rest = w @ (b - predicted) ** 2
-        total = w @ (b - np.average(b, axis=0, weights=w)) ** 2
+        spread = b - np.average(b, axis=0, weights=w)
+        factor = without_size(spread)
+        rest = w @ ((b - predicted) * factor) ** 2
+        total = w @ (spread * factor) ** 2
         constant = np.where(rest == 0.0, 1.0, 0.0)  # as scikit-learn for a target that does not vary
         return float(np.mean(np.where(total > 0.0, 1.0 - rest / np.where(total > 0.0, total, 1.0), constant)))
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import _native
 from ._base import Parameters
-from ._matrix import as_matrix, check_features, feature_names, not_fitted, to_native
+from ._matrix import as_matrix, check_features, feature_names, not_fitted, to_native, without_size
 from ._output import MatrixOutput, index_of
 
 if TYPE_CHECKING:
@@ -148,8 +148,10 @@ class PCovR(MatrixOutput, Parameters):
         true = _targets(self, y)
         if true.shape != predicted.shape:
             raise ValueError(f"y has shape {true.shape}, but predictions have {predicted.shape}")
-        left = np.sum((true - predicted) ** 2, axis=0)
-        total = np.sum((true - true.mean(axis=0)) ** 2, axis=0)
+        spread = true - true.mean(axis=0)
+        factor = without_size(spread)
+        left = np.sum(((true - predicted) * factor) ** 2, axis=0)
+        total = np.sum((spread * factor) ** 2, axis=0)
         constant = total == 0
         r2 = np.where(constant, np.where(left == 0, 1.0, 0.0), 1 - left / np.where(constant, 1.0, total))
         return float(np.mean(r2))

@@ -136,6 +136,9 @@ pub fn solve_upper(r: ArrayView2<f64>, mut b: ArrayViewMut2<f64>) {
 /// # Panics
 /// If `a` is not finite.
 pub fn singular_values(a: ArrayView2<f64>) -> Vec<f64> {
+    if let Some((scaled, factor)) = super::scaled(a) {
+        return singular_values(scaled.view()).into_iter().map(|s| s / factor).collect();
+    }
     let (rows, cols) = a.dim();
     let mut values = faer::diag::Diag::zeros(rows.min(cols));
     let none = svd::ComputeSvdVectors::No;

@@ -218,7 +218,7 @@ impl Factor {
         };
         let means = self.triangle.slice(s![0, 1..self.triangle.nrows()]);
         for (mut column, mean) in triangle.columns_mut().into_iter().zip(means) {
-            if column.iter().map(|x| x * x).sum::<f64>().sqrt() <= rounding * mean.abs() {
+            if linalg::norm(&column) <= rounding * mean.abs() {
                 column.fill(0.0);
             }
         }
@@ -269,7 +269,8 @@ impl Factor {
     /// Condition number of R from a few steps of power iteration with RᵀR and its inverse: a bound from below, close where
     /// it matters (R singular to rounding), at the cost of a few triangular systems.
     fn condition_estimate(&self) -> f64 {
-        let r = self.r();
+        let scaled = linalg::scaled(self.r());
+        let r = scaled.as_ref().map_or(self.r(), |(r, _)| r.view());
         let n = r.nrows();
         if n == 0 {
             return 1.0;

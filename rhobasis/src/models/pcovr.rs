@@ -67,12 +67,15 @@ impl Pcovr {
     /// Fewer components than asked for are there where the rest of C̃ is zero to within rounding.
     ///
     /// # Errors
-    /// If the rows do not match, a number is not finite, X is zero, or a setting lies outside its range.
+    /// If the rows do not match, a number is not finite, X is zero, squares overflow or vanish, or a setting lies outside its
+    /// range.
     pub fn fit(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: PcovrSettings) -> Result<Self> {
         let PcovrSettings { gamma, n_components, alpha, tol } = settings;
         check(x, y, settings)?;
         let (x, y) = reduced(x, y);
         let (u, singular, v) = svd_thin(x.view());
+        check_squares("X", singular.first().copied())?;
+        check_squares("Y", y.iter().copied().map(f64::abs).max_by(f64::total_cmp))?;
         let floor = tol * singular.first().map_or(0.0, |s| s * s);
         let rank = singular.iter().filter(|&&s| s * s > floor).count();
         if rank == 0 {
@@ -143,6 +146,18 @@ fn reduced(x: ArrayView2<f64>, y: ArrayView2<f64>) -> (Array2<f64>, Array2<f64>)
     }
     let r = qr_r(concatenate(Axis(1), &[x, y]).expect("as many rows").view());
     (r.slice(s![.., ..n]).to_owned(), r.slice(s![.., n..]).to_owned())
+}
+
+/// Eigenvalues are squares, which must be numbers.
+fn check_squares(name: &'static str, largest: Option<f64>) -> Result<()> {
+    match largest {
+        Some(largest) if largest != 0.0 && !(1e-140..1e140).contains(&largest) => {
+            let problem = "its squares are too large or too small for numbers of eight bytes";
+            let remedy = "divide the matrix by the root of its total variance first";
+            Err(Error::setting(name, format!("numbers up to {largest:e}"), problem, remedy))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: PcovrSettings) -> Result<()> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::factor::{check_alpha, check_finite};
 use super::{Factor, LeastSquares, Solver};
+use crate::linalg::norm;
 use crate::{Error, Result};
 
 /// Settings of a [`RidgeRegression`].
@@ -72,6 +73,9 @@ pub struct RidgeFit {
     pub condition_number: f64,
 }
 
+/// Sizes of numbers whose squares are numbers of eight bytes, with digits to spare.
+const SQUARES: std::ops::Range<f64> = 1e-140..1e140;
+
 impl RidgeRegression {
     /// No rows yet.
     ///
@@ -95,7 +99,8 @@ impl RidgeRegression {
     /// the atoms of a structure or its copies, belong into one fold.
     ///
     /// # Errors
-    /// If a shape does not fit, a fold does not exist, or a number is not finite; no row has been added then.
+    /// If a shape does not fit, a fold does not exist, a number is not finite, or squares that the Cholesky solver needs vanish;
+    /// no row has been added then.
     pub fn add(&mut self, x: ArrayView2<f64>, y: ArrayView2<f64>, folds: &[usize]) -> Result<()> {
         self.check(x, y, folds)?;
         let mut start = 0;
@@ -136,6 +141,16 @@ impl RidgeRegression {
         }
         check_finite("X", x, self.n_rows())?;
         check_finite("y", y, self.n_rows())?;
+        let largest = x.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+        if self.settings.solver == Solver::Cholesky && largest > 0.0 && largest < SQUARES.start {
+            let value = format!("numbers up to {largest:e}");
+            return Err(Error::setting(
+                "X",
+                value,
+                "the normal equations vanish",
+                "scale the columns, or use the QR solver",
+            ));
+        }
         Ok(())
     }
 
@@ -149,7 +164,7 @@ impl RidgeRegression {
     /// One alpha is solved from the triangle (see [`Factor::ridge`]), several from its singular values ([`Factor::path`]).
     ///
     /// # Errors
-    /// If there are no rows at all or none in a fold, an alpha is negative or not finite, there is no alpha, or the columns
+    /// If there are no rows at all or none in a fold, squared errors of folds overflow or vanish, an alpha is negative or not finite, there is no alpha, or the columns
     /// depend linearly on one another and the one alpha is 0.
     pub fn fit(&self, alphas: &[f64]) -> Result<RidgeFit> {
         alphas.iter().try_for_each(|&alpha| check_alpha(alpha))?;
@@ -168,8 +183,13 @@ impl RidgeRegression {
         };
         let whole = of_others(None)?;
         let (weights, condition_number) = self.solve(&whole, alphas)?;
-        drop(whole);
         let n_errors = if factors.len() > 1 { factors.len() } else { 0 };
+        let size = norm(whole.qty());
+        if n_errors > 0 && size > 0.0 && !SQUARES.contains(&size) {
+            let problem = "squared errors of the folds are too large or too small for numbers of eight bytes";
+            return Err(Error::setting("y", format!("norm {size:e}"), problem, "divide y by its largest number"));
+        }
+        drop(whole);
         let mut errors = Array2::zeros((alphas.len(), n_errors));
         let mut squares = vec![0.0; alphas.len()];
         for (k, mut errors) in errors.columns_mut().into_iter().enumerate() {

@@ -22,6 +22,13 @@ pub struct Selection {
     pub scores: Vec<f64>,
 }
 
+impl Selection {
+    pub(super) fn with_scores(mut self, of: impl Fn(f64) -> f64) -> Self {
+        self.scores.iter_mut().for_each(|score| *score = of(*score));
+        self
+    }
+}
+
 /// The first index, of those not `chosen`, whose score is the largest to within rounding; none if all are chosen.
 pub(super) fn first_largest(scores: &[f64], chosen: &[bool]) -> Option<usize> {
     let left = || scores.iter().zip(chosen).filter(|(_, chosen)| !**chosen).map(|(score, _)| *score);

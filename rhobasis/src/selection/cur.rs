@@ -5,6 +5,7 @@ use ndarray::ArrayView2;
 use super::choice::{Axis, Selection, check_count, check_finite, check_square, first_largest};
 use super::columns::{Columns, columns_to_choose};
 use super::leading::Leading;
+use crate::linalg::scaled;
 use crate::{Error, Result};
 
 /// How leverage is computed.
@@ -31,6 +32,7 @@ impl Default for CurSettings {
 ///
 /// whose column is then projected out of all, X ← X − q qᵀX. X is not centred. For samples the same with Xᵀ.
 ///
+/// The size of the numbers does not matter: leverage has no unit, and squares of very large or small ones are not formed.
 /// A tall matrix is first replaced by its triangular factor R (X = QR), whose columns have the same scalar products. Fewer are
 /// chosen where the rest of X depends linearly on them.
 ///
@@ -49,7 +51,11 @@ pub fn cur(x: ArrayView2<f64>, n: usize, axis: Axis, settings: CurSettings) -> R
     check_count(n, a.ncols(), if axis == Axis::Features { "features" } else { "samples" })?;
     check_settings(settings)?;
     check_finite(x.iter().copied())?;
-    Ok(choose(Columns::of_matrix(a), n, settings))
+    let columns = match scaled(a) {
+        Some((a, _)) => Columns::of_matrix(a.view()),
+        None => Columns::of_matrix(a),
+    };
+    Ok(choose(columns, n, settings))
 }
 
 /// [`cur`] from the Gram matrix alone: XᵀX to choose features, XXᵀ (a kernel) to choose samples.
@@ -63,7 +69,11 @@ pub fn cur_gram(gram: ArrayView2<f64>, n: usize, settings: CurSettings) -> Resul
     check_count(n, gram.ncols(), "rows of the Gram matrix")?;
     check_settings(settings)?;
     check_finite(gram.iter().copied())?;
-    Ok(choose(Columns::of_gram(gram), n, settings))
+    let columns = match scaled(gram) {
+        Some((gram, _)) => Columns::of_gram(gram.view()),
+        None => Columns::of_gram(gram),
+    };
+    Ok(choose(columns, n, settings))
 }
 
 fn check_settings(settings: CurSettings) -> Result<()> {

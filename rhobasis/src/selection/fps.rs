@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::choice::{Axis, Selection, check_count, check_finite, check_square, first_largest};
 use super::columns::{squared_distance, squared_distances};
+use crate::linalg::scaled;
 use crate::{Error, Result};
 
 /// Chooses `n` features or samples of X by farthest point sampling: `start`, then repeatedly the one with the largest
@@ -13,7 +14,8 @@ use crate::{Error, Result};
 /// min_c |x_j − x_c|²        over the c chosen already
 /// ```
 ///
-/// Fewer are chosen where all others repeat them.
+/// Fewer are chosen where all others repeat them. The size of the numbers does not matter for the choice; a score is infinite
+/// or zero where the squared distance is too large or too small for a number of eight bytes.
 ///
 /// # Errors
 /// If `n` or `start` exceeds what there is, or X is not finite.
@@ -34,6 +36,9 @@ pub fn fps(x: ArrayView2<f64>, n: usize, axis: Axis, start: usize) -> Result<Sel
     check_count(n, available, what)?;
     check_start(start, available, what)?;
     check_finite(x.iter().copied())?;
+    if let Some((x, factor)) = scaled(x) {
+        return Ok(fps(x.view(), n, axis, start)?.with_scores(|score| score / factor / factor));
+    }
     let norms = x.mapv(|x| x * x).sum_axis(ndarray::Axis(other));
     let scale = norms.iter().copied().fold(0.0, f64::max);
     // Rows must be contiguous to be read at the speed of memory.
@@ -60,6 +65,9 @@ pub fn fps_gram(gram: ArrayView2<f64>, n: usize, start: usize) -> Result<Selecti
     check_count(n, size, "rows of the Gram matrix")?;
     check_start(start, size, "rows of the Gram matrix")?;
     check_finite(gram.iter().copied())?;
+    if let Some((gram, factor)) = scaled(gram) {
+        return Ok(fps_gram(gram.view(), n, start)?.with_scores(|score| score / factor));
+    }
     let scale = gram.diag().iter().copied().fold(0.0, f64::max);
     let distance = |i: usize, j: usize| gram[[i, i]] + gram[[j, j]] - 2.0 * gram[[i.max(j), i.min(j)]];
     let lower = |j: usize, nearest: &mut [f64]| lower(nearest, (0..size).map(|i| distance(i, j).max(0.0)));
