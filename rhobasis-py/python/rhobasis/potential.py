@@ -186,7 +186,8 @@ class Potential(Parameters):
         Labels come from `Frames` and files (``info`` and ``arrays``), or from `ase.Atoms`: their `info` and `arrays`,
         and the results of their calculators, which count more. They are looked up under the usual names ``energy``,
         ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`; an empty key leaves one out.
-        A quantity that no frame has is left out, with a warning for energies and forces.
+        A quantity that no frame has is left out, with a warning for energies and forces; warnings also tell of a basis
+        that keeps little, labels that hardly count, free atoms that no composition tells apart, absurd energies.
 
         Or else labels are given as arrays, and those of the frames are not looked at:
 
@@ -341,9 +342,8 @@ class Potential(Parameters):
         baseline = settings["baseline"]
         if isinstance(baseline, dict):
             baseline = {int(z): energy for z, energy in baseline.items()}
-        elif baseline == "none":
-            baseline = None
-        potential = cls(classes[features["kind"]](_basis_of(native), **options), model, baseline)
+        known = classes[features["kind"]](_basis_of(native), **options)
+        potential = cls(known, model, None if baseline == "none" else baseline)
         potential._potential = native
         return potential
 
