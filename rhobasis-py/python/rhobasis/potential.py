@@ -172,7 +172,8 @@ class Potential(Parameters):
         ``energy``, ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`, which some frame
         must have; an empty key leaves one out. A quantity that no frame has is left out, with a warning for energies
         and forces, and keys that look like labels are named. Labels that are NaN throughout are absent, and so are
-        stresses without periodicity in all three directions, both with a warning.
+        stresses without periodicity in all three directions, both with a warning. Warnings also tell of a basis that
+        keeps little, labels that hardly count, free atoms that no composition tells apart, absurd energies.
 
         Or else labels are given as arrays, and those of the frames are not looked at:
 
@@ -319,9 +320,8 @@ class Potential(Parameters):
         baseline = settings["baseline"]
         if isinstance(baseline, dict):
             baseline = {int(z): energy for z, energy in baseline.items()}
-        elif baseline == "none":
-            baseline = None
-        potential = cls(_features_of(native), model_of(settings["model"]), baseline)
+        known, model = _features_of(native), model_of(settings["model"])
+        potential = cls(known, model, None if baseline == "none" else baseline)
         potential._potential = native
         return potential
 

@@ -104,7 +104,7 @@ fn small(
     sigma: Option<f64>,
     unit: &str,
 ) -> Option<Remark> {
-    let (mut n, mut squares, mut scaled) = (0, 0.0, 0.0);
+    let (mut n, mut squares, mut scaled) = (0_u32, 0.0, 0.0);
     for ((frame, labels), targets) in data.frames.iter().zip(data.labels).zip(data.targets) {
         for (label, sigma) in pairs((frame, labels, targets)) {
             n += 1;
@@ -112,13 +112,13 @@ fn small(
             scaled += (label / sigma).powi(2);
         }
     }
-    // A single number, and labels that are all zero by symmetry, say nothing of the sigma.
-    if n < 2 || squares == 0.0 || scaled >= f64::from(n) {
+    let spread = (squares / f64::from(n.max(1))).sqrt();
+    // A single number, and labels that are zero by symmetry or composition, say nothing of the sigma.
+    if n < 2 || spread < 1e-9 || scaled >= f64::from(n) {
         return None;
     }
-    let spread = 1e3 * (squares / f64::from(n)).sqrt();
     let sigma = sigma.map_or("larger".to_string(), |sigma| format!("{} {unit}", short(1e3 * sigma)));
-    let spread = short(spread);
+    let spread = short(1e3 * spread);
     let less = if unit == "meV/√atom" { ", free atoms taken off," } else { "" };
     Some(format!("{labels}{less} spread by {spread} {unit} and {name} is {sigma}: they hardly count").into())
 }

@@ -359,3 +359,39 @@ fn files_of_older_versions_give_what_they_gave() {
         assert_eq!(zero.settings().baseline, Baseline::None);
     }
 }
+
+#[test]
+fn the_difference_has_the_same_bits_for_any_threads_and_after_a_checkpoint() {
+    let (frames, labels) = with_atoms(9, 7);
+    let basis = optimal(&frames, Mixing::Combined, 3, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fit.checkpoint");
+    for model in [ModelSettings::ridge(), gap(4), ModelSettings::kernel_ridge()] {
+        let settings = settings(features(FeatureKind::PowerSpectrum, true), model, Baseline::IsolatedAtoms);
+        let start = || Trainer::new(basis.clone(), &settings, &frames, &labels).unwrap();
+        let bytes = |threads: usize, cut: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut trainer = start();
+                while trainer.done() < frames.len() {
+                    trainer.advance(cut).unwrap();
+                }
+                trainer.finish().unwrap().to_bytes()
+            })
+        };
+        let whole = bytes(1, frames.len());
+        assert!(bytes(3, 4) == whole, "{settings:?}");
+        let mut first = start();
+        first.advance(5).unwrap();
+        first.save_checkpoint(&path, "this").unwrap();
+        let mut second = start();
+        assert!(second.resume(&path, "this").unwrap());
+        second.advance(frames.len()).unwrap();
+        assert!(second.finish().unwrap().to_bytes() == whole, "{settings:?}");
+        // One of a fit that does not take the atom alone off is not of this one.
+        let learned = TrainSettings { baseline: Baseline::None, ..settings.clone() };
+        let mut other = Trainer::new(basis.clone(), &learned, &frames, &labels).unwrap();
+        let resumed = other.resume(&path, "this");
+        assert!(resumed.is_err() || matches!(settings.model, ModelSettings::KernelRidge { .. }));
+    }
+}
