@@ -174,14 +174,28 @@ pub(crate) fn read(
     Ok(Frames::new(all, Some(origins)))
 }
 
+/// Frames that something else has read, as `read` gives them: each is checked, and labels under the keys that are given become
+/// `energy`, `forces`, `stress`.
+#[pyfunction]
+pub(crate) fn checked(frames: &Frames, keys: [Option<String>; 4]) -> PyResult<Frames> {
+    let renames = keys.iter().any(Option::is_some);
+    let options = label_options(keys);
+    let mut renamed = if renames { frames.structures().to_vec() } else { Vec::new() };
+    for (k, structure) in frames.structures().iter().enumerate() {
+        let labels = |()| renamed.get_mut(k).map_or(Ok(()), |structure| rename_labels(structure, &options));
+        structure.validate().and_then(labels).map_err(|e| frames.refuse(e.at_frame(k), 0))?;
+    }
+    Ok(if renames { frames.replaced(renamed) } else { frames.share() })
+}
+
 /// The keys of energy, forces, stress and virial, of which those that are not given are not read.
-pub(crate) fn label_options(keys: [Option<String>; 4]) -> extxyz::Options {
+fn label_options(keys: [Option<String>; 4]) -> extxyz::Options {
     let [energy_key, force_key, stress_key, virial_key] = keys.map(Option::unwrap_or_default);
     extxyz::Options { energy_key, force_key, stress_key, virial_key, validate: true }
 }
 
 /// Stores the labels that `options` names as `energy`, `forces` and `stress`.
-pub(crate) fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobasis::Result<()> {
+fn rename_labels(structure: &mut Structure, options: &extxyz::Options) -> rhobasis::Result<()> {
     for key in [&options.energy_key, &options.stress_key, &options.virial_key] {
         if !key.is_empty() && structure.get(key).is_none() {
             return Err(no_label(key, structure.info.iter().map(|(name, _)| name.as_str())));
