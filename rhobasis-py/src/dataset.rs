@@ -177,22 +177,37 @@ pub(crate) fn read(
     Ok(Frames::new(all, Some(origins)))
 }
 
+/// Frames that something else has read, as `read` gives them: each is checked, and labels under the keys that are given become
+/// `energy`, `forces`, `stress`.
+#[pyfunction]
+pub(crate) fn checked(py: Python<'_>, frames: &Frames, keys: [Option<String>; 4]) -> PyResult<Frames> {
+    let renames = keys.iter().any(Option::is_some);
+    let mut renaming = Renaming::new(keys);
+    let mut renamed = if renames { frames.structures().to_vec() } else { Vec::new() };
+    for (k, structure) in frames.structures().iter().enumerate() {
+        let rename = |()| renamed.get_mut(k).map_or(Ok(()), |one| renaming.rename(one, || frames.named(k)));
+        structure.validate().and_then(rename).map_err(|e| frames.refuse(e.at_frame(k), 0))?;
+    }
+    renaming.finish(py)?;
+    Ok(if renames { frames.replaced(renamed) } else { frames.share() })
+}
+
 /// Labels under the keys that are given, on their way to `energy`, `forces` and `stress`.
-pub(crate) struct Renaming {
+struct Renaming {
     options: extxyz::Options,
     survey: LabelSurvey,
 }
 
 impl Renaming {
     /// Under the keys of energy, forces, stress and virial, of which those that are not given are not read.
-    pub fn new(keys: [Option<String>; 4]) -> Self {
+    fn new(keys: [Option<String>; 4]) -> Self {
         let [energy_key, force_key, stress_key, virial_key] = keys.map(|key| Some(key.unwrap_or_default()));
         let keys = LabelKeys { energy_key, force_key, stress_key, virial_key };
         Renaming { options: keys.options(true), survey: LabelSurvey::new(&keys) }
     }
 
     /// Stores the labels of a frame; where it has none, nothing else stays under these names.
-    pub fn rename(&mut self, structure: &mut Structure, named: impl Fn() -> String) -> rhobasis::Result<()> {
+    fn rename(&mut self, structure: &mut Structure, named: impl Fn() -> String) -> rhobasis::Result<()> {
         let extxyz::Options { energy_key, force_key, stress_key, virial_key, .. } = &self.options;
         refuse_others(structure, &[energy_key], &["energy"], false)?;
         let other_forces: &[&str] = if force_key == "forces" { &[] } else { &["forces", "force"] };
@@ -220,7 +235,7 @@ impl Renaming {
     }
 
     /// Refuses a key that no frame has, and warns of what was left out.
-    pub fn finish(self, py: Python<'_>) -> PyResult<()> {
+    fn finish(self, py: Python<'_>) -> PyResult<()> {
         self.survey.check_named().map_err(refuse)?;
         self.survey.omissions().iter().try_for_each(|text| warn(py, text))
     }

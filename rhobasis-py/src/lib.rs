@@ -4,6 +4,7 @@
 
 mod atoms;
 mod constraints;
+mod contents;
 mod correlations;
 mod dataset;
 mod errors;
@@ -74,6 +75,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<structure::Frames>()?;
     m.add_class::<dataset::Dataset>()?;
     m.add_function(wrap_pyfunction!(dataset::read, m)?)?;
+    m.add_function(wrap_pyfunction!(dataset::checked, m)?)?;
     m.add_function(wrap_pyfunction!(kind_of, m)?)?;
     m.add_function(wrap_pyfunction!(note_on, m)?)?;
     m.add_class::<expansion::Expansion>()?;

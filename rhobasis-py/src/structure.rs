@@ -13,8 +13,8 @@ use rhobasis::files::Digest;
 use rhobasis::structure::{Column, ColumnData};
 use rhobasis::{Error, Structure};
 
-use crate::atoms::{add_labels, array, from_atoms, from_parts, texts, to_python};
-use crate::dataset::Renaming;
+use crate::atoms::{array, from_atoms, texts, to_python};
+use crate::contents::{add_labels, from_parts};
 use crate::errors::refuse;
 use crate::left_out::AllLeftOut;
 use crate::threads::detach;
@@ -61,6 +61,12 @@ impl Frames {
     /// The same structures, shared.
     pub(crate) fn share(&self) -> Self {
         self.part(self.range.clone())
+    }
+
+    /// Others in the place of all of them.
+    pub(crate) fn replaced(&self, all: Vec<Structure>) -> Self {
+        let origins = self.origins.as_ref().map(|origins| origins[self.range.clone()].to_vec());
+        Frames::new(all, origins)
     }
 
     fn part(&self, range: Range<usize>) -> Self {
@@ -117,23 +123,6 @@ impl Frames {
             (0..all.len()).map(|k| (path.clone(), first + k * step)).collect()
         });
         Ok(Frames { left_out: Arc::new(AllLeftOut::new(left_out)), ..Frames::new(all, origins) })
-    }
-
-    /// As `read` gives them: each is checked, and labels under the keys that are given become `energy`, `forces`, `stress`.
-    fn checked(&self, py: Python<'_>, keys: [Option<String>; 4]) -> PyResult<Self> {
-        let renames = keys.iter().any(Option::is_some);
-        let mut renaming = Renaming::new(keys);
-        let mut all = if renames { self.structures().to_vec() } else { Vec::new() };
-        for (k, structure) in self.structures().iter().enumerate() {
-            let mut checked = structure.validate();
-            if renames {
-                checked = checked.and_then(|()| renaming.rename(&mut all[k], || self.named(k)));
-            }
-            checked.map_err(|e| self.refuse(e.at_frame(k), 0))?;
-        }
-        renaming.finish(py)?;
-        let origins = |origins: &Arc<Vec<Origin>>| origins[self.range.clone()].to_vec();
-        if renames { Ok(Frames::new(all, self.origins.as_ref().map(origins))) } else { Ok(self.share()) }
     }
 
     /// What `from_atoms` could not keep, a sentence for each kind.

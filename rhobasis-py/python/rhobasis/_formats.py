@@ -38,7 +38,7 @@ def read_files(
         if ours:
             parts.append(_native.read(ours, keys, report))
             ours = []
-        parts.append(_read_by_ase(name, kind).checked(keys))
+        parts.append(_native.checked(_read_by_ase(name, kind), keys))
     if ours or not parts:
         parts.append(_native.read(ours, keys, report))
     return parts[0] if len(parts) == 1 else _native.Frames.joined(parts)

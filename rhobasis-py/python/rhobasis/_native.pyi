@@ -103,7 +103,6 @@ class Frames:
     @staticmethod
     def from_atoms(atoms: Iterable[Any], everything: bool, file: tuple[_Path, int, int] | None = None) -> Frames: ...
     def left_out(self) -> list[str]: ...
-    def checked(self, keys: Sequence[str | None]) -> Frames: ...
     @staticmethod
     def joined(parts: Sequence[Frames]) -> Frames: ...
     def __len__(self) -> int: ...
@@ -123,6 +122,9 @@ def note_on(path: _Path) -> str | None:
 
 def read(files: Sequence[str], keys: Sequence[str | None], progress: Callable[[float], None]) -> Frames:
     """All frames; labels under the keys of energy, forces, stress and virial become `energy`, `forces`, `stress`."""
+
+def checked(frames: Frames, keys: Sequence[str | None]) -> Frames:
+    """Frames that something else has read, as `read` gives them."""
 
 class Dataset:
     """Frames that are to be added, those of a shard, some at a time: of files, which are read ahead, or from memory."""

@@ -172,7 +172,7 @@ fn what_cannot_be_written_is_refused_and_the_old_file_stays() {
     };
     for (bad, expected) in [
         (with_info("Lattice", Value::Int(1)), "info key \"Lattice\" cannot be written; rename it"),
-        (with_info("stress", Value::Real(1.0)), "stress = Real(1.0) is no 3×3 matrix; give stress nine numbers"),
+        (with_info("stress", Value::Real(1.0)), "stress = 1 is no 3×3 matrix; give stress nine numbers"),
         (with_column("a:b", ColumnData::Ints(vec![1])), "column name \"a:b\" cannot be written; use a name"),
         (with_column("a", ColumnData::Ints(vec![1, 2])), "column a has 2 values for 1 atoms and width 1; give"),
         (with_column("a", ColumnData::Texts(vec!["b c".into()])), "text \"b c\" in column a is empty or holds blanks"),
