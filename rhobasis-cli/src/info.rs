@@ -13,6 +13,7 @@ use rhobasis::{Error, Structure};
 
 use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk};
+use crate::label_check;
 use crate::text::{Table, count, field, plural};
 
 /// Neighbours are looked for up to this distance, in Å; an atom without any is called isolated.
@@ -31,11 +32,15 @@ pub struct Info {
     data: Vec<String>,
     #[command(flatten)]
     keys: Keys,
+    /// Check the labels too: units, signs, components of the stress, single frames; nothing is changed
+    #[arg(long)]
+    labels: bool,
 }
 
 const EXAMPLE: &str = "\
 Example:
   rhobasis info silicon.xyz.xz
+  rhobasis info silicon.xyz.xz --labels
   rhobasis info data.xyz@:1000 --energy-key dft_energy";
 
 impl Info {
@@ -54,6 +59,9 @@ impl Info {
             field(out, "file", format!("{} ({})", file.path, plural(file.frames, "frame")))?;
         }
         summary.write(out)?;
+        if self.labels {
+            label_check::of_data(&self.data, &options, out)?;
+        }
         summary.suggest(&self.data, out)?;
         Ok(())
     }

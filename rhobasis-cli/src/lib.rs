@@ -10,6 +10,7 @@ mod features;
 mod fit;
 mod info;
 mod input;
+mod label_check;
 mod labelled;
 mod matrix;
 mod md;

@@ -17,6 +17,7 @@ use crate::checkpoint::CheckpointFlags;
 use crate::errors_table::{Comparison, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::input::{frames_bar, load, note_on};
+use crate::label_check;
 use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::output;
@@ -132,6 +133,7 @@ impl Train {
         writeln!(out, "\nERRORS")?;
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
+        label_check::after_fit(potential, train, out)?;
         writeln!(out)?;
         let seconds = |from: Instant, to: Instant| format!("{:.1} s", to.duration_since(from).as_secs_f64());
         field(out, "time", format!("{} (fit {})", seconds(start, Instant::now()), seconds(start, trained)))?;
