@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
         learned.iter_mut().for_each(|l| [Label::Forces, Label::Stress].into_iter().for_each(|label| forget(l, label)));
         let pairs = self.sample_pairs(sample, &reference.fit(&learned)?, Label::Forces);
         let both = || faults_of(Label::Forces).iter().chain(energies_by_forces());
-        match common_fault(&pairs, both()) {
+        match common_fault(&pairs, |_| true, both()) {
             Some(verdict) => self.blame_forces_or_energies(&verdict),
             None => self.judge_groups(Label::Forces, &pairs, "the slopes of the energies"),
         }
@@ -270,13 +270,20 @@ impl<'a> Check<'a> {
         with.iter().zip(predicted).filter_map(pair).collect()
     }
 
-    /// Looks for a fault that a group has in common, and remembers to undo it.
+    /// Looks for a fault that all frames or those of a group have in common, and remembers to undo it.
     fn judge_groups(&mut self, label: Label, pairs: &[Pair], against: &str) {
+        let between = format!("labels and {against}");
+        if let Some(verdict) = common_fault(pairs, |_| true, faults_of(label).iter()) {
+            self.blame_all(label, verdict.fault);
+            let concerned = (0..self.frames.len()).filter(|&k| self.concerns(verdict.fault, label, k)).collect();
+            self.report.findings.push(finding(label, verdict.fault, &verdict, &between, concerned));
+            return;
+        }
         let groups: Vec<(&'a str, Vec<usize>)> = self.groups.iter().map(|(g, k)| (*g, k.clone())).collect();
         let mut blamed: BTreeMap<&str, (Verdict, Vec<usize>, Vec<&str>)> = BTreeMap::new();
         for (group, members) in groups {
-            let here: Vec<Pair> = pairs.iter().filter(|p| members.binary_search(&p.frame).is_ok()).cloned().collect();
-            let Some(verdict) = common_fault(&here, faults_of(label).iter()) else { continue };
+            let of_group = |k: usize| members.binary_search(&k).is_ok();
+            let Some(verdict) = common_fault(pairs, of_group, faults_of(label).iter()) else { continue };
             self.common.insert((label, group), verdict.fault);
             let concerned = members.into_iter().filter(|&k| self.concerns(verdict.fault, label, k));
             match blamed.get_mut(verdict.fault.name) {
@@ -295,9 +302,8 @@ impl<'a> Check<'a> {
         }
         for (verdict, mut frames, names) in blamed.into_values() {
             frames.sort_unstable();
-            let whole = names.len() == self.groups.len();
-            let of = if whole { String::new() } else { format!(" (config_type {})", names.join(", ")) };
-            self.report.findings.push(finding(label, verdict.fault, &verdict, &format!("labels and {against}{of}"), frames));
+            let between = format!("{between} (config_type {})", names.join(", "));
+            self.report.findings.push(finding(label, verdict.fault, &verdict, &between, frames));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array2, s};
 
-use super::compare::{median, spread};
+use super::compare::{median, size, spread};
 use super::report::{Finding, Label, Sureness};
 use crate::Result;
 use crate::extxyz::Labels;
@@ -15,8 +15,11 @@ use crate::structure::Structure;
 const FEWEST: usize = 12;
 /// Energies further from those of their composition than this many standard deviations are not learned from at first.
 const GROSS: f64 = 30.0;
-/// Energies that are per atom scatter this many times less if they are taken so.
-const CLEARLY: f64 = 3.0;
+/// Totals grow as N¹, energies of an atom as N⁰; nearer to the second than this is the second.
+const GROWTH: f64 = 0.25;
+/// Standard deviations of ln N at least, and of ln |E| about a power of N at most, for a power to be told.
+const SIZES: f64 = 0.25;
+const SCATTER: f64 = 0.3;
 
 /// Energies per atom by composition.
 #[derive(Default)]
@@ -98,19 +101,21 @@ pub(super) fn energies_alone(frames: &[Structure], labels: &[Labels]) -> Result<
         let (findings, per_atom) = (unit_by_hydrogen(&totals, &known), false);
         return Ok(Some(EnergiesAlone { composition: totals, findings, per_atom, untested }));
     }
-    let of_atoms = fit(&known, true)?;
-    let factor = totals.spread / of_atoms.spread;
-    let per_atom = factor > CLEARLY;
-    let composition = if per_atom { of_atoms } else { totals };
+    let power = growth(&known);
+    let per_atom = power.is_some_and(|power| power < GROWTH);
+    if power.is_none() {
+        untested.push("energies per atom given as totals, without forces: energies do not follow a power of N".into());
+    }
+    let composition = if per_atom { fit(&known, true)? } else { totals };
     let mut findings = unit_by_hydrogen(&composition, &known);
-    if per_atom {
+    if let Some(power) = power.filter(|_| per_atom) {
         findings.push(Finding {
             label: Label::Energy,
             suspicion: "energies per atom given as totals".into(),
-            sureness: if factor > 3.0 * CLEARLY { Sureness::Certain } else { Sureness::Likely },
-            factor,
+            sureness: if power.abs() < 0.5 * GROWTH { Sureness::Certain } else { Sureness::Likely },
+            factor: median(&sizes.iter().map(|&n| n as f64).collect::<Vec<_>>()),
             evidence: format!(
-                "frames of {} to {} atoms scatter {factor:.1} times less about their compositions if the energies are per atom",
+                "energies of frames of {} to {} atoms grow as N to the power {power:.2}; totals grow as N",
                 sizes.first().unwrap_or(&0),
                 sizes.last().unwrap_or(&0)
             ),
@@ -119,6 +124,25 @@ pub(super) fn energies_alone(frames: &[Structure], labels: &[Labels]) -> Result<
         });
     }
     Ok(Some(EnergiesAlone { composition, findings, per_atom, untested }))
+}
+
+/// The power p of |E| ~ N^p; none if energies are of both signs, do not follow a power, or frames are of nearly one size.
+fn growth(frames: &[(usize, &Structure, f64)]) -> Option<f64> {
+    let sign = frames.first()?.2.signum();
+    let of_sign = frames.iter().filter(|(.., e)| e * sign > 0.0);
+    let points: Vec<(f64, f64)> = of_sign.map(|(_, s, e)| ((s.len() as f64).ln(), e.abs().ln())).collect();
+    let middle = (median(&points.iter().map(|p| p.0).collect::<Vec<_>>()), median(&points.iter().map(|p| p.1).collect::<Vec<_>>()));
+    // Single energies in another unit do not tell the power.
+    let near = |p: &&(f64, f64)| (p.1 - middle.1).abs() < 2.0 + (p.0 - middle.0).abs();
+    let kept: Vec<(f64, f64)> = points.iter().filter(near).copied().collect();
+    let n = kept.len() as f64;
+    let mean = kept.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0 / n, sum.1 + p.1 / n));
+    let centred: Vec<(f64, f64)> = kept.iter().map(|p| (p.0 - mean.0, p.1 - mean.1)).collect();
+    let variance: f64 = centred.iter().map(|p| p.0 * p.0).sum();
+    let power = centred.iter().map(|p| p.0 * p.1).sum::<f64>() / variance;
+    let scatter = size(&centred.iter().map(|p| p.1 - power * p.0).collect::<Vec<_>>());
+    let told = kept.len() * 10 > frames.len() * 9 && (variance / n).sqrt() > SIZES && scatter < SCATTER;
+    told.then_some(power)
 }
 
 /// A hydrogen atom in a molecule has −1.8 to −6 eV of atomization energy, or −12 to −22 eV in all.

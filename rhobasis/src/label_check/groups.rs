@@ -1,7 +1,7 @@
 //! Faults of whole groups of frames: labels that go with a model once a fault is undone, and do not as they are.
 
 use super::compare::{Pair, median, mismatch, size};
-use super::faults::Fault;
+use super::faults::{Fault, Undo};
 use super::report::Sureness;
 
 /// Frames at least, and for a finding to be certain.
@@ -14,7 +14,7 @@ const BETTER: f64 = 2.0;
 const SHARE: f64 = 0.9;
 /// A fault is of no matter for a label that it changes by less than this.
 const CHANGES: f64 = 0.1;
-/// A frame says nothing if its label is smaller than this part of what is usual.
+/// A frame says nothing if its prediction is smaller than this part of what is usual in the whole set.
 const SIGNAL: f64 = 0.3;
 
 /// A fault that the frames of a group have in common.
@@ -40,21 +40,27 @@ impl Verdict {
     }
 }
 
-/// The fault that explains the labels of these frames best, if they need one.
-pub(super) fn common_fault(pairs: &[Pair], faults: impl Iterator<Item = &'static Fault>) -> Option<Verdict> {
-    let verdicts = faults.filter_map(|fault| verdict(pairs, fault));
+/// The fault that explains the labels of some of these frames best, if they need one.
+pub(super) fn common_fault(
+    pairs: &[Pair],
+    of_group: impl Fn(usize) -> bool,
+    faults: impl Iterator<Item = &'static Fault>,
+) -> Option<Verdict> {
+    let verdicts = faults.filter_map(|fault| verdict(pairs, &of_group, fault));
     verdicts.min_by(|a, b| a.left.total_cmp(&b.left))
 }
 
-fn verdict(pairs: &[Pair], fault: &'static Fault) -> Option<Verdict> {
+fn verdict(pairs: &[Pair], of_group: impl Fn(usize) -> bool, fault: &'static Fault) -> Option<Verdict> {
     let first = if fault.touches_shears_alone() { 3 } else { 0 };
     let triple = |pair: &Pair| {
         let part = |x: &[f64]| x[first..].to_vec();
         (part(&pair.stated), part(&pair.undone(fault)), part(&pair.predicted))
     };
-    let all: Vec<_> = pairs.iter().map(triple).collect();
-    let usual = size(&all.iter().map(|(.., predicted)| size(predicted)).collect::<Vec<_>>());
-    let telling: Vec<_> = all
+    let sizes: Vec<f64> = pairs.iter().map(|p| size(&p.predicted[first..])).collect();
+    // Scales are told where labels are large. Components are told in small ones too.
+    let usual = if let Undo::Order(_) | Undo::Shears = fault.undo { median(&sizes) } else { size(&sizes) };
+    let group: Vec<_> = pairs.iter().filter(|p| of_group(p.frame)).map(triple).collect();
+    let telling: Vec<_> = group
         .iter()
         .filter(|(stated, undone, predicted)| mismatch(stated, undone) > CHANGES && size(predicted) > SIGNAL * usual)
         .collect();
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn what_happened_to_a_stress_is_named_and_nothing_where_nothing_happened() {
         let found = |spoil: &dyn Fn(&mut Vec<f64>)| {
-            common_fault(&pairs(spoil), faults_of(Label::Stress).iter()).map(|v| v.fault.name)
+            common_fault(&pairs(spoil), |_| true, faults_of(Label::Stress).iter()).map(|v| v.fault.name)
         };
         assert_eq!(found(&|_| ()), None);
         assert_eq!(found(&|s| s.swap(3, 4)), Some("stress components yz and xz exchanged"));

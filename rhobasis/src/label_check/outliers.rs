@@ -46,11 +46,15 @@ pub(super) fn outliers(label: Label, pairs: &[Pair], usual: impl Fn(&Pair) -> f6
     let sigma = 1.4826 * median(&relative);
     let tail = 1.0 - (pairs.len() / 100).max(3) as f64 / pairs.len() as f64;
     let limit = (OFF * sigma).max(BEYOND * quantile(&relative, tail));
+    let largest = quantile(&pairs.iter().map(|pair| size(&pair.stated)).collect::<Vec<_>>(), 0.99);
     let judge = |((pair, residual_here), (off, width)): ((&Pair, &f64), (&f64, &f64))| {
         let fits = |fault: &&'static Fault| {
             let undone = pair.undone(fault);
             let left = residual(&undone, pair);
-            let alike = label == Label::Energy || mismatch(&undone, &pair.predicted) < LIKE;
+            // A scale alone fits too easily: the label must be larger than what others have, or smaller than can be.
+            let (was, is) = (size(&pair.stated), size(&undone));
+            let scaled = was > 1.5 * is && was < BEYOND * largest;
+            let alike = label == Label::Energy || (!scaled && mismatch(&undone, &pair.predicted) < LIKE);
             alike && left < FALLS_TO * residual_here && left < FITS * sigma * width
         };
         let left = |fault: &&'static Fault| residual(&pair.undone(fault), pair);

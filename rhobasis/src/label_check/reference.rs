@@ -16,9 +16,9 @@ use crate::potential::{
 use crate::structure::Structure;
 
 /// Energies are learned from this many frames and atoms at most, forces and stresses from fewer: their rows cost more.
-const MOST_FRAMES: usize = 1500;
-const MOST_ATOMS: usize = 40_000;
-const MOST_ATOMS_WITH_FORCES: usize = 6_000;
+const MOST_FRAMES: usize = 1200;
+const MOST_ATOMS: usize = 30_000;
+const MOST_ATOMS_WITH_FORCES: usize = 4_000;
 /// With more species than this, the basis is smaller.
 const MANY_SPECIES: usize = 8;
 
@@ -86,8 +86,11 @@ pub(super) struct Reference<'a> {
 impl<'a> Reference<'a> {
     /// `energy_spread` is that of the energies per atom at equal composition.
     pub fn new(sample: &'a Sample, energy_spread: f64) -> Result<Self> {
-        let few = species_of(&sample.frames).len() <= MANY_SPECIES;
-        let (l_max, q_max) = if few { (3, 6) } else { (2, 3) };
+        let (l_max, q_max) = match species_of(&sample.frames).len() {
+            1 => (3, 6),
+            2..=MANY_SPECIES => (2, 8),
+            _ => (2, 3),
+        };
         let density = Density { r_cut: 5.0, ..Density::default() };
         let expansion =
             ExpansionSettings { density, primitive: Primitive::Gto { n_max: 8 }, l_max, ..ExpansionSettings::default() };
