@@ -13,6 +13,7 @@ use rhobasis::{Error, Structure};
 
 use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk};
+use crate::label_check;
 use crate::label_keys::{Named, flags, settings};
 use crate::text::{Table, count, field, plural};
 
@@ -32,11 +33,15 @@ pub struct Info {
     data: Vec<String>,
     #[command(flatten)]
     keys: Keys,
+    /// Check the labels too: units, signs, components of the stress, single frames; nothing is changed
+    #[arg(long)]
+    labels: bool,
 }
 
 const EXAMPLE: &str = "\
 Example:
   rhobasis info silicon.xyz.xz
+  rhobasis info silicon.xyz.xz --labels
   rhobasis info data.xyz@:1000 --energy-key dft_energy";
 
 impl Info {
@@ -55,6 +60,9 @@ impl Info {
             field(out, "file", format!("{} ({})", file.path, plural(file.frames, "frame")))?;
         }
         summary.write(out)?;
+        if self.labels {
+            label_check::of_data(&self.data, &options, out)?;
+        }
         summary.suggest(&self.data, out)?;
         out.flush()?;
         Ok(Named::ByFlags(&files).check_named(&summary.survey)?)

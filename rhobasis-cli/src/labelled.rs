@@ -1,6 +1,6 @@
 //! Frames with their labels, all in memory: what a potential is trained on or tested with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rhobasis::extxyz::{Dataset, LabelKeys, LabelSurvey, Labels, SourceFile, labels_and_omissions};
 use rhobasis::{Error, Result, Structure};
@@ -30,25 +30,29 @@ impl LabelledFrames {
         }
         let options = keys.options(true);
         let files = for_each_chunk(Dataset::open(specs, &options)?, "reading", |mut chunk| {
-            for (k, mut structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
+            for (k, structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
                 let (said, omitted) = labels_and_omissions(&structure, &options)
                     .map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
                 data.survey.add(&structure, &said, &omitted, || chunk.named(k));
-                structure.columns = Vec::new();
-                structure.info.retain(|(key, _)| key == "config_type");
-                structure.info.shrink_to_fit();
-                let (path, frame) = chunk.place(k);
-                if data.paths.last().is_none_or(|last| last != path) {
-                    data.paths.push(path.to_path_buf());
-                }
-                data.places.push((data.paths.len() - 1, frame));
-                data.frames.push(structure);
-                data.labels.push(said);
+                data.push(structure, said, chunk.place(k));
             }
             Ok(())
         })?;
         data.files = files;
         Ok(data)
+    }
+
+    /// Adds a frame from its file, with its `config_type` and what it says of itself.
+    pub fn push(&mut self, mut structure: Structure, said: Labels, (path, frame): (&Path, usize)) {
+        structure.columns = Vec::new();
+        structure.info.retain(|(key, _)| key == "config_type");
+        structure.info.shrink_to_fit();
+        if self.paths.last().is_none_or(|last| last != path) {
+            self.paths.push(path.to_path_buf());
+        }
+        self.places.push((self.paths.len() - 1, frame));
+        self.frames.push(structure);
+        self.labels.push(said);
     }
 
     pub fn len(&self) -> usize {
@@ -93,6 +97,19 @@ impl LabelledFrames {
             Some(&(path, frame)) => format!("{}, frame {frame}", self.paths[path].display()),
             None => format!("frame {k}"),
         }
+    }
+
+    /// Files of some frames, and the frames of each as the file counts them; the file is empty where there is one.
+    pub fn places(&self, frames: &[usize]) -> Vec<(String, Vec<usize>)> {
+        let mut by_file: Vec<(String, Vec<usize>)> = Vec::new();
+        for &(path, frame) in frames.iter().filter_map(|&k| self.places.get(k)) {
+            let file = if self.paths.len() == 1 { String::new() } else { self.paths[path].display().to_string() };
+            match by_file.last_mut().filter(|(last, _)| *last == file) {
+                Some((_, frames)) => frames.push(frame),
+                None => by_file.push((file, vec![frame])),
+            }
+        }
+        by_file
     }
 
     /// Replaces the frame number of an error by file and frame.

@@ -12,6 +12,7 @@ mod fit;
 mod info;
 mod input;
 mod interrupt;
+mod label_check;
 mod label_keys;
 mod labelled;
 mod matrix;

@@ -18,6 +18,7 @@ use crate::errors_table::{Comparison, largest, write_parity, write_train_and_tes
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{frames_bar, load, note_on};
+use crate::label_check;
 use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
 use crate::model_file::{BasisPlan, ModelFile};
@@ -160,6 +161,7 @@ impl Train {
         writeln!(out, "\nERRORS")?;
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
+        label_check::after_fit(potential, train, out)?;
         writeln!(out)?;
         for (name, set, data) in [("largest, train", &on_train, train), ("largest, test", &on_test, test)] {
             for (k, (quantity, text)) in largest(&set.errors, |frame| data.place(frame)).into_iter().enumerate() {

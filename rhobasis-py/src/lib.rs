@@ -9,6 +9,7 @@ mod correlations;
 mod dataset;
 mod errors;
 mod expansion;
+mod label_check;
 mod labels;
 mod left_out;
 mod memory;
@@ -89,6 +90,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
     m.add_class::<labels::Labels>()?;
     m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;
+    m.add_function(wrap_pyfunction!(label_check::check_labels, m)?)?;
     m.add_class::<potential::Potential>()?;
     m.add_class::<potential::Driver>()?;
     m.add_class::<truncation::SpectrumNorms>()?;

@@ -32,6 +32,7 @@ pub mod density;
 pub mod error;
 pub mod extxyz;
 pub mod files;
+pub mod label_check;
 pub mod linalg;
 pub mod memory;
 pub mod metrics;

@@ -18,6 +18,7 @@ from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gor
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
 from .extxyz import read, write
 from .files import load
+from .label_check import LabelFinding, LabelReport, check_labels
 from .models import KernelRidge, Ridge
 from .optimal import OptimalBasis
 from .pcovr import PCovR
@@ -37,6 +38,8 @@ __all__ = [
     "Gap",
     "Gto",
     "KernelRidge",
+    "LabelFinding",
+    "LabelReport",
     "LaplacianEigenstates",
     "NotFittedError",
     "OptimalBasis",
@@ -51,6 +54,7 @@ __all__ = [
     "SphericalExpansion",
     "TruncationPlan",
     "__version__",
+    "check_labels",
     "clebsch_gordan",
     "distributed",
     "load",

@@ -169,6 +169,11 @@ class Labels:
     def forces(self) -> list[_Reals | None]: ...
     def stresses(self) -> _Reals: ...
 
+def check_labels(
+    frames: Frames, labels: Labels
+) -> tuple[list[tuple[str, str, str, float, str, str, list[int]]], list[str], list[str]]:
+    """Findings (label, suspicion, sureness, factor, evidence, remedy, frames), what was tested, what could not be."""
+
 class JacobianParts:
     """The full Jacobian, some centres at a time."""
 
