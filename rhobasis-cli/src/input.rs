@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rhobasis::{Error, Result};
 use rhobasis::extxyz::{Chunk, Dataset, Options, SourceFile};
 use rhobasis::files::{self, Stored};
+use rhobasis::{Error, Result};
 
 /// Under which keys DATA keeps its labels.
 #[derive(clap::Args, Debug)]

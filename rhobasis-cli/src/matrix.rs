@@ -149,7 +149,8 @@ impl<'a> Matrices<'a> {
         self.rows += centers.len();
         let Some(blocks) = blocks else { return Ok(()) };
         while row < centers.len() {
-            let end = self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row.saturating_add(n - (first + row) % n)));
+            let end =
+                self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row.saturating_add(n - (first + row) % n)));
             let mut matrix = match self.open.take() {
                 Some(matrix) => matrix,
                 None => Matrix::new(self.chunk(first + row), self.width)?,

@@ -124,8 +124,9 @@ impl<'a> Stored<&'a mut dyn Read> {
         }
         let needed = shape.iter().product::<usize>() as u64 * dtype.size() as u64;
         if let Some(held) = length.map(|length| length.saturating_sub(before)).filter(|&held| held < needed) {
-            let problem =
-                format!("array '{name}' of shape {shape:?} ends too early: it takes {needed} bytes, and {held} are there");
+            let problem = format!(
+                "array '{name}' of shape {shape:?} ends too early: it takes {needed} bytes, and {held} are there"
+            );
             return Err(Error::file(path, problem, "write the file again"));
         }
         Ok(Stored { file: path.into(), name: name.into(), shape, fortran_order, dtype, data })

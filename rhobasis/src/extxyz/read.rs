@@ -136,9 +136,9 @@ impl Reader {
     /// Refuses files that were written to since they were opened.
     pub(super) fn unchanged(&self) -> Result<()> {
         let stamps = self.paths.iter().zip(&self.stamps);
-        stamps.filter_map(|(path, stamp)| Some((path, (*stamp)?))).try_for_each(|(path, stamp)| {
-            stamp.check(Stamp::new(&metadata(path)?), path)
-        })
+        stamps
+            .filter_map(|(path, stamp)| Some((path, (*stamp)?)))
+            .try_for_each(|(path, stamp)| stamp.check(Stamp::new(&metadata(path)?), path))
     }
 
     /// Memory that unpacking may take, in bytes; not the frames.

@@ -151,7 +151,8 @@ impl Source {
         let Some(Stamp { length, .. }) = self.stamp.filter(|_| self.packing.is_none()) else { return Ok(()) };
         let rest = length.saturating_sub(self.consumed());
         if n_atoms as u64 > rest / SHORTEST_ROW {
-            let problem = format!("the atom count is {n_atoms}, but the {rest} bytes that are left cannot hold so many");
+            let problem =
+                format!("the atom count is {n_atoms}, but the {rest} bytes that are left cannot hold so many");
             let remedy = "correct the count; or the file was cut short: copy it again";
             return Err(Error::structure(None, problem, remedy));
         }
