@@ -69,6 +69,13 @@ pub(super) fn line_too_long(text: &[u8]) -> Error {
 }
 
 fn atom_count(line: &[u8]) -> Result<usize> {
+    if line.first() == Some(&0) {
+        return Err(Error::structure(
+            None,
+            "there are zero bytes where a frame should begin",
+            "a full disk or a crash leaves such files: copy or make it again",
+        ));
+    }
     let text = std::str::from_utf8(line).ok().map(str::trim);
     text.and_then(|t| t.parse().ok()).ok_or_else(|| {
         Error::structure(

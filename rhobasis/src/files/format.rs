@@ -162,7 +162,11 @@ impl Format {
                 let from = path.to_string_lossy();
                 let known = names.iter().any(|name| from.contains(name));
                 let flag = if known { String::new() } else { format!("-i {format} ") };
-                let to = path.with_extension("extxyz");
+                let mut to = path.with_extension("extxyz");
+                let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if names.iter().any(|known| !known.is_empty() && name.contains(known)) {
+                    to.set_file_name(name.to_lowercase()); // else ASE would write a POSCAR again
+                }
                 format!("convert it: ase convert {flag}{} {}", word(&from), word(&to.to_string_lossy()))
             }
             Way::Python => "if it holds structures, read them in Python and write them with ase.io.write".to_string(),
@@ -201,13 +205,11 @@ fn of_safetensors(head: &[u8]) -> Format {
 
 fn of_text(text: &str) -> Option<Format> {
     let lines: Vec<&str> = text.lines().take(64).collect();
-    let start = text.trim_start().get(..40).unwrap_or(text.trim_start()).to_lowercase();
-    let first_of_cif = || lines.iter().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let said = text.split_inclusive('\n').find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let start: String = said.unwrap_or_default().trim_start().chars().take(40).collect();
+    let start = start.to_lowercase();
     if start.starts_with("<?xml") && text.contains("<modeling") {
         return of_text("<modeling");
-    }
-    if start.starts_with('#') && first_of_cif().is_some_and(|line| line.to_lowercase().starts_with("data_")) {
-        return of_text("data_");
     }
     if let Some(&(_, name, way)) = TEXT.iter().find(|(beginning, ..)| start.starts_with(beginning)) {
         return Some(Format::new(name, way));

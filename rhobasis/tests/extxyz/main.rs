@@ -1,7 +1,10 @@
 //! Extended XYZ: against what ASE reads, against itself, on real files, and on files that are wrong.
 
+mod changes;
 mod contents;
 mod keys;
+mod limits;
+mod other_formats;
 mod refusals;
 mod round_trips;
 mod streams;

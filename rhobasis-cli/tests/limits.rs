@@ -1,0 +1,118 @@
+//! Files that change under the command, are of another kind, or claim more than there is.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        fs::write(self.path(name), bytes).unwrap();
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rhobasis"));
+        command.args(args).current_dir(self.0.path());
+        command
+    }
+
+    /// The message of a command that must be refused, and soon.
+    fn refused(&self, args: &[&str]) -> String {
+        let start = Instant::now();
+        let output = self.command(args).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {message}");
+        assert!(!message.contains("panicked") && start.elapsed() < Duration::from_secs(20), "{args:?}: {message}");
+        message
+    }
+}
+
+fn molecules(n: usize) -> String {
+    let mut text = String::new();
+    for k in 0..n {
+        let d = 0.001 * (k % 100) as f64;
+        writeln!(text, "3\nProperties=species:S:1:pos:R:3").unwrap();
+        writeln!(text, "C 0 0 0\nO {} 0.2 0\nH -0.5 {} 0.3", 1.2 + d, 0.95 - d).unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_file_that_shrinks_during_a_fit_ends_it_with_an_error() {
+    let place = Place::new().with("data.xyz", molecules(60_000));
+    let args = ["fit", "data.xyz", "-o", "basis.rho", "--n-max", "8", "--l-max", "4", "--mixing", "combined"];
+    let mut child = place.command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut message = String::new();
+    while !message.contains("memory: about") {
+        assert!(stderr.read_line(&mut message).unwrap() > 0, "{message}");
+    }
+    let file = OpenOptions::new().write(true).open(place.path("data.xyz")).unwrap();
+    file.set_len(1000).unwrap();
+    stderr.read_to_string(&mut message).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{message}");
+    assert!(message.contains("data.xyz: the file changed while it was read: it had "), "{message}");
+    assert!(message.contains(" bytes, and has 1000 now; run again when nothing writes to it"), "{message}");
+    assert!(!place.path("basis.rho").exists());
+}
+
+#[test]
+fn other_files_are_named() {
+    let place = Place::new()
+        .with("md.traj", "- of UlmASE-Trajectory")
+        .with("data.xyz", molecules(2))
+        .with("X.npy", molecules(2))
+        .with("X.npz", "SQLite format 3\0")
+        .with("model.toml", molecules(2));
+    let message = place.refused(&["info", "md.traj"]);
+    assert!(message.contains("md.traj: is an ASE trajectory"), "{message}");
+    assert!(message.contains("ase convert md.traj md.extxyz"), "{message}");
+    for (args, expected) in [
+        (&["show", "md.traj"][..], "md.traj: is an ASE trajectory (.traj); give a rhobasis"),
+        (&["show", "data.xyz"], "data.xyz: is an XYZ file of structures; give a rhobasis"),
+        (&["select", "X.npy", "-n", "1", "-o", "s.npz"], "cannot be read: the file is an XYZ file of structures"),
+        (&["select", "X.npz", "-n", "1", "-o", "s.npz"], "X.npz: is an SQLite database, as ase.db writes, and is no"),
+        (&["train", "model.toml", "-o", "m.rho"], "model.toml: is an XYZ file of structures, and a TOML file is read"),
+    ] {
+        let message = place.refused(args);
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}
+
+/// A `.npy` file of this shape and 80 bytes of numbers.
+fn npy(shape: &str) -> Vec<u8> {
+    let mut text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
+    text += &" ".repeat(117 - text.len());
+    text.push('\n');
+    [b"\x93NUMPY\x01\x00v\x00", text.as_bytes(), &[0; 80]].concat()
+}
+
+#[test]
+fn shapes_that_the_file_does_not_hold_are_refused() {
+    for (shape, expected) in [
+        ("(3, 1000000000000)", "ends too early: it takes 24000000000000 bytes, and 80 are there"),
+        ("(0, 9223372036854775807)", "which is too large"),
+        ("(9223372036854775807, 0)", "which is too large"),
+        ("(4294967296, 4294967296)", "which is too large"),
+        ("(99999999999999999999, 1)", "has a header of no known form"),
+    ] {
+        let place = Place::new().with("X.npy", npy(shape));
+        let message = place.refused(&["select", "X.npy", "-n", "1", "-o", "s.npz", "--memory", "1e9"]);
+        assert!(message.contains("X.npy: array 'X'") && message.contains(expected), "{shape}: {message}");
+    }
+}
