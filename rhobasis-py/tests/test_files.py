@@ -67,7 +67,7 @@ def basis():
 
 random = np.random.default_rng(0)
 some = rb.Frames([Atoms("CHON" * 5, 4 * random.random((20, 3))) for _ in range(300)])
-many = rb.Frames([Atoms("CHON" * 5, 4 * random.random((20, 3))) for _ in range(20_000)])
+many = rb.Frames([Atoms("CHON" * 5, 4 * random.random((20, 3))) for _ in range(8_000)])
 fitted = basis().fit(some)
 expected = fitted.eigenvalues_
 threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()

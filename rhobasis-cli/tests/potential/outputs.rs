@@ -25,7 +25,8 @@ fn no_output_replaces_what_is_read_or_holds_something_else() {
     place.refused(1, &["predict", "m.rho", "a.xyz@:3", "-o", "./a.xyz"], &["a.xyz", overwritten]);
     place.refused(1, &["predict", "m.rho", "a.xyz", "-o", "m.rho"], &["m.rho", overwritten]);
     place.refused(1, &["md", "m.rho", "a.xyz@0", "--steps", "2", "-o", "a.xyz"], &["a.xyz", overwritten]);
-    place.refused(1, &["train", "of_file.toml", "-o", "basis.rho"], &["basis.rho", overwritten]);
+    let over_basis = ["train", "of_file.toml", "-o", "n.rho", "--checkpoint", "basis.rho"];
+    place.refused(1, &over_basis, &["basis.rho", overwritten]);
     place.refused(1, &["train", "model.toml", "-o", "basis.rho"], &["of kind 'basis'", "of kind 'potential'"]);
     place.refused(1, &["predict", "m.rho", &start, "-o", "notes.txt"], &["notes.txt", "a text", "remove the file"]);
     place.refused(1, &["predict", "m.rho", &start, "-o", "basis.rho"], &["of kind 'basis'", "a file of structures"]);
