@@ -68,7 +68,9 @@ def chosen(text: str) -> int | slice | None:
 
 
 def _head(path: str) -> bytes | None:
-    """The first bytes of a file, unpacked; none where the library is the one to say what is wrong with it."""
+    """The first bytes of a file, unpacked; none where the library is to say what is wrong with it, and of pipes."""
+    if not os.path.isfile(path):
+        return None
     try:
         with open(path, "rb") as file:
             head = file.read(_PEEK)
