@@ -68,7 +68,7 @@ def test_a_stress_without_a_volume_and_labels_of_nan_are_left_out(ridge):
     with_stress = slab.copy()
     with_stress.info.update(energy=slab.get_potential_energy(), stress=np.eye(3))
     with_stress.arrays["forces"] = slab.get_forces()
-    with pytest.warns(UserWarning, match=r"^the stress of 1 frame is left out, .*; first: frame 4$"):
+    with pytest.warns(UserWarning, match=r"^the stress of 1 frame is left out for want of .*; first: frame 4$"):
         np.testing.assert_array_equal(energies([*crystals, with_stress]), expected)
     forces = [atoms.get_forces() for atoms in frames]
     stresses = [atoms.get_stress() if atoms.pbc.all() else np.ones(6) for atoms in frames]

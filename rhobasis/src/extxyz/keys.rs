@@ -237,8 +237,7 @@ impl LabelSurvey {
                 Omission::NanForces => format!("the forces of {frames} are NaN, hence absent; first: {first}"),
                 Omission::NanStress => format!("the stress of {frames} is NaN, hence absent; first: {first}"),
                 Omission::StressWithoutVolume => format!(
-                    "the stress of {frames} is left out, which is not periodic in all three directions and has no volume; \
-                     first: {first}"
+                    "the stress of {frames} is left out for want of periodicity in all three directions; first: {first}"
                 ),
             }
         };
