@@ -34,7 +34,9 @@ pub fn of_data(specs: &[String], options: &Options, out: &mut dyn Write) -> Outc
 pub fn after_fit(potential: &Potential, train: &LabelledFrames, out: &mut dyn Write) -> Result<()> {
     let report = check_against(potential, &train.frames, &train.labels)?;
     let written = match report.findings.is_empty() {
-        true => writeln!(out, "\nno fault found in the labels (by this potential; rhobasis info --labels looks further)"),
+        true => {
+            writeln!(out, "\nno fault found in the labels (by this potential; rhobasis info --labels looks further)")
+        }
         false => writeln!(out, "\nLABELS").and_then(|()| write(&report, train, out)),
     };
     written.map_err(|e| rhobasis::Error::io("standard output", e))

@@ -24,7 +24,8 @@ fn clean_labels_are_called_so_and_what_was_tested_is_said() {
 
 #[test]
 fn a_virial_named_as_stress_is_seen_through() {
-    let text = rhobasis(&["info", &bundled("silicon.xyz.xz@::3"), "--labels", "--stress-key", "virial", "--virial-key", ""]);
+    let text =
+        rhobasis(&["info", &bundled("silicon.xyz.xz@::3"), "--labels", "--stress-key", "virial", "--virial-key", ""]);
     assert!(text.contains("virial taken for stress"), "{text}");
     assert!(text.contains("remedy: divide by the volume"), "{text}");
 }

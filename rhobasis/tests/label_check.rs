@@ -148,7 +148,10 @@ fn assert_quiet(report: &LabelReport, n: usize) {
 
 #[test]
 fn faults_of_the_whole_set_are_named_in_bundled_silicon() {
-    assert_found(&Data::bundled("silicon.xyz.xz@::3"), &["forces", "energy", "atom", "stress", "tensor", "exchanged", "order"]);
+    assert_found(
+        &Data::bundled("silicon.xyz.xz@::3"),
+        &["forces", "energy", "atom", "stress", "tensor", "exchanged", "order"],
+    );
 }
 
 #[test]

@@ -18,6 +18,8 @@ use crate::{Error, Result};
 
 /// Frames at least.
 const FEWEST: usize = 12;
+/// If more than this share of a kind of frames is off, it is the models that are off.
+const UNLIKE: f64 = 0.2;
 /// Parts of the sample, each predicted by a model of the others.
 const FOLDS: usize = 3;
 /// Forces and stresses that are larger than nine tenths of the others by more than this factor are not learned from.
@@ -314,14 +316,9 @@ impl<'a> Check<'a> {
         said.is_some_and(|said| mismatch(&fault.undone(&said, structure.len(), structure.volume()), &said) > 1e-9)
     }
 
-    fn outliers(
-        &self,
-        predicted: &[Option<Predicted>],
-        energies: &BTreeMap<u8, f64>,
-    ) -> BTreeMap<Label, Vec<Outlier>> {
-        let of_atoms = |k: usize| -> f64 {
-            self.frames[k].species.iter().map(|z| energies.get(z).copied().unwrap_or(0.0)).sum()
-        };
+    fn outliers(&self, predicted: &[Option<Predicted>], energies: &BTreeMap<u8, f64>) -> BTreeMap<Label, Vec<Outlier>> {
+        let of_atoms =
+            |k: usize| -> f64 { self.frames[k].species.iter().map(|z| energies.get(z).copied().unwrap_or(0.0)).sum() };
         let excess = |pair: &Pair| (pair.predicted[0] - of_atoms(pair.frame)).abs() / pair.n_atoms.max(1) as f64;
         let of = |label: Label| {
             let pair = |(k, p): (usize, &Option<Predicted>)| {
@@ -353,7 +350,21 @@ impl<'a> Check<'a> {
                 }
                 !right
             });
+            self.set_unlike_apart(label, &mut off);
             self.report.findings.extend(findings(label, &off));
+        }
+    }
+
+    /// Kinds of frames that the models miss altogether are unlike the others: nothing can be said of their labels.
+    fn set_unlike_apart(&mut self, label: Label, off: &mut Vec<Outlier>) {
+        for (group, members) in &self.groups {
+            let here = |o: &Outlier| o.fault.is_none() && members.binary_search(&o.frame).is_ok();
+            let missed = off.iter().filter(|o| here(o)).count();
+            if missed > 1 && missed as f64 > UNLIKE * members.len() as f64 {
+                off.retain(|o| !here(o));
+                let why = format!("{missed} of {} are unlike all others", members.len());
+                self.report.untested.push(format!("{} of frames of config_type '{group}': {why}", label.name()));
+            }
         }
     }
 
@@ -370,7 +381,8 @@ impl<'a> Check<'a> {
             let residual = |p: &Pair| super::compare::distance(&p.stated, &p.predicted) / per(label, p);
             let typical = super::compare::median(&pairs.iter().map(residual).collect::<Vec<_>>());
             let unit = ["eV/atom", "eV/Å", "eV/Å³"][label as usize];
-            let line = format!("{} of {} frames against {against}: {typical:.2e} {unit} apart", label.name(), pairs.len());
+            let line =
+                format!("{} of {} frames against {against}: {typical:.2e} {unit} apart", label.name(), pairs.len());
             if label == Label::Energy || is_telling(typical_mismatch(&pairs)) {
                 self.report.tested.push(line);
             } else {
@@ -402,8 +414,7 @@ fn finding(label: Label, fault: &Fault, verdict: &Verdict, between: &str, frames
 }
 
 fn pairs_of(frames: &[Structure], labels: &[Labels], predicted: &[Option<Predicted>], label: Label) -> Vec<Pair> {
-    let pair =
-        |(k, p): (usize, &Option<Predicted>)| Pair::new(k, &frames[k], &labels[k], p.as_ref()?, label);
+    let pair = |(k, p): (usize, &Option<Predicted>)| Pair::new(k, &frames[k], &labels[k], p.as_ref()?, label);
     predicted.iter().enumerate().filter_map(pair).collect()
 }
 

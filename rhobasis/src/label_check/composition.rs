@@ -36,7 +36,8 @@ pub(super) struct Composition {
 
 /// The fit for these frames, the energies being totals or, if `per_atom`, of an atom.
 fn fit(frames: &[(usize, &Structure, f64)], per_atom: bool) -> Result<Composition> {
-    let species: Vec<u8> = frames.iter().flat_map(|(_, s, _)| &s.species).copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let species: Vec<u8> =
+        frames.iter().flat_map(|(_, s, _)| &s.species).copied().collect::<BTreeSet<_>>().into_iter().collect();
     let fractions = |structure: &Structure| {
         let n = structure.len() as f64;
         species.iter().map(|z| structure.species.iter().filter(|&x| x == z).count() as f64 / n).collect::<Vec<_>>()
@@ -97,7 +98,8 @@ pub(super) fn energies_alone(frames: &[Structure], labels: &[Labels]) -> Result<
     let mut untested = Vec::new();
     let sizes: BTreeSet<usize> = known.iter().map(|(_, s, _)| s.len()).collect();
     if sizes.len() < 2 {
-        untested.push("energies per atom given as totals, without forces: all frames have the same number of atoms".into());
+        untested
+            .push("energies per atom given as totals, without forces: all frames have the same number of atoms".into());
         let (findings, per_atom) = (unit_by_hydrogen(&totals, &known), false);
         return Ok(Some(EnergiesAlone { composition: totals, findings, per_atom, untested }));
     }
@@ -131,7 +133,10 @@ fn growth(frames: &[(usize, &Structure, f64)]) -> Option<f64> {
     let sign = frames.first()?.2.signum();
     let of_sign = frames.iter().filter(|(.., e)| e * sign > 0.0);
     let points: Vec<(f64, f64)> = of_sign.map(|(_, s, e)| ((s.len() as f64).ln(), e.abs().ln())).collect();
-    let middle = (median(&points.iter().map(|p| p.0).collect::<Vec<_>>()), median(&points.iter().map(|p| p.1).collect::<Vec<_>>()));
+    let middle = (
+        median(&points.iter().map(|p| p.0).collect::<Vec<_>>()),
+        median(&points.iter().map(|p| p.1).collect::<Vec<_>>()),
+    );
     // Single energies in another unit do not tell the power.
     let near = |p: &&(f64, f64)| (p.1 - middle.1).abs() < 2.0 + (p.0 - middle.0).abs();
     let kept: Vec<(f64, f64)> = points.iter().filter(near).copied().collect();

@@ -89,7 +89,11 @@ static FORCES: [Fault; 10] = [
     fault("forces in kcal/mol/Å", Undo::Factor(1.0 / KCAL), UNIT_OF_FORCES),
     fault("forces in kJ/mol/Å", Undo::Factor(1.0 / KJ), UNIT_OF_FORCES),
     fault("forces in meV/Å", Undo::Factor(1e-3), UNIT_OF_FORCES),
-    fault("forces per Bohr (energies and forces in atomic units?)", Undo::Factor(1.0 / BOHR), "convert the forces to eV/Å; are the energies in eV?"),
+    fault(
+        "forces per Bohr (energies and forces in atomic units?)",
+        Undo::Factor(1.0 / BOHR),
+        "convert the forces to eV/Å; are the energies in eV?",
+    ),
 ];
 
 /// Energies of a whole set that do not go with its forces: what makes the forces go with the energies, wrong as these are.

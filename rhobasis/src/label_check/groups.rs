@@ -64,9 +64,8 @@ fn verdict(pairs: &[Pair], of_group: impl Fn(usize) -> bool, fault: &'static Fau
         .iter()
         .filter(|(stated, undone, predicted)| mismatch(stated, undone) > CHANGES && size(predicted) > SIGNAL * usual)
         .collect();
-    let median_of = |f: &dyn Fn(&(Vec<f64>, Vec<f64>, Vec<f64>)) -> f64| {
-        median(&telling.iter().map(|t| f(t)).collect::<Vec<_>>())
-    };
+    let median_of =
+        |f: &dyn Fn(&(Vec<f64>, Vec<f64>, Vec<f64>)) -> f64| median(&telling.iter().map(|t| f(t)).collect::<Vec<_>>());
     let (before, after) = (median_of(&|(s, _, p)| mismatch(s, p)), median_of(&|(_, u, p)| mismatch(u, p)));
     let better = telling.iter().filter(|(s, u, p)| mismatch(u, p) < mismatch(s, p)).count();
     let (of, factor) = (telling.len(), (before / after).sqrt());

@@ -97,7 +97,8 @@ pub(super) fn findings(label: Label, outliers: &[Outlier]) -> Vec<Finding> {
                 sureness: Sureness::WorthALook,
                 factor: median(&off),
                 evidence: format!("{:.0} robust standard deviations off", median(&off)),
-                remedy: "look at the calculation (converged? the same settings?) and leave the frame out if in doubt".into(),
+                remedy: "look at the calculation (converged? the same settings?) and leave the frame out if in doubt"
+                    .into(),
                 frames,
             },
         }

@@ -92,8 +92,12 @@ impl<'a> Reference<'a> {
             _ => (2, 3),
         };
         let density = Density { r_cut: 5.0, ..Density::default() };
-        let expansion =
-            ExpansionSettings { density, primitive: Primitive::Gto { n_max: 8 }, l_max, ..ExpansionSettings::default() };
+        let expansion = ExpansionSettings {
+            density,
+            primitive: Primitive::Gto { n_max: 8 },
+            l_max,
+            ..ExpansionSettings::default()
+        };
         let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, ..CovarianceSettings::default() };
         let mut covariance = Covariance::new(&settings)?;
         covariance.add(&sample.frames, None)?;
@@ -115,7 +119,9 @@ impl<'a> Reference<'a> {
             true => Alpha::Best(vec![1e-12, 1e-10, 1e-8, 1e-6, 1e-4]),
             false => Alpha::Fixed(1e-10),
         };
-        let ModelSettings::Ridge { solver, .. } = ModelSettings::ridge() else { unreachable!("it is what it is called") };
+        let ModelSettings::Ridge { solver, .. } = ModelSettings::ridge() else {
+            unreachable!("it is what it is called")
+        };
         let settings = TrainSettings {
             features: FeatureSettings::default(),
             model: ModelSettings::Ridge { alpha, solver },
