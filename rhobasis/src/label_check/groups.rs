@@ -92,7 +92,7 @@ mod tests {
 
     fn pairs(spoil: impl Fn(&mut Vec<f64>)) -> Vec<Pair> {
         let mut random = Random::new(3);
-        let mut pair = |frame| {
+        let pair = |frame| {
             let stated: Vec<f64> = (0..6).map(|_| random.uniform() - 0.5).collect();
             let predicted = stated.iter().map(|x| x + 0.05 * (random.uniform() - 0.5)).collect();
             let mut stated = stated;
