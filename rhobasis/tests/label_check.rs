@@ -96,8 +96,11 @@ fn reorder(order: [usize; 6]) -> impl Fn(&Structure, &mut Labels) {
 const YZ_XZ: [usize; 6] = [0, 1, 2, 4, 3, 5];
 const VASP: [usize; 6] = [0, 1, 2, 5, 3, 4];
 
-/// Faults of a whole set and words of their names.
-fn of_all() -> Vec<(&'static str, Box<dyn Fn(&Structure, &mut Labels)>)> {
+/// What is done to the labels of a frame, with words of the name of the fault.
+type Planted = (&'static str, Box<dyn Fn(&Structure, &mut Labels)>);
+
+/// Faults of a whole set.
+fn of_all() -> Vec<Planted> {
     vec![
         ("forces of the wrong sign", Box::new(scale_forces(-1.0))),
         ("forces in Hartree/Bohr", Box::new(scale_forces(BOHR / HARTREE))),
@@ -116,7 +119,7 @@ fn of_all() -> Vec<(&'static str, Box<dyn Fn(&Structure, &mut Labels)>)> {
 }
 
 /// The same of single frames.
-fn of_one() -> Vec<(&'static str, Box<dyn Fn(&Structure, &mut Labels)>)> {
+fn of_one() -> Vec<Planted> {
     vec![
         ("energy in Hartree", Box::new(scale_energy(1.0 / HARTREE))),
         ("energy per atom", Box::new(energy_per_atom)),

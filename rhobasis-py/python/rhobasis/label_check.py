@@ -1,4 +1,4 @@
-"""Are the labels right? Units, signs, components of the stress, single frames, and frames that contradict each other."""
+"""Are the labels right? Units, signs, components of the stress, single frames, frames that contradict each other."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ use crate::{Error, Result};
 
 /// Frames at least.
 const FEWEST: usize = 12;
+/// If more than this share of a kind of frames is off, it is the models that are off.
+const UNLIKE: f64 = 0.2;
 /// Parts of the sample, each predicted by a model of the others.
 const FOLDS: usize = 3;
 /// Forces and stresses that are larger than nine tenths of the others by more than this factor are not learned from.
@@ -348,7 +350,21 @@ impl<'a> Check<'a> {
                 }
                 !right
             });
+            self.set_unlike_apart(label, &mut off);
             self.report.findings.extend(findings(label, &off));
+        }
+    }
+
+    /// Kinds of frames that the models miss altogether are unlike the others: nothing can be said of their labels.
+    fn set_unlike_apart(&mut self, label: Label, off: &mut Vec<Outlier>) {
+        for (group, members) in &self.groups {
+            let here = |o: &Outlier| o.fault.is_none() && members.binary_search(&o.frame).is_ok();
+            let missed = off.iter().filter(|o| here(o)).count();
+            if missed > 1 && missed as f64 > UNLIKE * members.len() as f64 {
+                off.retain(|o| !here(o));
+                let why = format!("{missed} of {} are unlike all others", members.len());
+                self.report.untested.push(format!("{} of frames of config_type '{group}': {why}", label.name()));
+            }
         }
     }
 

@@ -106,7 +106,10 @@ pub(super) fn energies_alone(frames: &[Structure], labels: &[Labels]) -> Result<
     let power = growth(&known);
     let per_atom = power.is_some_and(|power| power < GROWTH);
     if power.is_none() {
-        untested.push("energies per atom given as totals, without forces: energies do not follow a power of N".into());
+        untested.push(
+            "energies per atom given as totals: frames are of nearly one size, or energies do not follow a power of it"
+                .into(),
+        );
     }
     let composition = if per_atom { fit(&known, true)? } else { totals };
     let mut findings = unit_by_hydrogen(&composition, &known);

@@ -52,23 +52,21 @@ pub(super) fn common_fault(
 
 fn verdict(pairs: &[Pair], of_group: impl Fn(usize) -> bool, fault: &'static Fault) -> Option<Verdict> {
     let first = if fault.touches_shears_alone() { 3 } else { 0 };
-    let triple = |pair: &Pair| {
-        let part = |x: &[f64]| x[first..].to_vec();
-        (part(&pair.stated), part(&pair.undone(fault)), part(&pair.predicted))
-    };
+    let part = |x: &[f64]| x[first..].to_vec();
     let sizes: Vec<f64> = pairs.iter().map(|p| size(&p.predicted[first..])).collect();
     // Scales are told where labels are large. Components are told in small ones too.
     let usual = if let Undo::Order(_) | Undo::Shears = fault.undo { median(&sizes) } else { size(&sizes) };
-    let group: Vec<_> = pairs.iter().filter(|p| of_group(p.frame)).map(triple).collect();
-    let telling: Vec<_> = group
-        .iter()
-        .filter(|(stated, undone, predicted)| mismatch(stated, undone) > CHANGES && size(predicted) > SIGNAL * usual)
-        .collect();
-    let median_of =
-        |f: &dyn Fn(&(Vec<f64>, Vec<f64>, Vec<f64>)) -> f64| median(&telling.iter().map(|t| f(t)).collect::<Vec<_>>());
-    let (before, after) = (median_of(&|(s, _, p)| mismatch(s, p)), median_of(&|(_, u, p)| mismatch(u, p)));
-    let better = telling.iter().filter(|(s, u, p)| mismatch(u, p) < mismatch(s, p)).count();
-    let (of, factor) = (telling.len(), (before / after).sqrt());
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for pair in pairs.iter().filter(|p| of_group(p.frame)) {
+        let (stated, undone, predicted) = (part(&pair.stated), part(&pair.undone(fault)), part(&pair.predicted));
+        if mismatch(&stated, &undone) > CHANGES && size(&predicted) > SIGNAL * usual {
+            before.push(mismatch(&stated, &predicted));
+            after.push(mismatch(&undone, &predicted));
+        }
+    }
+    let better = before.iter().zip(&after).filter(|(before, after)| after < before).count();
+    let (of, before, after) = (before.len(), median(&before), median(&after));
+    let factor = (before / after).sqrt();
     let explains = after < UNLIKE && before > BETTER * after && better as f64 >= SHARE * of as f64;
     (of >= FEWEST && explains).then_some(Verdict { fault, factor, better, of, left: after })
 }
@@ -94,14 +92,14 @@ mod tests {
 
     fn pairs(spoil: impl Fn(&mut Vec<f64>)) -> Vec<Pair> {
         let mut random = Random::new(3);
-        let mut pair = |frame| {
+        let pair = |frame| {
             let stated: Vec<f64> = (0..6).map(|_| random.uniform() - 0.5).collect();
             let predicted = stated.iter().map(|x| x + 0.05 * (random.uniform() - 0.5)).collect();
             let mut stated = stated;
             spoil(&mut stated);
             Pair { frame, n_atoms: 8, volume: 150.0 + frame as f64, stated, predicted }
         };
-        (0..30).map(|frame| pair(frame)).collect()
+        (0..30).map(pair).collect()
     }
 
     #[test]
@@ -111,7 +109,7 @@ mod tests {
         };
         assert_eq!(found(&|_| ()), None);
         assert_eq!(found(&|s| s.swap(3, 4)), Some("stress components yz and xz exchanged"));
-        assert_eq!(found(&|s| s.iter_mut().for_each(|x| *x *= -1602.18)).unwrap().contains("kbar"), true);
+        assert!(found(&|s| s.iter_mut().for_each(|x| *x *= -1602.18)).unwrap().contains("kbar"));
         assert_eq!(found(&|s| s[3..].iter_mut().for_each(|x| *x = -*x)), Some("shears of the wrong sign"));
     }
 }

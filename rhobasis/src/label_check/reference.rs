@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::compare::{Predicted, size, spread};
+use super::compare::{Predicted, quantile, size};
 use crate::Result;
 use crate::density::{Density, ExpansionSettings, Primitive, species_of};
 use crate::extxyz::Labels;
@@ -116,7 +116,7 @@ impl<'a> Reference<'a> {
         let stresses: Vec<f64> =
             labels.iter().filter_map(|l| l.stress.as_ref()).map(|s| size(s.as_flattened())).collect();
         let energies_alone = forces.is_empty() && stresses.is_empty();
-        let sigma = |sizes: &[f64]| positive(0.1 * (spread(sizes) + super::compare::median(sizes)));
+        let sigma = |sizes: &[f64]| positive(0.1 * quantile(sizes, 0.9));
         let alpha = match energies_alone {
             true => Alpha::Best(vec![1e-12, 1e-10, 1e-8, 1e-6, 1e-4]),
             false => Alpha::Fixed(1e-10),
