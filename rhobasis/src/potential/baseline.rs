@@ -117,7 +117,7 @@ pub(super) fn robust_residuals(frames: &[&Structure], energies: &[f64], species:
     let of = |(frame, energy): (&&Structure, &f64)| composition(frame, energy.clamp(-1e100, 1e100), species);
     let compositions: Vec<Composition> = frames.iter().zip(energies).map(of).collect();
     let mut residuals = vec![1.0; compositions.len()];
-    for _ in 0..30 {
+    for _ in 0..100 {
         let weights: Vec<f64> = residuals.iter().map(|r: &f64| 1.0 / r.abs().max(SAME)).collect();
         let e = solution(&compositions, &weights, species.len());
         let of = |(fractions, energy): &Composition| {

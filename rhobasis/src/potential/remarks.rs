@@ -186,7 +186,7 @@ fn far_off(data: &Data, energies: &BTreeMap<u8, f64>) -> Vec<Remark> {
     };
     let mut remarks: Vec<Remark> = far.iter().take(NAMED).map(name).collect();
     if far.len() > NAMED {
-        remarks.push(format!("and {} more frames have an energy as far off", far.len() - NAMED).into());
+        remarks.push(format!("the energies of {} more frames are as far off", far.len() - NAMED).into());
     }
     remarks
 }

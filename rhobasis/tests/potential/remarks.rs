@@ -92,7 +92,7 @@ fn labels_that_cannot_be_squared_are_named() {
 fn a_basis_that_keeps_little_and_labels_that_hardly_count_are_remarked_upon() {
     let (frames, labels) = labelled(6, 4);
     let ridge = |sigmas| settings(ModelSettings::ridge(), Baseline::default(), sigmas);
-    let large = optimal(&frames, Mixing::Combined, 6, 2);
+    let large = optimal(&frames, Mixing::Combined, 12, 2);
     let nothing = said(&ridge(Sigmas::default()), &large, &frames, &labels);
     assert!(nothing.iter().all(|text| text.contains("no composition")), "{nothing:?}");
     let small = optimal(&frames, Mixing::Combined, 1, 2);
@@ -140,10 +140,10 @@ fn absurd_energies_are_named_before_the_fit() {
     let texts = said(&ridge, &basis, &frames, &labels);
     assert!(texts.len() == 1 && texts[0].starts_with("Some(7): its energy is -"), "{texts:?}");
     assert!(texts[0].contains("eV/atom off") && texts[0].contains("times the spread"), "{texts:?}");
-    for k in [0, 1, 2, 8] {
-        labels[k].energy = Some(1e12 * f64::from(k as u32 + 1));
+    for k in [0, 1, 8] {
+        labels[k].energy = Some(1e4 * f64::from(k as u32 + 1));
     }
     let texts = said(&ridge, &basis, &frames, &labels);
     assert_eq!(texts.len(), 4, "{texts:?}");
-    assert!(texts[0].starts_with("Some(8)") && texts[3].contains("and 2 more frames"), "{texts:?}");
+    assert!(texts[0].starts_with("Some(8)") && texts[3].contains("1 more frames"), "{texts:?}");
 }
