@@ -17,6 +17,8 @@ pub(super) struct Frames {
     pub selection: Selection,
     pub next: usize,
     pub bytes: u64,
+    /// Bytes of the frame before.
+    before: usize,
 }
 
 pub(super) enum Step {
@@ -36,7 +38,7 @@ impl Frames {
             stamp.check(source.stamp(), &path)?;
         }
         let bytes = source.stamp().map_or(0, |stamp| stamp.length);
-        Ok(Frames { path, source, selection, next: 0, bytes })
+        Ok(Frames { path, source, selection, next: 0, bytes, before: 0 })
     }
 
     pub fn step(
@@ -52,13 +54,16 @@ impl Frames {
         }
         let selected = self.selection.contains(index);
         let taken = match selected && read {
-            true => parsed(&mut self.source, index, layout, validate).map(|t| t.map(|(s, n)| (Some(s), n))),
+            true => {
+                parsed(&mut self.source, index, self.before, layout, validate).map(|t| t.map(|(s, n)| (Some(s), n)))
+            }
             false => passed(&mut self.source, index).map(|t| t.map(|n| (None, n))),
         };
         let taken = taken.map_err(|e| explained(e, &mut self.source, index, &self.path))?;
         let Some((structure, consumed)) = taken else { return self.end() };
         self.source.advance(consumed);
         *unpacked += consumed as u64;
+        self.before = consumed;
         self.next += 1;
         Ok(if selected { Step::Frame(structure) } else { Step::NotSelected })
     }
@@ -76,15 +81,24 @@ impl Frames {
     }
 }
 
-/// The next frame and its length in bytes; `None` at the end.
+/// The next frame and its length in bytes; `None` at the end. `before` is the length of the one before.
 fn parsed(
     source: &mut Source,
     index: usize,
+    before: usize,
     layout: &mut Option<Layout>,
     validate: bool,
 ) -> Result<Option<(Structure, usize)>> {
-    let (bytes, _) = source.frame()?;
-    let taken = frame::parse(bytes, index, layout)?;
+    // Frames resemble each other: where two like the one before are at hand, the end of this one is not looked for first.
+    let held = source.held();
+    let at_once = match before > 0 && held.len() > 2 * before {
+        true => frame::parse(held, index, layout).ok().flatten().filter(|(_, consumed)| *consumed < held.len()),
+        false => None,
+    };
+    let taken = match at_once {
+        Some(taken) => Some(taken),
+        None => frame::parse(source.frame()?.0, index, layout)?,
+    };
     if let Some((structure, _)) = taken.as_ref().filter(|_| validate) {
         structure.validate()?;
     }

@@ -103,6 +103,11 @@ impl Source {
         }
     }
 
+    /// What has been read from the current position on, which may end within a frame.
+    pub fn held(&self) -> &[u8] {
+        &self.window[self.start..self.end]
+    }
+
     /// Reads on, to the end of the window; it grows where a frame, of `n_atoms` as it says, takes half of it.
     fn fill(&mut self, n_atoms: usize) -> Result<()> {
         self.window.copy_within(self.start..self.end, 0);

@@ -10,9 +10,9 @@ use rhobasis::structure::Value;
 use super::{TestFile, message, numbered, one, read_text};
 
 const MB: usize = 1 << 20;
-/// For what takes a fraction of that, on a machine that does other things too; what grows with the square of the size of
-/// these files takes minutes.
-const SOON: Duration = Duration::from_secs(20);
+/// For what takes a second or two, without optimisation and on a machine that does other things too; what grows with the
+/// square of the size of these files takes longer.
+const SOON: Duration = Duration::from_secs(120);
 
 fn soon<T>(work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -73,7 +73,7 @@ fn zero_bytes_between_frames_are_no_blanks() {
 
 #[test]
 fn many_blanks_are_passed_over() {
-    let file = TestFile::new("test.xyz", packed("1\n\nH 0 0 0", b'\n', 300));
+    let file = TestFile::new("test.xyz", packed("1\n\nH 0 0 0", b'\n', 100));
     let mut reader = Reader::open(&file.path, &Options::default()).unwrap();
     assert!(reader.next().unwrap().is_ok());
     assert!(soon(|| reader.next()).is_none());
@@ -92,12 +92,12 @@ fn an_atom_count_that_the_file_cannot_hold_is_refused() {
 #[test]
 fn many_keys_are_read_in_the_time_of_their_number() {
     let mut line = String::from("Properties=species:S:1:pos:R:3");
-    (0..200_000).for_each(|k| write!(line, " key{k}={k}").unwrap());
-    let frame = soon(|| one(&format!("1\n{line} key7=0 key199999=1\nH 0 0 0\n")));
-    assert_eq!(frame.info.len(), 200_000);
+    (0..500_000).for_each(|k| write!(line, " key{k}={k}").unwrap());
+    let frame = soon(|| one(&format!("1\n{line} key7=0 key499999=1\nH 0 0 0\n")));
+    assert_eq!(frame.info.len(), 500_000);
     assert_eq!(frame.info[7], ("key7".to_string(), Value::Int(0)));
-    assert_eq!(frame.info[199_999].1, Value::Int(1));
-    assert_eq!(frame.info[199_998], ("key199998".to_string(), Value::Int(199_998)));
+    assert_eq!(frame.info[499_999].1, Value::Int(1));
+    assert_eq!(frame.info[499_998], ("key499998".to_string(), Value::Int(499_998)));
 }
 
 #[test]
