@@ -88,11 +88,14 @@ pub(super) fn remove_abandoned(place: &Path) {
     }
 }
 
+/// Temporary files by folder, and when they were looked for.
+type Seen = HashMap<PathBuf, (Instant, Vec<String>)>;
+
 /// All temporary files in the folder of an output. A folder that was looked at just now is not read again: a thousand files that
 /// are written into it would be read a million times.
 fn temporaries_beside(place: &Path) -> Vec<String> {
     const FRESH: Duration = Duration::from_secs(5);
-    static SEEN: LazyLock<Mutex<HashMap<PathBuf, (Instant, Vec<String>)>>> = LazyLock::new(Mutex::default);
+    static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
     let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.retain(|_, (when, _)| when.elapsed() < FRESH);
