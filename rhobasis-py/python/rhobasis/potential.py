@@ -185,10 +185,8 @@ class Potential(Parameters):
 
         Labels come from `Frames` and files (``info`` and ``arrays``), or from `ase.Atoms`: their `info` and `arrays`,
         and the results of their calculators, which count more. They are looked up under the usual names ``energy``,
-        ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`, which some frame must have;
-        an empty key leaves one out. A quantity that no frame has is left out, with a warning for energies and forces,
-        and keys that look like labels are named. Labels that are NaN throughout are absent, and so are stresses without
-        periodicity in all three directions, both with a warning.
+        ``forces``, ``stress``, ``virial``, or of `energy_key` …, which some frame must have; an empty key leaves one out.
+        Labels that are missing or NaN, and stresses without full periodicity, are left out with a warning.
 
         Or else labels are given as arrays, and those of the frames are not looked at:
 
