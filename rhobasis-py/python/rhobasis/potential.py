@@ -185,7 +185,7 @@ class Potential(Parameters):
 
         Labels come from `Frames` and files (``info`` and ``arrays``), or from `ase.Atoms`: their `info` and `arrays`,
         and the results of their calculators, which count more. They are looked up under the usual names ``energy``,
-        ``forces``, ``stress``, ``virial``, or of `energy_key` …, which some frame must have; an empty key leaves one out.
+        ``forces``, ``stress``, ``virial``, or of `energy_key` …, which some frame must have; "" leaves one out.
         Labels that are missing or NaN, and stresses without full periodicity, are left out with a warning.
 
         Or else labels are given as arrays, and those of the frames are not looked at:
