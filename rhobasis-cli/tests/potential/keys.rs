@@ -69,7 +69,7 @@ fn a_key_that_some_frames_have_is_enough() {
     let place = Place::with(&[("a.xyz", &(crystals(3) + &usual(2))), ("m.toml", &model(NAMED))]);
     says(
         &place.ok(&["train", "m.toml", "-o", "m.rho", "--no-plot"]),
-        &["5 frames", "3 energies", "12 force components"],
+        &["5 frames", "3 energies", "18 force components"],
     );
 }
 

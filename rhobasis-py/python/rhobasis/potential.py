@@ -167,13 +167,11 @@ class Potential(Parameters):
         """Fits to the energies, forces and stresses of `frames`, whichever each frame has.
 
         Labels come from `Frames` and files (``info`` and ``arrays``), or from `ase.Atoms`: their `info` and `arrays`,
-        and the results of their calculators, which count more. Results of other atoms, as those of a calculator that
-        several share, are refused unless the frame has such labels of its own. They are looked up under the usual names
-        ``energy``, ``forces``, ``stress``, ``virial``, or under those of `energy_key` … `virial_key`, which some frame
-        must have; an empty key leaves one out. A quantity that no frame has is left out, with a warning for energies
-        and forces, and keys that look like labels are named. Labels that are NaN throughout are absent, and so are
-        stresses without periodicity in all three directions, both with a warning. Warnings also tell of a basis that
-        keeps little, labels that hardly count, free atoms that no composition tells apart, absurd energies.
+        and the results of their calculators, which count more; those of other atoms, as a calculator that several share
+        has them, are refused. They are looked up under the usual names ``energy``, ``forces``, ``stress``, ``virial``,
+        or of `energy_key` …, which some frame must have; "" leaves one out. Labels that are missing or NaN, and
+        stresses without full periodicity, are left out with a warning; other warnings tell of a basis that keeps
+        little, labels that hardly count, free atoms that no composition tells apart, absurd energies.
 
         Or else labels are given as arrays, and those of the frames are not looked at:
 

@@ -81,7 +81,7 @@ fn labels_of_other_programs_are_recognised_by_kind_and_shape() {
     assert_eq!(proposed("free_energy=-1", "momenta:R:3"), ["energy_key = \"free_energy\""]);
     // Of the wrong shape, or something else
     assert_eq!(
-        proposed("energy_weight=1 energy_of=slab stress_x=1 bandgap=2", "force_mask:L:3:force_norm:R:1"),
+        proposed("energy_weight=1 energy_of=slab stress_x=1 bandgap=2", "force_mask:R:3:force_norm:R:1"),
         [""; 0]
     );
     // Nothing is missing: a virial is a stress.
