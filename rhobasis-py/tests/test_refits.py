@@ -17,7 +17,7 @@ ENERGIES = [-14.2, -24.0, -30.1]
 CHANGES = {
     "density__r_cut": 3.0,
     "density__sigma": 0.35,
-    "density__cutoff_width": 1.0,
+    "density__cutoff_width": 2.5,
     "density__center_weight": 0.5,
     "density__scaling": rb.RadialScaling(1.0, 2.0, 4.0),
     "primitive__n_max": 5,
@@ -38,7 +38,7 @@ def primitive(**options):
 
 
 def potential(of):
-    return rb.Potential(rb.PowerSpectrum(of), rb.Ridge(alpha=1e-2))
+    return rb.Potential(rb.PowerSpectrum(of), rb.Ridge(alpha=1e-2), baseline=None)
 
 
 def setting(name, of):

@@ -341,7 +341,7 @@ fn ridge_of_very_large_and_small_numbers_is_that_of_ordinary_ones_or_refused() {
     let settings = |folds, solver| RidgeSettings { folds, solver, fit_intercept: true };
     for size in [2f64.powi(-660), 2f64.powi(-500), 2f64.powi(500), 2f64.powi(660)] {
         let (a, b) = (&x * size, &y * size);
-        for alphas in [&[0.0][..], &[0.0, 1e-300]] {
+        for alphas in [&[0.0][..], &[0.0, 0.0]] {
             let one = ridge(&x, &y, &[0; 40], settings(1, Solver::Qr)).fit(alphas).unwrap();
             let other = ridge(&a, &b, &[0; 40], settings(1, Solver::Qr)).fit(alphas).unwrap();
             let off = largest(&(&one.coefficients - &other.coefficients).index_axis_move(Axis(0), 0));
