@@ -210,7 +210,7 @@ fn the_size_of_the_numbers_does_not_matter() {
 #[test]
 fn measures_of_very_large_and_small_numbers_are_those_of_ordinary_ones() {
     let (x, rows): (_, Vec<usize>) = (falling(40, 6, 0.8), (0..40).collect());
-    let y = x.slice(s![.., ..3]).mapv(|x| x * x) + &x.slice(s![.., 3..]);
+    let y = x.slice(s![.., ..3]).mapv(|x| x * x) + x.slice(s![.., 3..]);
     let split = Split { train: &rows[..20], test: &rows[20..], folds: [&rows[..10], &rows[10..20]] };
     let target: Vec<f64> = x.column(0).to_vec();
     let predicted: Vec<f64> = x.column(0).iter().zip(x.column(4)).map(|(x, e)| x + 0.1 * e).collect();
