@@ -30,7 +30,7 @@ fn proposed(comment: &str, columns: &str) -> Vec<String> {
     let n: usize = columns.split(':').skip(2).step_by(3).map(|width| width.parse::<usize>().unwrap()).sum();
     let row = " 1.5".repeat(n);
     let properties = format!("Properties=species:S:1:pos:R:3{}{columns}", if n > 0 { ":" } else { "" });
-    let frames = frames(&format!("1\nLattice=\"4 0 0 0 4 0 0 0 4\" {properties} {comment}\nSi 0 0 0{row}\n")).unwrap();
+    let frames = frames(format!("1\nLattice=\"4 0 0 0 4 0 0 0 4\" {properties} {comment}\nSi 0 0 0{row}\n")).unwrap();
     survey(&frames, LabelKeys::default()).likely().iter().map(|likely| likely.setting()).collect()
 }
 
@@ -39,7 +39,7 @@ const SIX: &str = "\"1 2 3 4 5 6\"";
 #[test]
 fn a_named_key_that_no_frame_has_is_refused_with_the_nearest_first() {
     let text = "1\nREF_energy=-1 DFT_energy=-2 Properties=species:S:1:pos:R:3:REF_forces:R:3\nSi 0 0 0 1 2 3\n";
-    let all = frames(&format!("{text}1\nenergy=-3 stress={SIX}\nSi 0 0 0\n")).unwrap();
+    let all = frames(format!("{text}1\nenergy=-3 stress={SIX}\nSi 0 0 0\n")).unwrap();
     for (setting, key, message) in [
         (
             "energy_key",
@@ -137,14 +137,14 @@ fn a_cell_under_a_misspelt_key_is_not_lost() {
             ["'properties'", "columns would not be read", "write Prop"],
         ),
     ] {
-        let message = frames(&format!("1\n\nSi 0 0 0\n1\n{comment}\nSi 0 0 0\n")).unwrap_err().to_string();
+        let message = frames(format!("1\n\nSi 0 0 0\n1\n{comment}\nSi 0 0 0\n")).unwrap_err().to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
     // What only looks so is a key like any other.
     for comment in
         ["lattice=fcc", "PBC=\"F F F\"", "properties=measured", &format!("Lattice={nine} lattice={nine} PBC=T")]
     {
-        let read = frames(&format!("1\n{comment}\nSi 0 0 0\n")).unwrap();
+        let read = frames(format!("1\n{comment}\nSi 0 0 0\n")).unwrap();
         assert!(
             read[0].get(comment.split('=').next().unwrap()).is_some() || comment.starts_with("Lattice"),
             "{comment}"
