@@ -285,7 +285,9 @@ impl<'a> Check<'a> {
         let mut blamed: BTreeMap<&str, (Verdict, Vec<usize>, Vec<&str>)> = BTreeMap::new();
         for (group, members) in groups {
             let of_group = |k: usize| members.binary_search(&k).is_ok();
-            let Some(verdict) = common_fault(pairs, of_group, faults_of(label).iter()) else { continue };
+            let Some(verdict) = common_fault(pairs, of_group, faults_of(label).iter().filter(|f| f.is_gross())) else {
+                continue;
+            };
             self.common.insert((label, group), verdict.fault);
             let concerned = members.into_iter().filter(|&k| self.concerns(verdict.fault, label, k));
             match blamed.get_mut(verdict.fault.name) {

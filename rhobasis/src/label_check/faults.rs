@@ -54,6 +54,11 @@ impl Fault {
         }
     }
 
+    /// Whether no bias of a small model in one kind of frames looks like it.
+    pub fn is_gross(&self) -> bool {
+        !matches!(self.undo, Undo::Factor(factor) if (0.3..3.0).contains(&factor))
+    }
+
     /// Components that it touches: the shears alone, or all.
     pub fn touches_shears_alone(&self) -> bool {
         match self.undo {

@@ -47,7 +47,9 @@ pub(super) fn common_fault(
     faults: impl Iterator<Item = &'static Fault>,
 ) -> Option<Verdict> {
     let verdicts = faults.filter_map(|fault| verdict(pairs, &of_group, fault));
-    verdicts.min_by(|a, b| a.left.total_cmp(&b.left))
+    // What explains all components goes before what explains the shears alone.
+    let rank = |v: &Verdict| (v.fault.touches_shears_alone(), v.left);
+    verdicts.min_by(|a, b| rank(a).0.cmp(&rank(b).0).then(rank(a).1.total_cmp(&rank(b).1)))
 }
 
 fn verdict(pairs: &[Pair], of_group: impl Fn(usize) -> bool, fault: &'static Fault) -> Option<Verdict> {

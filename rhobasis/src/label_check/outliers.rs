@@ -12,8 +12,10 @@ const FEWEST: usize = 12;
 const OFF: f64 = 10.0;
 const OFF_IF_EXPLAINED: f64 = 5.0;
 const FITS: f64 = 3.0;
-/// And the residual must fall to less than this part of it, the label being like the prediction.
+/// And the residual must fall to less than this part of it, the label being like the prediction; to so small a part in frames that
+/// models know little of.
 const FALLS_TO: f64 = 0.25;
+const FALLS_FAR: f64 = 0.03;
 const LIKE: f64 = 0.2;
 /// Residuals of some data have long tails. What is off is this far beyond all but 1 % of the frames.
 const BEYOND: f64 = 2.0;
@@ -55,7 +57,8 @@ pub(super) fn outliers(label: Label, pairs: &[Pair], usual: impl Fn(&Pair) -> f6
             let (was, is) = (size(&pair.stated), size(&undone));
             let scaled = was > 1.5 * is && was < BEYOND * largest;
             let alike = label == Label::Energy || (!scaled && mismatch(&undone, &pair.predicted) < LIKE);
-            alike && left < FALLS_TO * residual_here && left < FITS * sigma * width
+            let near = left < FITS * sigma * width || left < FALLS_FAR * residual_here;
+            alike && near && left < FALLS_TO * residual_here
         };
         let left = |fault: &&'static Fault| residual(&pair.undone(fault), pair);
         let explained = (*off > OFF_IF_EXPLAINED * sigma)
