@@ -452,15 +452,15 @@ fn a_singular_kernel_is_refused_with_an_alpha_that_serves() {
 }
 
 #[test]
-fn rows_and_alphas_whose_squares_overflow_are_refused() {
+fn rows_and_alphas_that_double_precision_cannot_hold_are_refused() {
     let (x, y) = (any_matrix(12, 3, 5), any_matrix(12, 1, 6));
     for solver in [Solver::Qr, Solver::Cholesky] {
-        let large = all_rows((&x * 1e200).view(), y.view(), solver);
+        let size = if solver == Solver::Qr { 1e308 } else { 1e200 };
+        let large = all_rows((&x * size).view(), y.view(), solver);
         let error = large.factor().unwrap_err().to_string();
         assert!(error.starts_with("X = "), "{error}");
         let factor = factor(&x, &y, solver);
-        assert!(factor.ridge(1e300).is_ok() || factor.ridge(1e300).unwrap_err().to_string().starts_with("alpha"));
-        assert!(factor.regularised(1.7e308).unwrap_err().to_string().starts_with("alpha = "));
+        assert!(factor.ridge(1.7e308).is_ok_and(|ridge| ridge.iter().all(|w| w.is_finite())));
         assert!(factor.path(&[5e-324, 1.7e308]).unwrap().iter().all(|w| w.is_finite()));
     }
 }

@@ -101,7 +101,7 @@ impl Factor {
     /// The factor of the rows √alpha · 1 besides those of X: that of min |Xw − y|² + alpha |w|².
     ///
     /// # Errors
-    /// If `alpha` is negative, not finite, or so large that sums of squares are.
+    /// If `alpha` is negative, not finite, or so large that sums are.
     pub fn regularised(&self, alpha: f64) -> Result<Self> {
         check_alpha(alpha)?;
         let (n, all) = self.triangle.dim();
@@ -113,7 +113,7 @@ impl Factor {
             }
             append(&mut regular.triangle, &mut regular.left, &mut rows, first);
         }
-        check_squares("alpha", alpha, &regular.triangle)?;
+        check_triangle("alpha", alpha, &regular.triangle)?;
         Ok(regular)
     }
 
@@ -188,7 +188,7 @@ impl Factor {
     /// The factor of the rows of both, of the same columns and targets.
     ///
     /// # Errors
-    /// If the columns or targets differ, or sums of squares are not finite.
+    /// If the columns or targets differ, or sums are not finite.
     pub fn merged(&self, other: &Factor) -> Result<Factor> {
         if self.triangle.dim() != other.triangle.dim() {
             let (value, problem) = (format!("{:?}", other.triangle.dim()), "the shape of [R | Qᵀy] differs");
@@ -202,7 +202,7 @@ impl Factor {
         }
         merged.left += &other.left;
         merged.n_rows += other.n_rows;
-        check_squares("X", format!("{} rows", merged.n_rows), &merged.triangle)?;
+        check_triangle("X", format!("{} rows", merged.n_rows), &merged.triangle)?;
         Ok(merged)
     }
 
@@ -305,12 +305,12 @@ impl Factor {
     }
 }
 
-/// Refuses a triangle whose squares leave the range of doubles: nothing that is computed of it would be a number.
-pub(super) fn check_squares(name: &'static str, value: impl std::fmt::Display, triangle: &Array2<f64>) -> Result<()> {
-    if triangle.iter().map(|x| x * x).sum::<f64>().is_finite() {
+/// Refuses a triangle that the rows were too large for.
+pub(super) fn check_triangle(name: &'static str, value: impl std::fmt::Display, triangle: &Array2<f64>) -> Result<()> {
+    if triangle.iter().all(|x| x.is_finite()) {
         return Ok(());
     }
-    let problem = "sums of squares are too large for double precision";
+    let problem = "norms or squares are too large for double precision";
     Err(Error::setting(name, value, problem, "scale the rows, their weights and the regulariser to sensible units"))
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-use super::factor::{Factor, Solver, append, check_finite, check_squares, columns, joined};
+use super::factor::{Factor, Solver, append, check_finite, check_triangle, columns, joined};
 use crate::linalg::{self, add_product, append_rows, solve_lower};
 use crate::{Error, Result};
 
@@ -117,7 +117,7 @@ impl LeastSquares {
     /// Columns that depend linearly on others are no error here, but in [`Factor::solve`].
     ///
     /// # Errors
-    /// If sums of squares are too large for a number of eight bytes.
+    /// If norms (QR) or their squares (Cholesky) are too large for a number of eight bytes.
     pub fn factor(&self) -> Result<Factor> {
         let mut sums = self.sums.clone();
         if self.waiting > 0 {
@@ -128,7 +128,7 @@ impl LeastSquares {
             Solver::Qr => (sums.matrix, sums.left),
             Solver::Cholesky => triangle_of_gram(sums.matrix, self.n_columns)?,
         };
-        check_squares("X", format!("{} rows", self.n_rows), &triangle)?;
+        check_triangle("X", format!("{} rows", self.n_rows), &triangle)?;
         Ok(Factor { solver: self.solver, triangle, left, n_rows: self.n_rows })
     }
 

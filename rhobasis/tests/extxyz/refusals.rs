@@ -133,11 +133,6 @@ fn messages_show_values_as_they_stand_in_the_input() {
         ("energy", Value::Bool(true), "energy energy=T is no number; give"),
         ("energy", Value::Ints(vec![1, 2], vec![2]), "energy energy=[1, 2] is no number; give"),
         ("stress", Value::Reals(vec![1.5, 2.0], vec![2]), "stress=[1.5, 2] does not hold nine or six numbers; give"),
-        (
-            "stress",
-            Value::Reals(vec![0.0; 9], vec![3, 3]),
-            "a stress is given, but pbc is F F F and the volume 0 Å³; a",
-        ),
     ] {
         atom.info = vec![(key.into(), value)];
         // The only structure there is has no place.
