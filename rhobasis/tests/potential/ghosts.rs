@@ -181,7 +181,7 @@ fn a_list_that_does_not_fit_is_refused() {
         assert!(refused(structure, list).to_string().starts_with("lists = 1: "));
     }
     let e = list.clone().update(structure).unwrap_err().to_string();
-    assert!(e.contains("pbc [true, true, true]: not those of the list"), "{e}");
+    assert!(e.contains("pbc T T T: not those of the list"), "{e}");
     for (start, neighbor) in [(vec![1, 1], vec![0]), (vec![0, 2, 1], vec![0]), (vec![0, 2], vec![0]), (vec![], vec![])]
     {
         let e = VerletList::given(R_CUT, &start, &neighbor).unwrap_err().to_string();
