@@ -248,7 +248,7 @@ impl Summary {
         }
         if let Some(forces) = &labels.forces {
             self.n_forces += 1;
-            forces.iter().for_each(|f| self.forces.add(f.iter().map(|x| x * x).sum::<f64>().sqrt()));
+            forces.iter().for_each(|f| self.forces.add(f[0].hypot(f[1]).hypot(f[2])));
         }
         if let Some(stress) = &labels.stress {
             self.n_stresses += 1;

@@ -109,9 +109,9 @@ impl Train {
         out.flush()?;
         for remark in trainer.remarks() {
             let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", train.place(frame)));
-            eprintln!("warning: {place}{}", remark.text);
+            tell(format!("warning: {place}{}", remark.text));
         }
-        file.not_learned(&train.labels).into_iter().for_each(|text| eprintln!("warning: {text}"));
+        file.not_learned(&train.labels).into_iter().for_each(|text| tell(format!("warning: {text}")));
         output::announce_memory(
             output::held_memory() + trainer.memory() as f64,
             &format!("({} of them for the frames)", output::size(train.memory())),

@@ -126,6 +126,15 @@ pub(crate) fn in_quotes(text: &str) -> String {
     format!("{mark}{}{mark}", text.chars().map(shown).collect::<String>())
 }
 
+/// At most so many characters of a text.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    let text = text.trim_end();
+    match text.char_indices().nth(longest) {
+        Some((cut, _)) => format!("{}...", &text[..cut]),
+        None => text.to_string(),
+    }
+}
+
 /// Where in the input: file, frame and atom, each counted from 0 as in ASE, as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {

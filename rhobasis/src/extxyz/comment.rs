@@ -1,4 +1,4 @@
-use crate::error::in_quotes;
+use crate::error::{in_quotes, shortened};
 use crate::structure::Value;
 use crate::{Error, Result};
 
@@ -101,15 +101,6 @@ fn word(line: &str, pos: &mut usize, is_key: bool) -> Result<String> {
 /// The beginning of a text, for messages.
 pub(super) fn excerpt(text: &str) -> String {
     shortened(text, 60)
-}
-
-/// At most so many characters of a text.
-pub(super) fn shortened(text: &str, longest: usize) -> String {
-    let text = text.trim_end();
-    match text.char_indices().nth(longest) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
-        None => text.to_string(),
-    }
 }
 
 /// The value that ASE would read: integers, reals or logicals if all words are, JSON after `_JSON`, else text.

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
-use super::comment::{excerpt, shortened};
-use crate::error::in_quotes;
+use super::comment::excerpt;
+use crate::error::{in_quotes, shortened};
 use crate::{Error, Result};
 
 /// What the columns of a row are, from `Properties`; kept between frames, which mostly agree.

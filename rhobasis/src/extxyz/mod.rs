@@ -40,6 +40,8 @@ mod source;
 mod stamp;
 /// The writer.
 mod write;
+/// Unpacking xz.
+mod xz;
 /// Unpacking Zstandard.
 mod zstandard;
 

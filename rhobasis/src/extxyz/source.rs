@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::dictionary;
 use super::frame::{Extent, LONGEST_LINE, extent, line_too_long};
 use super::stamp::Stamp;
+use super::xz::XzStreams;
 use super::zstandard::ZstdFrames;
 use crate::files::{Digest, Format};
 use crate::{Error, Result, memory};
@@ -52,8 +53,8 @@ impl Source {
                 (Some("Zstandard"), dictionary, Box::new(ZstdFrames::new(packed, MAX_DICTIONARY)))
             }
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-                let (dictionary, limit_kb) = (dictionary::of_xz(magic), (MAX_DICTIONARY >> 10) as u32);
-                (Some("xz"), dictionary, Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, limit_kb)))
+                let dictionary = dictionary::of_xz(magic);
+                (Some("xz"), dictionary, Box::new(XzStreams::new(packed, MAX_DICTIONARY)))
             }
             _ => match Format::of_binary(magic) {
                 Some(format) => return Err(format.instead_of_structures(path)),

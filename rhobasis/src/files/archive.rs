@@ -13,10 +13,14 @@ use super::digest::Digest;
 use super::draft::write_atomically;
 use super::format::Format;
 use super::header::{DIGEST, KIND, VERSION, contents};
+use crate::error::shortened;
 use crate::{Error, Result};
 
 /// Version of the format that this library writes, and the newest it reads. Files of format 1 have no digest.
 const FORMAT: u32 = 2;
+
+/// Characters of a message that quotes a file.
+const LONGEST: usize = 300;
 
 /// Named float64 arrays and text metadata: what a `.rho`, a `.cov` or a checkpoint holds (all are safetensors).
 ///
@@ -125,7 +129,8 @@ impl Archive {
     /// # Errors
     /// If the bytes are damaged, of another kind, or from a newer version.
     pub fn decode(bytes: &[u8], path: &Path, kind: &str) -> Result<Self> {
-        let not_ours = |problem: String| Error::file(path, problem, format!("give a rhobasis {kind} file"));
+        let not_ours =
+            |problem: String| Error::file(path, shortened(&problem, LONGEST), format!("give a rhobasis {kind} file"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| match Format::of(bytes) {
             Some(format) if !format.is_safetensors() => not_ours(format!("is {}", format.name())),
             _ => not_ours(format!("not a safetensors file ({e})")),
@@ -139,7 +144,7 @@ impl Archive {
         let version = metadata.get(VERSION).map_or("missing", String::as_str);
         let version: u32 = version.parse().ok().filter(|v| (1..=FORMAT).contains(v)).ok_or_else(|| {
             let problem = format!("format version {version}, but this rhobasis reads up to {FORMAT}");
-            Error::file(path, problem, "install a newer rhobasis")
+            Error::file(path, shortened(&problem, LONGEST), "install a newer rhobasis")
         })?;
         let views =
             SafeTensors::deserialize(bytes).map_err(|e| damaged(path, format!("its arrays do not fit ({e})")))?;
@@ -208,7 +213,8 @@ impl Archive {
 
 /// The error for a file that holds what it cannot hold.
 pub(crate) fn damaged(path: &Path, problem: impl std::fmt::Display) -> Error {
-    Error::file(path, problem.to_string(), "the file is damaged: restore a copy, or make it again")
+    let problem = shortened(&problem.to_string(), LONGEST);
+    Error::file(path, problem, "the file is damaged: restore a copy, or make it again")
 }
 
 /// A count that is stored as a number.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::header::kind_of;
+use crate::error::shortened;
 use crate::{Error, Result};
 
 /// Bytes by which a file is judged.
@@ -103,7 +104,7 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Content::Empty => "an empty file",
-            Content::Archive(kind) => return write!(f, "a rhobasis file of kind '{kind}'"),
+            Content::Archive(kind) => return write!(f, "a rhobasis file of kind '{}'", shortened(kind, 40)),
             Content::Npy => "a NumPy array",
             Content::Zip => "a zip archive, such as *.npz",
             Content::Packed => "a packed file",

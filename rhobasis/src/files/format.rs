@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::Error;
+use crate::error::shortened;
 
 /// A format that is known by its beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +199,7 @@ fn of_safetensors(head: &[u8]) -> Format {
     let text = String::from_utf8_lossy(&head[8..]);
     let kind = text.split_once("\"kind\":\"").and_then(|(_, rest)| rest.split_once('"'));
     match kind {
-        Some((kind, _)) => Format::new(format!("a rhobasis {kind} file"), NO_STRUCTURES),
+        Some((kind, _)) => Format::new(format!("a rhobasis {} file", shortened(kind, 40)), NO_STRUCTURES),
         None => Format::new(SAFETENSORS, NO_STRUCTURES),
     }
 }

@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2, arr1};
 use serde::{Deserialize, Serialize};
 
 use super::covariance::Covariance;
-use super::gram::{Gram, GramKey};
+use super::gram::{Gram, GramKey, impossible};
 use crate::density::BlockKey;
 use crate::extxyz::{Shard, SourceFile};
 use crate::files::{Archive, count, remove_with_drafts};
@@ -116,7 +116,14 @@ impl Covariance {
             if what == "n_centers" {
                 sum.n_centers.insert(z, count(path, name, *values.first().ok_or_else(damaged)?)?);
             } else {
-                sum.blocks.extend(self.pair(z, what, &values).ok_or_else(damaged)?);
+                let blocks = self.pair(z, what, &values).ok_or_else(damaged)?;
+                if let Some(x) = blocks.iter().find_map(|(key, sum)| impossible(sum, key.groups.0 == key.groups.1)) {
+                    return Err(start_anew(
+                        format!("array '{name}' holds {x}, no sum of squares and products"),
+                        "restore the file",
+                    ));
+                }
+                sum.blocks.extend(blocks);
             }
         }
         (self.sums.total, self.sums.open) = (total, open);

@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView2, arr1, s};
 
 use super::basis_file::species_of;
 use super::covariance::Covariance;
-use super::gram::GramKey;
+use super::gram::{GramKey, impossible};
 use super::settings::{CovarianceSettings, Mixing};
 use crate::Result;
 use crate::density::BlockKey;
@@ -76,8 +76,10 @@ impl Stored for Covariance {
                 };
                 let read = |name: String, size: usize| -> Result<Array2<f64>> {
                     let sum: Array2<f64> = archive.array_of(path, &name, (size, size))?;
-                    match sum.diag().iter().find(|x| **x < 0.0) {
-                        Some(x) => Err(damaged(format!("array '{name}' holds {x}, which is no sum of squares"))),
+                    match impossible(&sum, true) {
+                        Some(x) => {
+                            Err(damaged(format!("array '{name}' holds {x}, which is no sum of squares and products")))
+                        }
                         None => Ok(sum),
                     }
                 };

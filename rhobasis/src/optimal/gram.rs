@@ -110,3 +110,22 @@ fn gram_of<'g>(x: &[f64], n_columns: usize, columns: Range<usize>, buffer: &'g m
     }
     ArrayView2::from_shape((n, n), &buffer[..]).expect("n × n")
 }
+
+/// No sum of products of coefficients comes near.
+const LARGEST: f64 = 1e150;
+/// By which sums of products may exceed what the sums of squares allow, added in another order.
+const ROUNDING: f64 = 1e-6;
+
+/// A finite number that no sum of products of coefficients is; of coefficients with themselves, if these are `squares`.
+pub(super) fn impossible(sum: &Array2<f64>, squares: bool) -> Option<f64> {
+    let is_odd = |x: &f64| x.abs() >= LARGEST;
+    if !squares {
+        return sum.iter().copied().find(is_odd);
+    }
+    if let Some(x) = sum.diag().iter().copied().find(|x| *x < 0.0 || is_odd(x)) {
+        return Some(x);
+    }
+    let root = sum.diag().mapv(f64::sqrt);
+    let exceeds = |&((i, j), x): &((usize, usize), &f64)| x.abs() > (1.0 + ROUNDING) * root[i] * root[j];
+    sum.indexed_iter().find(exceeds).map(|(_, x)| *x)
+}

@@ -134,3 +134,10 @@ fn more_cells_than_memory_holds_are_refused() {
     let twice = atom.repeated([2, 1, 1]).unwrap();
     assert_eq!(twice.positions[2], [0.0, 2.7, 2.7]);
 }
+
+#[test]
+fn a_damaged_block_of_xz_does_not_turn_for_ever() {
+    // The library that unpacks makes no progress on it.
+    let file = TestFile::new("damaged.xyz.xz", include_bytes!("no-progress.xyz.xz"));
+    refused(&file, "the xz stream cannot be unpacked");
+}
