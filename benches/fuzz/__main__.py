@@ -87,8 +87,9 @@ def fault(verb: str, done: Run, limit: float, sound: Run | None) -> str | None:
         return "a message in the language of the program"
     if done.code != 0 and done.output is not None:
         return "refused, yet there is an output"
-    # What stands in the file is what info tells.
-    if done.code == 0 and verb != "info" and re.search(r"(?<![\w.])-?(nan|inf)(?![\w.])", done.out.lower()):
+    # What stands in the file is what info tells, and a file may be called nan.
+    numbers = re.sub(r"(?m)^from .*$", "", done.out)
+    if done.code == 0 and verb != "info" and re.search(r"(?<![\w.])-?(nan|inf)(?![\w.])", numbers.lower()):
         return "numbers that are not finite"
     # Labels that were in the file stay there, under these names.
     written = re.sub(rb"reference_\w+=\S+", b"", done.output or b"")
