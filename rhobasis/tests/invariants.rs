@@ -4,7 +4,7 @@ mod common;
 
 use ndarray::{Array2, Axis};
 use rhobasis::Structure;
-use rhobasis::correlations::Invariants;
+use rhobasis::correlations::{Invariants, Nice, NiceSample, NiceSelection, NiceSettings, Split};
 use rhobasis::density::{
     Density, ExpansionSettings, Motion, Primitive, RadialScaling, Sigma, SphericalExpansion, Variable,
 };
@@ -81,8 +81,31 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
     if expansion.l_max() < 5 {
         all.push(("bispectrum", Invariants::bispectrum(expansion, false).unwrap()));
         all.push(("bispectrum, normalised", Invariants::bispectrum(expansion, true).unwrap()));
+        for (name, selection) in [("nice", NiceSelection::Cholesky), ("nice of principal components", NiceSelection::Pca)] {
+            let nice = nice(expansion, selection);
+            all.push((name, Invariants::nice(expansion, &nice, false).unwrap()));
+            all.push(("nice, normalised", Invariants::nice(expansion, &nice, true).unwrap()));
+        }
     }
     all
+}
+
+/// Few of many products, of both kinds of split.
+fn nice(expansion: &SphericalExpansion, selection: NiceSelection) -> Nice {
+    let split = if selection == NiceSelection::Pca { Split::Balanced } else { Split::Density };
+    let settings = NiceSettings {
+        nu_max: 4,
+        n_candidates: 60,
+        n_equivariants: 9,
+        n_invariant_candidates: 50,
+        n_invariants: 11,
+        selection,
+        split,
+        ..NiceSettings::default()
+    };
+    let mut sample = NiceSample::new(expansion, settings.n_centers).unwrap();
+    sample.add(&[molecule(), crystal()]).unwrap();
+    Nice::fit(&settings, &sample).unwrap()
 }
 
 fn largest(x: &Array2<f64>) -> f64 {

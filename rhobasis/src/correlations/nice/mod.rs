@@ -1,0 +1,215 @@
+//! N-body iteration of contracted equivariants (NICE): Eqs. (16), (17), order by order, with what is kept chosen by data.
+
+mod audit;
+mod choose;
+mod couplings;
+mod dots;
+mod file;
+mod fit;
+mod recipe;
+mod rotation;
+mod sample;
+mod settings;
+mod stage;
+
+use ndarray::Array2;
+
+pub use audit::AuditRow;
+use fit::Fit;
+use recipe::{Order, Recipe, Scratch};
+pub use sample::NiceSample;
+pub use settings::{Choice, NiceSelection, NiceSettings, Split};
+pub(super) use stage::NiceFeatures;
+
+use super::lanes::{Layout, eights};
+use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
+use crate::simd::Aligned;
+use crate::structure::Structure;
+use crate::{Error, Result};
+
+/// Products of the density with itself, order by order, of which what matters for a data set is kept.
+///
+/// ```text
+/// |ρ^ν; σλμ⟩ = Σ_{m m'} ⟨l m; l' m'|λ μ⟩ |ρ^a; s l m⟩ |ρ^b; s' l' m'⟩,   ν = a + b,   σ = s s' (−1)^(l + l' + λ)        Eq. (16)
+/// ```
+///
+/// Of all pairs of channels of the orders a and b those with the largest variances are looked at; of their products some are
+/// kept for the next order (for each σ and λ), and some of the invariant ones (σ = 1, λ = 0) are features. See
+/// [`NiceSettings`] for what is kept, and [`Nice::audit`] for what was lost.
+///
+/// ```
+/// use rhobasis::correlations::{Invariants, Nice, NiceSample, NiceSettings};
+/// use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion};
+/// use rhobasis::Structure;
+///
+/// let settings = ExpansionSettings { primitive: Primitive::Gto { n_max: 3 }, l_max: 2, ..Default::default() };
+/// let expansion = SphericalExpansion::new(&settings, &[1, 8])?;
+/// let water = |x: f64| Structure::molecule(vec![8, 1, 1], vec![[0.0; 3], [x, 0.59, 0.0], [-0.76, 0.59, 0.0]]);
+/// let structures: Vec<_> = (0..20).map(|k| water(0.7 + 0.01 * k as f64)).collect();
+///
+/// let settings = NiceSettings { nu_max: 4, n_equivariants: 20, n_invariants: 30, ..Default::default() };
+/// let mut sample = NiceSample::new(&expansion, settings.n_centers)?;
+/// sample.add(&structures)?; // any number of times
+/// let nice = Nice::fit(&settings, &sample)?;
+/// let x = Invariants::nice(&expansion, &nice, false)?.forward(&structures)?;
+/// assert_eq!(x.nrows(), 60);
+/// for row in nice.audit() {
+///     let parts = row.inherited + row.lambda + row.choice + row.contraction + row.kept;
+///     assert!(row.nu == 4 || (parts - row.full).abs() < 1e-10 * row.full); // the last order has invariants alone
+/// }
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nice {
+    settings: NiceSettings,
+    keys: Vec<BlockKey>,
+    channels: Vec<Vec<Channel>>,
+    /// What coefficients are multiplied with.
+    unit: f64,
+    orders: Vec<Order>,
+    audit: Vec<AuditRow>,
+    /// Atoms of the sample.
+    n_centers: usize,
+}
+
+impl Nice {
+    /// Fits the iteration to a sample.
+    ///
+    /// # Errors
+    /// For settings outside their range, an empty sample, one without any density, and l_max above 12.
+    pub fn fit(settings: &NiceSettings, sample: &NiceSample) -> Result<Self> {
+        Nice::fit_watched(settings, sample, |_| Ok(()))
+    }
+
+    /// [`Nice::fit`]; `watch` is told of each order that is done, and may stop the fit.
+    ///
+    /// # Errors
+    /// As [`Nice::fit`], and that of `watch`.
+    pub fn fit_watched(
+        settings: &NiceSettings,
+        sample: &NiceSample,
+        mut watch: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Self> {
+        settings.validate()?;
+        let rows = sample.coefficients();
+        let n_centers = rows.nrows();
+        if n_centers == 0 {
+            return Err(Error::setting("structures", 0, "there is no atom to fit NICE to", "give some structures"));
+        }
+        let unit = if settings.unit_density { 1.0 / mean_norm(&rows)?.sqrt() } else { 1.0 };
+        let expansion = sample.expansion();
+        let layout = Layout::new(expansion.keys(), expansion.channels());
+        let eights = sample::eights(&rows);
+        drop(rows);
+        let mut fit = Fit::new(settings, (&layout, expansion.channels()), (&eights, n_centers), unit)?;
+        while fit.done() < settings.nu_max {
+            fit.next()?;
+            watch(fit.done())?;
+        }
+        let Fit { orders, audit, .. } = fit;
+        let (keys, channels) = (expansion.keys().to_vec(), expansion.channels().to_vec());
+        Ok(Nice { settings: settings.clone(), keys, channels, unit, orders, audit, n_centers })
+    }
+
+    /// How it was built.
+    pub fn settings(&self) -> &NiceSettings {
+        &self.settings
+    }
+
+    /// What each order from 2 on holds and has lost.
+    pub fn audit(&self) -> &[AuditRow] {
+        &self.audit
+    }
+
+    /// Atoms of the sample.
+    pub fn n_centers(&self) -> usize {
+        self.n_centers
+    }
+
+    /// Variances of the features of each order from 2 on, over the sample.
+    pub fn variances(&self) -> Vec<&[f64]> {
+        self.orders.iter().map(|order| &order.invariants.variances[..]).collect()
+    }
+
+    /// Equivariants of order ν of all atoms, blocks (σ, λ), of the coefficients it was fitted to.
+    ///
+    /// # Errors
+    /// As [`SphericalExpansion::forward`], for an expansion of other channels, and for an order of which only invariants are
+    /// kept.
+    pub fn equivariants(&self, expansion: &SphericalExpansion, nu: usize, structures: &[Structure]) -> Result<Equivariants> {
+        let recipe = self.recipe(expansion)?;
+        let known = (1..=self.orders.len() + 1).filter(|&nu| nu == 1 || !self.orders[nu - 2].equivariants.is_empty());
+        let known: Vec<usize> = known.collect();
+        if !known.contains(&nu) {
+            let remedy = format!("use one of {known:?}, or a larger nu_max");
+            return Err(Error::setting("nu", nu, "equivariants of this order are not made", remedy));
+        }
+        let c = expansion.forward(structures)?;
+        let place = &recipe.places[nu - 1];
+        let channels = |n: &usize| (0..*n).map(|n| Channel { species: 0, n }).collect();
+        let channels = place.counts.iter().map(channels).collect();
+        let mut out = Equivariants::zeros(c.centers.clone(), place.keys.clone(), channels);
+        let own = Layout::new(&place.keys, &out.channels);
+        let rows: Vec<f64> = c.blocks.iter().flatten().copied().collect();
+        let n = c.centers.len();
+        let (mut lanes, mut state, mut scratch) = (Aligned::default(), Aligned::default(), Scratch::default());
+        let mut made = vec![0.0; n * own.len()];
+        for eight in eights(n) {
+            recipe.layout.to_lanes(&rows, n, eight.clone(), &mut lanes);
+            recipe.fill(lanes.lanes(), &mut state, &mut scratch);
+            own.to_rows(&state.lanes()[place.start()..place.end], n, eight, &mut made);
+        }
+        let mut made = &made[..];
+        for block in &mut out.blocks {
+            let (of_block, rest) = made.split_at(block.len());
+            block.as_slice_mut().expect("a new array is contiguous").copy_from_slice(of_block);
+            made = rest;
+        }
+        Ok(out)
+    }
+
+    /// The recipe, for coefficients of this expansion.
+    ///
+    /// # Errors
+    /// If the expansion has other channels than the one it was fitted to.
+    fn recipe(&self, expansion: &SphericalExpansion) -> Result<Recipe> {
+        if expansion.keys() != self.keys || expansion.channels() != self.channels {
+            let count = |channels: &[Vec<Channel>]| channels.iter().map(Vec::len).collect::<Vec<_>>();
+            let (mine, theirs) = (count(&self.channels), count(expansion.channels()));
+            let problem = format!("it was fitted to {mine:?} channels of each l, of its species");
+            return Err(Error::setting("basis", format!("{theirs:?}"), problem, "use the basis it was fitted with"));
+        }
+        let mut recipe = Recipe::new(&Layout::new(&self.keys, &self.channels), self.unit);
+        self.orders.iter().try_for_each(|order| recipe.push(order))?;
+        Ok(recipe)
+    }
+
+    pub(super) fn features(&self, expansion: &SphericalExpansion) -> Result<NiceFeatures> {
+        Ok(NiceFeatures::new(self.recipe(expansion)?))
+    }
+}
+
+impl super::Invariants {
+    /// NICE, ν = 1 … ν_max: invariants of each order, after those of the order before. Columns `[ν, k]`.
+    ///
+    /// ```text
+    /// z = s (2l + 1)^(−1/2) Σ_m A_lm B_lm,      x = Vᵀ z
+    /// ```
+    ///
+    /// A and B are equivariants of lower orders, s and V what the fit has chosen; V is left out where nothing is.
+    ///
+    /// # Errors
+    /// If it was fitted to coefficients of another basis.
+    pub fn nice(expansion: &SphericalExpansion, nice: &Nice, normalize: bool) -> Result<Self> {
+        Ok(super::Invariants::of(expansion, nice.features(expansion)?, normalize))
+    }
+}
+
+/// Mean of |ρ¹|².
+fn mean_norm(rows: &Array2<f64>) -> Result<f64> {
+    let mean = rows.iter().map(|c| c * c).sum::<f64>() / rows.nrows() as f64;
+    match mean > 0.0 {
+        true => Ok(mean),
+        false => Err(Error::setting("structures", "isolated", "no atom has any density", "give denser structures")),
+    }
+}

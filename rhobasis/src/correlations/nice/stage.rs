@@ -1,0 +1,125 @@
+//! NICE features as a stage: from coefficients to invariants of all orders, forth and back.
+
+use std::cell::RefCell;
+
+use ndarray::Array2;
+
+use super::recipe::{Recipe, Scratch};
+use crate::correlations::correlation::Correlation;
+use crate::correlations::lanes::Layout;
+use crate::simd::{Aligned, LANES, Lanes};
+
+/// Invariants of order 1, …, ν_max, one after the other.
+#[derive(Debug)]
+pub(in crate::correlations) struct NiceFeatures {
+    recipe: Recipe,
+    /// Channels of l = 0.
+    n_first: usize,
+    /// By order from 2 on.
+    n_of_order: Vec<usize>,
+}
+
+/// Memory of a thread.
+#[derive(Debug, Default)]
+struct Buffers {
+    state: Aligned,
+    moving: Aligned,
+    z: Aligned,
+    scratch: Scratch,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+impl NiceFeatures {
+    pub fn new(recipe: Recipe) -> Self {
+        let n_of_order = |(dots, rotation): (&super::dots::Dots, &Option<super::rotation::Rotation>)| {
+            rotation.as_ref().map_or(dots.len(), |rotation| rotation.n_out())
+        };
+        let n_of_order = recipe.dots.iter().zip(&recipe.rotations).map(n_of_order).collect();
+        NiceFeatures { n_first: recipe.layout.counts.first().copied().unwrap_or(0), n_of_order, recipe }
+    }
+}
+
+impl Correlation for NiceFeatures {
+    fn layout(&self) -> &Layout {
+        &self.recipe.layout
+    }
+
+    fn n_features(&self) -> usize {
+        self.n_first + self.n_of_order.iter().sum::<usize>()
+    }
+
+    /// `[ν, k]`.
+    fn columns(&self) -> Array2<usize> {
+        let counts = std::iter::once(self.n_first).chain(self.n_of_order.iter().copied());
+        let of_order = |(order, n): (usize, usize)| (0..n).flat_map(move |k| [order + 1, k]);
+        let columns = counts.enumerate().flat_map(of_order).collect();
+        Array2::from_shape_vec((self.n_features(), 2), columns).expect("two to a row")
+    }
+
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
+        BUFFERS.with_borrow_mut(|Buffers { state, z, scratch, .. }| {
+            self.recipe.fill(c, state, scratch);
+            let state = state.lanes();
+            x[..self.n_first].copy_from_slice(&state[..self.n_first]);
+            self.each_order(x, z, |order, z| self.recipe.dots[order].values(state, z));
+        });
+        [0.0; LANES]
+    }
+
+    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+        BUFFERS.with_borrow_mut(|Buffers { state, moving, z, scratch }| {
+            self.recipe.fill(c, state, scratch);
+            let state = state.lanes();
+            moving.resize(state.len() * LANES);
+            let grads = moving.lanes_mut();
+            grads.fill([0.0; LANES]);
+            grads[..self.n_first].copy_from_slice(&g[..self.n_first]);
+            let mut first = self.n_first;
+            for (order, dots) in self.recipe.dots.iter().enumerate() {
+                let of_order = &g[first..first + self.n_of_order[order]];
+                match &self.recipe.rotations[order] {
+                    None => dots.pull_back(state, of_order, grads),
+                    Some(rotation) => {
+                        z.resize(dots.len() * LANES);
+                        rotation.backward(of_order, z.lanes_mut());
+                        dots.pull_back(state, z.lanes(), grads);
+                    }
+                }
+                first += self.n_of_order[order];
+            }
+            self.recipe.pull_back(state, grads, grad_c, scratch);
+        });
+    }
+
+    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+        BUFFERS.with_borrow_mut(|Buffers { state, moving, z, scratch }| {
+            self.recipe.fill(c, state, scratch);
+            self.recipe.rates(state.lanes(), c_dot, moving, scratch);
+            let (state, rates) = (state.lanes(), moving.lanes());
+            x_dot[..self.n_first].copy_from_slice(&rates[..self.n_first]);
+            self.each_order(x_dot, z, |order, z| self.recipe.dots[order].rates(state, rates, z));
+        });
+    }
+}
+
+impl NiceFeatures {
+    /// Makes the invariants of each order from 2 on, and combines them.
+    fn each_order(&self, x: &mut [Lanes], z: &mut Aligned, make: impl Fn(usize, &mut [Lanes])) {
+        let mut first = self.n_first;
+        for (order, &n) in self.n_of_order.iter().enumerate() {
+            let x = &mut x[first..first + n];
+            match &self.recipe.rotations[order] {
+                None => make(order, x),
+                Some(rotation) => {
+                    z.resize(self.recipe.dots[order].len() * LANES);
+                    make(order, z.lanes_mut());
+                    rotation.forward(z.lanes(), x);
+                }
+            }
+            first += n;
+        }
+    }
+}
