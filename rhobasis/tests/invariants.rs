@@ -81,7 +81,9 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
     if expansion.l_max() < 5 {
         all.push(("bispectrum", Invariants::bispectrum(expansion, false).unwrap()));
         all.push(("bispectrum, normalised", Invariants::bispectrum(expansion, true).unwrap()));
-        for (name, selection) in [("nice", NiceSelection::Cholesky), ("nice of principal components", NiceSelection::Pca)] {
+        for (name, selection) in
+            [("nice", NiceSelection::Cholesky), ("nice of principal components", NiceSelection::Pca)]
+        {
             let nice = nice(expansion, selection);
             all.push((name, Invariants::nice(expansion, &nice, false).unwrap()));
             all.push(("nice, normalised", Invariants::nice(expansion, &nice, true).unwrap()));

@@ -5,9 +5,7 @@ mod naive;
 
 use ndarray::{Array2, Axis, s};
 use rhobasis::Structure;
-use rhobasis::correlations::{
-    Choice, Invariants, Nice, NiceSample, NiceSelection, NiceSettings, Split,
-};
+use rhobasis::correlations::{Choice, Invariants, Nice, NiceSample, NiceSelection, NiceSettings, Split};
 use rhobasis::density::{BlockKey, Density, ExpansionSettings, Primitive, SphericalExpansion};
 use rhobasis::files::Stored;
 
@@ -71,8 +69,7 @@ fn with_everything_kept_norms_are_powers_of_that_of_the_density() {
         for nu in (1..nu_max).filter(|nu| split == Split::Density || *nu < 4) {
             let made = nice.equivariants(&expansion, nu, &structures).unwrap();
             for i in 0..rho.centers.len() {
-                let (found, expected) =
-                    (squared_norms(&made.blocks, i), squared_norms(&rho.blocks, i).powi(nu as i32));
+                let (found, expected) = (squared_norms(&made.blocks, i), squared_norms(&rho.blocks, i).powi(nu as i32));
                 assert!((found - expected).abs() < 1e-12 * expected, "ν = {nu}: {found} against {expected}");
             }
         }
@@ -105,7 +102,8 @@ fn four_neighbours_at_a_time_are_those_of_brute_force() {
     let expansion = expansion(1, 1);
     let structures = molecules(2);
     let c = expansion.forward(&structures).unwrap();
-    let of_center = |i: usize| -> Vec<Array2<f64>> { c.blocks.iter().map(|b| b.slice(s![i, .., ..]).to_owned()).collect() };
+    let of_center =
+        |i: usize| -> Vec<Array2<f64>> { c.blocks.iter().map(|b| b.slice(s![i, .., ..]).to_owned()).collect() };
     let naive: Vec<Vec<f64>> = (0..c.centers.len()).map(|i| correlations::invariants(&of_center(i), 4)).collect();
     for split in [Split::Density, Split::Balanced] {
         let nice = fit(&everything(4, split), &expansion, &structures);
@@ -151,7 +149,10 @@ fn the_account_adds_up_and_is_what_is_there() {
                 assert!((found - row.kept).abs() < 1e-10 * row.full, "{what}: {found} against {}", row.kept);
                 let parts = row.inherited + row.lambda + row.choice + row.contraction + row.kept;
                 assert!((parts - row.full).abs() < 1e-10 * row.full, "{what}");
-                assert!(row.lambda > 0.01 * row.full && row.contraction > 0.0 && (row.nu == 2 || row.choice > 0.0), "{what}: {row:?}");
+                assert!(
+                    row.lambda > 0.01 * row.full && row.contraction > 0.0 && (row.nu == 2 || row.choice > 0.0),
+                    "{what}: {row:?}"
+                );
             }
         }
     }
@@ -187,13 +188,20 @@ fn equivariants_turn_as_harmonics_do_and_pseudotensors_change_sign() {
                 };
                 let parity = if sign < 0.0 { f64::from(*sigma) * (-1.0_f64).powi(*lambda as i32) } else { 1.0 };
                 // Σ_μ c_μ Y_μ(r) is a number that turns with the structure: c'·Y(Rr) = c·Y(r).
-                for (i, (c, turned)) in before.blocks[block].outer_iter().zip(after.blocks[block].outer_iter()).enumerate() {
+                for (i, (c, turned)) in
+                    before.blocks[block].outer_iter().zip(after.blocks[block].outer_iter()).enumerate()
+                {
                     let scale = c.iter().fold(1e-6_f64, |a, x| a.max(x.abs()));
                     for (y, y_turned) in y(0.0).iter().zip(y(1.0)) {
                         for q in 0..c.ncols() {
-                            let of = |c: ndarray::ArrayView2<f64>, y: &[f64]| -> f64 { (0..y.len()).map(|m| c[[m, q]] * y[m]).sum() };
+                            let of = |c: ndarray::ArrayView2<f64>, y: &[f64]| -> f64 {
+                                (0..y.len()).map(|m| c[[m, q]] * y[m]).sum()
+                            };
                             let difference = of(turned.view(), &y_turned) - parity * of(c.view(), y);
-                            assert!(difference.abs() < 1e-10 * scale, "ν {nu} σ {sigma} λ {lambda} center {i}: {difference:e}");
+                            assert!(
+                                difference.abs() < 1e-10 * scale,
+                                "ν {nu} σ {sigma} λ {lambda} center {i}: {difference:e}"
+                            );
                         }
                     }
                 }

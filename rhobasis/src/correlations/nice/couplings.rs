@@ -146,13 +146,7 @@ fn rates(
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn pull_back(
-    couplings: &Couplings,
-    pairs: &[Pair],
-    [a, b]: [&[Lanes]; 2],
-    grad_out: &[Lanes],
-    grads: &mut [Lanes],
-) {
+fn pull_back(couplings: &Couplings, pairs: &[Pair], [a, b]: [&[Lanes]; 2], grad_out: &[Lanes], grads: &mut [Lanes]) {
     let [n1, n2, n] = couplings.n;
     let [mut x, mut y]: [Factors; 2] = [[[[0.0; LANES]; TOGETHER]; ROOM]; 2];
     // The product may have more components than a factor.

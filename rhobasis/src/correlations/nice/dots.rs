@@ -87,13 +87,7 @@ fn rates_of(dots: &Dots, state: &[Lanes], rates: &[Lanes], z_dot: &mut [Lanes]) 
 }
 
 #[inline(always)]
-fn rates_of_stretch<const M: usize>(
-    l: usize,
-    pairs: &[Pair],
-    state: &[Lanes],
-    rates: &[Lanes],
-    z_dot: &mut [Lanes],
-) {
+fn rates_of_stretch<const M: usize>(l: usize, pairs: &[Pair], state: &[Lanes], rates: &[Lanes], z_dot: &mut [Lanes]) {
     for (pair, z_dot) in pairs.iter().zip(z_dot) {
         let first = dot::<M>(l, &rates[pair.first..], &state[pair.second..]);
         let second = dot::<M>(l, &state[pair.first..], &rates[pair.second..]);
@@ -115,13 +109,7 @@ fn pull_back(dots: &Dots, state: &[Lanes], grad_z: &[Lanes], grads: &mut [Lanes]
 }
 
 #[inline(always)]
-fn pull_back_stretch<const M: usize>(
-    l: usize,
-    pairs: &[Pair],
-    state: &[Lanes],
-    grad_z: &[Lanes],
-    grads: &mut [Lanes],
-) {
+fn pull_back_stretch<const M: usize>(l: usize, pairs: &[Pair], state: &[Lanes], grad_z: &[Lanes], grads: &mut [Lanes]) {
     for (pair, grad) in pairs.iter().zip(grad_z) {
         spread::<M>(l, pair, state, &grad.map(|grad| grad * pair.scale), grads);
     }

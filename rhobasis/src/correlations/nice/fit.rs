@@ -193,7 +193,8 @@ impl<'a> Fit<'a> {
         let keys = |pair: &Ranked| [0, 1].map(|side| places[side].keys[pair.factors[side].block]);
         let mut by_key: BTreeMap<(i8, usize), Vec<Product>> = BTreeMap::new();
         for even in [true, false] {
-            let is_of = |pair: &&Ranked| keys(pair).iter().filter(|key| parity(**key) < 0).count() % 2 == usize::from(!even);
+            let is_of =
+                |pair: &&Ranked| keys(pair).iter().filter(|key| parity(**key) < 0).count() % 2 == usize::from(!even);
             for pair in pairs.iter().filter(is_of).take(self.settings.n_candidates) {
                 let [a, b] = keys(pair);
                 let same = of[0] == of[1] && pair.factors[0] == pair.factors[1];
@@ -319,12 +320,7 @@ fn first_variances(recipe: &Recipe, eights: &[Vec<Lanes>], n_centers: usize) -> 
 }
 
 /// Adds Σ p pᵀ of products `[product, μ]` of eights of centres, to the lower triangle.
-fn add_gram_of(
-    states: &[Aligned],
-    n: usize,
-    gram: &mut Array2<f64>,
-    make: impl Fn(&[Lanes], &mut [Lanes]) + Sync,
-) {
+fn add_gram_of(states: &[Aligned], n: usize, gram: &mut Array2<f64>, make: impl Fn(&[Lanes], &mut [Lanes]) + Sync) {
     let n_products = gram.nrows();
     if n_products == 0 {
         return;

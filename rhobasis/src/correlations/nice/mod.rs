@@ -136,7 +136,12 @@ impl Nice {
     /// # Errors
     /// As [`SphericalExpansion::forward`], for an expansion of other channels, and for an order of which only invariants are
     /// kept.
-    pub fn equivariants(&self, expansion: &SphericalExpansion, nu: usize, structures: &[Structure]) -> Result<Equivariants> {
+    pub fn equivariants(
+        &self,
+        expansion: &SphericalExpansion,
+        nu: usize,
+        structures: &[Structure],
+    ) -> Result<Equivariants> {
         let recipe = self.recipe(expansion)?;
         let known = (1..=self.orders.len() + 1).filter(|&nu| nu == 1 || !self.orders[nu - 2].equivariants.is_empty());
         let known: Vec<usize> = known.collect();

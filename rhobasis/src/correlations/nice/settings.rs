@@ -21,28 +21,17 @@ static CANDIDATES: Setting = Setting::count("n_candidates", Range::AtLeast(1.0),
 );
 static EQUIVARIANTS: Setting = Setting::count("n_equivariants", Range::AtLeast(1.0), Given::Count(100))
     .says("Equivariants kept of each order, σ and λ", "what an evaluation costs is proportional to it");
-static INVARIANT_CANDIDATES: Setting = Setting::count("n_invariant_candidates", Range::AtLeast(1.0), Given::Count(5000))
-    .says("Invariant products that are looked at, for each order", "their covariance is of this size squared");
+static INVARIANT_CANDIDATES: Setting =
+    Setting::count("n_invariant_candidates", Range::AtLeast(1.0), Given::Count(5000))
+        .says("Invariant products that are looked at, for each order", "their covariance is of this size squared");
 static INVARIANTS: Setting = Setting::count("n_invariants", Range::AtLeast(1.0), Given::Count(500))
     .says("Invariants kept of each order above 1", "a model has as many weights, times orders and species");
-static CHOICE: Setting = Setting::word(
-    "choice",
-    Choice::WORDS,
-    "variance",
-    "By what pairs are ranked before their products are looked at",
-);
-static SELECTION: Setting = Setting::word(
-    "selection",
-    NiceSelection::WORDS,
-    "cholesky",
-    "What is kept of the products that are looked at",
-);
-static SPLIT: Setting = Setting::word(
-    "split",
-    Split::WORDS,
-    "density",
-    "Of which two orders the products of order ν are made",
-);
+static CHOICE: Setting =
+    Setting::word("choice", Choice::WORDS, "variance", "By what pairs are ranked before their products are looked at");
+static SELECTION: Setting =
+    Setting::word("selection", NiceSelection::WORDS, "cholesky", "What is kept of the products that are looked at");
+static SPLIT: Setting =
+    Setting::word("split", Split::WORDS, "density", "Of which two orders the products of order ν are made");
 static CENTERS: Setting = Setting::count("n_centers", Range::AtLeast(1.0), Given::Count(10_000)).says(
     "Atoms from which it is fitted: a sample of the data that depends neither on their order nor on their cut into files",
     "10000 is ample for molecules; all atoms are taken if there are fewer",

@@ -1,0 +1,81 @@
+//! What NICE costs, per atom, from structures: `cargo bench -p rhobasis --bench nice -- [FILE]`.
+//!
+//! 20 channels for each l ≤ 5 (all neighbour species together), ν ≤ 4, of each order 1,000 pairs of each parity, 100
+//! equivariants for each (σ, λ), 500 of 5,000 invariants: 1,520 features. Bundled molecules, or those of FILE.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use ndarray::Array1;
+use rhobasis::Structure;
+use rhobasis::correlations::{Choice, Invariants, Nice, NiceSample, NiceSelection, NiceSettings, Split};
+use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma, SphericalExpansion};
+use rhobasis::extxyz::{Options, read};
+use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+
+const REPEATS: usize = 5;
+
+fn main() {
+    let bundled = format!("{}/../examples/data/molecules_rattled.xyz.xz@:100", env!("CARGO_MANIFEST_DIR"));
+    let file = std::env::args().skip(1).find(|a| !a.starts_with("--")).unwrap_or(bundled);
+    let molecules = read(&file, &Options::default()).unwrap();
+    let expansion = expansion(&molecules);
+    let n_atoms: usize = molecules.iter().map(Structure::len).sum();
+    println!("{n_atoms} atoms; µs per atom of one thread, the least of {REPEATS} runs");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let report = |name: &str, job: &(dyn Fn() + Sync)| {
+        let once = |_| {
+            pool.install(|| {
+                let begun = on_cpu();
+                job();
+                on_cpu() - begun
+            })
+        };
+        let least = (0..REPEATS).map(once).fold(f64::MAX, f64::min);
+        println!("{name:50} {:8.1}", 1e6 / n_atoms as f64 * least);
+    };
+    report("coefficients", &|| drop(black_box(expansion.forward(&molecules).unwrap())));
+    for (name, choice, selection, split) in [
+        ("lowest degrees", Choice::Degree, NiceSelection::Cholesky, Split::Density),
+        ("chosen products", Choice::Variance, NiceSelection::Cholesky, Split::Density),
+        ("chosen products, balanced", Choice::Variance, NiceSelection::Cholesky, Split::Balanced),
+        ("principal components", Choice::Variance, NiceSelection::Pca, Split::Density), // the fit takes minutes
+    ] {
+        let settings = NiceSettings { nu_max: 4, choice, selection, split, ..NiceSettings::default() };
+        let begun = Instant::now();
+        let mut sample = NiceSample::new(&expansion, settings.n_centers).unwrap();
+        sample.add(&molecules).unwrap();
+        let nice = Nice::fit(&settings, &sample).unwrap();
+        println!("{name}: fitted to {} atoms in {:.1} s", nice.n_centers(), begun.elapsed().as_secs_f64());
+        let invariants = Invariants::nice(&expansion, &nice, false).unwrap();
+        println!("    {} features", invariants.n_features());
+        report("    values", &|| drop(black_box(invariants.forward(&molecules).unwrap())));
+        let weights = Array1::<f64>::ones(invariants.n_features());
+        let weights = weights.broadcast((n_atoms, invariants.n_features())).unwrap();
+        report("    adjoint", &|| drop(black_box(invariants.backward(&molecules, weights).unwrap())));
+        for row in nice.audit() {
+            println!("    {row:.4?}");
+        }
+    }
+}
+
+/// Seconds that this thread has run, whatever else the machine does; by the clock where that is not known.
+fn on_cpu() -> f64 {
+    let known = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = known.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| BEGUN.with(Instant::elapsed).as_secs_f64(), |ns| 1e-9 * ns)
+}
+
+thread_local! {
+    static BEGUN: Instant = Instant::now();
+}
+
+fn expansion(molecules: &[Structure]) -> SphericalExpansion {
+    let density = Density { r_cut: 5.0, sigma: Sigma::Same(0.3), cutoff_width: 0.5, ..Density::default() };
+    let expansion =
+        ExpansionSettings { density, primitive: Primitive::Gto { n_max: 5 }, l_max: 5, ..Default::default() };
+    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+    let mut covariance = Covariance::new(&settings).unwrap();
+    covariance.add(molecules, None).unwrap();
+    OptimalBasis::from_covariance(&covariance, Truncation::QMax(20)).unwrap().expansion().clone()
+}
