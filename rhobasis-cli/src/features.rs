@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rhobasis::correlations::{FeatureKind, Invariants};
+use rhobasis::correlations::{FeatureKind, Invariants, Member};
 use rhobasis::extxyz::{Dataset, Options};
 use rhobasis::files::{is_stream, sha256};
 use rhobasis::optimal::OptimalBasis;
@@ -46,6 +46,12 @@ pub struct Features {
     /// select' made, or a *.npy with rows l, α, β
     #[arg(long, value_name = "FILE.npz")]
     columns: Option<PathBuf>,
+    /// Make the features of so many channels of each species and l of the basis, the leading ones; of all by default
+    #[arg(long, value_name = "N")]
+    use_q_max: Option<usize>,
+    /// Make the features of l up to this one; of all that the basis has by default
+    #[arg(long, value_name = "N")]
+    use_l_max: Option<usize>,
     /// *.npz: an array X with axes [center, column], and what its rows and columns are; of the density, arrays l0, l1, …
     /// with axes [center, m, channel]. *.npy: one matrix [center, column] that can be memory-mapped (of the density, its
     /// columns are (l, m, channel)), and *.meta.npz beside it
@@ -146,6 +152,13 @@ impl Features {
                            name a kind of invariants, or leave it out";
             return Err(Failure::usage(problem));
         }
+        for (flag, given) in [("--use-q-max", self.use_q_max), ("--use-l-max", self.use_l_max)] {
+            if given.is_some() && kind.is_none() {
+                let problem = "coefficients of the density (--kind density) are computed all; name a kind of invariants, \
+                               or leave it out";
+                return Err(Failure::usage(format!("{flag}: {problem}")));
+            }
+        }
         if self.columns.is_some() && kind != Some(FeatureKind::PowerSpectrum) {
             let problem = "--columns: only of a power spectrum some components can be computed without the rest; \
                            use --kind power-spectrum, or leave it out";
@@ -158,13 +171,21 @@ impl Features {
         let expansion = basis.expansion();
         let Some(kind) = self.kind()? else { return Ok(Descriptor::Density(expansion.clone())) };
         let columns = self.columns.as_deref().map(columns::read).transpose()?;
-        let invariants = Invariants::of_kind(kind, expansion, columns.as_deref(), self.normalize);
-        invariants.map(Descriptor::Invariants).map_err(|e| match &self.columns {
-            Some(path) => {
+        let (q_max, l_max) = (self.use_q_max, self.use_l_max);
+        let member = Member { columns, q_max, l_max, ..Member::new(kind, self.normalize) };
+        let invariants = Invariants::of_members(expansion, &[member]);
+        invariants.map(Descriptor::Invariants).map_err(|e| match (e, &self.columns) {
+            (Error::Setting { name: "q_max", value, problem, remedy }, _) => {
+                Error::Setting { name: "--use-q-max", value, problem, remedy }
+            }
+            (Error::Setting { name: "l_max", value, problem, remedy }, _) => {
+                Error::Setting { name: "--use-l-max", value, problem, remedy }
+            }
+            (e, Some(path)) => {
                 let problem = format!("does not fit this basis: {e}");
                 Error::file(path, problem, "select from features that were made with it")
             }
-            None => e,
+            (e, None) => e,
         })
     }
 
@@ -249,6 +270,11 @@ impl Features {
         });
         if kind.is_some() {
             settings["normalize"] = self.normalize.into();
+            for (name, given) in [("q_max", self.use_q_max), ("l_max", self.use_l_max)] {
+                if let Some(n) = given {
+                    settings[name] = n.into();
+                }
+            }
         }
         if let Some(path) = &self.columns {
             settings["columns_file"] = described(path)?;

@@ -147,7 +147,7 @@ impl ModelFile {
         let kernel = !matches!(model, ModelSettings::Ridge { .. });
         let (features, columns) = match root.section("features")? {
             Some(section) => features(file, &section, kernel)?,
-            None => (FeatureSettings { normalize: kernel, ..FeatureSettings::default() }, None),
+            None => (FeatureSettings::read(&|_| None, kernel)?, None),
         };
         let baseline =
             root.section("baseline")?.map_or(Ok(Baseline::default()), |section| section.whole(Baseline::read))?;
@@ -283,14 +283,15 @@ fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
 
 /// The features, and the file of their components.
 fn features(file: &TomlFile, section: &Section, kernel: bool) -> Result<(FeatureSettings, Option<PathBuf>)> {
-    let settings = section.read(|given| FeatureSettings::read(given, kernel))?;
+    let mut settings = section.read(|given| FeatureSettings::read(given, kernel))?;
     let columns = section.text("columns")?;
-    if columns.is_some() && settings.kind != FeatureKind::PowerSpectrum {
-        let problem = "chooses components of a power spectrum only";
-        return Err(section.wrong("columns", problem, "use kind = \"power-spectrum\", or leave it out"));
-    }
     section.finish()?;
-    let path = columns.map(|path| file.beside(&path));
-    let columns = path.as_deref().map(columns::read).transpose()?;
-    Ok((FeatureSettings { columns, ..settings }, path))
+    let Some(path) = columns.map(|path| file.beside(&path)) else { return Ok((settings, None)) };
+    let mut spectra = settings.members.iter_mut().filter(|member| member.kind == FeatureKind::PowerSpectrum);
+    let (Some(spectrum), None) = (spectra.next(), spectra.next()) else {
+        let problem = "chooses components of one power spectrum";
+        return Err(section.wrong("columns", problem, "use kind = \"power-spectrum\" (once), or leave it out"));
+    };
+    spectrum.columns = Some(columns::read(&path)?);
+    Ok((settings, Some(path)))
 }

@@ -3,16 +3,17 @@
 use ndarray::{Array1, Array2, ArrayViewMut2};
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyReadonlyArray2};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use rhobasis::Error;
-use rhobasis::correlations::{self, FeatureKind};
+use rhobasis::correlations::{self, Member};
 use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
-use rhobasis::settings::Named;
 
 use crate::atoms::reals;
 use crate::errors::refuse;
 use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, motions, variable};
 use crate::memory::Memory;
 use crate::optimal::Basis;
+use crate::settings::{Values, item};
 use crate::structure::Frames;
 use crate::threads::detach;
 
@@ -28,18 +29,11 @@ pub(crate) struct Invariants {
 #[pymethods]
 impl Invariants {
     #[new]
-    fn new(
-        kind: &str,
-        evaluator: &Bound<'_, PyAny>,
-        columns: Option<&Bound<'_, PyAny>>,
-        normalize: bool,
-    ) -> PyResult<Self> {
+    fn new(settings: &Bound<'_, PyDict>, evaluator: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = evaluator.py();
-        let columns = columns.map(components).transpose()?;
-        let kind = FeatureKind::parse("kind", kind).map_err(refuse)?;
-        let made = |expansion: &SphericalExpansion| {
-            detach(py, || correlations::Invariants::of_kind(kind, expansion, columns.as_deref(), normalize))
-        };
+        let members = [member(settings)?];
+        let made =
+            |expansion: &SphericalExpansion| detach(py, || correlations::Invariants::of_members(expansion, &members));
         let inner = match evaluator.cast::<Basis>() {
             Ok(basis) => made(basis.get().expansion()),
             Err(_) => made(evaluator.cast::<Expansion>()?.get().expansion()),
@@ -115,8 +109,15 @@ impl Invariants {
     }
 }
 
+/// From a dict of the fields of [`Member`].
+pub(crate) fn member(of: &Bound<'_, PyDict>) -> PyResult<Member> {
+    let columns = item(of, "columns")?;
+    let columns = if columns.is_none() { None } else { Some(components(&columns)?) };
+    Ok(Member { columns, ..Values::of_dict(of)?.read(|given| Member::read(given, false))? })
+}
+
 /// Rows [l, α, β].
-pub(crate) fn components(columns: &Bound<'_, PyAny>) -> PyResult<Vec<[usize; 3]>> {
+fn components(columns: &Bound<'_, PyAny>) -> PyResult<Vec<[usize; 3]>> {
     columns.extract().map_err(|_| {
         let shown: String = columns.repr().map_or("columns".into(), |text| text.to_string().chars().take(60).collect());
         let problem = "rows [l, alpha, beta] of whole numbers are needed";

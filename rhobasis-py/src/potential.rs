@@ -23,7 +23,7 @@ use crate::errors::{RhobasisError, refuse};
 use crate::expansion::Expansion;
 use crate::labels::{Labels, vectors};
 use crate::optimal::{Basis, to_json};
-use crate::settings::{self, Values};
+use crate::settings::{self, Values, item};
 use crate::structure::Frames;
 use crate::threads::detach;
 
@@ -285,19 +285,13 @@ fn identity(
     Ok(hash.hex())
 }
 
-fn item<'py>(of: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    of.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_string()))
-}
-
-/// From dicts of the fields of [`TrainSettings`].
+/// From dicts of the fields of [`TrainSettings`], of the features a list of them.
 fn train_settings(of: &Bound<'_, PyDict>) -> PyResult<TrainSettings> {
     let dict = |name| -> PyResult<Bound<'_, PyDict>> { Ok(item(of, name)?.cast_into::<PyDict>()?) };
-    let features = dict("features")?;
-    let columns = item(&features, "columns")?;
-    let columns = if columns.is_none() { None } else { Some(correlations::components(&columns)?) };
-    let features = Values::of_dict(&features)?.read(|given| FeatureSettings::read(given, false))?;
+    let members = item(of, "features")?;
+    let member = |of: PyResult<Bound<'_, PyAny>>| correlations::member(&of?.cast_into::<PyDict>()?);
     Ok(TrainSettings {
-        features: FeatureSettings { columns, ..features },
+        features: FeatureSettings { members: members.try_iter()?.map(member).collect::<PyResult<_>>()? },
         model: Values::of_dict(&dict("model")?)?.read(ModelSettings::read)?,
         baseline: baseline(&item(of, "baseline")?)?,
         weights: weights(&dict("weights")?)?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rhobasis::density::Density;
@@ -66,6 +66,11 @@ pub(crate) fn given(value: &Bound<'_, PyAny>) -> Given {
     let count = value.extract().map(Given::Count);
     let number = count.or_else(|_| value.extract().map(Given::Number));
     number.unwrap_or_else(|_| Given::Other(value.repr().map_or_else(|_| "?".into(), |shown| shown.to_string())))
+}
+
+/// An entry of a dict.
+pub(crate) fn item<'py>(of: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    of.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.to_string()))
 }
 
 /// Values by name.

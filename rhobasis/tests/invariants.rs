@@ -4,7 +4,9 @@ mod common;
 
 use ndarray::{Array2, Axis};
 use rhobasis::Structure;
-use rhobasis::correlations::{Invariants, Nice, NiceSample, NiceSelection, NiceSettings, Split};
+use rhobasis::correlations::{
+    FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Split,
+};
 use rhobasis::density::{
     Density, ExpansionSettings, Motion, Primitive, RadialScaling, Sigma, SphericalExpansion, Variable,
 };
@@ -78,6 +80,16 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
         ("part of the power spectrum", power(Some(&some), false)),
         ("part of the power spectrum, normalised", power(Some(&some), true)),
     ];
+    let of = |members: &[Member]| Invariants::of_members(expansion, members).unwrap();
+    let leading =
+        |kind, q_max, normalize| Member { q_max: Some(q_max), l_max: Some(2), ..Member::new(kind, normalize) };
+    let radial = Member { weight: 3.0, ..leading(FeatureKind::RadialSpectrum, 1, false) };
+    let pairs = Member::new(FeatureKind::PowerSpectrum, false);
+    let triples = Member { weight: 0.25, ..leading(FeatureKind::Bispectrum, 2, true) };
+    all.push(("leading part of the power spectrum", of(&[leading(FeatureKind::PowerSpectrum, 1, false)])));
+    all.push(("leading part of the bispectrum, normalised", of(&[triples.clone()])));
+    all.push(("three kinds", of(&[radial.clone(), pairs.clone(), triples.clone()])));
+    all.push(("three kinds, none normalised", of(&[radial, pairs, Member { normalize: false, ..triples }])));
     if expansion.l_max() < 5 {
         all.push(("bispectrum", Invariants::bispectrum(expansion, false).unwrap()));
         all.push(("bispectrum, normalised", Invariants::bispectrum(expansion, true).unwrap()));

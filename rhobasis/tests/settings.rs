@@ -26,7 +26,7 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(CovarianceSettings::default().mixing, Mixing::PerSpecies);
     assert_eq!(PcovrSettings::default().gamma, 0.5);
     assert_eq!(Truncation::read(&|_| None).unwrap(), Truncation::Retain(0.9999));
-    assert_eq!(FeatureSettings::default().kind, FeatureKind::PowerSpectrum);
+    assert_eq!(FeatureSettings::default().members[0].kind, FeatureKind::PowerSpectrum);
     assert!(matches!(ModelSettings::ridge(), ModelSettings::Ridge { alpha: Alpha::Fixed(1e-12), .. }));
     let method = SparseMethod::Fps;
     let gap = ModelSettings::Gap { n_sparse: 1000, zeta: 4, sparse_method: method, delta: 1.0, jitter: 1e-12 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +27,12 @@ class Parameters:
         return names
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with `deep`, those of parameters too, as ``density__r_cut``."""
+        """Parameters by name; with `deep`, those of parameters too, as ``density__r_cut``, or ``features__0`` of a list."""
         params = {name: getattr(self, name) for name in self._names()}
         if deep:
             for name, value in list(params.items()):
-                if isinstance(value, Parameters):
-                    params.update({f"{name}__{key}": inner for key, inner in value.get_params().items()})
+                for key, inner in _inner(value):
+                    params[f"{name}__{key}"] = inner
         return params
 
     def _state(self) -> tuple[Any, ...]:
@@ -55,12 +56,14 @@ class Parameters:
         return type(self)(**{name: self._copied(name) for name in self._names()})
 
     def _copied(self, name: str) -> Any:
-        value = getattr(self, name)
+        return self._copy_of(getattr(self, name), name in self._parts)
+
+    def _copy_of(self, value: Any, is_part: bool) -> Any:
+        if _is_list(value):
+            return type(value)([self._copy_of(item, is_part) for item in value])
         if not isinstance(value, Parameters):
             return copy.deepcopy(value)
-        if name in self._parts and value.__sklearn_is_fitted__():
-            return value._twin()
-        return value._unfitted()
+        return value._twin() if is_part and value.__sklearn_is_fitted__() else value._unfitted()
 
     def _twin(self) -> Self:
         """Another of the same parameters and the same fit."""
@@ -70,7 +73,8 @@ class Parameters:
         return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
 
     def set_params(self, **params: Any) -> Self:
-        """Sets parameters by name; ``density__r_cut`` sets `r_cut` of the parameter `density`."""
+        """Sets parameters by name; ``density__r_cut`` sets `r_cut` of the parameter `density`, ``features__0`` the first
+        of a list."""
         nested: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
             name, _, inner = key.partition("__")
@@ -81,7 +85,11 @@ class Parameters:
             else:
                 setattr(self, name, value)
         for name, inner_params in nested.items():
-            getattr(self, name).set_params(**inner_params)
+            value = getattr(self, name)
+            if _is_list(value):
+                setattr(self, name, _with_params(name, value, inner_params))
+            else:
+                value.set_params(**inner_params)
         return self
 
     def __repr__(self) -> str:
@@ -95,6 +103,35 @@ class Parameters:
 
 
 _NAMES: dict[type, list[str]] = {}
+
+
+def _is_list(value: Any) -> bool:
+    """Whether this is a list of objects with parameters."""
+    return isinstance(value, (list, tuple)) and any(isinstance(item, Parameters) for item in value)
+
+
+def _inner(value: Any) -> Iterator[tuple[str, Any]]:
+    """Parameters of a parameter, by name: of an object its own, of a list of objects these, by number, and their own."""
+    if isinstance(value, Parameters):
+        yield from value.get_params().items()
+    elif _is_list(value):
+        for k, item in enumerate(value):
+            yield str(k), item
+            yield from ((f"{k}__{key}", inner) for key, inner in _inner(item))
+
+
+def _with_params(name: str, values: Any, params: dict[str, Any]) -> Any:
+    """A list of objects with some of them, or of their parameters, set."""
+    changed = list(values)
+    for key, value in sorted(params.items(), key=lambda entry: "__" in entry[0]):
+        place, _, inner = key.partition("__")
+        if not place.isdecimal() or int(place) >= len(changed):
+            raise ValueError(f"{name} has no parameter {place!r}; it has 0 to {len(changed) - 1}")
+        if inner:
+            changed[int(place)].set_params(**{inner: value})
+        else:
+            changed[int(place)] = value
+    return type(values)(changed)
 
 
 def _frozen(value: Any) -> Any:

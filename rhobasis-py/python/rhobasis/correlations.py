@@ -57,12 +57,19 @@ class Invariants(MatrixOutput, Parameters):
 
     `normalize` divides each row by its norm; a row of zeros stays one. With None, the default, `transform` does not,
     and a `Potential` does for kernels.
+
+    `q_max` and `l_max` make the features of a part of the coefficients: of so many channels of each species and l, the
+    leading ones, and of l up to this one. Columns keep the numbers that channels have in the whole basis. `weight`
+    multiplies the features, after normalisation: how much they count beside others in a `Potential` of several kinds.
     """
 
     _parts = ("basis",)
     _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum"]
     basis: Evaluator
     normalize: bool | None
+    q_max: int | None
+    l_max: int | None
+    weight: float
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
         """Fits a copy of `basis`, unless that is fitted, handing `y` on to it; there is nothing else to learn."""
@@ -244,14 +251,21 @@ class Invariants(MatrixOutput, Parameters):
         if frames is None:
             basis._check_species()
         evaluator = basis._evaluator(_native.Frames.from_atoms([], False) if frames is None else frames)
-        columns = getattr(self, "columns", None)
-        rows = columns.tolist() if isinstance(columns, np.ndarray) else columns
-        key = (evaluator, repr(rows), bool(self.normalize))
+        settings = self._settings(bool(self.normalize))
+        key = (evaluator, repr(settings))
         cached = self.__dict__.get("_cached")
         if cached is None or cached[0] != key:
-            cached = (key, _native.Invariants(self._kind, evaluator, rows, bool(self.normalize)))
+            cached = (key, _native.Invariants(settings, evaluator))
             self._cached = cached
         return cached[1]
+
+    def _settings(self, normalize: bool) -> dict[str, Any]:
+        """As the library takes them."""
+        columns = getattr(self, "columns", None)
+        columns = columns.tolist() if isinstance(columns, np.ndarray) else columns
+        names = ("q_max", "l_max", "weight")
+        own = {name: getattr(self, name) for name in names}
+        return {"kind": self._kind, "columns": columns, "normalize": normalize, **own}
 
     def _check_basis(self) -> None:
         if not isinstance(self.basis, Evaluator):
@@ -273,9 +287,19 @@ class RadialSpectrum(Invariants):
 
     _kind = "radial-spectrum"
 
-    def __init__(self, basis: Evaluator, normalize: bool | None = None) -> None:
+    def __init__(
+        self,
+        basis: Evaluator,
+        normalize: bool | None = None,
+        q_max: int | None = None,
+        l_max: int | None = None,
+        weight: float = 1.0,
+    ) -> None:
         self.basis = basis
         self.normalize = normalize
+        self.q_max = q_max
+        self.l_max = l_max
+        self.weight = weight
 
 
 class PowerSpectrum(Invariants):
@@ -293,6 +317,9 @@ class PowerSpectrum(Invariants):
     normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one. None, the
         default, leaves it to the use: rows are as they are in `transform`, and divided by their norms in a `Potential`
         with a kernel.
+    q_max, l_max : of how many channels of each species and l of the basis, the leading ones, and up to which l; None
+        for all.
+    weight : factor of all columns, after normalisation.
 
     Columns are (l, α, β): l slowest, then α, then β ≥ α; α and β count the channels of l, see `channels_`.
 
@@ -305,14 +332,27 @@ class PowerSpectrum(Invariants):
     (6, 18)
     >>> rb.PowerSpectrum(basis, columns=soap.columns_[[0, 5, 17]]).transform(molecule("CH3OH")).shape
     (6, 3)
+    >>> rb.PowerSpectrum(basis, q_max=2, l_max=1).transform(molecule("CH3OH")).shape
+    (6, 6)
     """
 
     _kind = "power-spectrum"
 
-    def __init__(self, basis: Evaluator, columns: ArrayLike | None = None, normalize: bool | None = None) -> None:
+    def __init__(
+        self,
+        basis: Evaluator,
+        columns: ArrayLike | None = None,
+        normalize: bool | None = None,
+        q_max: int | None = None,
+        l_max: int | None = None,
+        weight: float = 1.0,
+    ) -> None:
         self.basis = basis
         self.columns = columns
         self.normalize = normalize
+        self.q_max = q_max
+        self.l_max = l_max
+        self.weight = weight
 
 
 class Bispectrum(Invariants):
@@ -321,7 +361,8 @@ class Bispectrum(Invariants):
         X = (2 l3 + 1)^(−1/2) Σ ⟨l1 m1; l2 m2|l3 m3⟩ c_{α1 l1 m1} c_{α2 l2 m2} c_{α3 l3 m3}
 
     for (l1, α1) ≤ (l2, α2) ≤ (l3, α3), times the root of the number of their different orders: dot products are those
-    of all orders. Columns are (l1, l2, l3, α1, α2, α3).
+    of all orders. Columns are (l1, l2, l3, α1, α2, α3). There are many of them: a few channels (`q_max`) and small l
+    (`l_max`) go a long way beside a whole power spectrum, see `Potential`.
 
     >>> import rhobasis as rb
     >>> from ase.build import molecule
@@ -329,13 +370,25 @@ class Bispectrum(Invariants):
     >>> basis = rb.OptimalBasis(density, rb.Gto(n_max=8), l_max=2, q_max=3, mixing="combined").fit(molecule("CH3OH"))
     >>> rb.Bispectrum(basis).transform(molecule("CH3OH")).shape
     (6, 74)
+    >>> rb.Bispectrum(basis, q_max=2, l_max=1).transform(molecule("CH3OH")).shape
+    (6, 10)
     """
 
     _kind = "bispectrum"
 
-    def __init__(self, basis: Evaluator, normalize: bool | None = None) -> None:
+    def __init__(
+        self,
+        basis: Evaluator,
+        normalize: bool | None = None,
+        q_max: int | None = None,
+        l_max: int | None = None,
+        weight: float = 1.0,
+    ) -> None:
         self.basis = basis
         self.normalize = normalize
+        self.q_max = q_max
+        self.l_max = l_max
+        self.weight = weight
 
 
 def clebsch_gordan(l1: int, l2: int, lam: int) -> np.ndarray:

@@ -17,8 +17,9 @@ from ._errors import RhobasisError
 from ._matrix import not_fitted
 from ._output import tags_of_frames
 from ._progress import Progress
-from ._site_models import Gap, Model, is_kernel, model_of, model_settings
-from .correlations import Bispectrum, Invariants, PowerSpectrum, RadialSpectrum
+from ._mixed import Features, common_basis, features_of, member_settings, members_of
+from ._site_models import Gap, Model, model_of, model_settings
+from .correlations import Invariants
 from .density import SphericalExpansion
 from .models import KernelRidge
 from .optimal import OptimalBasis, expansion_parameters
@@ -88,10 +89,12 @@ class Potential(Parameters):
 
     Parameters
     ----------
-    features : `PowerSpectrum`, `RadialSpectrum` or `Bispectrum`. Unless they, or their basis, were fitted or loaded
-        before, `fit` fits a copy on the training frames, anew each time, `features_`. Rows are divided by their norm
-        if ``normalize=True``; with ``normalize=None``, the default, they are for kernels (`Gap`, `KernelRidge`) and are
-        not for `Ridge`.
+    features : `PowerSpectrum`, `RadialSpectrum` or `Bispectrum`, or a list of several, all of one basis, whose columns
+        then stand beside each other: ``[PowerSpectrum(basis), Bispectrum(basis, q_max=4, l_max=3)]`` describes pairs of
+        neighbours finely and triples coarsely. The density is expanded once; `weight` says how much each kind counts.
+        Unless they, or their basis, were fitted or loaded before, `fit` fits a copy on the training frames, anew each
+        time, `features_`. Rows are divided by their norm if ``normalize=True``; with ``normalize=None``, the default,
+        they are for kernels (`Gap`, `KernelRidge`) and are not for `Ridge`.
     model : one of
 
         * `Ridge`: weights for each species of centre, E_i = w · X_i. Here, λ = `alpha` · (largest singular value of the
@@ -113,7 +116,8 @@ class Potential(Parameters):
 
     Attributes
     ----------
-    features_ : the features that it was fitted with, and ``features_.basis_`` their basis; `features` stays as it is.
+    features_ : the features that it was fitted with, a list if `features` is one of several, and ``features_.basis_``
+        their basis; `features` stays as it is.
     baseline_ : e(a) by atomic number, in eV.
     species_ : atomic numbers of atoms that it knows, ascending.
     n_parameters_ : number of weights, or of sparse points.
@@ -140,7 +144,7 @@ class Potential(Parameters):
 
     _parts = ("features",)
 
-    def __init__(self, features: Invariants, model: Model, baseline: Baseline = "least-squares") -> None:
+    def __init__(self, features: Features, model: Model, baseline: Baseline = "least-squares") -> None:
         self.features = features
         self.model = model
         self.baseline = baseline
@@ -191,10 +195,7 @@ class Potential(Parameters):
         same data, same result to the last bit. The file is removed at the end.
         """
         self.__dict__.pop("_potential", None)
-        if not isinstance(self.features, Invariants):
-            raise TypeError(
-                f"features must be a PowerSpectrum, a RadialSpectrum or a Bispectrum, not {self.features!r}"
-            )
+        members = members_of(self.features)
         given = energies is not None or forces is not None or stresses is not None
         keys = {"energy_key": energy_key, "force_key": force_key, "stress_key": stress_key, "virial_key": virial_key}
         if given and any(key is not None for key in keys.values()):
@@ -209,16 +210,12 @@ class Potential(Parameters):
             labels = _native.Labels.of_frames(native, energy_key, force_key, stress_key, virial_key)
         baseline = "none" if self.baseline is None else self.baseline
         settings = {
-            "features": self._features_settings(),
+            "features": [member_settings(member, self.model) for member in members],
             "model": model_settings(self.model),
             "baseline": dict(baseline) if isinstance(baseline, Mapping) else baseline,
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
-        features = self.features
-        if not features.__sklearn_is_fitted__():
-            known = labels.energies()  # for a supervised basis
-            features = features._unfitted().fit(Frames(native), known if np.isfinite(known).all() else None)
-        evaluator = features.basis_._evaluator(native)
+        evaluator = common_basis(members, native, labels.energies())._evaluator(native)
         bar = _FitProgress(progress)
         self._potential = _native.Potential.fit(
             settings, evaluator, native, labels, bar, checkpoint, float(checkpoint_every)
@@ -227,19 +224,6 @@ class Potential(Parameters):
         for text in self._potential.warnings():
             warnings.warn(text, UserWarning, stacklevel=2)
         return self
-
-    def _features_settings(self) -> dict[str, Any]:
-        normalize = self.features.normalize
-        if normalize is None:
-            normalize = is_kernel(self.model)
-        elif isinstance(self.model, KernelRidge) and self.model.normalize and not normalize:
-            raise RhobasisError(
-                f"normalize = {normalize} of the features, {self.model.normalize} of the model: they contradict each "
-                "other; leave it out of one of them"
-            )
-        columns = getattr(self.features, "columns", None)
-        rows = columns.tolist() if isinstance(columns, np.ndarray) else columns
-        return {"kind": self.features._kind, "columns": rows, "normalize": normalize}
 
     def _weights(
         self,
@@ -339,8 +323,8 @@ class Potential(Parameters):
         return tags_of_frames("regressor")
 
     @property
-    def features_(self) -> Invariants:
-        """The features that it was fitted with, on the basis that it was fitted with."""
+    def features_(self) -> Invariants | list[Invariants]:
+        """The features that it was fitted with, on the basis that it was fitted with; of several kinds a list."""
         return _features_of(self._fitted())
 
     @property
@@ -403,15 +387,11 @@ class _FitProgress:
             self.bar.done()
 
 
-def _features_of(native: _native.Potential) -> Invariants:
+def _features_of(native: _native.Potential) -> Invariants | list[Invariants]:
     settings = json.loads(native.settings())
-    features, model = settings["features"], model_of(settings["model"])
-    normalize = features["normalize"]
-    options = {"normalize": None if normalize == is_kernel(model) else normalize}
-    if features.get("columns") is not None:
-        options["columns"] = features["columns"]
-    classes = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
-    return classes[features["kind"]](_basis_of(native), **options)
+    features = settings["features"]
+    members = features if isinstance(features, list) else [features]
+    return features_of(members, _basis_of(native), model_of(settings["model"]))
 
 
 def _basis_of(native: _native.Potential) -> OptimalBasis | SphericalExpansion:

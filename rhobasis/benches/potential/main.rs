@@ -12,7 +12,7 @@ use rhobasis::extxyz::{Labels, Options, labels, read};
 use rhobasis::neighbors::VerletList;
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use rhobasis::potential::{
-    Baseline, Basis, FeatureKind, FeatureSettings, ModelSettings, Potential, TrainSettings, Trainer, Weights,
+    Baseline, Basis, FeatureKind, FeatureSettings, Member, ModelSettings, Potential, TrainSettings, Trainer, Weights,
 };
 
 /// A rattled diamond lattice with n cells of eight atoms along each edge.
@@ -38,7 +38,7 @@ fn diamond(n: usize) -> Structure {
 }
 
 fn train(basis: &Basis, normalize: bool, model: ModelSettings, frames: &[Structure], labels: &[Labels]) -> Potential {
-    let features = FeatureSettings { kind: FeatureKind::PowerSpectrum, normalize, columns: None };
+    let features = FeatureSettings::from(Member::new(FeatureKind::PowerSpectrum, normalize));
     let settings = TrainSettings { features, model, baseline: Baseline::default(), weights: Weights::default() };
     let start = Instant::now();
     let mut trainer = Trainer::new(basis.clone(), &settings, frames, labels).unwrap();

@@ -1,13 +1,16 @@
 //! Bispectrum: the invariants of three neighbours, Eq. (16) for ν = 3 and λ = 0.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use multiversion::multiversion;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
 use super::clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};
-use super::correlation::Correlation;
+use super::correlation::{ChannelField, Correlation};
 use super::lanes::Layout;
+use super::weighted_sum::{SumOfFeatures, WeightedSum};
 use crate::density::{BlockKey, Channel, L_MAX};
 use crate::simd::{LANES, Lanes};
 use crate::{Error, Result};
@@ -20,10 +23,10 @@ use crate::{Error, Result};
 ///
 /// for (l1, α1) ≤ (l2, α2) ≤ (l3, α3), times the root of the number of different orders of these three (1, √3, √6): B changes
 /// at most its sign with the order, so that Σ B B′ is that of all orders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bispectrum {
     layout: Layout,
-    triples: Vec<Triple>,
+    triples: Arc<[Triple]>,
     n_features: usize,
 }
 
@@ -59,7 +62,7 @@ impl Bispectrum {
                 }
             }
         }
-        Ok(Bispectrum { layout, triples, n_features })
+        Ok(Bispectrum { layout, triples: triples.into(), n_features })
     }
 }
 
@@ -95,7 +98,7 @@ impl Correlation for Bispectrum {
     /// `[l1, l2, l3, α1, α2, α3]`.
     fn columns(&self) -> Array2<usize> {
         let mut columns = Vec::with_capacity(6 * self.n_features);
-        for triple in &self.triples {
+        for triple in self.triples.iter() {
             let [l1, l2, l3] = triple.l;
             for (a1, a2, third) in triple.orders(&self.layout) {
                 third.for_each(|a3| columns.extend([l1, l2, l3, a1, a2, a3]));
@@ -104,17 +107,24 @@ impl Correlation for Bispectrum {
         Array2::from_shape_vec((self.n_features, 6), columns).expect("six to a row")
     }
 
-    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
-        forward(self, c, x);
-        [0.0; LANES]
+    fn channel_fields(&self) -> &'static [ChannelField] {
+        &[ChannelField { channel: 3, l: 0 }, ChannelField { channel: 4, l: 1 }, ChannelField { channel: 5, l: 2 }]
     }
 
-    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes], _: &mut [Lanes]) {
+        forward(self, c, x);
+    }
+
+    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &[Lanes], g: &mut [Lanes], grad_c: &mut [Lanes]) {
         backward(self, c, g, grad_c);
     }
 
-    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
         tangent(self, c, c_dot, x_dot);
+    }
+
+    fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
+        Some(Arc::new(SumOfFeatures::homogeneous(3, Arc::new(self.clone()), weights)))
     }
 }
 
@@ -129,7 +139,7 @@ type Coupled = [Lanes; 2 * L_MAX + 1];
 fn forward(spectrum: &Bispectrum, c: &[Lanes], x: &mut [Lanes]) {
     let layout = &spectrum.layout;
     let mut t: Coupled = [[0.0; LANES]; 2 * L_MAX + 1];
-    for triple in &spectrum.triples {
+    for triple in spectrum.triples.iter() {
         let ([l1, l2, l3], n_m) = (triple.l, 2 * triple.l[2] + 1);
         let mut x = x[triple.first_column..].iter_mut();
         for (a1, a2, third) in triple.orders(layout) {
@@ -152,7 +162,7 @@ fn forward(spectrum: &Bispectrum, c: &[Lanes], x: &mut [Lanes]) {
 fn tangent(spectrum: &Bispectrum, c: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
     let layout = &spectrum.layout;
     let [mut t, mut t_dot]: [Coupled; 2] = [[[0.0; LANES]; 2 * L_MAX + 1]; 2];
-    for triple in &spectrum.triples {
+    for triple in spectrum.triples.iter() {
         let ([l1, l2, l3], n_m) = (triple.l, 2 * triple.l[2] + 1);
         let mut x_dot = x_dot[triple.first_column..].iter_mut();
         for (a1, a2, third) in triple.orders(layout) {
@@ -182,7 +192,7 @@ fn backward(spectrum: &Bispectrum, c: &[Lanes], g: &[Lanes], grad_c: &mut [Lanes
     grad_c.fill([0.0; LANES]);
     let layout = &spectrum.layout;
     let [mut t, mut grad_t]: [Coupled; 2] = [[[0.0; LANES]; 2 * L_MAX + 1]; 2];
-    for triple in &spectrum.triples {
+    for triple in spectrum.triples.iter() {
         let ([l1, l2, l3], n_m) = (triple.l, 2 * triple.l[2] + 1);
         let mut g = g[triple.first_column..].iter();
         for (a1, a2, third) in triple.orders(layout) {

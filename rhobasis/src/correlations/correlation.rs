@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1};
 
 use super::lanes::Layout;
-use super::quadratic::QuadraticForm;
 use super::tiles::{DIRECTIONS, Tiles};
+use super::weighted_sum::WeightedSum;
 use crate::simd::{LANES, Lanes};
 
 /// What is made of the coefficients of one centre, for eight centres (or directions) at a time; it never sees an atom.
@@ -22,15 +23,23 @@ pub(crate) trait Correlation: Debug + Send + Sync {
     /// What the features are, a row for each.
     fn columns(&self) -> Array2<usize>;
 
-    /// Features x of coefficients c; and a number for each centre that the derivatives may want to know.
-    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes;
+    /// The fields of [`Correlation::columns`] that count channels, each with the field that holds the l of that channel.
+    fn channel_fields(&self) -> &'static [ChannelField];
+
+    /// Numbers of each centre that derivatives want to know besides its features.
+    fn n_kept(&self) -> usize {
+        0
+    }
+
+    /// Features x of coefficients c, and the numbers that are kept.
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes], kept: &mut [Lanes]);
 
     /// dE/dc, overwritten, given g = dE/dx, which is used up. `x` and `kept` are those of `forward` if
     /// [`Correlation::reads_features`].
-    fn backward(&self, c: &[Lanes], x: &[Lanes], kept: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]);
+    fn backward(&self, c: &[Lanes], x: &[Lanes], kept: &[Lanes], g: &mut [Lanes], grad_c: &mut [Lanes]);
 
     /// dx/dt, given dc/dt; `x` and `kept` as in `backward`.
-    fn tangent(&self, c: &[Lanes], x: &[Lanes], kept: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]);
+    fn tangent(&self, c: &[Lanes], x: &[Lanes], kept: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]);
 
     /// Whether derivatives need what `forward` gives.
     fn reads_features(&self) -> bool {
@@ -43,7 +52,7 @@ pub(crate) trait Correlation: Debug + Send + Sync {
         &self,
         c: &[f64],
         x: &[Lanes],
-        kept: &Lanes,
+        kept: &[Lanes],
         c_dot: &[Lanes],
         active: &[Range<usize>],
         x_dot: &mut [Lanes],
@@ -64,11 +73,19 @@ pub(crate) trait Correlation: Debug + Send + Sync {
         None
     }
 
-    /// A weighted sum of the features as a quadratic form of the coefficients, if it is one; weights by species of centre.
-    fn quadratic_form(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<QuadraticForm> {
+    /// A weighted sum of the features as a function of the coefficients, if there is a way without making features; weights by
+    /// species of centre.
+    fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
         let _ = weights;
         None
     }
+}
+
+/// A field of columns that counts the channels of some l.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChannelField {
+    pub channel: usize,
+    pub l: usize,
 }
 
 /// The derivatives of the features of one centre in three directions at a time.
@@ -78,7 +95,7 @@ pub(crate) trait TangentInTiles {
     fn tangent_in_tiles(
         &self,
         x: &[Lanes],
-        kept: &Lanes,
+        kept: &[Lanes],
         c: &Tiles,
         c_dot: &[Tiles; DIRECTIONS],
         active: &[Range<usize>],

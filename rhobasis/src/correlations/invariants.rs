@@ -9,9 +9,9 @@ use super::bispectrum::Bispectrum;
 use super::correlation::Correlation;
 use super::normalize::Normalized;
 use super::power_spectrum::PowerSpectrum;
-use super::quadratic::QuadraticForm;
 use super::radial_spectrum::RadialSpectrum;
 use super::stage::Eight;
+use super::weighted_sum::{Scratch, WeightedSum};
 use crate::density::{Adjoint, Motion, Run, SphericalExpansion, Workspace};
 use crate::neighbors::VerletList;
 use crate::simd::{Aligned, Lanes};
@@ -55,6 +55,8 @@ pub(crate) struct Work {
     pub of_x: Aligned,
     /// What the correlation keeps of its features.
     pub kept: Vec<Lanes>,
+    /// Memory of a weighted sum of the features.
+    pub of_sum: Scratch,
     /// Memory of a model of the features.
     pub of_model: Vec<f64>,
     /// dc along eight directions.
@@ -103,8 +105,10 @@ impl Invariants {
     }
 
     pub(super) fn of(expansion: &SphericalExpansion, correlation: impl Correlation + 'static, normalize: bool) -> Self {
-        let correlation: Arc<dyn Correlation> =
-            if normalize { Arc::new(Normalized(correlation)) } else { Arc::new(correlation) };
+        let mut correlation: Arc<dyn Correlation> = Arc::new(correlation);
+        if normalize {
+            correlation = Arc::new(Normalized { of: correlation, norm: 1.0 });
+        }
         Invariants { expansion: expansion.clone(), correlation, pool: Arc::default() }
     }
 
@@ -118,9 +122,10 @@ impl Invariants {
         self.correlation.n_features()
     }
 
-    /// A weighted sum of the features as a quadratic form of the coefficients, if it is one; weights by species of centre.
-    pub(crate) fn quadratic_form(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<QuadraticForm> {
-        self.correlation.quadratic_form(weights)
+    /// A weighted sum of the features as a function of the coefficients, if there is a way without making features; weights by
+    /// species of centre.
+    pub(crate) fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
+        self.correlation.weighted_sum(weights)
     }
 
     /// What the features are: a row for each, with the fields that the constructor names.

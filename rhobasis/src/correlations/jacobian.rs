@@ -67,10 +67,10 @@ impl Invariants {
         let Work { density, eight, c: c_rows, of_c: of_center, moving, .. } = work;
         for (k, own_rows) in rows.each_center() {
             layout.to_lanes(c_rows, n, k..k + 1, &mut eight.c);
-            let mut kept = [0.0; LANES];
+            let mut kept = vec![[0.0; LANES]; self.correlation.n_kept()];
             if self.correlation.reads_features() {
                 eight.x.resize(n_features * LANES);
-                kept = self.correlation.forward(eight.c.lanes(), eight.x.lanes_mut());
+                self.correlation.forward(eight.c.lanes(), eight.x.lanes_mut(), &mut kept);
             }
             let atoms = &rows.rows[own_rows.clone()];
             let out = &mut out[own_rows.start * width..own_rows.end * width];
@@ -115,7 +115,7 @@ struct Center<'a> {
     c: Vec<f64>,
     /// Features, the same in all lanes, and what the correlation keeps of them, if it reads them.
     x: &'a [Lanes],
-    kept: Lanes,
+    kept: Vec<Lanes>,
 }
 
 /// Directions in which the coefficients of one centre change: eight at a time, or three in tiles.

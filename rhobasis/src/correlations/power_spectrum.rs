@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView1};
 
-use super::correlation::{Correlation, TangentInTiles};
+use super::correlation::{ChannelField, Correlation, TangentInTiles};
 use super::lanes::{Layout, for_l};
 use super::quadratic::QuadraticForm;
 use super::tiles::{DIRECTIONS, Tiles, tangent_rows};
+use super::weighted_sum::WeightedSum;
 use crate::density::{BlockKey, Channel, L_MAX};
 use crate::simd::{LANES, Lanes};
 use crate::{Error, Result};
@@ -115,16 +117,19 @@ impl Correlation for PowerSpectrum {
         Array2::from_shape_vec((self.columns.len(), 3), self.columns.as_flattened().to_vec()).expect("three to a row")
     }
 
-    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
-        forward(self, c, x);
-        [0.0; LANES]
+    fn channel_fields(&self) -> &'static [ChannelField] {
+        &[ChannelField { channel: 1, l: 0 }, ChannelField { channel: 2, l: 0 }]
     }
 
-    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes], _: &mut [Lanes]) {
+        forward(self, c, x);
+    }
+
+    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &[Lanes], g: &mut [Lanes], grad_c: &mut [Lanes]) {
         backward(self, c, g, grad_c);
     }
 
-    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
         tangent(self, c, c_dot, x_dot);
     }
 
@@ -132,7 +137,7 @@ impl Correlation for PowerSpectrum {
         &self,
         c: &[f64],
         _: &[Lanes],
-        _: &Lanes,
+        _: &[Lanes],
         c_dot: &[Lanes],
         active: &[Range<usize>],
         x_dot: &mut [Lanes],
@@ -144,8 +149,9 @@ impl Correlation for PowerSpectrum {
         self.whole.then_some(self)
     }
 
-    fn quadratic_form(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<QuadraticForm> {
-        self.whole.then(|| QuadraticForm::new(&self.layout.counts, &self.columns, weights))
+    fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
+        let form = || QuadraticForm::new(&self.layout.counts, &self.columns, weights);
+        self.whole.then(|| Arc::new(form()) as Arc<dyn WeightedSum>)
     }
 
     fn touched(&self, active: &[Range<usize>]) -> Vec<Range<usize>> {
@@ -167,7 +173,7 @@ impl TangentInTiles for PowerSpectrum {
     fn tangent_in_tiles(
         &self,
         _: &[Lanes],
-        _: &Lanes,
+        _: &[Lanes],
         c: &Tiles,
         c_dot: &[Tiles; DIRECTIONS],
         active: &[Range<usize>],

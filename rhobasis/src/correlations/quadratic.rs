@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use multiversion::multiversion;
 use ndarray::ArrayView1;
 
+use super::weighted_sum::{Scratch, WeightedSum};
 use crate::simd::{LANES, Lanes};
 
 /// E = Σ_l tr(W_l c_lᵀ c_l)/√(2l+1), c_l as `[m, channel]`, W_l symmetric and one for each species of centre: what a weighted sum
@@ -40,15 +41,21 @@ impl QuadraticForm {
         }
         QuadraticForm { counts: counts.to_vec(), of_species }
     }
+}
 
-    /// Whether centres of this species have a form.
-    pub fn knows(&self, z: u8) -> bool {
+impl WeightedSum for QuadraticForm {
+    fn knows(&self, z: u8) -> bool {
         self.of_species[z as usize].is_some()
     }
 
-    /// Energies of centres of these species from their coefficients, blocks `[center, m, channel]` one after the other; and dE/dc,
-    /// in the same layout, overwriting it. None for a species without weights.
-    pub fn evaluate(&self, species: &[u8], c: &[f64], grad_c: &mut [f64], energies: &mut [f64]) -> Option<()> {
+    fn evaluate(
+        &self,
+        species: &[u8],
+        c: &[f64],
+        grad_c: &mut [f64],
+        energies: &mut [f64],
+        _: &mut Scratch,
+    ) -> Option<()> {
         energies.fill(0.0);
         let n = species.len();
         let (mut block, mut start) = (0, 0);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::Array2;
 
-use super::correlation::Correlation;
+use super::correlation::{ChannelField, Correlation};
 use super::lanes::Layout;
 use crate::density::{BlockKey, Channel};
 use crate::simd::{LANES, Lanes};
@@ -33,18 +33,21 @@ impl Correlation for RadialSpectrum {
         Array2::from_shape_fn((self.n_features(), 2), |(channel, field)| field * channel)
     }
 
-    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
-        x.copy_from_slice(&c[..x.len()]);
-        [0.0; LANES]
+    fn channel_fields(&self) -> &'static [ChannelField] {
+        &[ChannelField { channel: 1, l: 0 }]
     }
 
-    fn backward(&self, _: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes], _: &mut [Lanes]) {
+        x.copy_from_slice(&c[..x.len()]);
+    }
+
+    fn backward(&self, _: &[Lanes], _: &[Lanes], _: &[Lanes], g: &mut [Lanes], grad_c: &mut [Lanes]) {
         let (of_zero, others) = grad_c.split_at_mut(g.len());
         of_zero.copy_from_slice(g);
         others.fill([0.0; LANES]);
     }
 
-    fn tangent(&self, _: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+    fn tangent(&self, _: &[Lanes], _: &[Lanes], _: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
         x_dot.copy_from_slice(&c_dot[..x_dot.len()]);
     }
 
@@ -52,7 +55,7 @@ impl Correlation for RadialSpectrum {
         &self,
         _: &[f64],
         _: &[Lanes],
-        _: &Lanes,
+        _: &[Lanes],
         c_dot: &[Lanes],
         active: &[Range<usize>],
         x_dot: &mut [Lanes],

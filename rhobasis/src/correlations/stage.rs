@@ -21,13 +21,14 @@ pub(crate) struct Eight {
 
 /// Coefficients c of n centres: blocks `[center, m, channel]`, one after the other. Features x: `[center, feature]`.
 impl dyn Correlation {
-    /// Features of n centres, and what `backward` may want to know: a number for each.
+    /// Features of n centres, and what `backward` wants to know of each eight of them.
     pub fn forward_rows(&self, n: usize, c: &[f64], x: &mut [f64], kept: &mut Vec<Lanes>, work: &mut Eight) {
         work.x.resize(self.n_features() * LANES);
-        kept.clear();
-        for eight in eights(n) {
+        let n_kept = self.n_kept();
+        kept.resize(n.div_ceil(LANES) * n_kept, [0.0; LANES]);
+        for (k, eight) in eights(n).enumerate() {
             self.layout().to_lanes(c, n, eight.clone(), &mut work.c);
-            kept.push(self.forward(work.c.lanes(), work.x.lanes_mut()));
+            self.forward(work.c.lanes(), work.x.lanes_mut(), &mut kept[k * n_kept..][..n_kept]);
             features_to_rows(work.x.lanes(), 0..self.n_features(), x, &self.rows(&eight)[..eight.len()]);
         }
     }
@@ -37,13 +38,13 @@ impl dyn Correlation {
         let Eight { c: c_lanes, of_c, x, of_x } = work;
         x.resize(self.n_features() * LANES);
         of_x.resize(self.n_features() * LANES);
+        let mut kept = vec![[0.0; LANES]; self.n_kept()];
         for eight in eights(n) {
             self.layout().to_lanes(c, n, eight.clone(), c_lanes);
             self.layout().to_lanes(c_dot, n, eight.clone(), of_c);
-            let kept = match self.reads_features() {
-                true => self.forward(c_lanes.lanes(), x.lanes_mut()),
-                false => [0.0; LANES],
-            };
+            if self.reads_features() {
+                self.forward(c_lanes.lanes(), x.lanes_mut(), &mut kept);
+            }
             self.tangent(c_lanes.lanes(), x.lanes(), &kept, of_c.lanes(), of_x.lanes_mut());
             features_to_rows(of_x.lanes(), 0..self.n_features(), x_dot, &self.rows(&eight)[..eight.len()]);
         }
@@ -59,7 +60,7 @@ impl dyn Correlation {
         grad_c: &mut [f64],
         work: &mut Eight,
     ) {
-        let (n, n_features) = (grad_x.nrows(), self.n_features());
+        let (n, n_features, n_kept) = (grad_x.nrows(), self.n_features(), self.n_kept());
         work.of_c.resize(LANES * self.layout().len());
         work.x.resize(n_features * LANES);
         work.of_x.resize(n_features * LANES);
@@ -70,7 +71,7 @@ impl dyn Correlation {
                 let rows = &self.rows(&eight)[..eight.len()];
                 to_lanes(x, rows, Shape { n_m: 1, n_q: n_features }, 0..n_features, work.x.lanes_mut());
             }
-            let kept = kept.get(k).unwrap_or(&[0.0; LANES]);
+            let kept = &kept[k * n_kept..][..n_kept];
             let (g, of_c) = (work.of_x.lanes_mut(), work.of_c.lanes_mut());
             self.backward(work.c.lanes(), work.x.lanes(), kept, g, of_c);
             self.layout().to_rows(of_c, n, eight, grad_c);

@@ -55,14 +55,15 @@ impl Chain<'_> {
         Ok((energies, adjoints))
     }
 
-    /// E_i of a run; with `gradient`, dE_i/dX_i too, or dE_i/dc_i of a quadratic form.
+    /// E_i of a run; with `gradient`, dE_i/dX_i too, or dE_i/dc_i where features are not made.
     fn forward(self, run: &Run, energies: &mut [f64], gradient: bool, work: &mut Work) -> Result<()> {
         let Chain { invariants, site } = self;
         invariants.coefficients(run, work); // c_i, [center, m, channel]
-        if let Some(form) = site.quadratic_form() {
-            work.of_c.resize(work.c.len());
-            let done = form.evaluate(&run.species, &work.c, &mut work.of_c, energies); // E_i, dE/dc_i
-            let unknown = || run.species.iter().position(|&z| !form.knows(z)).unwrap_or(0);
+        if let Some(sum) = site.weighted_sum() {
+            let Work { c, of_c, of_sum, .. } = work;
+            of_c.resize(c.len());
+            let done = sum.evaluate(&run.species, c, of_c, energies, of_sum); // E_i, dE/dc_i
+            let unknown = || run.species.iter().position(|&z| !sum.knows(z)).unwrap_or(0);
             return done.ok_or_else(|| no_function(unknown(), run.species[unknown()]));
         }
         invariants.features(run, work); // X_i, [center, feature]
@@ -77,7 +78,7 @@ impl Chain<'_> {
     /// dE/dr_ji of a run, after `forward`.
     fn backward(self, run: &Run, grad_r: &mut [Vec3], work: &mut Work) {
         let Chain { invariants, site } = self;
-        if site.quadratic_form().is_none() {
+        if site.weighted_sum().is_none() {
             let of_x = std::mem::take(&mut work.of_x);
             let grad_x = ArrayView2::from_shape((run.len(), invariants.n_features()), &of_x).expect(AS_LONG);
             invariants.coefficients_backward(grad_x, work); // dE/dc_i

@@ -1,12 +1,18 @@
 //! From structures to features: a basis, and the invariants made of its coefficients.
 
-use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::Result;
-use crate::correlations::{FeatureKind, Invariants};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::correlations::{FeatureKind, Invariants, Member, Nice, NiceSettings};
 use crate::density::{ExpansionSettings, SphericalExpansion};
+use crate::files::Archive;
 use crate::optimal::OptimalBasis;
-use crate::settings::{Given, Named, Setting, Source};
+use crate::settings::{Given, Setting, Source};
+use crate::structure::Structure;
+use crate::{Error, Result};
 
 /// The radial basis below a potential.
 #[derive(Debug, Clone)]
@@ -54,46 +60,127 @@ impl Basis {
     }
 }
 
-static KIND: Setting =
-    Setting::word("kind", FeatureKind::WORDS, "power-spectrum", "Which invariants are made of the coefficients");
-static NORMALIZE: Setting = Setting::flag("normalize", Given::Nothing).says(
-    "Whether the features of each atom are divided by their norm: by default for kernels, not for linear models",
-    "leave it out for the default of the model",
-);
-
-/// What is made of the coefficients.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What is made of the coefficients: features of one kind, or of several beside each other, each of its own part of them.
+///
+/// In files, a table of one kind, as ever, or a list of such.
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeatureSettings {
-    /// Which invariants.
-    pub kind: FeatureKind,
-    /// Whether each row is divided by its norm: default for kernels, not for linear models.
-    pub normalize: bool,
-    /// Components `[l, α, β]` of a power spectrum; all if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<Vec<[usize; 3]>>,
+    /// One, or several; their features stand in a row.
+    pub members: Vec<Member>,
 }
 
 impl Default for FeatureSettings {
     fn default() -> Self {
-        FeatureSettings::read(&|_| None, false).expect("defaults are known words")
+        Member::new(FeatureKind::PowerSpectrum, false).into()
+    }
+}
+
+impl From<Member> for FeatureSettings {
+    fn from(member: Member) -> Self {
+        FeatureSettings { members: vec![member] }
     }
 }
 
 impl FeatureSettings {
-    /// The features with these settings and all columns, `normalize` being what holds if nothing is said about it.
+    /// The features with these settings and all columns, `normalize` being what holds if nothing is said about it. Where `kind` is
+    /// a list, so may be each of the others, with a value for each kind.
     ///
     /// # Errors
-    /// For the first value that cannot be used.
+    /// For the first value that cannot be used, and for lists of another length.
     pub fn read(given: Source, normalize: bool) -> Result<Self> {
-        let normalize = NORMALIZE.read::<Option<bool>>(given)?.unwrap_or(normalize);
-        Ok(FeatureSettings { kind: KIND.read(given)?, normalize, columns: None })
+        let Some(Given::List(kinds)) = given("kind") else {
+            return FeatureSettings::from(Member::read(given, normalize)?).with_no_setting_ignored(given);
+        };
+        if kinds.is_empty() {
+            return Err(Error::setting("kind", "[]", "there are no features", "give one kind or more"));
+        }
+        for setting in Member::settings().into_iter().chain(NiceSettings::SETTINGS) {
+            let Some(Given::List(items)) = given(setting.name) else { continue };
+            if items.len() != kinds.len() {
+                let problem = format!("there are {} kinds", kinds.len());
+                let value = Given::List(items);
+                return Err(Error::setting(setting.name, value, problem, "give one value, or one for each kind"));
+            }
+        }
+        let member = |k: usize| {
+            let own = |name| match given(name) {
+                Some(Given::List(items)) => Some(items[k].clone()),
+                of_all => of_all,
+            };
+            Member::read(&own, normalize)
+        };
+        let members = (0..kinds.len()).map(member).collect::<Result<_>>()?;
+        FeatureSettings { members }.with_no_setting_ignored(given)
+    }
+
+    /// Refuses settings of NICE where there is none.
+    fn with_no_setting_ignored(self, given: Source) -> Result<Self> {
+        let given = |setting: &&&Setting| given(setting.name).is_some_and(|value| value != Given::Nothing);
+        match NiceSettings::SETTINGS.iter().find(given) {
+            Some(setting) if self.members.iter().all(|member| member.kind != FeatureKind::Nice) => {
+                let problem = "it is a setting of the kind nice, which is not among these features";
+                Err(Error::setting(setting.name, "given", problem, "leave it out, or use kind = \"nice\""))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// The same, what is to be fitted to structures being fitted.
+    ///
+    /// # Errors
+    /// As [`Member::fit`].
+    pub fn fitted(&self, basis: &Basis, structures: &[Structure]) -> Result<Self> {
+        let mut fitted = self.clone();
+        fitted.members.iter_mut().try_for_each(|member| member.fit(basis.expansion(), structures))?;
+        Ok(fitted)
+    }
+
+    /// Adds what was fitted to a file.
+    pub(super) fn store(&self, archive: &mut Archive) {
+        for (k, member) in self.members.iter().enumerate() {
+            if let Some(nice) = &member.fitted {
+                nice.store(archive, &name_of_nice(k));
+            }
+        }
+    }
+
+    /// What [`FeatureSettings::store`] has added.
+    pub(super) fn restore(&mut self, archive: &Archive, path: &Path) -> Result<()> {
+        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.kind == FeatureKind::Nice) {
+            member.fitted = Some(Arc::new(Nice::restore(archive, path, &name_of_nice(k))?));
+        }
+        Ok(())
     }
 
     /// The features of this basis.
     ///
     /// # Errors
-    /// As [`Invariants::of_kind`].
+    /// As [`Invariants::of_members`].
     pub fn invariants(&self, basis: &Basis) -> Result<Invariants> {
-        Invariants::of_kind(self.kind, basis.expansion(), self.columns.as_deref(), self.normalize)
+        Invariants::of_members(basis.expansion(), &self.members)
+    }
+}
+
+fn name_of_nice(k: usize) -> String {
+    format!("features/{k}/nice")
+}
+
+impl Serialize for FeatureSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match &self.members[..] {
+            [one] => one.serialize(serializer),
+            several => several.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FeatureSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let found = serde_json::Value::deserialize(deserializer)?;
+        let members = match found.is_array() {
+            true => serde_json::from_value(found),
+            false => serde_json::from_value(found).map(|one| vec![one]),
+        };
+        members.map(|members| FeatureSettings { members }).map_err(D::Error::custom)
     }
 }

@@ -1,7 +1,7 @@
 //! Model files: safetensors of kind `potential` with everything inside.
 //!
 //! Tensors (float64): `basis/…` as in a basis file, or `basis/knots` and `basis/table/{Z}/l{l}` of a primitive basis;
-//! `model/{Z}/weights` `[feature]` of a linear model; `model/{Z}/points` `[m, feature]` and `model/{Z}/weights` `[m]`, or
+//! `features/{k}/nice/…` of NICE, as in a file of its own; `model/{Z}/weights` `[feature]` of a linear model; `model/{Z}/points` `[m, feature]` and `model/{Z}/weights` `[m]`, or
 //! `model/{Z}/quadratic` `[feature, feature]`, of a kernel model; `posterior/r` and, of a sparse model,
 //! `posterior/{Z}/projection` `[m, parameter]`. Metadata: `settings`, `basis`, `baseline`, `species`,
 //! `alpha`, `condition_number`, `warnings` (JSON); and, where the baseline is of free atoms, `alone`: the energy of the model for an
@@ -52,6 +52,7 @@ impl Stored for Potential {
     fn archive(&self) -> Archive {
         let mut archive = Archive::default();
         let note = self.basis.store(&mut archive);
+        self.settings.features.store(&mut archive);
         match &self.model {
             Model::Linear(LinearModel { weights, .. }) => {
                 weights.iter().for_each(|(z, w)| archive.insert(format!("model/{z}/weights"), w));
@@ -93,6 +94,7 @@ impl Stored for Potential {
         valid.map_err(|e| damaged(path, format!("settings that make no potential ({e})")))?;
         let species = species_of(&archive, path)?;
         let basis = Basis::restore(&mut archive, path)?;
+        settings.features.restore(&archive, path)?;
         let invariants = settings.features.invariants(&basis).map_err(|e| damaged(path, e))?;
         let n_features = invariants.n_features();
         let alone: BTreeMap<u8, f64> = match archive.metadata.contains_key(ALONE) {

@@ -9,7 +9,7 @@ use super::model::{Model, Potential};
 use super::settings::{Baseline, ModelSettings, TrainSettings, Weights};
 use super::sparse::{Kernels, SparseModel};
 use crate::Structure;
-use crate::correlations::FeatureKind;
+use crate::correlations::{FeatureKind, Member};
 use crate::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
 
 #[path = "../../tests/common/mod.rs"]
@@ -44,7 +44,7 @@ fn a_model_of_librascal_gives_its_energies_and_forces() {
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 4 }, l_max: 2, spline_accuracy: Some(1e-11) };
     let basis = Basis::primitive(&expansion, &[1, 6]).unwrap();
-    let features = FeatureSettings { kind: FeatureKind::PowerSpectrum, normalize: true, columns: None };
+    let features = FeatureSettings::from(Member::new(FeatureKind::PowerSpectrum, true));
     let invariants = features.invariants(&basis).unwrap();
     let mut of_species = BTreeMap::new();
     for (z, name) in [(1, "H"), (6, "C")] {

@@ -1,26 +1,27 @@
 //! Linear models: E_i = w_{a_i} · X_i.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView2, ArrayViewMut2};
 
 use super::site::{SiteFunction, no_function};
 use crate::Result;
-use crate::correlations::{Invariants, QuadraticForm};
+use crate::correlations::{Invariants, WeightedSum};
 
 /// Weights of the features for each species of centre.
 #[derive(Debug, Clone)]
 pub(super) struct LinearModel {
     pub weights: BTreeMap<u8, Array1<f64>>,
-    /// The same as a quadratic form of the coefficients, for a whole power spectrum that is not normalised.
-    form: Option<QuadraticForm>,
+    /// The same as a function of the coefficients, where features need not be made.
+    sum: Option<Arc<dyn WeightedSum>>,
 }
 
 impl LinearModel {
     pub fn new(invariants: &Invariants, weights: BTreeMap<u8, Array1<f64>>) -> Self {
         let views: BTreeMap<u8, _> = weights.iter().map(|(&z, w)| (z, w.view())).collect();
-        let form = invariants.quadratic_form(&views);
-        LinearModel { weights, form }
+        let sum = invariants.weighted_sum(&views);
+        LinearModel { weights, sum }
     }
 }
 
@@ -43,7 +44,7 @@ impl SiteFunction for LinearModel {
         Ok(())
     }
 
-    fn quadratic_form(&self) -> Option<&QuadraticForm> {
-        self.form.as_ref()
+    fn weighted_sum(&self) -> Option<&dyn WeightedSum> {
+        self.sum.as_deref()
     }
 }

@@ -42,7 +42,7 @@ mod targets;
 /// From frames to a potential.
 mod train;
 
-pub use crate::correlations::FeatureKind;
+pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{

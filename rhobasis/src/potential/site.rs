@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::correlations::QuadraticForm;
+use crate::correlations::WeightedSum;
 use crate::structure::symbol;
 use crate::{Error, Result};
 
@@ -24,8 +24,8 @@ pub(super) trait SiteFunction: Debug + Send + Sync {
         scratch: &mut Vec<f64>,
     ) -> Result<()>;
 
-    /// The same function of the coefficients, if it is a quadratic form of them.
-    fn quadratic_form(&self) -> Option<&QuadraticForm> {
+    /// The same as a function of the coefficients, if it is a weighted sum of features that there is a way to without them.
+    fn weighted_sum(&self) -> Option<&dyn WeightedSum> {
         None
     }
 }

@@ -82,6 +82,8 @@ impl<'a> Trainer<'a> {
         }
         let species: Vec<u8> = sparse_points::counts(frames).into_keys().collect();
         let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
+        let features = settings.features.fitted(&basis, frames)?;
+        let settings = &TrainSettings { features, ..settings.clone() };
         let invariants = settings.features.invariants(&basis)?;
         let lone = if of_free_atoms { alone::features(&invariants, &species, frames)? } else { BTreeMap::new() };
         let (functions, solver) = match &settings.model {

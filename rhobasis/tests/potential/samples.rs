@@ -7,8 +7,8 @@ use rhobasis::extxyz::Labels;
 use rhobasis::neighbors::NeighborList;
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use rhobasis::potential::{
-    Baseline, Basis, FeatureKind, FeatureSettings, ModelSettings, Potential, SparseMethod, TrainSettings, Trainer,
-    Weights,
+    Baseline, Basis, FeatureKind, FeatureSettings, Member, ModelSettings, Potential, SparseMethod, TrainSettings,
+    Trainer, Weights,
 };
 use rhobasis::structure::Vec3;
 use rhobasis::{Result, Structure};
@@ -90,7 +90,14 @@ pub fn optimal(frames: &[Structure], mixing: Mixing, q_max: usize, l_max: usize)
 }
 
 pub fn features(kind: FeatureKind, normalize: bool) -> FeatureSettings {
-    FeatureSettings { kind, normalize, columns: None }
+    Member::new(kind, normalize).into()
+}
+
+/// The power spectrum, and the bispectrum of the leading channels, which counts less.
+pub fn two_kinds(normalize: bool) -> FeatureSettings {
+    let triples =
+        Member { q_max: Some(2), l_max: Some(2), weight: 0.5, ..Member::new(FeatureKind::Bispectrum, normalize) };
+    FeatureSettings { members: vec![Member::new(FeatureKind::PowerSpectrum, normalize), triples] }
 }
 
 pub fn train(
@@ -123,7 +130,8 @@ pub fn one_of_each_kind() -> Vec<(&'static str, Potential, Vec<Structure>)> {
     let combined = || optimal(&frames, Mixing::Combined, 5, 3);
     let per_species = || optimal(&frames, Mixing::PerSpecies, 3, 3);
     let soap = |normalize| features(FeatureKind::PowerSpectrum, normalize);
-    let some = FeatureSettings { columns: Some(vec![[0, 0, 0], [2, 1, 3], [1, 0, 1], [1, 1, 1]]), ..soap(false) };
+    let columns = vec![[0, 0, 0], [2, 1, 3], [1, 0, 1], [1, 1, 1]];
+    let some = Member { columns: Some(columns), ..Member::new(FeatureKind::PowerSpectrum, false) }.into();
     let kinds: Vec<(&str, Basis, FeatureSettings, ModelSettings)> = vec![
         ("linear power spectrum, combined", combined(), soap(false), ModelSettings::ridge()),
         ("linear power spectrum, per species", per_species(), soap(false), ModelSettings::ridge()),
@@ -137,6 +145,10 @@ pub fn one_of_each_kind() -> Vec<(&'static str, Potential, Vec<Structure>)> {
             features(FeatureKind::Bispectrum, false),
             ModelSettings::ridge(),
         ),
+        ("linear, two kinds", combined(), two_kinds(false), ModelSettings::ridge()),
+        ("linear, two kinds, normalised", per_species(), two_kinds(true), ModelSettings::ridge()),
+        ("sparse, two kinds", per_species(), two_kinds(true), gap(2)),
+        ("kernel ridge, two kinds", combined(), two_kinds(true), kernel(2)),
         ("sparse, zeta 4", combined(), soap(true), gap(4)),
         ("sparse, zeta 1", per_species(), soap(false), gap(1)),
         ("sparse, zeta 2, radial spectrum", primitive(), features(FeatureKind::RadialSpectrum, true), gap(2)),

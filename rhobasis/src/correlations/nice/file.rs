@@ -1,6 +1,7 @@
 //! NICE files: safetensors of kind `nice`; potentials hold the same inside.
 //!
-//! Tensors (float64): under `nice/nu{ν}/s{σ}l{λ}/` for equivariants and `nice/nu{ν}/invariants/`: `products`
+//! Tensors (float64): under `nice/nu{ν}/s{σ}l{λ}/` for equivariants and `nice/nu{ν}/invariants/` (`features/{k}/nice/…` in a
+//! potential whose features of number k they are): `products`
 //! `[product, (block, channel of A, block, channel of B)]`, `scales` `[product]`, `variances` `[channel]`, and, where products are
 //! combined, `combinations` `[product, channel]`. Metadata `nice` (JSON): settings, the channels of the density, the orders, the
 //! account.
@@ -20,8 +21,8 @@ use crate::correlations::lanes::Layout;
 use crate::density::{BlockKey, Channel};
 use crate::files::{Archive, Stored, damaged};
 
-/// Key of the metadata.
-const NOTE: &str = "nice";
+/// Of the metadata, and before the names of all arrays.
+const NAME: &str = "nice";
 
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -40,18 +41,18 @@ impl Stored for Nice {
 
     fn archive(&self) -> Archive {
         let mut archive = Archive::default();
-        self.store(&mut archive);
+        self.store(&mut archive, NAME);
         archive
     }
 
     fn from_archive(archive: Archive, path: &Path) -> Result<Self> {
-        Nice::restore(&archive, path)
+        Nice::restore(&archive, path, NAME)
     }
 }
 
 impl Nice {
-    /// Adds it to a file.
-    pub(crate) fn store(&self, archive: &mut Archive) {
+    /// Adds it to a file under this name.
+    pub(crate) fn store(&self, archive: &mut Archive, name: &str) {
         let keys = |order: &Order| order.equivariants.iter().map(|block| (block.key.sigma, block.key.lambda)).collect();
         let of_channel = |channel: &Channel| (channel.species, channel.n);
         let note = Note {
@@ -62,16 +63,16 @@ impl Nice {
             orders: self.orders.iter().map(|order| (order.of, keys(order))).collect(),
             audit: self.audit.clone(),
         };
-        archive.note(NOTE, &note);
+        archive.note(name, &note);
         for order in &self.orders {
-            order.equivariants.iter().for_each(|block| insert(archive, &equivariants(order.nu, block.key), block));
-            insert(archive, &invariants(order.nu), &order.invariants);
+            order.equivariants.iter().for_each(|block| insert(archive, &equivariants(name, order.nu, block.key), block));
+            insert(archive, &invariants(name, order.nu), &order.invariants);
         }
     }
 
     /// What [`Nice::store`] has added.
-    pub(crate) fn restore(archive: &Archive, path: &Path) -> Result<Self> {
-        let note: Note = archive.json(path, NOTE)?;
+    pub(crate) fn restore(archive: &Archive, path: &Path, name: &str) -> Result<Self> {
+        let note: Note = archive.json(path, name)?;
         note.settings.validate().map_err(|e| damaged(path, format!("settings that make no features ({e})")))?;
         if note.orders.len() + 1 != note.settings.nu_max || note.audit.len() != note.orders.len() {
             return Err(damaged(path, "the orders are not those of its nu_max"));
@@ -90,11 +91,11 @@ impl Nice {
             if of != note.settings.factors(nu) {
                 return Err(damaged(path, format!("order {nu} is made of {of:?}")));
             }
-            let read = |key: BlockKey, name: &str| products(archive, path, (key, name), of, &recipe);
+            let read = |key: BlockKey, name: String| products(archive, path, (key, &name), of, &recipe);
             let key = |(sigma, lambda): (i8, usize)| BlockKey { sigma, lambda };
-            let equivariants = blocks.into_iter().map(key).map(|key| read(key, &equivariants(nu, key)));
+            let equivariants = blocks.into_iter().map(key).map(|key| read(key, equivariants(name, nu, key)));
             let equivariants = equivariants.collect::<Result<_>>()?;
-            let invariants = read(BlockKey::density(0), &invariants(nu))?;
+            let invariants = read(BlockKey::density(0), invariants(name, nu))?;
             let order = Order { nu, of, equivariants, invariants };
             recipe.push(&order).map_err(|e| damaged(path, e))?;
             orders.push(order);
@@ -104,12 +105,12 @@ impl Nice {
     }
 }
 
-fn equivariants(nu: usize, key: BlockKey) -> String {
-    format!("nice/nu{nu}/s{:+}l{}", key.sigma, key.lambda)
+fn equivariants(name: &str, nu: usize, key: BlockKey) -> String {
+    format!("{name}/nu{nu}/s{:+}l{}", key.sigma, key.lambda)
 }
 
-fn invariants(nu: usize) -> String {
-    format!("nice/nu{nu}/invariants")
+fn invariants(name: &str, nu: usize) -> String {
+    format!("{name}/nu{nu}/invariants")
 }
 
 fn insert(archive: &mut Archive, name: &str, block: &Products) {

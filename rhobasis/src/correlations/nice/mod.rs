@@ -11,6 +11,7 @@ mod rotation;
 mod sample;
 mod settings;
 mod stage;
+mod sum;
 
 use ndarray::Array2;
 
@@ -22,6 +23,7 @@ pub use settings::{Choice, NiceSelection, NiceSettings, Split};
 pub(super) use stage::NiceFeatures;
 
 use super::lanes::{Layout, eights};
+use super::leading::Part;
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
 use crate::simd::Aligned;
 use crate::structure::Structure;
@@ -78,36 +80,40 @@ impl Nice {
     /// # Errors
     /// For settings outside their range, an empty sample, one without any density, and l_max above 12.
     pub fn fit(settings: &NiceSettings, sample: &NiceSample) -> Result<Self> {
-        Nice::fit_watched(settings, sample, |_| Ok(()))
+        Nice::fit_to_part(settings, sample, None, None)
     }
 
-    /// [`Nice::fit`]; `watch` is told of each order that is done, and may stop the fit.
+    /// [`Nice::fit`] to the leading channels of each species and l up to some, all if not given.
     ///
     /// # Errors
-    /// As [`Nice::fit`], and that of `watch`.
-    pub fn fit_watched(
+    /// As [`Nice::fit`], and if there are fewer.
+    pub fn fit_to_part(
         settings: &NiceSettings,
         sample: &NiceSample,
-        mut watch: impl FnMut(usize) -> Result<()>,
+        q_max: Option<usize>,
+        l_max: Option<usize>,
     ) -> Result<Self> {
         settings.validate()?;
-        let rows = sample.coefficients();
+        let expansion = sample.expansion();
+        let (mut keys, mut channels) = (expansion.keys().to_vec(), expansion.channels().to_vec());
+        let mut rows = sample.coefficients();
+        if let Some(part) = Part::new(&keys, &channels, q_max, l_max)? {
+            rows = part.columns(&rows);
+            (keys, channels) = (part.keys().to_vec(), part.channels().to_vec());
+        }
         let n_centers = rows.nrows();
         if n_centers == 0 {
             return Err(Error::setting("structures", 0, "there is no atom to fit NICE to", "give some structures"));
         }
         let unit = if settings.unit_density { 1.0 / mean_norm(&rows)?.sqrt() } else { 1.0 };
-        let expansion = sample.expansion();
-        let layout = Layout::new(expansion.keys(), expansion.channels());
+        let layout = Layout::new(&keys, &channels);
         let eights = sample::eights(&rows);
         drop(rows);
-        let mut fit = Fit::new(settings, (&layout, expansion.channels()), (&eights, n_centers), unit)?;
+        let mut fit = Fit::new(settings, (&layout, &channels), (&eights, n_centers), unit)?;
         while fit.done() < settings.nu_max {
             fit.next()?;
-            watch(fit.done())?;
         }
         let Fit { orders, audit, .. } = fit;
-        let (keys, channels) = (expansion.keys().to_vec(), expansion.channels().to_vec());
         Ok(Nice { settings: settings.clone(), keys, channels, unit, orders, audit, n_centers })
     }
 
@@ -142,7 +148,7 @@ impl Nice {
         nu: usize,
         structures: &[Structure],
     ) -> Result<Equivariants> {
-        let recipe = self.recipe(expansion)?;
+        let recipe = self.recipe(expansion.keys(), expansion.channels())?;
         let known = (1..=self.orders.len() + 1).filter(|&nu| nu == 1 || !self.orders[nu - 2].equivariants.is_empty());
         let known: Vec<usize> = known.collect();
         if !known.contains(&nu) {
@@ -173,14 +179,14 @@ impl Nice {
         Ok(out)
     }
 
-    /// The recipe, for coefficients of this expansion.
+    /// The recipe, for these coefficients.
     ///
     /// # Errors
-    /// If the expansion has other channels than the one it was fitted to.
-    fn recipe(&self, expansion: &SphericalExpansion) -> Result<Recipe> {
-        if expansion.keys() != self.keys || expansion.channels() != self.channels {
+    /// If they are others than those it was fitted to.
+    fn recipe(&self, keys: &[BlockKey], channels: &[Vec<Channel>]) -> Result<Recipe> {
+        if keys != self.keys || channels != self.channels {
             let count = |channels: &[Vec<Channel>]| channels.iter().map(Vec::len).collect::<Vec<_>>();
-            let (mine, theirs) = (count(&self.channels), count(expansion.channels()));
+            let (mine, theirs) = (count(&self.channels), count(channels));
             let problem = format!("it was fitted to {mine:?} channels of each l, of its species");
             return Err(Error::setting("basis", format!("{theirs:?}"), problem, "use the basis it was fitted with"));
         }
@@ -189,8 +195,9 @@ impl Nice {
         Ok(recipe)
     }
 
-    pub(super) fn features(&self, expansion: &SphericalExpansion) -> Result<NiceFeatures> {
-        Ok(NiceFeatures::new(self.recipe(expansion)?))
+    /// The stage from these coefficients to features.
+    pub(super) fn features(&self, keys: &[BlockKey], channels: &[Vec<Channel>]) -> Result<NiceFeatures> {
+        Ok(NiceFeatures::new(self.recipe(keys, channels)?))
     }
 }
 
@@ -206,7 +213,7 @@ impl super::Invariants {
     /// # Errors
     /// If it was fitted to coefficients of another basis.
     pub fn nice(expansion: &SphericalExpansion, nice: &Nice, normalize: bool) -> Result<Self> {
-        Ok(super::Invariants::of(expansion, nice.features(expansion)?, normalize))
+        Ok(super::Invariants::of(expansion, nice.features(expansion.keys(), expansion.channels())?, normalize))
     }
 }
 

@@ -198,7 +198,7 @@ impl Recipe {
     }
 
     /// Equivariants of all orders of eight centres, from coefficients.
-    pub fn fill(&self, c: &[Lanes], state: &mut Aligned, scratch: &mut Scratch) {
+    pub fn fill<'s>(&self, c: &[Lanes], state: &'s mut Aligned, scratch: &mut Scratch) -> &'s [Lanes] {
         state.resize(self.n_state() * LANES);
         let state = state.lanes_mut();
         for (to, c) in state.iter_mut().zip(c) {
@@ -208,10 +208,17 @@ impl Recipe {
             let (before, own) = state.split_at_mut(place.start());
             made.iter().for_each(|block| block.fill(before, &mut own[block.start - place.start()..], scratch));
         }
+        state
     }
 
     /// The rates at which they change; `c_dot` as `c`.
-    pub fn rates(&self, state: &[Lanes], c_dot: &[Lanes], rates: &mut Aligned, scratch: &mut Scratch) {
+    pub fn rates<'s>(
+        &self,
+        state: &[Lanes],
+        c_dot: &[Lanes],
+        rates: &'s mut Aligned,
+        scratch: &mut Scratch,
+    ) -> &'s [Lanes] {
         rates.resize(self.n_state() * LANES);
         let rates = rates.lanes_mut();
         for (to, c) in rates.iter_mut().zip(c_dot) {
@@ -221,6 +228,7 @@ impl Recipe {
             let (before, own) = rates.split_at_mut(place.start());
             made.iter().for_each(|block| block.rates(state, before, &mut own[block.start - place.start()..], scratch));
         }
+        rates
     }
 
     /// dE/dc, given dE/d(state) of what invariants have seen, which is completed on the way.

@@ -1,18 +1,23 @@
 //! NICE features as a stage: from coefficients to invariants of all orders, forth and back.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1, Axis};
 
 use super::recipe::{Recipe, Scratch};
-use crate::correlations::correlation::Correlation;
+use super::sum::NiceSum;
+use crate::correlations::WeightedSum;
+use crate::correlations::correlation::{ChannelField, Correlation};
 use crate::correlations::lanes::Layout;
+use crate::correlations::weighted_sum::BySpecies;
 use crate::simd::{Aligned, LANES, Lanes};
 
 /// Invariants of order 1, …, ν_max, one after the other.
 #[derive(Debug)]
 pub(in crate::correlations) struct NiceFeatures {
-    recipe: Recipe,
+    recipe: Arc<Recipe>,
     /// Channels of l = 0.
     n_first: usize,
     /// By order from 2 on.
@@ -21,24 +26,30 @@ pub(in crate::correlations) struct NiceFeatures {
 
 /// Memory of a thread.
 #[derive(Debug, Default)]
-struct Buffers {
-    state: Aligned,
-    moving: Aligned,
+pub(super) struct Buffers {
+    pub state: Aligned,
+    /// Rates of the state, or derivatives by it.
+    pub moving: Aligned,
     z: Aligned,
-    scratch: Scratch,
+    pub scratch: Scratch,
 }
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
+/// Calls `job` with the memory of this thread.
+pub(super) fn with_buffers<T>(job: impl FnOnce(&mut Buffers) -> T) -> T {
+    BUFFERS.with_borrow_mut(job)
+}
+
 impl NiceFeatures {
-    pub fn new(recipe: Recipe) -> Self {
+    pub(super) fn new(recipe: Recipe) -> Self {
         let n_of_order = |(dots, rotation): (&super::dots::Dots, &Option<super::rotation::Rotation>)| {
             rotation.as_ref().map_or(dots.len(), |rotation| rotation.n_out())
         };
         let n_of_order = recipe.dots.iter().zip(&recipe.rotations).map(n_of_order).collect();
-        NiceFeatures { n_first: recipe.layout.counts.first().copied().unwrap_or(0), n_of_order, recipe }
+        NiceFeatures { n_first: recipe.layout.counts.first().copied().unwrap_or(0), n_of_order, recipe: Arc::new(recipe) }
     }
 }
 
@@ -59,20 +70,21 @@ impl Correlation for NiceFeatures {
         Array2::from_shape_vec((self.n_features(), 2), columns).expect("two to a row")
     }
 
-    fn forward(&self, c: &[Lanes], x: &mut [Lanes]) -> Lanes {
-        BUFFERS.with_borrow_mut(|Buffers { state, z, scratch, .. }| {
-            self.recipe.fill(c, state, scratch);
-            let state = state.lanes();
+    fn channel_fields(&self) -> &'static [ChannelField] {
+        &[]
+    }
+
+    fn forward(&self, c: &[Lanes], x: &mut [Lanes], _: &mut [Lanes]) {
+        with_buffers(|Buffers { state, z, scratch, .. }| {
+            let state = self.recipe.fill(c, state, scratch);
             x[..self.n_first].copy_from_slice(&state[..self.n_first]);
             self.each_order(x, z, |order, z| self.recipe.dots[order].values(state, z));
         });
-        [0.0; LANES]
     }
 
-    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, g: &mut [Lanes], grad_c: &mut [Lanes]) {
-        BUFFERS.with_borrow_mut(|Buffers { state, moving, z, scratch }| {
-            self.recipe.fill(c, state, scratch);
-            let state = state.lanes();
+    fn backward(&self, c: &[Lanes], _: &[Lanes], _: &[Lanes], g: &mut [Lanes], grad_c: &mut [Lanes]) {
+        with_buffers(|Buffers { state, moving, z, scratch }| {
+            let state = self.recipe.fill(c, state, scratch);
             moving.resize(state.len() * LANES);
             let grads = moving.lanes_mut();
             grads.fill([0.0; LANES]);
@@ -94,18 +106,37 @@ impl Correlation for NiceFeatures {
         });
     }
 
-    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &Lanes, c_dot: &[Lanes], x_dot: &mut [Lanes]) {
-        BUFFERS.with_borrow_mut(|Buffers { state, moving, z, scratch }| {
-            self.recipe.fill(c, state, scratch);
-            self.recipe.rates(state.lanes(), c_dot, moving, scratch);
-            let (state, rates) = (state.lanes(), moving.lanes());
+    fn tangent(&self, c: &[Lanes], _: &[Lanes], _: &[Lanes], c_dot: &[Lanes], x_dot: &mut [Lanes]) {
+        with_buffers(|Buffers { state, moving, z, scratch }| {
+            let state = self.recipe.fill(c, state, scratch);
+            let rates = self.recipe.rates(state, c_dot, moving, scratch);
             x_dot[..self.n_first].copy_from_slice(&rates[..self.n_first]);
             self.each_order(x_dot, z, |order, z| self.recipe.dots[order].rates(state, rates, z));
         });
     }
+
+    fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
+        let weights = BySpecies::new(weights, |weights| self.weights_of_products(weights));
+        Some(Arc::new(NiceSum { recipe: self.recipe.clone(), n_first: self.n_first, weights }))
+    }
 }
 
 impl NiceFeatures {
+    /// Weights of the products that the features are combinations of.
+    fn weights_of_products(&self, weights: ArrayView1<f64>) -> Vec<f64> {
+        let (of_first, mut rest) = weights.split_at(Axis(0), self.n_first);
+        let mut all = of_first.to_vec();
+        for (rotation, &n) in self.recipe.rotations.iter().zip(&self.n_of_order) {
+            let (own, after) = rest.split_at(Axis(0), n);
+            match rotation {
+                None => all.extend(own),
+                Some(rotation) => all.extend(rotation.weights(own)),
+            }
+            rest = after;
+        }
+        all
+    }
+
     /// Makes the invariants of each order from 2 on, and combines them.
     fn each_order(&self, x: &mut [Lanes], z: &mut Aligned, make: impl Fn(usize, &mut [Lanes])) {
         let mut first = self.n_first;
