@@ -6,11 +6,12 @@ mod stream;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use rhobasis::correlations::{FeatureKind, Invariants, Member};
-use rhobasis::extxyz::{Dataset, Options};
-use rhobasis::files::{is_stream, sha256};
+use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice, NiceSettings};
+use rhobasis::extxyz::{Dataset, Options, path_of};
+use rhobasis::files::{Stored, is_stream, sha256};
 use rhobasis::optimal::OptimalBasis;
 use rhobasis::settings::{Given, Named, Setting, Word};
 use rhobasis::{Error, Result};
@@ -20,10 +21,11 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::matrix::{Matrices, RowLabels, meta_path};
+use crate::nice::{self, NiceFlags};
 use crate::npy::{self, Array, Spool};
 use crate::output;
 use crate::settings::{Flags, Group};
-use crate::text::{count, plural};
+use crate::text::{count, plural, tell};
 use descriptor::Descriptor;
 use stream::for_each_block;
 
@@ -52,6 +54,14 @@ pub struct Features {
     /// Make the features of l up to this one; of all that the basis has by default
     #[arg(long, value_name = "N")]
     use_l_max: Option<usize>,
+    #[command(flatten)]
+    nice_settings: NiceFlags,
+    /// Features of --kind nice with the products that this file holds
+    #[arg(long, value_name = "FILE.nice")]
+    nice: Option<PathBuf>,
+    /// Write the products of --kind nice, which are chosen by the atoms of DATA, to this file
+    #[arg(long, value_name = "FILE.nice", conflicts_with = "nice")]
+    save_nice: Option<PathBuf>,
     /// *.npz: an array X with axes [center, column], and what its rows and columns are; of the density, arrays l0, l1, …
     /// with axes [center, m, channel]. *.npy: one matrix [center, column] that can be memory-mapped (of the density, its
     /// columns are (l, m, channel)), and *.meta.npz beside it
@@ -94,8 +104,9 @@ Example:
 
 impl Features {
     pub fn files(&self) -> Files {
-        let read = [Some(&self.basis), self.columns.as_ref()];
+        let read = [Some(&self.basis), self.columns.as_ref(), self.nice.as_ref()];
         let files = Files::reading(read.into_iter().flatten()).and_data(&self.data);
+        let files = files.writing("--save-nice", Holds::Archive(Nice::KIND), &self.save_nice);
         let holds = Holds::arrays(&self.output);
         match holds {
             Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(&self.output)]),
@@ -107,7 +118,7 @@ impl Features {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let npz = self.check()?;
         let basis: OptimalBasis = load(&self.basis)?;
-        let descriptor = self.descriptor(&basis)?;
+        let descriptor = self.descriptor(&basis, out)?;
         let input = Dataset::open(&self.data, &Options::default())?;
         let settings = |more| self.settings(&basis, more);
         let (n_centers, shape) = if npz {
@@ -159,6 +170,14 @@ impl Features {
                 return Err(Failure::usage(format!("{flag}: {problem}")));
             }
         }
+        if let Some(flag) = self.of_nice() {
+            if kind != Some(FeatureKind::Nice) {
+                return Err(Failure::usage(format!("{flag}: only of --kind nice; use that, or leave it out")));
+            }
+            if self.nice.is_some() && flag != "--nice" {
+                return Err(Failure::usage(format!("{flag}: the file of --nice says it; leave one of them out")));
+            }
+        }
         if self.columns.is_some() && kind != Some(FeatureKind::PowerSpectrum) {
             let problem = "--columns: only of a power spectrum some components can be computed without the rest; \
                            use --kind power-spectrum, or leave it out";
@@ -167,12 +186,49 @@ impl Features {
         Ok(npz)
     }
 
-    fn descriptor(&self, basis: &OptimalBasis) -> Result<Descriptor> {
+    /// A flag that is given, and means something for --kind nice alone.
+    fn of_nice(&self) -> Option<String> {
+        let setting = NiceSettings::SETTINGS.into_iter().find(|setting| self.nice_settings.is_given(setting.name));
+        let setting = setting.map(|setting| format!("--{}", setting.name.replace('_', "-")));
+        let files = [("--save-nice", &self.save_nice), ("--nice", &self.nice)];
+        let file = files.into_iter().find(|(_, path)| path.is_some()).map(|(flag, _)| flag.to_string());
+        setting.or(file)
+    }
+
+    /// The products of --kind nice, read or chosen.
+    fn fit_nice(&self, member: &mut Member, basis: &OptimalBasis, out: &mut dyn Write) -> Result<()> {
+        if let Some(path) = &self.nice {
+            let nice: Nice = load(path)?;
+            member.nice = Some(nice.settings().clone());
+            member.fitted = Some(Arc::new(nice));
+            return Ok(());
+        }
+        member.nice = Some(self.nice_settings.read(NiceSettings::read)?);
+        if let Some(pipe) = self.data.iter().find(|data| is_stream(&path_of(data))) {
+            let problem = "is a pipe, and data are read twice where products are chosen by them";
+            return Err(Error::file(pipe, problem, "give a file, or products with --nice"));
+        }
+        nice::fit(member, basis.expansion(), Dataset::open(&self.data, &Options::default())?)?;
+        let Some(fitted) = &member.fitted else { return Ok(()) };
+        nice::account(fitted, out).map_err(|e| Error::io("standard output", e))?;
+        match &self.save_nice {
+            Some(path) => fitted.save(path),
+            None => {
+                tell("warning: the products are kept nowhere: other data will have other features; use --save-nice");
+                Ok(())
+            }
+        }
+    }
+
+    fn descriptor(&self, basis: &OptimalBasis, out: &mut dyn Write) -> Result<Descriptor> {
         let expansion = basis.expansion();
         let Some(kind) = self.kind()? else { return Ok(Descriptor::Density(expansion.clone())) };
         let columns = self.columns.as_deref().map(columns::read).transpose()?;
         let (q_max, l_max) = (self.use_q_max, self.use_l_max);
-        let member = Member { columns, q_max, l_max, ..Member::new(kind, self.normalize) };
+        let mut member = Member { columns, q_max, l_max, ..Member::new(kind, self.normalize) };
+        if kind == FeatureKind::Nice {
+            self.fit_nice(&mut member, basis, out)?;
+        }
         let invariants = Invariants::of_members(expansion, &[member]);
         invariants.map(Descriptor::Invariants).map_err(|e| match (e, &self.columns) {
             (Error::Setting { name: "q_max", value, problem, remedy }, _) => {
@@ -275,6 +331,9 @@ impl Features {
                     settings[name] = n.into();
                 }
             }
+        }
+        if let Some(path) = self.nice.as_ref().or(self.save_nice.as_ref()) {
+            settings["nice_file"] = described(path)?;
         }
         if let Some(path) = &self.columns {
             settings["columns_file"] = described(path)?;

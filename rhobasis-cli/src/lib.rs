@@ -19,6 +19,7 @@ mod matrix;
 mod md;
 mod merge;
 mod model_file;
+mod nice;
 mod npy;
 mod npy_read;
 mod output;

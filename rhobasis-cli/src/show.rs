@@ -1,11 +1,13 @@
-//! `rhobasis show`: what is in a basis file.
+//! `rhobasis show`: what is in a basis file, or in one of NICE.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rhobasis::correlations::Nice;
 use rhobasis::density::Primitive;
+use rhobasis::files::{Stored, kind_of};
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, Truncation};
 use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
@@ -14,18 +16,19 @@ use rhobasis::{Error, Result};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
+use crate::nice;
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::element;
 use crate::text::{Table, count, field, plural};
 
-/// Show a basis: settings, spectrum, residual variance, radial functions
+/// Show a basis or the account of NICE: settings, spectrum, residual variance, radial functions
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Show {
-    /// Basis file, *.rho
+    /// Basis file, *.rho, or *.nice
     basis: PathBuf,
-    /// Draw spectrum, residual variance and radial functions into this SVG file
+    /// Draw spectrum, residual variance and radial functions (of NICE, its account and spectra) into this SVG file
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Print functions R(x = R), Eq. (10), and integrals I(r = R), Eq. (9), at this distance in Å
@@ -61,6 +64,9 @@ impl Show {
         if let Some(prefix) = &self.csv {
             output::check_folder(output::folder_of(prefix))?;
         }
+        if kind_of(&self.basis).as_deref() == Some(Nice::KIND) {
+            return self.show_nice(out);
+        }
         let basis: OptimalBasis = load(&self.basis)?;
         let needs_one = self.plot.is_some() || self.at.is_some() || self.csv.is_some();
         if center.is_some() || needs_one {
@@ -90,6 +96,24 @@ impl Show {
             let svg = self.basis.with_extension("svg");
             let center = basis.kinds()[0].center.map_or(String::new(), |z| format!(" --center {}", symbol(z)));
             writeln!(out, "next: rhobasis show {rho} --plot {}{center}", svg.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Show {
+    fn show_nice(&self, out: &mut dyn Write) -> Outcome {
+        if self.at.is_some() || self.csv.is_some() || self.center.is_some() {
+            return Err(Failure::usage("--at, --csv and --center are for a basis, and this file holds NICE"));
+        }
+        let nice: Nice = load(&self.basis)?;
+        for (setting, value) in nice.settings().values() {
+            field(out, setting.name, value.to_text())?;
+        }
+        nice::account(&nice, out)?;
+        if let Some(path) = &self.plot {
+            nice::draw(&nice, path)?;
+            writeln!(out, "wrote {}", path.display())?;
         }
         Ok(())
     }

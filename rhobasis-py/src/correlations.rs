@@ -1,12 +1,17 @@
 //! Invariant features of atoms.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use ndarray::{Array1, Array2, ArrayViewMut2};
-use numpy::{IntoPyArray, PyArray2, PyArray3, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray2};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use rhobasis::Error;
-use rhobasis::correlations::{self, Member};
+use rhobasis::correlations::{self, AuditRow, Member};
 use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
+use rhobasis::files::Stored;
 
 use crate::atoms::reals;
 use crate::errors::refuse;
@@ -113,7 +118,109 @@ impl Invariants {
 pub(crate) fn member(of: &Bound<'_, PyDict>) -> PyResult<Member> {
     let columns = item(of, "columns")?;
     let columns = if columns.is_none() { None } else { Some(components(&columns)?) };
-    Ok(Member { columns, ..Values::of_dict(of)?.read(|given| Member::read(given, false))? })
+    let fitted = of.get_item("fitted")?.map(|nice| nice.cast_into::<Nice>()).transpose()?;
+    let fitted = fitted.map(|nice| nice.get().inner.clone());
+    Ok(Member { columns, fitted, ..Values::of_dict(of)?.read(|given| Member::read(given, false))? })
+}
+
+/// NICE, fitted.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Nice {
+    pub(crate) inner: Arc<correlations::Nice>,
+}
+
+/// An order: ν and parts of its squared norm, in the order of [`AuditRow`].
+type Account = (usize, [f64; 10]);
+
+#[pymethods]
+impl Nice {
+    /// Fits it to the atoms of frames; `settings` as for [`Invariants`].
+    #[staticmethod]
+    fn fit(settings: &Bound<'_, PyDict>, evaluator: &Bound<'_, PyAny>, frames: &Frames) -> PyResult<Self> {
+        let mut member = member(settings)?;
+        let py = evaluator.py();
+        let mut fit =
+            |expansion: &SphericalExpansion| detach(py, || member.fit(expansion, frames.structures()));
+        match evaluator.cast::<Basis>() {
+            Ok(basis) => fit(basis.get().expansion()),
+            Err(_) => fit(evaluator.cast::<Expansion>()?.get().expansion()),
+        }
+        .map_err(|e| frames.refuse(e, 0))?;
+        member.fitted.map(|inner| Nice { inner }).ok_or_else(|| PyTypeError::new_err("these are settings of NICE"))
+    }
+
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        detach(py, || correlations::Nice::load(&path)).map(Nice::from).map_err(refuse)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        detach(py, || self.inner.save(&path)).map_err(refuse)
+    }
+
+    #[staticmethod]
+    fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
+        correlations::Nice::from_bytes(bytes).map(Nice::from).map_err(refuse)
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &detach(py, || self.inner.to_bytes()))
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        Ok((slf.getattr("from_bytes")?, (slf.get().to_bytes(slf.py()),)))
+    }
+
+    /// Its settings, by name (JSON).
+    fn settings(&self) -> PyResult<String> {
+        serde_json::to_string(self.inner.settings()).map_err(|e| PyTypeError::new_err(e.to_string()))
+    }
+
+    fn n_centers(&self) -> usize {
+        self.inner.n_centers()
+    }
+
+    fn audit(&self) -> Vec<Account> {
+        let of = |row: &AuditRow| {
+            let AuditRow { full, inherited, lambda, choice, contraction, kept, .. } = *row;
+            let [all, unseen, dropped] = [row.invariants, row.invariants_choice, row.invariants_contraction];
+            (row.nu, [full, inherited, lambda, choice, contraction, kept, all, unseen, dropped, row.invariants_kept])
+        };
+        self.inner.audit().iter().map(of).collect()
+    }
+
+    /// Variance of each feature of each order from 2 on.
+    fn variances<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<f64>>> {
+        self.inner.variances().into_iter().map(|variances| PyArray1::from_slice(py, variances)).collect()
+    }
+
+    /// Equivariants of order ν: (σ, λ) of each block, the blocks, structure, atom and species of each centre.
+    fn equivariants<'py>(
+        &self,
+        py: Python<'py>,
+        evaluator: &Bound<'py, PyAny>,
+        frames: &Frames,
+        nu: usize,
+    ) -> PyResult<OfOrder<'py>> {
+        let structures = frames.structures();
+        let made = |expansion: &SphericalExpansion| detach(py, || self.inner.equivariants(expansion, nu, structures));
+        let made = match evaluator.cast::<Basis>() {
+            Ok(basis) => made(basis.get().expansion()),
+            Err(_) => made(evaluator.cast::<Expansion>()?.get().expansion()),
+        }
+        .map_err(|e| frames.refuse(e, 0))?;
+        let keys = made.keys.iter().map(|key| (key.sigma, key.lambda)).collect();
+        let blocks = made.blocks.into_iter().map(|block| block.into_pyarray(py)).collect();
+        Ok((keys, blocks, center_table(py, structures)?))
+    }
+}
+
+type OfOrder<'py> = (Vec<(i8, usize)>, Vec<Bound<'py, PyArray3<f64>>>, Bound<'py, PyArray2<i64>>);
+
+impl From<correlations::Nice> for Nice {
+    fn from(nice: correlations::Nice) -> Self {
+        Nice { inner: Arc::new(nice) }
+    }
 }
 
 /// Rows [l, α, β].

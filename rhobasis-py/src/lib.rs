@@ -87,6 +87,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<optimal::Adaptation>()?;
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
+    m.add_class::<correlations::Nice>()?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
     m.add_class::<labels::Labels>()?;
     m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;

@@ -137,6 +137,12 @@ impl Potential {
         to_json(self.inner.settings())
     }
 
+    /// What NICE was fitted to be, of features of number k; none for other kinds.
+    fn nice(&self, k: usize) -> Option<correlations::Nice> {
+        let fitted = self.inner.settings().features.members.get(k)?.fitted.clone();
+        fitted.map(|inner| correlations::Nice { inner })
+    }
+
     /// The optimal basis below it, if that is what it has.
     fn basis(&self) -> Option<Basis> {
         match self.inner.basis() {

@@ -20,6 +20,7 @@ from .extxyz import read, write
 from .files import load
 from .label_check import LabelFinding, LabelReport, check_labels
 from .models import KernelRidge, Ridge
+from .nice import EquivariantBlocks, Nice
 from .optimal import OptimalBasis
 from .pcovr import PCovR
 from .potential import Gap, Potential, Prediction
@@ -33,6 +34,7 @@ __all__ = [
     "Bispectrum",
     "Density",
     "Dvr",
+    "EquivariantBlocks",
     "Equivariants",
     "Frames",
     "Gap",
@@ -41,6 +43,7 @@ __all__ = [
     "LabelFinding",
     "LabelReport",
     "LaplacianEigenstates",
+    "Nice",
     "NotFittedError",
     "OptimalBasis",
     "PCovR",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from ._site_models import is_kernel
 from .correlations import Bispectrum, Invariants, PowerSpectrum, RadialSpectrum
 from .density import Evaluator, SphericalExpansion
 from .models import KernelRidge
+from .nice import Nice
 from .optimal import OptimalBasis
 from .structure import Frames
 
@@ -27,7 +28,7 @@ def members_of(features: Any) -> list[Invariants]:
     for member in members:
         if not isinstance(member, Invariants):
             raise TypeError(
-                "features must be a PowerSpectrum, a RadialSpectrum or a Bispectrum, or a list of such, "
+                "features must be a PowerSpectrum, a RadialSpectrum, a Bispectrum or a Nice, or a list of such, "
                 f"not {features!r}"
             )
     if not members:
@@ -60,10 +61,10 @@ def common_basis(members: Sequence[Invariants], frames: _native.Frames, energies
                 f"{type(first).__name__} (number 0), and there is one expansion of the density; give them one basis, and "
                 "q_max, l_max for each kind"
             )
-    if not first.__sklearn_is_fitted__():
-        known = energies if np.isfinite(energies).all() else None
-        first = first._unfitted().fit(Frames(frames), known)
-    return first.basis_
+    if first._used_basis().__sklearn_is_fitted__():
+        return first.basis_
+    known = energies if np.isfinite(energies).all() else None
+    return first.basis._unfitted().fit(Frames(frames), known)
 
 
 def _same(a: Evaluator, b: Evaluator) -> bool:
@@ -79,14 +80,19 @@ def _same(a: Evaluator, b: Evaluator) -> bool:
     return a._state() == b._state()
 
 
-def features_of(members: list[dict[str, Any]], basis: Evaluator, model: Any) -> Invariants | list[Invariants]:
-    """The features of a stored potential."""
-    made = [_member_of(member, basis, model) for member in members]
+def features_of(
+    members: list[dict[str, Any]], basis: Evaluator, model: Any, nice: Callable[[int], _native.Nice | None]
+) -> Invariants | list[Invariants]:
+    """The features of a stored potential; `nice` gives what NICE of a member was fitted to be."""
+    made = [_member_of(member, basis, model, nice(k)) for k, member in enumerate(members)]
     return made[0] if len(made) == 1 else made
 
 
-def _member_of(settings: dict[str, Any], basis: Evaluator, model: Any) -> Invariants:
+def _member_of(settings: dict[str, Any], basis: Evaluator, model: Any, nice: _native.Nice | None) -> Invariants:
     normalize = settings.pop("normalize")
+    if nice is not None:
+        own = {name: settings[name] for name in ("q_max", "l_max", "weight") if name in settings}
+        return Nice._of_native(nice, basis, own | {"normalize": None if normalize == is_kernel(model) else normalize})
     return _CLASSES[settings.pop("kind")](
         basis, normalize=None if normalize == is_kernel(model) else normalize, **settings
     )

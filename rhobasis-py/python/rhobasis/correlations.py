@@ -64,7 +64,7 @@ class Invariants(MatrixOutput, Parameters):
     """
 
     _parts = ("basis",)
-    _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum"]
+    _kind: Literal["radial-spectrum", "power-spectrum", "bispectrum", "nice"]
     basis: Evaluator
     normalize: bool | None
     q_max: int | None

@@ -391,7 +391,7 @@ def _features_of(native: _native.Potential) -> Invariants | list[Invariants]:
     settings = json.loads(native.settings())
     features = settings["features"]
     members = features if isinstance(features, list) else [features]
-    return features_of(members, _basis_of(native), model_of(settings["model"]))
+    return features_of(members, _basis_of(native), model_of(settings["model"]), native.nice)
 
 
 def _basis_of(native: _native.Potential) -> OptimalBasis | SphericalExpansion:

@@ -124,7 +124,17 @@ impl Member {
         let Some(settings) = self.nice.as_ref().filter(|_| self.fitted.is_none()) else { return Ok(()) };
         let mut sample = NiceSample::new(expansion, settings.n_centers)?;
         structures.chunks(AT_ONCE).try_for_each(|structures| sample.add(structures))?;
-        self.fitted = Some(Arc::new(Nice::fit_to_part(settings, &sample, self.q_max, self.l_max)?));
+        self.fit_to(&sample)
+    }
+
+    /// Fits NICE to a sample.
+    ///
+    /// # Errors
+    /// As [`Nice::fit`].
+    pub fn fit_to(&mut self, sample: &NiceSample) -> Result<()> {
+        if let Some(settings) = &self.nice {
+            self.fitted = Some(Arc::new(Nice::fit_to_part(settings, sample, self.q_max, self.l_max)?));
+        }
         Ok(())
     }
 
@@ -164,7 +174,13 @@ impl Member {
             FeatureKind::PowerSpectrum => Arc::new(PowerSpectrum::new(keys, channels, columns)?),
             FeatureKind::Bispectrum => Arc::new(Bispectrum::new(keys, channels)?),
             FeatureKind::Nice => match &self.fitted {
-                Some(nice) => Arc::new(nice.features(keys, channels)?),
+                Some(nice) => {
+                    if let Some((name, before, now)) = self.nice.as_ref().and_then(|s| nice.settings().difference(s)) {
+                        let problem = format!("the products were chosen with {before}");
+                        return Err(Error::setting(name, now, problem, "fit anew, or leave it as it was"));
+                    }
+                    Arc::new(nice.features(keys, channels)?)
+                }
                 None => {
                     let problem = "its products are chosen by data, and it was not fitted to any";
                     return Err(Error::setting("kind", "nice", problem, "fit it first"));

@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 use super::correlation::{ChannelField, Correlation};
 use super::lanes::Layout;
 use super::weighted_sum::{WeightedSum, sum_of};
-use crate::simd::{LANES, Lanes};
+use crate::simd::Lanes;
 
 /// f x of the features x of another correlation whose derivatives do not read them: beside other features these count f times as
 /// much.
@@ -21,11 +21,7 @@ pub(crate) struct Weighted {
 
 impl Weighted {
     fn scale(&self, x: &mut [Lanes]) {
-        for x in x {
-            for k in 0..LANES {
-                x[k] *= self.factor;
-            }
-        }
+        x.as_flattened_mut().iter_mut().for_each(|x| *x *= self.factor);
     }
 }
 

@@ -31,10 +31,12 @@ struct Note {
     channels: Vec<Vec<(u8, usize)>>,
     unit: f64,
     n_centers: usize,
-    /// Of each order: the two it is made of, and σ, λ of its equivariants.
-    orders: Vec<([usize; 2], Vec<(i8, usize)>)>,
+    orders: Vec<OrderNote>,
     audit: Vec<AuditRow>,
 }
+
+/// The two orders that an order is made of, and σ, λ of its equivariants.
+type OrderNote = ([usize; 2], Vec<(i8, usize)>);
 
 impl Stored for Nice {
     const KIND: &'static str = "nice";

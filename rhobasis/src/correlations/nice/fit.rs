@@ -293,7 +293,7 @@ impl<'a> Fit<'a> {
 
 /// σ (−1)^λ: what inversion multiplies with.
 fn parity(key: BlockKey) -> i8 {
-    key.sigma * if key.lambda % 2 == 0 { 1 } else { -1 }
+    key.sigma * if key.lambda.is_multiple_of(2) { 1 } else { -1 }
 }
 
 /// By first block, second block, first channel, second channel.

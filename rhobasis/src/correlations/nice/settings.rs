@@ -160,6 +160,13 @@ impl NiceSettings {
         Self::SETTINGS.into_iter().zip(values).collect()
     }
 
+    /// The first setting that differs: its name, its value here, its value there.
+    pub fn difference(&self, other: &NiceSettings) -> Option<(&'static str, String, String)> {
+        let mut both = self.values().into_iter().zip(other.values());
+        let ((setting, mine), (_, theirs)) = both.find(|((_, mine), (_, theirs))| mine != theirs)?;
+        Some((setting.name, mine.to_text(), theirs.to_text()))
+    }
+
     /// # Errors
     /// For the first value outside its range.
     pub fn validate(&self) -> Result<()> {
