@@ -139,8 +139,7 @@ impl Nice {
     fn fit(settings: &Bound<'_, PyDict>, evaluator: &Bound<'_, PyAny>, frames: &Frames) -> PyResult<Self> {
         let mut member = member(settings)?;
         let py = evaluator.py();
-        let mut fit =
-            |expansion: &SphericalExpansion| detach(py, || member.fit(expansion, frames.structures()));
+        let mut fit = |expansion: &SphericalExpansion| detach(py, || member.fit(expansion, frames.structures()));
         match evaluator.cast::<Basis>() {
             Ok(basis) => fit(basis.get().expansion()),
             Err(_) => fit(evaluator.cast::<Expansion>()?.get().expansion()),

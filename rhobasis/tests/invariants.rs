@@ -4,9 +4,7 @@ mod common;
 
 use ndarray::{Array2, Axis};
 use rhobasis::Structure;
-use rhobasis::correlations::{
-    FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Split,
-};
+use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Split};
 use rhobasis::density::{
     Density, ExpansionSettings, Motion, Primitive, RadialScaling, Sigma, SphericalExpansion, Variable,
 };

@@ -4,14 +4,19 @@
 //! equivariants for each (σ, λ), 500 of 5,000 invariants: 1,520 features. Bundled molecules, or those of FILE.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ndarray::Array1;
 use rhobasis::Structure;
-use rhobasis::correlations::{Choice, Invariants, Nice, NiceSample, NiceSelection, NiceSettings, Split};
-use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma, SphericalExpansion};
-use rhobasis::extxyz::{Options, read};
+use rhobasis::correlations::{
+    Choice, FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Split,
+};
+use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma};
+use rhobasis::extxyz::{Labels, Options, labels, read};
+use rhobasis::models::Solver;
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+use rhobasis::potential::{Alpha, Baseline, Basis, ModelSettings, Potential, TrainSettings, Trainer, Weights};
 
 const REPEATS: usize = 5;
 
@@ -19,7 +24,8 @@ fn main() {
     let bundled = format!("{}/../examples/data/molecules_rattled.xyz.xz@:100", env!("CARGO_MANIFEST_DIR"));
     let file = std::env::args().skip(1).find(|a| !a.starts_with("--")).unwrap_or(bundled);
     let molecules = read(&file, &Options::default()).unwrap();
-    let expansion = expansion(&molecules);
+    let basis = basis(&molecules);
+    let expansion = basis.expansion();
     let n_atoms: usize = molecules.iter().map(Structure::len).sum();
     println!("{n_atoms} atoms; µs per atom of one thread, the least of {REPEATS} runs");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
@@ -43,19 +49,23 @@ fn main() {
     ] {
         let settings = NiceSettings { nu_max: 4, choice, selection, split, ..NiceSettings::default() };
         let begun = Instant::now();
-        let mut sample = NiceSample::new(&expansion, settings.n_centers).unwrap();
+        let mut sample = NiceSample::new(expansion, settings.n_centers).unwrap();
         sample.add(&molecules).unwrap();
         let nice = Nice::fit(&settings, &sample).unwrap();
         println!("{name}: fitted to {} atoms in {:.1} s", nice.n_centers(), begun.elapsed().as_secs_f64());
-        let invariants = Invariants::nice(&expansion, &nice, false).unwrap();
+        let invariants = Invariants::nice(expansion, &nice, false).unwrap();
         println!("    {} features", invariants.n_features());
         report("    values", &|| drop(black_box(invariants.forward(&molecules).unwrap())));
         let weights = Array1::<f64>::ones(invariants.n_features());
         let weights = weights.broadcast((n_atoms, invariants.n_features())).unwrap();
         report("    adjoint", &|| drop(black_box(invariants.backward(&molecules, weights).unwrap())));
-        for row in nice.audit() {
-            println!("    {row:.4?}");
+        if choice == Choice::Degree {
+            continue;
         }
+        let potential = potential(&basis, &nice, &molecules);
+        report("    linear potential: energy, forces, virial", &|| {
+            drop(black_box(potential.predict(&molecules, true).unwrap()));
+        });
     }
 }
 
@@ -70,12 +80,33 @@ thread_local! {
     static BEGUN: Instant = Instant::now();
 }
 
-fn expansion(molecules: &[Structure]) -> SphericalExpansion {
+/// A linear potential of the energies alone: what it predicts does not matter here.
+fn potential(basis: &OptimalBasis, nice: &Nice, molecules: &[Structure]) -> Potential {
+    let labels: Vec<Labels> = molecules.iter().map(|m| labels(m, &Options::default()).unwrap()).collect();
+    let member = Member {
+        nice: Some(nice.settings().clone()),
+        fitted: Some(Arc::new(nice.clone())),
+        ..Member::new(FeatureKind::Nice, false)
+    };
+    let settings = TrainSettings {
+        features: member.into(),
+        model: ModelSettings::Ridge { alpha: Alpha::Fixed(1e-6), solver: Solver::Cholesky },
+        baseline: Baseline::default(),
+        weights: Weights::default(),
+    };
+    let labels: Vec<Labels> = labels.into_iter().map(|l| Labels { energy: l.energy, ..Labels::default() }).collect();
+    let (basis, frames) = (Basis::Optimal(basis.clone()), &molecules[..20]);
+    let mut trainer = Trainer::new(basis, &settings, frames, &labels[..20]).unwrap();
+    trainer.advance(frames.len()).unwrap();
+    trainer.finish().unwrap()
+}
+
+fn basis(molecules: &[Structure]) -> OptimalBasis {
     let density = Density { r_cut: 5.0, sigma: Sigma::Same(0.3), cutoff_width: 0.5, ..Density::default() };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 5 }, l_max: 5, ..Default::default() };
     let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(molecules, None).unwrap();
-    OptimalBasis::from_covariance(&covariance, Truncation::QMax(20)).unwrap().expansion().clone()
+    OptimalBasis::from_covariance(&covariance, Truncation::QMax(20)).unwrap()
 }

@@ -67,7 +67,10 @@ impl Nice {
         };
         archive.note(name, &note);
         for order in &self.orders {
-            order.equivariants.iter().for_each(|block| insert(archive, &equivariants(name, order.nu, block.key), block));
+            order
+                .equivariants
+                .iter()
+                .for_each(|block| insert(archive, &equivariants(name, order.nu, block.key), block));
             insert(archive, &invariants(name, order.nu), &order.invariants);
         }
     }

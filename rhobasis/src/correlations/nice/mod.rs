@@ -6,6 +6,7 @@ mod couplings;
 mod dots;
 mod file;
 mod fit;
+mod needed;
 mod recipe;
 mod rotation;
 mod sample;
@@ -17,6 +18,7 @@ use ndarray::Array2;
 
 pub use audit::AuditRow;
 use fit::Fit;
+use needed::needed;
 use recipe::{Order, Recipe, Scratch};
 pub use sample::NiceSample;
 pub use settings::{Choice, NiceSelection, NiceSettings, Split};
@@ -148,7 +150,7 @@ impl Nice {
         nu: usize,
         structures: &[Structure],
     ) -> Result<Equivariants> {
-        let recipe = self.recipe(expansion.keys(), expansion.channels())?;
+        let recipe = self.recipe(expansion.keys(), expansion.channels(), &self.orders)?;
         let known = (1..=self.orders.len() + 1).filter(|&nu| nu == 1 || !self.orders[nu - 2].equivariants.is_empty());
         let known: Vec<usize> = known.collect();
         if !known.contains(&nu) {
@@ -179,11 +181,11 @@ impl Nice {
         Ok(out)
     }
 
-    /// The recipe, for these coefficients.
+    /// The recipe of some orders, for these coefficients.
     ///
     /// # Errors
     /// If they are others than those it was fitted to.
-    fn recipe(&self, keys: &[BlockKey], channels: &[Vec<Channel>]) -> Result<Recipe> {
+    fn recipe(&self, keys: &[BlockKey], channels: &[Vec<Channel>], orders: &[Order]) -> Result<Recipe> {
         if keys != self.keys || channels != self.channels {
             let count = |channels: &[Vec<Channel>]| channels.iter().map(Vec::len).collect::<Vec<_>>();
             let (mine, theirs) = (count(&self.channels), count(channels));
@@ -191,13 +193,13 @@ impl Nice {
             return Err(Error::setting("basis", format!("{theirs:?}"), problem, "use the basis it was fitted with"));
         }
         let mut recipe = Recipe::new(&Layout::new(&self.keys, &self.channels), self.unit);
-        self.orders.iter().try_for_each(|order| recipe.push(order))?;
+        orders.iter().try_for_each(|order| recipe.push(order))?;
         Ok(recipe)
     }
 
     /// The stage from these coefficients to features.
     pub(super) fn features(&self, keys: &[BlockKey], channels: &[Vec<Channel>]) -> Result<NiceFeatures> {
-        Ok(NiceFeatures::new(self.recipe(keys, channels)?))
+        Ok(NiceFeatures::new(self.recipe(keys, channels, &needed(&self.orders))?))
     }
 }
 

@@ -49,7 +49,11 @@ impl NiceFeatures {
             rotation.as_ref().map_or(dots.len(), |rotation| rotation.n_out())
         };
         let n_of_order = recipe.dots.iter().zip(&recipe.rotations).map(n_of_order).collect();
-        NiceFeatures { n_first: recipe.layout.counts.first().copied().unwrap_or(0), n_of_order, recipe: Arc::new(recipe) }
+        NiceFeatures {
+            n_first: recipe.layout.counts.first().copied().unwrap_or(0),
+            n_of_order,
+            recipe: Arc::new(recipe),
+        }
     }
 }
 
