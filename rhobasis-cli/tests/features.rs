@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use rhobasis::Structure;
-use rhobasis::correlations::Invariants;
+use rhobasis::correlations::{FeatureKind, Invariants, Member};
 use rhobasis::extxyz;
 use rhobasis::files::Stored;
 use rhobasis::optimal::OptimalBasis;
@@ -290,6 +290,27 @@ fn chosen_columns_hold_the_numbers_of_the_whole() {
         &["--kind", "bispectrum", "--columns", "picked.npy", "-o", "z.npz"],
         &["--columns", "power-spectrum"],
     );
+}
+
+#[test]
+fn leading_channels_are_those_of_the_library() {
+    let place = Place::molecules(&["--q-max", "3"]);
+    let member =
+        |normalize| Member { q_max: Some(2), l_max: Some(1), ..Member::new(FeatureKind::Bispectrum, normalize) };
+    let invariants = Invariants::of_members(place.basis().expansion(), &[member(true)]).unwrap();
+    place.features("bispectrum", "x.npz", &["--use-q-max", "2", "--use-l-max", "1", "--normalize"]);
+    let arrays = place.arrays("x.npz");
+    assert!(reals(&arrays["X"].1) == invariants.forward(&place.frames()).unwrap().as_slice().unwrap());
+    let columns: Vec<i64> = invariants.columns().iter().map(|&i| i as i64).collect();
+    assert_eq!(integers(&arrays["columns"].1), columns);
+    let said = settings(&arrays);
+    assert_eq!((&said["q_max"], &said["l_max"]), (&2.into(), &1.into()));
+
+    let refused = |code, args: &[&str], words: &[&str]| place.refused(code, &[args, &["-o", "y.npz"]].concat(), words);
+    let kind = ["--kind", "power-spectrum"];
+    refused(1, &[&kind[..], &["--use-q-max", "4"]].concat(), &["--use-q-max = 4: this basis has 3 channels"]);
+    refused(1, &[&kind[..], &["--use-l-max", "4"]].concat(), &["--use-l-max = 4: this basis ends at l_max = 3"]);
+    refused(2, &["--use-l-max", "2"], &["--use-l-max", "--kind density", "leave it out"]);
 }
 
 #[test]

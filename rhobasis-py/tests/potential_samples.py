@@ -53,6 +53,11 @@ def primitive():
     return rb.SphericalExpansion(DENSITY, rb.Gto(n_max=3), l_max=2, spline_accuracy=None)
 
 
+def two_kinds(basis=None):
+    basis = optimal() if basis is None else basis
+    return [rb.PowerSpectrum(basis), rb.Bispectrum(basis, q_max=2, l_max=2, weight=0.5)]
+
+
 def same(a, b):
     x, y = a.predict(FRAMES), b.predict(FRAMES)
     np.testing.assert_array_equal(x.energies, y.energies)

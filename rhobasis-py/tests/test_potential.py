@@ -8,7 +8,7 @@ import pytest
 import rhobasis as rb
 from ase import Atoms
 from ase.neighborlist import neighbor_list
-from potential_samples import DENSITY, FRAMES, optimal, primitive, same
+from potential_samples import DENSITY, FRAMES, optimal, primitive, same, two_kinds
 
 KINDS = {
     "ridge, power spectrum": lambda: rb.Potential(rb.PowerSpectrum(optimal()), rb.Ridge(alpha=1e-9)),
@@ -18,6 +18,9 @@ KINDS = {
     ),
     "ridge, radial spectrum": lambda: rb.Potential(rb.RadialSpectrum(optimal()), rb.Ridge(alpha=1e-9)),
     "ridge, bispectrum, primitive": lambda: rb.Potential(rb.Bispectrum(primitive()), rb.Ridge(alpha=1e-9)),
+    "ridge, two kinds": lambda: rb.Potential(two_kinds(), rb.Ridge(alpha=1e-9)),
+    "gap, two kinds": lambda: rb.Potential(two_kinds(primitive()), rb.Gap(n_sparse=20, zeta=2)),
+    "kernel ridge, two kinds": lambda: rb.Potential(two_kinds(), rb.KernelRidge(zeta=2)),
     "gap, power spectrum": lambda: rb.Potential(rb.PowerSpectrum(optimal()), rb.Gap(n_sparse=20)),
     "gap, not normalized, cur": lambda: rb.Potential(
         rb.PowerSpectrum(primitive(), normalize=False), rb.Gap(n_sparse=20, zeta=2, sparse_method="cur")

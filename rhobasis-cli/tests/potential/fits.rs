@@ -198,6 +198,28 @@ fn primitive_and_supervised_bases() {
 }
 
 #[test]
+fn several_kinds_of_features_in_one_potential() {
+    let both = "[features]\nkind = [\"power-spectrum\", \"bispectrum\"]\nq_max = [4, 2]\nl_max = [3, 2]\nweight = [1.0, 0.5]\n";
+    let place = Place::with(&[("pairs.toml", &silicon("")), ("both.toml", &silicon(both))]);
+    let error = |model: &str, folds: &str| cell(&folds[folds.find("count").unwrap_or(0)..], model, 5);
+    let [pairs, both] = ["pairs", "both"].map(|name| {
+        let (model, potential) = (format!("{name}.toml"), format!("{name}.rho"));
+        let trained = place.ok(&["train", &model, "-o", &potential]);
+        let folds = place.ok(&["evaluate", &model, "--folds", "3"]);
+        [error("force component", &trained), error("force", &folds)]
+    });
+    assert!(both[0] < 0.9 * pairs[0] && both[1] < 0.9 * pairs[1], "{both:?} {pairs:?}");
+    let data = bundled("silicon.xyz.xz@1::60");
+    place.ok(&["predict", "both.rho", &data, "-o", "predicted.xyz", "--uncertainty"]);
+    place.ok(&["md", "both.rho", &bundled("silicon.xyz.xz@0"), "--steps", "20", "--every", "10"]);
+    // A list of one kind is that kind.
+    let old = silicon("[features]\nkind = \"power-spectrum\"\n");
+    fs::write(place.path("one.toml"), old.replace("\"power-spectrum\"", "[\"power-spectrum\"]")).unwrap();
+    place.ok(&["train", "one.toml", "-o", "one.rho"]);
+    assert_eq!(place.bytes("one.rho"), place.bytes("pairs.rho"));
+}
+
+#[test]
 fn cross_validation_and_learning_curves() {
     let place = Place::with(&[("model.toml", &silicon(""))]);
     let folds = place.ok(&["evaluate", "model.toml", "--folds", "4", "--csv", "f.csv", "--plot", "f.svg"]);

@@ -40,6 +40,16 @@ fn what_is_wrong_in_a_model_file_is_named() {
     refused(&format!("{both}gamma = 0.5\n"), &["unknown key 'gamma'"]);
     refused(&format!("{both}method = \"pcovr\"\ngamma = 2\n"), &["gamma = 2"]);
     refused(&format!("{both}method = \"primitive\"\n"), &["unknown key 'q_max'"]);
+    let kinds = format!("{both}[features]\nkind = [\"power-spectrum\", \"bispectrum\"]\n");
+    refused(
+        &format!("{kinds}q_max = [4, 2, 1]\n"),
+        &["line 12", "q_max = [4, 2, 1]: there are 2 kinds", "one for each"],
+    );
+    refused(&format!("{kinds}q_max = [4, 9]\n"), &["q_max = 9: this basis has 4 channels", "use 1 to 4"]);
+    refused(&format!("{kinds}weight = 0\n"), &["weight = 0", "must be a positive number"]);
+    refused(&format!("{both}[features]\nq_max = [4]\n"), &["q_max = [4]: must be a whole number"]);
+    let twice = kinds.replace("bispectrum", "power-spectrum");
+    refused(&format!("{twice}columns = \"x.npz\"\n"), &["columns chooses components of one power spectrum"]);
     refused(&head, &["no section [basis]"]);
     refused(BASIS, &["no section [data]"]);
     refused(&format!("{head}[basis]\nfile = \"none.rho\"\n"), &["none.rho"]);

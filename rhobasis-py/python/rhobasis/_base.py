@@ -27,7 +27,7 @@ class Parameters:
         return names
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with `deep`, those of parameters too, as ``density__r_cut``, or ``features__0`` of a list."""
+        """Parameters by name; with `deep`, those of parameters too: ``density__r_cut``, ``features__0`` of a list."""
         params = {name: getattr(self, name) for name in self._names()}
         if deep:
             for name, value in list(params.items()):
@@ -73,7 +73,7 @@ class Parameters:
         return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
 
     def set_params(self, **params: Any) -> Self:
-        """Sets parameters by name; ``density__r_cut`` sets `r_cut` of the parameter `density`, ``features__0`` the first
+        """Sets parameters by name: ``density__r_cut`` is `r_cut` of the parameter `density`, ``features__0`` the first
         of a list."""
         nested: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
@@ -111,7 +111,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _inner(value: Any) -> Iterator[tuple[str, Any]]:
-    """Parameters of a parameter, by name: of an object its own, of a list of objects these, by number, and their own."""
+    """Parameters of an object by name; of a list the objects by number, and their own."""
     if isinstance(value, Parameters):
         yield from value.get_params().items()
     elif _is_list(value):

@@ -19,7 +19,7 @@ from .structure import Frames
 
 Features: TypeAlias = "Invariants | Sequence[Invariants]"
 
-_CLASSES: dict[str, type[Invariants]] = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
+_CLASSES = {c._kind: c for c in (RadialSpectrum, PowerSpectrum, Bispectrum)}
 
 
 def members_of(features: Any) -> list[Invariants]:
@@ -50,7 +50,7 @@ def member_settings(member: Invariants, model: Any) -> dict[str, Any]:
 
 
 def common_basis(members: Sequence[Invariants], frames: _native.Frames, energies: np.ndarray) -> Evaluator:
-    """The fitted basis of all of them; of one that is not, a copy is fitted to `frames` and, if supervised, `energies`."""
+    """The fitted basis of all of them; of one that is not, a copy is fitted to `frames`."""
     first = members[0]
     for k, member in enumerate(members):
         if not isinstance(member.basis, Evaluator):
@@ -58,8 +58,8 @@ def common_basis(members: Sequence[Invariants], frames: _native.Frames, energies
         if not _same(first._used_basis(), member._used_basis()):
             raise RhobasisError(
                 f"features = {list(members)!r}: {type(member).__name__} (number {k}) has another basis than "
-                f"{type(first).__name__} (number 0), and there is one expansion of the density; give them one basis, and "
-                "q_max, l_max for each kind"
+                f"{type(first).__name__} (number 0), and there is one expansion of the density; give them one basis, "
+                "and q_max, l_max for each kind"
             )
     if first._used_basis().__sklearn_is_fitted__():
         return first.basis_

@@ -15,15 +15,15 @@ from . import _native
 from ._base import Parameters
 from ._errors import RhobasisError
 from ._matrix import not_fitted
+from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._output import tags_of_frames
 from ._progress import Progress
-from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._site_models import Gap, Model, model_of, model_settings
 from .correlations import Invariants
 from .density import SphericalExpansion
 from .models import KernelRidge
 from .optimal import OptimalBasis, expansion_parameters
-from .structure import Frames, as_native
+from .structure import as_native
 
 if TYPE_CHECKING:
     from typing_extensions import Self

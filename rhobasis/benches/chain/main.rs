@@ -74,15 +74,20 @@ impl Data {
         let [two, three] = [two, three].map(Basis::Optimal);
         let ridge = json!({ "type": "ridge", "alpha": 1e-9, "solver": "qr" });
         let gap = |n_sparse, zeta| json!({ "type": "gap", "n_sparse": n_sparse, "zeta": zeta, "sparse_method": "fps", "delta": 1.0, "jitter": 1e-10 });
-        for (name, basis, kind, normalize, model) in [
-            ("linear", &two, "power-spectrum", false, &ridge),
-            ("normalized", &two, "power-spectrum", true, &ridge),
-            ("bispectrum", &three, "bispectrum", false, &ridge),
-            ("radial", &two, "radial-spectrum", false, &ridge),
-            ("sparse", &two, "power-spectrum", true, &gap(300, 4)),
-            ("quadratic", &three, "power-spectrum", true, &gap(600, 2)),
+        let both = json!([
+            features("power-spectrum", false),
+            { "kind": "bispectrum", "normalize": false, "q_max": 4, "l_max": 3 },
+        ]);
+        for (name, basis, features, model) in [
+            ("linear", &two, features("power-spectrum", false), &ridge),
+            ("normalized", &two, features("power-spectrum", true), &ridge),
+            ("bispectrum", &three, features("bispectrum", false), &ridge),
+            ("mixed", &two, both, &ridge),
+            ("radial", &two, features("radial-spectrum", false), &ridge),
+            ("sparse", &two, features("power-spectrum", true), &gap(300, 4)),
+            ("quadratic", &three, features("power-spectrum", true), &gap(600, 2)),
         ] {
-            let settings = train_settings(kind, normalize, model);
+            let settings = train_settings(features, model);
             let mut trainer = Trainer::new(basis.clone(), &settings, &self.train, &self.labels).unwrap();
             trainer.advance(self.train.len()).unwrap();
             trainer.finish().unwrap().save(&self.path(name)).unwrap();
@@ -106,9 +111,12 @@ fn covariance_settings(r_cut: f64, n_max: usize, l_max: usize, mixing: &str) -> 
     serde_json::from_value(json!({ "expansion": expansion, "mixing": mixing, "center_specific": false })).unwrap()
 }
 
-fn train_settings(kind: &str, normalize: bool, model: &serde_json::Value) -> TrainSettings {
+fn features(kind: &str, normalize: bool) -> serde_json::Value {
+    json!({ "kind": kind, "normalize": normalize })
+}
+
+fn train_settings(features: serde_json::Value, model: &serde_json::Value) -> TrainSettings {
     let weights = json!({ "energy_sigma": 0.002, "force_sigma": 0.05, "stress_sigma": 0.002 });
-    let features = json!({ "kind": kind, "normalize": normalize });
     serde_json::from_value(
         json!({ "features": features, "model": model, "baseline": "least-squares", "weights": weights }),
     )
@@ -184,7 +192,7 @@ fn jobs<'a>(silicon: &'a Data, molecules: &'a Data, large: &'a [Structure], merg
     };
     let small = &molecules.train[..];
     let sizes = [large[0].len(), small.iter().map(Structure::len).sum()];
-    for model in ["linear", "bispectrum", "sparse", "normalized", "radial", "quadratic"] {
+    for model in ["linear", "bispectrum", "mixed", "sparse", "normalized", "radial", "quadratic"] {
         let silicon_of = move || silicon.potential(model);
         let of = move || molecules.potential(model);
         add(
@@ -254,7 +262,7 @@ fn jobs<'a>(silicon: &'a Data, molecules: &'a Data, large: &'a [Structure], merg
                 Box::new(move || {
                     let potential = data.potential(model);
                     let model = serde_json::to_value(&potential.settings().model).unwrap();
-                    let settings = train_settings(kind, normalize, &model);
+                    let settings = train_settings(features(kind, normalize), &model);
                     let mut trainer =
                         Some(Trainer::new(potential.basis().clone(), &settings, train, &data.labels[..4]).unwrap());
                     let mut done = None;

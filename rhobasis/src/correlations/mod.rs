@@ -3,6 +3,7 @@
 mod bispectrum;
 mod clebsch_gordan;
 mod correlation;
+mod couplings;
 mod invariants;
 mod jacobian;
 mod kinds;
