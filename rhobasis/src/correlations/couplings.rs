@@ -7,7 +7,7 @@ use super::clebsch_gordan::{Coupling, L_MAX_COUPLED};
 use crate::simd::{Aligned, LANES, Lanes, add_product, add_scaled};
 
 /// A sum over couplings for each component: entries of the first component, then of the second, and so on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Couplings {
     entries: Vec<Entry>,
     /// Where the entries of each component end.
@@ -16,10 +16,10 @@ pub(super) struct Couplings {
 
 /// A coupling of two components to that which is written to.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    first: u32,
-    second: u32,
-    value: f64,
+pub(super) struct Entry {
+    pub first: u32,
+    pub second: u32,
+    pub value: f64,
 }
 
 impl Couplings {
@@ -37,7 +37,7 @@ impl Couplings {
 
     /// The entries of each component.
     #[inline(always)]
-    fn runs(&self) -> impl Iterator<Item = &[Entry]> {
+    pub fn runs(&self) -> impl Iterator<Item = &[Entry]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let run = &self.entries[start..end as usize];

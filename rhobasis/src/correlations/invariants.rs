@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice, s};
 
 use super::bispectrum::Bispectrum;
+use super::combinations::Combinations;
 use super::correlation::Correlation;
 use super::normalize::Normalized;
 use super::power_spectrum::PowerSpectrum;
@@ -39,6 +40,8 @@ use crate::{Error, Result};
 pub struct Invariants {
     pub(super) expansion: SphericalExpansion,
     pub(super) correlation: Arc<dyn Correlation>,
+    /// Of what the correlation makes, if features are not that itself.
+    pub(super) combinations: Option<Arc<Combinations>>,
     pub(super) pool: Arc<Pool<Work>>,
 }
 
@@ -50,6 +53,8 @@ pub(crate) struct Work {
     /// Coefficients, and their derivatives or dE/dc: blocks `[center, m, channel]`, one after the other.
     pub c: Aligned,
     pub of_c: Aligned,
+    /// What features are combinations of, and dE/d of that, where they are: `[center, product]`.
+    pub z: Aligned,
     /// Features, and dE/dX: `[center, feature]`.
     pub x: Aligned,
     pub of_x: Aligned,
@@ -109,7 +114,7 @@ impl Invariants {
         if normalize {
             correlation = Arc::new(Normalized { of: correlation, norm: 1.0 });
         }
-        Invariants { expansion: expansion.clone(), correlation, pool: Arc::default() }
+        Invariants { expansion: expansion.clone(), correlation, combinations: None, pool: Arc::default() }
     }
 
     /// The coefficients that the features are made of.
@@ -119,18 +124,24 @@ impl Invariants {
 
     /// Number of features of a centre.
     pub fn n_features(&self) -> usize {
-        self.correlation.n_features()
+        self.combinations.as_ref().map_or(self.correlation.n_features(), |combinations| combinations.n_out())
+    }
+
+    /// The same without combinations of features, and these: for models that are linear in features.
+    pub(crate) fn uncombined(&self) -> (Invariants, Option<Arc<Combinations>>) {
+        (Invariants { combinations: None, ..self.clone() }, self.combinations.clone())
     }
 
     /// A weighted sum of the features as a function of the coefficients, if there is a way without making features; weights by
     /// species of centre.
     pub(crate) fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
-        self.correlation.weighted_sum(weights)
+        if self.combinations.is_some() { None } else { self.correlation.weighted_sum(weights) }
     }
 
     /// What the features are: a row for each, with the fields that the constructor names.
     pub fn columns(&self) -> Array2<usize> {
-        self.correlation.columns()
+        let columns = self.correlation.columns();
+        self.combinations.as_ref().map_or_else(|| columns.clone(), |combinations| combinations.columns(columns.view()))
     }
 
     /// Features of all centres of all structures, in file order: `[center, column]`.
@@ -176,14 +187,14 @@ impl Invariants {
         };
         runs.for_each(&self.pool, vec![rows], &[self.n_features()], |run, out, work| {
             self.coefficients(run, work);
-            let Work { density, eight, c, of_c, kept, .. } = work;
+            let Work { density, eight, c, of_c, kept, z, .. } = work;
             if motions.is_none() {
-                self.correlation.forward_rows(run.len(), c, out[0], kept, eight);
+                self.combine(out[0], z, |z| self.correlation.forward_rows(run.len(), c, z, kept, eight));
                 return Ok(());
             }
             of_c.resize(c.len());
             self.expansion.forward_run(run, true, &mut self.correlation.layout().cut(of_c, run.len()), density);
-            self.correlation.tangent_rows(run.len(), c, of_c, out[0], eight);
+            self.combine(out[0], z, |z| self.correlation.tangent_rows(run.len(), c, of_c, z, eight));
             Ok(())
         })
     }
@@ -254,16 +265,34 @@ impl Invariants {
 
     /// Features of a run whose coefficients are in `work.c`, into `work.x`.
     pub(crate) fn features(&self, run: &Run, work: &mut Work) {
-        let Work { eight, c, x, kept, .. } = work;
+        let Work { eight, c, x, z, kept, .. } = work;
         x.resize(run.len() * self.n_features());
-        self.correlation.forward_rows(run.len(), c, x, kept, eight);
+        self.combine(x, z, |z| self.correlation.forward_rows(run.len(), c, z, kept, eight));
+    }
+
+    /// Rows of features from what the correlation makes: `make` writes that, with `z` as memory.
+    pub(super) fn combine(&self, x: &mut [f64], z: &mut Aligned, make: impl FnOnce(&mut [f64])) {
+        let Some(combinations) = &self.combinations else { return make(x) };
+        let n = x.len() / self.n_features().max(1);
+        z.resize(n * combinations.n_in());
+        make(z);
+        let z = ArrayView2::from_shape((n, combinations.n_in()), z).expect(AS_LONG);
+        combinations.forward(z, ArrayViewMut2::from_shape((n, combinations.n_out()), x).expect(AS_LONG));
     }
 
     /// dE/dc of a run, into `work.of_c`, given dE/dX `[center, feature]`.
     pub(crate) fn coefficients_backward(&self, grad_x: ArrayView2<f64>, work: &mut Work) {
-        let Work { eight, c, of_c, x, kept, .. } = work;
+        let Work { eight, c, of_c, x, z, kept, .. } = work;
         of_c.resize(c.len());
-        self.correlation.backward_rows(c, (x, kept), grad_x, of_c, eight);
+        let Some(combinations) = &self.combinations else {
+            return self.correlation.backward_rows(c, (x, kept), grad_x, of_c, eight);
+        };
+        // One row for all, if the view is broadcast.
+        let n_rows = if grad_x.strides()[0] == 0 { grad_x.nrows().min(1) } else { grad_x.nrows() };
+        let mut grad_z = Array2::zeros((n_rows, combinations.n_in()));
+        combinations.backward(grad_x.slice(s![..n_rows, ..]).as_standard_layout().view(), grad_z.view_mut());
+        let grad_z = grad_z.broadcast((grad_x.nrows(), combinations.n_in())).expect("one row, or as many");
+        self.correlation.backward_rows(c, (z, kept), grad_z, of_c, eight);
     }
 
     /// dE/dr_ji of the pairs of a run, given dE/dc in `work.of_c`.
@@ -281,6 +310,8 @@ impl Invariants {
         Err(Error::setting(name, format!("{found:?}"), problem, "give a row for each center"))
     }
 }
+
+const AS_LONG: &str = "as long as the shape says";
 
 /// The error for forces that are not finite.
 fn not_finite(gradient: &ArrayView2<f64>) -> Error {

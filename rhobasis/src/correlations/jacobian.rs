@@ -55,13 +55,15 @@ impl Invariants {
             return Err(Error::setting("out", out.len(), problem, "give as many: rows × components × columns"));
         }
         part.fill_rows(structures, &self.pool, vec![out], &[width], |rows, out, work| {
-            self.jacobian_of(rows, variable, out[0], work);
+            let mut z = std::mem::take(&mut work.z);
+            self.combine(out[0], &mut z, |z| self.jacobian_of(rows, variable, z, work));
+            work.z = z;
         })
     }
 
     fn jacobian_of(&self, rows: &RowsOfRun, variable: Variable, out: &mut [f64], work: &mut Work) {
         self.coefficients(&rows.run, work);
-        let (n, n_features, layout) = (rows.run.len(), self.n_features(), self.correlation.layout());
+        let (n, n_features, layout) = (rows.run.len(), self.correlation.n_features(), self.correlation.layout());
         let n_components = variable.n_components();
         let width = n_components * n_features;
         let Work { density, eight, c: c_rows, of_c: of_center, moving, .. } = work;
@@ -151,7 +153,7 @@ impl<'a> Directions<'a> {
         let tiles = correlation.in_tiles().map(|tangent| (tangent, zeros(), std::array::from_fn(|_| zeros())));
         if tiles.is_none() {
             c_dot.resize(LANES * layout.len());
-            x_dot.resize(LANES * invariants.n_features());
+            x_dot.resize(LANES * invariants.correlation.n_features());
         }
         let (waiting, active, touched) = (Vec::with_capacity(LANES), Vec::new(), Vec::new());
         Directions { invariants, center, blocks, c_dot, x_dot, tiles, waiting, active, touched, out }
@@ -195,7 +197,7 @@ impl<'a> Directions<'a> {
 
     /// Computes three directions in tiles, whose rows follow each other; whether there are tiles.
     fn flush_tiles(&mut self) -> bool {
-        let (n_features, layout) = (self.invariants.n_features(), self.invariants.correlation.layout());
+        let (n_features, layout) = (self.invariants.correlation.n_features(), self.invariants.correlation.layout());
         let Some((tangent, c, c_dot)) = &mut self.tiles else { return false };
         for (direction, c_dot) in c_dot.iter_mut().enumerate() {
             let blocks = self.blocks.iter().zip(layout.widths()).map(|(block, width)| &block[direction * width..]);
@@ -224,7 +226,7 @@ impl<'a> Directions<'a> {
             return;
         }
         let correlation = &self.invariants.correlation;
-        let (n_features, Layout { offsets, .. }) = (self.invariants.n_features(), correlation.layout());
+        let (n_features, Layout { offsets, .. }) = (self.invariants.correlation.n_features(), correlation.layout());
         for (block, (shape, _)) in correlation.layout().blocks(LANES).enumerate() {
             let starts = starts(0, 0, shape.n_m * shape.n_q);
             let to = &mut self.c_dot.lanes_mut()[offsets[block]..];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::bispectrum::Bispectrum;
+use super::combinations::{Block, Combinations};
 use super::correlation::Correlation;
 use super::invariants::Invariants;
 use super::leading::{OfPart, Part};
@@ -143,8 +144,8 @@ impl Member {
         [&KIND, &NORMALIZE, &Q_MAX, &L_MAX, &WEIGHT]
     }
 
-    /// The stage from coefficients to these features.
-    fn correlation(&self, expansion: &SphericalExpansion) -> Result<Arc<dyn Correlation>> {
+    /// The stage from coefficients to what these features are combinations of, and the blocks of these.
+    fn correlation(&self, expansion: &SphericalExpansion) -> Result<(Arc<dyn Correlation>, Vec<Block>)> {
         WEIGHT.check(self.weight)?;
         if let Some(columns) = &self.columns
             && self.kind != FeatureKind::PowerSpectrum
@@ -155,11 +156,11 @@ impl Member {
         }
         let (keys, channels) = (expansion.keys(), expansion.channels());
         let Some(part) = Part::new(keys, channels, self.q_max, self.l_max)? else {
-            return Ok(self.scaled(self.stage(keys, channels, self.columns.as_deref())?));
+            return self.scaled(self.stage(keys, channels, self.columns.as_deref())?);
         };
         let columns = self.columns.as_deref().map(|columns| part.components(columns)).transpose()?;
-        let of = self.scaled(self.stage(part.keys(), part.channels(), columns.as_deref())?);
-        Ok(Arc::new(OfPart { part, of }))
+        let (of, blocks) = self.scaled(self.stage(part.keys(), part.channels(), columns.as_deref())?)?;
+        Ok((Arc::new(OfPart { part, of }), blocks))
     }
 
     /// The stage of this kind, of coefficients in these blocks; `columns` are components of a power spectrum.
@@ -179,7 +180,7 @@ impl Member {
                         let problem = format!("the products were chosen with {before}");
                         return Err(Error::setting(name, now, problem, "fit anew, or leave it as it was"));
                     }
-                    Arc::new(nice.features(keys, channels)?)
+                    Arc::new(nice.features(keys, channels, self.normalize)?)
                 }
                 None => {
                     let problem = "its products are chosen by data, and it was not fitted to any";
@@ -189,12 +190,18 @@ impl Member {
         })
     }
 
-    fn scaled(&self, of: Arc<dyn Correlation>) -> Arc<dyn Correlation> {
-        match (self.normalize, self.weight) {
+    /// Normalised or weighted, with the blocks of what is combined; norms are of combined features.
+    fn scaled(&self, of: Arc<dyn Correlation>) -> Result<(Arc<dyn Correlation>, Vec<Block>)> {
+        let blocks = match &self.fitted {
+            Some(nice) if !self.normalize => nice.combinations(),
+            _ => vec![Block { n: of.n_features(), v: None }],
+        };
+        let scaled: Arc<dyn Correlation> = match (self.normalize, self.weight) {
             (true, norm) => Arc::new(Normalized { of, norm }),
             (false, 1.0) => of,
             (false, factor) => Arc::new(Weighted { of, factor }),
-        }
+        };
+        Ok((scaled, blocks))
     }
 }
 
@@ -220,13 +227,33 @@ impl Invariants {
     /// If there is no member; if one asks for more than the basis has, for columns that do not exist, or for columns of a kind that
     /// has them only all.
     pub fn of_members(expansion: &SphericalExpansion, members: &[Member]) -> Result<Self> {
-        let mut correlations: Vec<Arc<dyn Correlation>> =
-            members.iter().map(|member| member.correlation(expansion)).collect::<Result<_>>()?;
+        let made = members.iter().map(|member| member.correlation(expansion)).collect::<Result<Vec<_>>>()?;
+        let (mut correlations, blocks): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        let combinations = Combinations::new(blocks.concat()).map(Arc::new);
         let correlation = match correlations.len() {
             0 => return Err(Error::setting("kind", "[]", "there are no features", "give one kind or more")),
             1 => correlations.swap_remove(0),
             _ => Arc::new(Mixed::new(correlations)),
         };
-        Ok(Invariants { expansion: expansion.clone(), correlation, pool: Arc::default() })
+        Ok(Invariants { expansion: expansion.clone(), correlation, combinations, pool: Arc::default() })
+    }
+
+    /// NICE, ν = 1 … ν_max: invariants of each order, after those of the order before. Columns `[ν, k]`.
+    ///
+    /// ```text
+    /// z = s (2l + 1)^(−1/2) Σ_m A_lm B_lm,      x = Vᵀ z
+    /// ```
+    ///
+    /// A and B are equivariants of lower orders, s and V what the fit has chosen; V is left out where nothing is.
+    ///
+    /// # Errors
+    /// If it was fitted to coefficients of another basis.
+    pub fn nice(expansion: &SphericalExpansion, nice: &Nice, normalize: bool) -> Result<Self> {
+        let member = Member {
+            nice: Some(nice.settings().clone()),
+            fitted: Some(Arc::new(nice.clone())),
+            ..Member::new(FeatureKind::Nice, normalize)
+        };
+        Invariants::of_members(expansion, &[member])
     }
 }

@@ -2,6 +2,7 @@
 
 mod bispectrum;
 mod clebsch_gordan;
+mod combinations;
 mod correlation;
 mod couplings;
 mod invariants;
@@ -24,6 +25,7 @@ mod weighted;
 mod weighted_sum;
 
 pub use clebsch_gordan::{Coupling, L_MAX_COUPLED, clebsch_gordan};
+pub(crate) use combinations::Combinations;
 pub use invariants::Invariants;
 pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;

@@ -95,7 +95,7 @@ impl Stored for Potential {
         let species = species_of(&archive, path)?;
         let basis = Basis::restore(&mut archive, path)?;
         settings.features.restore(&archive, path)?;
-        let invariants = settings.features.invariants(&basis).map_err(|e| damaged(path, e))?;
+        let (invariants, combinations) = settings.invariants(&basis).map_err(|e| damaged(path, e))?;
         let n_features = invariants.n_features();
         let alone: BTreeMap<u8, f64> = match archive.metadata.contains_key(ALONE) {
             true => archive.json(path, ALONE)?,
@@ -139,7 +139,8 @@ impl Stored for Potential {
             true => {
                 let functions = match settings.model {
                     ModelSettings::Ridge { .. } => {
-                        Functions::Linear { n_features, species: species.clone(), alone: BTreeMap::new() }
+                        let (species, alone) = (species.clone(), BTreeMap::new());
+                        Functions::Linear { n_features, species, combinations, alone }
                     }
                     ModelSettings::Gap { zeta, .. } | ModelSettings::KernelRidge { zeta, .. } => {
                         let of = |(&z, points): (&u8, &Array2<f64>)| {

@@ -13,13 +13,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use super::site::no_function;
 use super::targets::Targets;
-use crate::correlations::Invariants;
+use crate::correlations::{Combinations, Invariants};
 use crate::density::Variable;
 use crate::extxyz::Labels;
 use crate::linalg::set_product;
@@ -44,6 +45,8 @@ pub(super) enum Functions {
         n_features: usize,
         /// Species of centres.
         species: Vec<u8>,
+        /// Of features to what the parameters are weights of; none if of features themselves.
+        combinations: Option<Arc<Combinations>>,
         /// φ of the centre alone of each species, which is taken off; none where it is not.
         alone: BTreeMap<u8, Array1<f64>>,
     },
@@ -70,7 +73,10 @@ impl Functions {
     /// Parameters of each species: atomic number and columns.
     pub fn parameters(&self) -> Vec<(u8, Range<usize>)> {
         match self {
-            Functions::Linear { .. } => self.blocks(),
+            Functions::Linear { combinations: None, .. } => self.blocks(),
+            Functions::Linear { combinations: Some(combinations), species, .. } => {
+                consecutive(species.iter().map(|&z| (z, combinations.n_out())).collect())
+            }
             Functions::Sparse { projections, .. } => {
                 consecutive(projections.iter().map(|(&z, p)| (z, p.ncols())).collect())
             }
@@ -101,13 +107,17 @@ impl Functions {
 
     /// Parameters' rows from functions' rows.
     fn project(&self, rows: Array2<f64>) -> Array2<f64> {
-        let Functions::Sparse { projections, .. } = self else { return rows };
+        if matches!(self, Functions::Linear { combinations: None, .. }) {
+            return rows;
+        }
         let mut out = Array2::zeros((rows.nrows(), self.n_parameters()));
         for ((z, from), (_, to)) in self.blocks().into_iter().zip(self.parameters()) {
-            let from = rows.slice(s![.., from]).as_standard_layout().into_owned();
-            let mut block = Array2::zeros((rows.nrows(), to.len()));
-            set_product(block.view_mut(), from.view(), projections[&z].view());
-            out.slice_mut(s![.., to]).assign(&block);
+            let (from, to) = (rows.slice(s![.., from]), out.slice_mut(s![.., to]));
+            match self {
+                Functions::Sparse { projections, .. } => set_product(to, from, projections[&z].view()),
+                Functions::Linear { combinations: Some(combinations), .. } => combinations.forward(from, to),
+                Functions::Linear { combinations: None, .. } => {}
+            }
         }
         out
     }

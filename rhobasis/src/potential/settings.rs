@@ -1,10 +1,12 @@
 //! What a potential is made of and how it is trained: every hyperparameter, once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::features::FeatureSettings;
+use super::features::{Basis, FeatureSettings};
+use crate::correlations::{Combinations, Invariants};
 use crate::models::Solver;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named};
 use crate::structure::{self, SYMBOLS, Structure, atomic_number, isotope_remedy};
@@ -374,6 +376,17 @@ pub struct TrainSettings {
     pub baseline: Baseline,
     /// How much each quantity counts.
     pub weights: Weights,
+}
+
+impl TrainSettings {
+    /// The features that the model sees. A linear model sees what they are combinations of, and these as its prior.
+    pub(super) fn invariants(&self, basis: &Basis) -> Result<(Invariants, Option<Arc<Combinations>>)> {
+        let invariants = self.features.invariants(basis)?;
+        Ok(match self.model {
+            ModelSettings::Ridge { .. } => invariants.uncombined(),
+            _ => (invariants, None),
+        })
+    }
 }
 
 /// The `config_type` of a frame; empty if it has none.

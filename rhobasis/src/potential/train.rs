@@ -84,11 +84,12 @@ impl<'a> Trainer<'a> {
         let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
         let features = settings.features.fitted(&basis, frames)?;
         let settings = &TrainSettings { features, ..settings.clone() };
-        let invariants = settings.features.invariants(&basis)?;
+        let (invariants, combinations) = settings.invariants(&basis)?;
         let lone = if of_free_atoms { alone::features(&invariants, &species, frames)? } else { BTreeMap::new() };
         let (functions, solver) = match &settings.model {
             ModelSettings::Ridge { solver, .. } => {
-                (Functions::Linear { n_features: invariants.n_features(), species, alone: BTreeMap::new() }, *solver)
+                let n_features = invariants.n_features();
+                (Functions::Linear { n_features, species, combinations, alone: BTreeMap::new() }, *solver)
             }
             ModelSettings::Gap { n_sparse, zeta, sparse_method, jitter, .. } => {
                 let mut points = sparse_points::choose(&invariants, frames, &free, *n_sparse, *sparse_method)?;
@@ -102,7 +103,8 @@ impl<'a> Trainer<'a> {
                 (Functions::Sparse { zeta: *zeta, points, projections, alone: BTreeMap::new() }, Solver::Qr)
             }
             ModelSettings::KernelRidge { .. } => {
-                (Functions::Linear { n_features: 0, species: Vec::new(), alone: BTreeMap::new() }, Solver::Qr)
+                let (n_features, species, alone) = (0, Vec::new(), BTreeMap::new());
+                (Functions::Linear { n_features, species, combinations: None, alone }, Solver::Qr)
             }
         };
         let functions = functions.less_alone(lone);
@@ -346,7 +348,11 @@ impl<'a> Trainer<'a> {
         let lambda = alpha * factor.largest_singular_value().powi(2);
         let factor = factor.regularised(lambda)?;
         let w = factor.solve()?;
-        let of = |(z, columns): (u8, std::ops::Range<usize>)| (z, w.slice(s![columns, 0]).to_owned());
+        let Functions::Linear { combinations, .. } = &self.functions else { unreachable!("made so by new") };
+        let of = |(z, columns): (u8, std::ops::Range<usize>)| {
+            let w = w.slice(s![columns, 0]);
+            (z, combinations.as_ref().map_or_else(|| w.to_owned(), |combinations| combinations.weights(w)))
+        };
         let weights = self.functions.parameters().into_iter().map(of).collect();
         let posterior = Posterior { functions: self.functions.clone(), factor };
         Ok((Model::Linear(LinearModel::new(&self.invariants, weights)), Some(posterior), Some(alpha)))

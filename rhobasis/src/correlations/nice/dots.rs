@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::couplings::Pair;
+use super::products::Pair;
 use crate::correlations::lanes::for_l;
 use crate::simd::{LANES, Lanes, add_product};
 

@@ -2,13 +2,12 @@
 
 mod audit;
 mod choose;
-mod couplings;
 mod dots;
 mod file;
 mod fit;
 mod needed;
+mod products;
 mod recipe;
-mod rotation;
 mod sample;
 mod settings;
 mod stage;
@@ -19,11 +18,12 @@ use ndarray::Array2;
 pub use audit::AuditRow;
 use fit::Fit;
 use needed::needed;
-use recipe::{Order, Recipe, Scratch};
+use recipe::{Order, Products, Recipe, Scratch};
 pub use sample::NiceSample;
 pub use settings::{Choice, NiceSelection, NiceSettings, Split};
 pub(super) use stage::NiceFeatures;
 
+use super::combinations::{Block, Matrix};
 use super::lanes::{Layout, eights};
 use super::leading::Part;
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
@@ -197,25 +197,28 @@ impl Nice {
         Ok(recipe)
     }
 
-    /// The stage from these coefficients to features.
-    pub(super) fn features(&self, keys: &[BlockKey], channels: &[Vec<Channel>]) -> Result<NiceFeatures> {
-        Ok(NiceFeatures::new(self.recipe(keys, channels, &needed(&self.orders))?))
+    /// The stage from these coefficients to features, or, unless `combined`, to what they are combinations of.
+    pub(super) fn features(
+        &self,
+        keys: &[BlockKey],
+        channels: &[Vec<Channel>],
+        combined: bool,
+    ) -> Result<NiceFeatures> {
+        let mut recipe = self.recipe(keys, channels, &needed(&self.orders))?;
+        if !combined {
+            recipe.rotations.iter_mut().for_each(|rotation| *rotation = None);
+        }
+        Ok(NiceFeatures::new(recipe))
     }
-}
 
-impl super::Invariants {
-    /// NICE, ν = 1 … ν_max: invariants of each order, after those of the order before. Columns `[ν, k]`.
-    ///
-    /// ```text
-    /// z = s (2l + 1)^(−1/2) Σ_m A_lm B_lm,      x = Vᵀ z
-    /// ```
-    ///
-    /// A and B are equivariants of lower orders, s and V what the fit has chosen; V is left out where nothing is.
-    ///
-    /// # Errors
-    /// If it was fitted to coefficients of another basis.
-    pub fn nice(expansion: &SphericalExpansion, nice: &Nice, normalize: bool) -> Result<Self> {
-        Ok(super::Invariants::of(expansion, nice.features(expansion.keys(), expansion.channels())?, normalize))
+    /// How features are combined of products: of order 1, 2, …
+    pub(super) fn combinations(&self) -> Vec<Block> {
+        let first = Block { n: self.channels.first().map_or(0, Vec::len), v: None };
+        let of_order = |order: &Order| {
+            let Products { products, combinations, .. } = &order.invariants;
+            Block { n: products.len(), v: combinations.as_ref().map(|v| Matrix::new(v.view())) }
+        };
+        std::iter::once(first).chain(self.orders.iter().map(of_order)).collect()
     }
 }
 

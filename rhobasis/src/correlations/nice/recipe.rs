@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
-use super::couplings::{Couplings, Pair};
 use super::dots::Dots;
-use super::rotation::Rotation;
+use super::products::{Coupled, Pair};
 use crate::Result;
+use crate::correlations::combinations::Matrix;
 use crate::correlations::lanes::Layout;
 use crate::density::BlockKey;
 use crate::linalg::set_product;
@@ -99,7 +99,7 @@ impl Place {
 /// The products of one (σ, λ) that are made of the same two blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Family {
-    couplings: Arc<Couplings>,
+    coupled: Arc<Coupled>,
     pairs: Vec<Pair>,
 }
 
@@ -124,10 +124,10 @@ pub(super) struct Recipe {
     made: Vec<Vec<Made>>,
     /// Invariants of ν = 2, 3 …, and their combinations.
     pub dots: Vec<Dots>,
-    pub rotations: Vec<Option<Rotation>>,
+    pub rotations: Vec<Option<Matrix>>,
     /// What coefficients are multiplied with.
     pub unit: f64,
-    couplings: BTreeMap<[usize; 3], Arc<Couplings>>,
+    coupled: BTreeMap<[usize; 3], Arc<Coupled>>,
 }
 
 impl Recipe {
@@ -140,7 +140,7 @@ impl Recipe {
             dots: Vec::new(),
             rotations: Vec::new(),
             unit,
-            couplings: BTreeMap::new(),
+            coupled: BTreeMap::new(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Recipe {
             made.push(of_block);
         }
         self.dots.push(self.dots(order.of, &order.invariants.products));
-        self.rotations.push(order.invariants.combinations.as_ref().map(|v| Rotation::new(v.view())));
+        self.rotations.push(order.invariants.combinations.as_ref().map(|v| Matrix::new(v.view())));
         self.places.push(place);
         self.made.push(made);
         Ok(())
@@ -170,13 +170,13 @@ impl Recipe {
         for same in products.chunk_by(|p, q| p.factors.map(|f| f.block) == q.factors.map(|f| f.block)) {
             let lambda = |side: usize| self.places[of[side] - 1].keys[same[0].factors[side].block].lambda;
             let ls = [lambda(0), lambda(1), key.lambda];
-            let couplings = match self.couplings.get(&ls) {
+            let coupled = match self.coupled.get(&ls) {
                 Some(known) => known.clone(),
-                None => Arc::new(Couplings::new(ls[0], ls[1], ls[2])?),
+                None => Arc::new(Coupled::new(ls[0], ls[1], ls[2])?),
             };
-            self.couplings.insert(ls, couplings.clone());
+            self.coupled.insert(ls, coupled.clone());
             let pairs = same.iter().map(|product| self.pair(of, product)).collect();
-            families.push(Family { couplings, pairs });
+            families.push(Family { coupled, pairs });
         }
         Ok(Made { n_m: key.n_components(), n: products.len(), families, combinations: None, start: 0 })
     }
@@ -255,7 +255,7 @@ impl Made {
         let mut first = 0;
         for family in &self.families {
             let end = first + family.pairs.len() * self.n_m;
-            family.couplings.products(&family.pairs, state, state, &mut out[first..end]);
+            family.coupled.products(&family.pairs, state, state, &mut out[first..end]);
             first = end;
         }
     }
@@ -281,7 +281,7 @@ impl Made {
         let mut first = 0;
         for family in &self.families {
             let end = first + family.pairs.len() * self.n_m;
-            family.couplings.rates(&family.pairs, [state; 2], [before; 2], &mut out[first..end]);
+            family.coupled.rates(&family.pairs, [state; 2], [before; 2], &mut out[first..end]);
             first = end;
         }
         if let Some(u) = &self.combinations {
@@ -303,7 +303,7 @@ impl Made {
         let mut first = 0;
         for family in &self.families {
             let end = first + family.pairs.len() * self.n_m;
-            family.couplings.pull_back(&family.pairs, [state; 2], &grads[first..end], before);
+            family.coupled.pull_back(&family.pairs, [state; 2], &grads[first..end], before);
             first = end;
         }
     }

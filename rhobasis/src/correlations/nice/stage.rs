@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, ArrayView1};
 
+use super::dots::Dots;
 use super::recipe::{Recipe, Scratch};
 use super::sum::NiceSum;
 use crate::correlations::WeightedSum;
+use crate::correlations::combinations::Matrix;
 use crate::correlations::correlation::{ChannelField, Correlation};
 use crate::correlations::lanes::Layout;
 use crate::correlations::weighted_sum::BySpecies;
@@ -45,9 +47,8 @@ pub(super) fn with_buffers<T>(job: impl FnOnce(&mut Buffers) -> T) -> T {
 
 impl NiceFeatures {
     pub(super) fn new(recipe: Recipe) -> Self {
-        let n_of_order = |(dots, rotation): (&super::dots::Dots, &Option<super::rotation::Rotation>)| {
-            rotation.as_ref().map_or(dots.len(), |rotation| rotation.n_out())
-        };
+        let n_of_order =
+            |(dots, rotation): (&Dots, &Option<Matrix>)| rotation.as_ref().map_or(dots.len(), Matrix::n_out);
         let n_of_order = recipe.dots.iter().zip(&recipe.rotations).map(n_of_order).collect();
         NiceFeatures {
             n_first: recipe.layout.counts.first().copied().unwrap_or(0),
@@ -100,7 +101,7 @@ impl Correlation for NiceFeatures {
                     None => dots.pull_back(state, of_order, grads),
                     Some(rotation) => {
                         z.resize(dots.len() * LANES);
-                        rotation.backward(of_order, z.lanes_mut());
+                        rotation.backward_lanes(of_order, z.lanes_mut());
                         dots.pull_back(state, z.lanes(), grads);
                     }
                 }
@@ -120,27 +121,15 @@ impl Correlation for NiceFeatures {
     }
 
     fn weighted_sum(&self, weights: &BTreeMap<u8, ArrayView1<f64>>) -> Option<Arc<dyn WeightedSum>> {
-        let weights = BySpecies::new(weights, |weights| self.weights_of_products(weights));
-        Some(Arc::new(NiceSum { recipe: self.recipe.clone(), n_first: self.n_first, weights }))
+        let combined = self.recipe.rotations.iter().any(Option::is_some);
+        let weights = BySpecies::new(weights, |weights| weights.to_vec());
+        (!combined).then(|| -> Arc<dyn WeightedSum> {
+            Arc::new(NiceSum { recipe: self.recipe.clone(), n_first: self.n_first, weights })
+        })
     }
 }
 
 impl NiceFeatures {
-    /// Weights of the products that the features are combinations of.
-    fn weights_of_products(&self, weights: ArrayView1<f64>) -> Vec<f64> {
-        let (of_first, mut rest) = weights.split_at(Axis(0), self.n_first);
-        let mut all = of_first.to_vec();
-        for (rotation, &n) in self.recipe.rotations.iter().zip(&self.n_of_order) {
-            let (own, after) = rest.split_at(Axis(0), n);
-            match rotation {
-                None => all.extend(own),
-                Some(rotation) => all.extend(rotation.weights(own)),
-            }
-            rest = after;
-        }
-        all
-    }
-
     /// Makes the invariants of each order from 2 on, and combines them.
     fn each_order(&self, x: &mut [Lanes], z: &mut Aligned, make: impl Fn(usize, &mut [Lanes])) {
         let mut first = self.n_first;
@@ -151,7 +140,7 @@ impl NiceFeatures {
                 Some(rotation) => {
                     z.resize(self.recipe.dots[order].len() * LANES);
                     make(order, z.lanes_mut());
-                    rotation.forward(z.lanes(), x);
+                    rotation.forward_lanes(z.lanes(), x);
                 }
             }
             first += n;

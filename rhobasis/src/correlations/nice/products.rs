@@ -3,7 +3,8 @@
 use multiversion::multiversion;
 
 use crate::Result;
-use crate::correlations::clebsch_gordan::{Coupling, clebsch_gordan};
+use crate::correlations::clebsch_gordan::clebsch_gordan;
+use crate::correlations::couplings::Couplings;
 use crate::simd::{LANES, Lanes};
 
 /// Products that are computed together: they share the coefficients, and their sums stay in registers.
@@ -16,37 +17,13 @@ type Factors = [[Lanes; TOGETHER]; ROOM];
 
 /// The real coefficients ⟨l1 m1; l2 m2|λμ⟩ of one (l1, l2, λ), in an order for each of the three that may be wanted.
 #[derive(Debug, Clone)]
-pub(super) struct Couplings {
+pub(super) struct Coupled {
     /// Components of the two factors and of the product.
     pub n: [usize; 3],
     /// The product from the factors; each factor from product and other factor.
-    to_product: Sums,
-    to_first: Sums,
-    to_second: Sums,
-}
-
-/// out_k = Σ value x_i y_j: the terms (i, j, value) of each k, one after the other.
-#[derive(Debug, Clone)]
-struct Sums {
-    terms: Vec<(u8, u8, f64)>,
-    /// Where the terms of each k begin; the last is their number.
-    starts: Vec<usize>,
-}
-
-impl Sums {
-    fn new(n: usize, couplings: &[Coupling], split: impl Fn(&Coupling) -> (usize, usize, usize)) -> Self {
-        let (mut terms, mut starts) = (Vec::new(), vec![0]);
-        for k in 0..n {
-            for coupling in couplings {
-                let (out, i, j) = split(coupling);
-                if out == k {
-                    terms.push((i as u8, j as u8, coupling.value));
-                }
-            }
-            starts.push(terms.len());
-        }
-        Sums { terms, starts }
-    }
+    to_product: Couplings,
+    to_first: Couplings,
+    to_second: Couplings,
 }
 
 /// Two equivariants to be multiplied, by where their components begin, and a factor.
@@ -57,17 +34,17 @@ pub(super) struct Pair {
     pub scale: f64,
 }
 
-impl Couplings {
+impl Coupled {
     /// # Errors
     /// If l1 or l2 is beyond the Clebsch–Gordan coefficients.
     pub fn new(l1: usize, l2: usize, lambda: usize) -> Result<Self> {
         let n = [2 * l1 + 1, 2 * l2 + 1, 2 * lambda + 1];
         let couplings = clebsch_gordan(l1, l2, lambda)?;
-        Ok(Couplings {
+        Ok(Coupled {
             n,
-            to_product: Sums::new(n[2], &couplings, |c| (c.mu, c.m1, c.m2)),
-            to_first: Sums::new(n[0], &couplings, |c| (c.m1, c.mu, c.m2)),
-            to_second: Sums::new(n[1], &couplings, |c| (c.m2, c.mu, c.m1)),
+            to_product: Couplings::new(&couplings, n[2], |c| [c.m1, c.m2, c.mu]),
+            to_first: Couplings::new(&couplings, n[0], |c| [c.mu, c.m2, c.m1]),
+            to_second: Couplings::new(&couplings, n[1], |c| [c.mu, c.m1, c.m2]),
         })
     }
 
@@ -92,13 +69,13 @@ impl Couplings {
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn products(couplings: &Couplings, pairs: &[Pair], a: &[Lanes], b: &[Lanes], out: &mut [Lanes]) {
-    let [n1, n2, n] = couplings.n;
+fn products(coupled: &Coupled, pairs: &[Pair], a: &[Lanes], b: &[Lanes], out: &mut [Lanes]) {
+    let [n1, n2, n] = coupled.n;
     let [mut x, mut y]: [Factors; 2] = [[[[0.0; LANES]; TOGETHER]; ROOM]; 2];
     for (pairs, out) in pairs.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER * n)) {
         load(a, pairs.iter().map(|pair| pair.first), n1, &mut x);
         load(b, pairs.iter().map(|pair| pair.second), n2, &mut y);
-        contract(&couplings.to_product, &x, &y, |mu, sums| {
+        contract(&coupled.to_product, &x, &y, |mu, sums| {
             for (k, pair) in pairs.iter().enumerate() {
                 out[k * n + mu] = sums[k].map(|sum| sum * pair.scale);
             }
@@ -111,26 +88,20 @@ fn products(couplings: &Couplings, pairs: &[Pair], a: &[Lanes], b: &[Lanes], out
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn rates(
-    couplings: &Couplings,
-    pairs: &[Pair],
-    [a, b]: [&[Lanes]; 2],
-    [a_dot, b_dot]: [&[Lanes]; 2],
-    out: &mut [Lanes],
-) {
-    let [n1, n2, n] = couplings.n;
+fn rates(coupled: &Coupled, pairs: &[Pair], [a, b]: [&[Lanes]; 2], [a_dot, b_dot]: [&[Lanes]; 2], out: &mut [Lanes]) {
+    let [n1, n2, n] = coupled.n;
     let [mut x, mut y]: [Factors; 2] = [[[[0.0; LANES]; TOGETHER]; ROOM]; 2];
     for (pairs, out) in pairs.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER * n)) {
         load(a_dot, pairs.iter().map(|pair| pair.first), n1, &mut x);
         load(b, pairs.iter().map(|pair| pair.second), n2, &mut y);
-        contract(&couplings.to_product, &x, &y, |mu, sums| {
+        contract(&coupled.to_product, &x, &y, |mu, sums| {
             for (k, pair) in pairs.iter().enumerate() {
                 out[k * n + mu] = sums[k].map(|sum| sum * pair.scale);
             }
         });
         load(a, pairs.iter().map(|pair| pair.first), n1, &mut x);
         load(b_dot, pairs.iter().map(|pair| pair.second), n2, &mut y);
-        contract(&couplings.to_product, &x, &y, |mu, sums| {
+        contract(&coupled.to_product, &x, &y, |mu, sums| {
             for (k, pair) in pairs.iter().enumerate() {
                 let out = &mut out[k * n + mu];
                 for lane in 0..LANES {
@@ -146,8 +117,8 @@ fn rates(
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn pull_back(couplings: &Couplings, pairs: &[Pair], [a, b]: [&[Lanes]; 2], grad_out: &[Lanes], grads: &mut [Lanes]) {
-    let [n1, n2, n] = couplings.n;
+fn pull_back(coupled: &Coupled, pairs: &[Pair], [a, b]: [&[Lanes]; 2], grad_out: &[Lanes], grads: &mut [Lanes]) {
+    let [n1, n2, n] = coupled.n;
     let [mut x, mut y]: [Factors; 2] = [[[[0.0; LANES]; TOGETHER]; ROOM]; 2];
     // The product may have more components than a factor.
     let mut g: [[Lanes; TOGETHER]; ROOM] = [[[0.0; LANES]; TOGETHER]; ROOM];
@@ -159,12 +130,12 @@ fn pull_back(couplings: &Couplings, pairs: &[Pair], [a, b]: [&[Lanes]; 2], grad_
                 g[k] = grad_out.map(|grad| grad * pair.scale);
             }
         }
-        contract(&couplings.to_first, &g, &y, |m, sums| {
+        contract(&coupled.to_first, &g, &y, |m, sums| {
             for (pair, sum) in pairs.iter().zip(sums) {
                 add(&mut grads[pair.first + m], sum);
             }
         });
-        contract(&couplings.to_second, &g, &x, |m, sums| {
+        contract(&coupled.to_second, &g, &x, |m, sums| {
             for (pair, sum) in pairs.iter().zip(sums) {
                 add(&mut grads[pair.second + m], sum);
             }
@@ -184,14 +155,14 @@ fn load(from: &[Lanes], places: impl Iterator<Item = usize>, n: usize, to: &mut 
 
 /// Σ value x_i y_j of each k.
 #[inline(always)]
-fn contract(sums: &Sums, x: &Factors, y: &Factors, mut store: impl FnMut(usize, &[Lanes; TOGETHER])) {
-    for (k, range) in sums.starts.windows(2).enumerate() {
+fn contract(couplings: &Couplings, x: &Factors, y: &Factors, mut store: impl FnMut(usize, &[Lanes; TOGETHER])) {
+    for (k, run) in couplings.runs().enumerate() {
         let mut sum = [[0.0; LANES]; TOGETHER];
-        for &(i, j, value) in &sums.terms[range[0]..range[1]] {
-            let (x, y) = (&x[i as usize % ROOM], &y[j as usize % ROOM]);
+        for entry in run {
+            let (x, y) = (&x[entry.first as usize % ROOM], &y[entry.second as usize % ROOM]);
             for p in 0..TOGETHER {
                 for lane in 0..LANES {
-                    sum[p][lane] = (value * x[p][lane]).mul_add(y[p][lane], sum[p][lane]);
+                    sum[p][lane] = (entry.value * x[p][lane]).mul_add(y[p][lane], sum[p][lane]);
                 }
             }
         }
