@@ -9,7 +9,9 @@ use rhobasis::density::species_of;
 use rhobasis::extxyz::{Labels, SourceFile};
 use rhobasis::files::{Stored, sha256};
 use rhobasis::optimal::{Covariance, OptimalBasis, SupervisedCovariance};
-use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, Weights, is_free_atom, split};
+use rhobasis::potential::{
+    Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
+};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure};
 
@@ -85,6 +87,8 @@ impl Train {
         let file = ModelFile::read(&self.model)?;
         self.outputs(file.files()).check()?;
         let (train, test) = read(&file)?;
+        // What would be refused after the fit.
+        check_species(&train.frames, test.frames.iter().enumerate()).map_err(|e| test.locate(e))?;
         let settings = file.settings(&train.frames, &train.labels)?;
         let (potential, trained) = self.fit(&file, &settings, &train, out)?;
         let Some(potential) = potential else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! Keys of labels: named ones that are nowhere, others that are proposed, and labels that are left out.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use super::{BASIS, Place, says};
 
@@ -62,6 +63,50 @@ fn a_named_key_that_no_frame_has_is_refused_by_every_command() {
         &["fit", "a.xyz", "-o", "b.rho", "--method", "pcovr", "--energy-key", "REF_enrgy"],
         &["a.xyz, frame 0", "'REF_enrgy'", "energy_key = \"REF_energy\" (--energy-key REF_energy)"],
     );
+}
+
+#[test]
+fn keys_are_looked_for_before_anything_is_predicted() {
+    // Oxygen is unknown to the potential: the first prediction would say so.
+    let strange = crystals(4).replace("Si", "O");
+    let files = [("a.xyz", &crystals(4)[..]), ("o.xyz", &strange), ("m.toml", &model(NAMED))];
+    let place = Place::with(&files);
+    place.ok(&["train", "m.toml", "-o", "m.rho", "--no-plot"]);
+    let named = ["evaluate", "m.rho", "o.xyz", "--energy-key", "REF_enrgy"];
+    place.refused(1, &named, &["--energy-key REF_enrgy: no frame has this key; there is REF_energy"]);
+    place.refused(1, &["evaluate", "m.rho", "o.xyz"], &["no frame has a label under energy"]);
+    place.refused(1, &["evaluate", "m.rho", "o.xyz", "--energy-key", "REF_energy"], &["o.xyz, frame 0, atom 0: O is not among the species"]);
+    // A pipe is read once, and the end tells.
+    let piped = ["evaluate", "m.rho", "/dev/stdin", "--energy-key"];
+    let run = |key: &str| {
+        let frames = fs::File::open(place.path("a.xyz")).unwrap();
+        let cat = Command::new("cat").stdin(frames).stdout(Stdio::piped()).spawn().unwrap();
+        place.command(&[&piped[..], &[key]].concat()).stdin(cat.stdout.unwrap()).output().unwrap()
+    };
+    assert!(run("REF_energy").status.success());
+    says(&String::from_utf8(run("REF_enrgy").stderr).unwrap(), &["--energy-key REF_enrgy: no frame has this key"]);
+    // Nor is a model trained whose test would fail.
+    let text = model(NAMED).replace("\nenergy_key", "\ntest = \"o.xyz\"\nenergy_key");
+    fs::write(place.path("m.toml"), &text).unwrap();
+    place.refused(1, &["train", "m.toml", "-o", "n.rho"], &["o.xyz, frame 0, atom 0: O was no centre"]);
+    fs::write(place.path("t.xyz"), crystals(2).replace("REF_", "other_")).unwrap();
+    fs::write(place.path("m.toml"), text.replace("o.xyz", "t.xyz")).unwrap();
+    let curve = ["evaluate", "m.toml", "--learning-curve", "2"];
+    place.refused(1, &curve, &["no test frame has a label under REF_energy, REF_forces, REF_stress"]);
+}
+
+#[test]
+fn a_label_whose_square_is_none_is_refused_with_its_frame() {
+    let wrong = usual(3) + &usual(1).replace("energy=-8.0", "energy=1e308");
+    let place = Place::with(&[("a.xyz", &usual(4)), ("b.xyz", &wrong), ("m.toml", &model(""))]);
+    place.ok(&["train", "m.toml", "-o", "m.rho", "--no-plot"]);
+    let parts = ["b.xyz, frame 3: energy is 1e308, and labels reach 1e100 at most; correct it"];
+    place.refused(1, &["evaluate", "m.rho", "b.xyz"], &parts);
+    fs::write(place.path("m.toml"), model("").replace("a.xyz", "b.xyz")).unwrap();
+    place.refused(1, &["train", "m.toml", "-o", "n.rho"], &parts);
+    place.refused(1, &["evaluate", "m.toml", "--folds", "2"], &parts);
+    place.refused(1, &["fit", "b.xyz", "-o", "n.rho", "--method", "pcovr"], &parts);
+    says(&place.ok(&["info", "b.xyz", "--labels"]), &["labels would be refused: 1", "energy is 1e308"]);
 }
 
 #[test]
