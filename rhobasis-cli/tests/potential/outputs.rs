@@ -9,7 +9,7 @@ use super::{Place, bundled, says, silicon};
 #[test]
 fn no_output_replaces_what_is_read_or_holds_something_else() {
     let model = silicon("");
-    let place = Place::with(&[("model.toml", &model)]);
+    let place = Place::of(&[("model.toml", &model)]);
     let basis = "--r-cut 4 --n-max 6 --l-max 3 --q-max 4 --spline-accuracy 1e-5";
     let data = bundled("silicon.xyz.xz");
     place.ok(&[vec!["fit", &data, "-o", "basis.rho"], basis.split(' ').collect()].concat());
@@ -44,7 +44,7 @@ fn no_output_replaces_what_is_read_or_holds_something_else() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_trajectory_ends_with_a_whole_frame() {
-    let place = Place::with(&[("model.toml", &silicon(""))]);
+    let place = Place::of(&[("model.toml", &silicon(""))]);
     place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]);
     let start = format!("{}@100", bundled("silicon.xyz.xz"));
     for (name, signal, code) in [("t.xyz", libc::SIGINT, 130), ("t.xyz.xz", libc::SIGTERM, 143)] {
@@ -67,6 +67,6 @@ fn an_interrupted_trajectory_ends_with_a_whole_frame() {
         assert!(kept, "{} frames: {message}", frames.len());
         says(&message, &["interrupted by SIG", "after step ", &format!("are in {name}")]);
         says(&said, &["K on average", "steps per second", "wrote t.xyz"]);
-        assert!(place.listing().iter().all(|file| !file.ends_with(".part")));
+        assert!(place.names().iter().all(|file| !file.ends_with(".part")));
     }
 }

@@ -201,14 +201,14 @@ fn bad_labels_are_refused() {
 
 #[test]
 fn labels_whose_squares_are_none_are_refused() {
-    let cell = "Lattice=\"1e-3 0 0 0 1e-3 0 0 0 1e-3\" pbc=\"T T T\"";
+    let cell = "Lattice=\"0.5 0 0 0 0.5 0 0 0 0.5\" pbc=\"T T T\"";
     let forces = "Properties=species:S:1:pos:R:3:forces:R:3";
     for (text, expected) in [
         ("1\nenergy=1e308\nSi 0 0 0\n".to_string(), "energy is 1e308, and labels reach 1e100 at most; correct it"),
         ("1\nenergy=-2e100\nSi 0 0 0\n".into(), "energy is -2e100"),
         (format!("2\n{forces}\nSi 0 0 0 1 2 3\nSi 1 1 1 0 1e155 0\n"), "atom 1: component y of forces is 1e155"),
         (format!("1\n{cell} stress=\"0 0 0 0 0 -1e180\"\nSi 0 0 0\n"), "component xy of stress is -1e180"),
-        (format!("1\n{cell} virial=\"1e95 0 0 0 0 0\"\nSi 0 0 0\n"), "component xx of −virial/volume is -1e104"),
+        (format!("1\n{cell} virial=\"1e100 0 0 0 0 0\"\nSi 0 0 0\n"), "component xx of −virial/volume is -8e100"),
     ] {
         let message = labels(&one(&text), &Options::default()).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
