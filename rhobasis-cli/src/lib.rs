@@ -33,6 +33,7 @@ mod signals;
 mod text;
 mod toml_file;
 mod train;
+mod trajectory;
 
 use std::ffi::OsString;
 
