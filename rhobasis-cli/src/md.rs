@@ -50,7 +50,8 @@ pub struct Md {
     /// Repeat the cell along its lattice vectors before the start
     #[arg(long, value_name = "N,N,N", value_parser = repeats, default_value = "1,1,1", hide_default_value = true)]
     repeat: [usize; 3],
-    /// Extended XYZ file for the trajectory: positions, velocities in Å/fs, forces, energies
+    /// Extended XYZ file for the trajectory: positions, velocities in Å/fs, forces, energies. Until it is complete, NAME.xyz
+    /// is called NAME.unfinished-PROCESS-COUNT.xyz, and that stays if the run is killed or fails
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Steps between two lines of the table, and two frames of the trajectory

@@ -58,6 +58,6 @@ impl Trajectory {
 
 fn tell_of(frames: usize, place: Option<&Path>) {
     if let Some(place) = place.filter(|_| frames > 0) {
-        tell(format!("note: {} are kept in {}", plural(frames, "frame"), place.display()));
+        tell(format!("note: {} kept in {}", plural(frames, "frame"), place.display()));
     }
 }

@@ -104,9 +104,11 @@ def test_a_file_that_changes_meanwhile_is_named(frames, tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(rb.distributed, "_pieces", then_written_anew)
-    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
-        with pytest.raises(rb.RhobasisError, match=r"a\.xyz: the file changed between two passes over the data"):
-            rb.distributed.fit(basis_of(), file, client, part=20)
+    with (
+        distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client,
+        pytest.raises(rb.RhobasisError, match=r"a\.xyz: the file changed between two passes over the data"),
+    ):
+        rb.distributed.fit(basis_of(), file, client, part=20)
 
 
 def test_what_cannot_be_fitted_is_refused_here(frames):
