@@ -83,9 +83,13 @@ class Place:
         return {path.name: path.read_bytes() for pattern in OUTPUTS for path in self.folder.glob(pattern)}
 
     def clear(self) -> None:
-        for pattern in [*OUTPUTS, "run.ckpt"]:
+        for pattern in [*OUTPUTS, "run.ckpt", "t.unfinished-*"]:
             for path in self.folder.glob(pattern):
                 path.unlink()
+
+    def unfinished(self) -> list[Path]:
+        """Frames of a trajectory that was not completed."""
+        return list(self.folder.glob("t.unfinished-*.xyz"))
 
     def temporaries(self) -> list[str]:
         return [path.name for path in self.folder.iterdir() if path.name.endswith(".part")]
@@ -138,8 +142,13 @@ def kill(place: Place, job: Job, number: signal.Signals) -> list[str]:
         beginning = answered and job.name == "md" and is_beginning(found, job.new[name])
         if found not in (job.old.get(name), job.new.get(name)) and not beginning:
             wrong.append(f"{name} is neither the old nor the new file")
-    if number != signal.SIGKILL and place.temporaries():
-        wrong.append(f"left behind: {place.temporaries()}")
+    unfinished = place.unfinished()
+    if number != signal.SIGKILL and (left := [*place.temporaries(), *(path.name for path in unfinished)]):
+        wrong.append(f"left behind: {left}")
+    for path in unfinished:
+        if (content := path.read_bytes()) and not is_beginning(content, job.new["t.xyz"]):
+            wrong.append(f"{path.name} does not hold the first frames of the run")
+        COUNTS["left by SIGKILL, kept by the next run", ""] += bool(content)
     COUNTS[job.name, "ended before" if run.returncode == 0 else number.name] += 1
     COUNTS["left by SIGKILL, removed by the next run", ""] += len(place.temporaries())
     return wrong
@@ -153,8 +162,11 @@ def is_beginning(found: bytes, whole: bytes) -> bool:
 
 def go_on(place: Place, job: Job) -> list[str]:
     """The same command again; what was wrong."""
+    frames = [(path, content) for path in place.unfinished() if (content := path.read_bytes())]
     place.run(job.arguments)
     found = place.outputs()
+    if [path for path, content in frames if path.read_bytes() != content] or len(frames) != len(place.unfinished()):
+        return [f"frames of a killed run: {frames and frames[0][0].name} before, {place.unfinished()} after"]
     wrong = [f"{name} has other bytes than of an unbroken run" for name in job.new if found.get(name) != job.new[name]]
     if left := [*place.temporaries(), *(path.name for path in place.folder.glob("run.ckpt"))]:
         wrong.append(f"left behind: {left}")

@@ -9,7 +9,8 @@ to it: structures (plain and packed), bases, covariances, checkpoints, potential
 files carry a digest, so most changes to them are caught there; in half of the cases the digest is made right again, for
 what lies behind it to be tried as well. Case k of a seed is always the same.
 
-A case is a *fault* if the command ends by a signal or a panic, needs more than --limit seconds or --memory bytes,
+A case is a *fault* if the command ends by a signal or a panic, needs more than --limit seconds of work (or ten times as
+long, should the machine have other things to do) or --memory bytes,
 refuses without a message, says more than a page, leaves an output although it refused, prints numbers that are not
 finite, or accepts a damaged file of ours and does anything else than with the sound one. Ends with 1 if there is one.
 Python's standard library suffices; the debug build is the right one, since it also traps integers that overflow.
@@ -18,6 +19,7 @@ Python's standard library suffices; the debug build is the right one, since it a
 import argparse
 import collections
 import contextlib
+import math
 import os
 import random
 import re
@@ -34,6 +36,9 @@ from pathlib import Path
 
 from damage import damaged
 from samples import KINDS, Kind, make_samples
+
+# So many times longer than its work a command may take.
+PATIENCE = 10
 
 
 @dataclass
@@ -52,13 +57,14 @@ def run(command: str, use: list[str], folder: Path, limit: float, memory: int) -
 
     def confine() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     args, start = [command, *use, "--threads", "1"], time.monotonic()
     pipe = subprocess.PIPE
     process = subprocess.Popen(args, cwd=folder, stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL, preexec_fn=confine)
     try:
-        out, err = process.communicate(timeout=limit)
+        out, err = process.communicate(timeout=PATIENCE * limit)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
@@ -73,8 +79,10 @@ def run(command: str, use: list[str], folder: Path, limit: float, memory: int) -
 def fault(verb: str, content: bytes, done: Run, limit: float, sound: Run | None) -> str | None:
     """What is wrong with how the command ended, if anything; `sound` is what the undamaged file gave."""
     message = [line for line in done.err.splitlines() if not line.startswith(("memory:", "note:", "warning:"))]
-    if done.seconds >= limit:
-        return f"no end after {limit:g} s"
+    if done.code == -signal.SIGXCPU:
+        return f"no end after {limit:g} s of work"
+    if done.seconds >= PATIENCE * limit:
+        return f"no end after {PATIENCE * limit:g} s"
     if done.code < 0:
         return f"ended by {signal.Signals(-done.code).name}"
     if "panicked" in done.err or done.code not in (0, 1, 2):
@@ -93,7 +101,8 @@ def fault(verb: str, content: bytes, done: Run, limit: float, sound: Run | None)
         return "numbers that are not finite"
     # What the file itself says goes on into the output of predict.
     odd = rb"(?i)[ =\"]-?(nan|inf)[ \"\n]"
-    if done.code == 0 and re.search(odd, done.output or b"") and not re.search(rb"(?i)nan|inf|e999", content):
+    infinite = rb"(?i)nan|inf|e999|[0-9]{300}"  # what a number of eight bytes cannot hold is infinite
+    if done.code == 0 and re.search(odd, done.output or b"") and not re.search(infinite, content):
         return "an output with numbers that are not finite"
     if done.code == 0 and sound is not None and (done.output, done.out) != (sound.output, sound.out):
         return "a damaged file was taken, and gave something else"
@@ -193,7 +202,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, metavar="K", help="only this case")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit", type=float, default=20, help="seconds that a command may take")
+    parser.add_argument("--limit", type=float, default=20, help="seconds that a command may work")
     parser.add_argument("--memory", type=int, default=1 << 30, help="bytes of address space that a command may take")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where files that show faults are kept")
     options = parser.parse_args()

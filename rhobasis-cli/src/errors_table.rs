@@ -25,43 +25,25 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Predicts the frames of a set, but for those that are left out.
+    /// Of what was predicted for the frames of a set, but for those that are left out.
     pub fn of(
-        potential: &Potential,
         data: &LabelledFrames,
+        predictions: &[Prediction],
         left_out: impl Fn(&Structure) -> bool,
-        doing: &str,
     ) -> Result<Self> {
         let mut comparison = Comparison::default();
-        let bar = frames_bar(data.len(), doing);
-        for (k, (frames, labels)) in data.frames.chunks(CHUNK).zip(data.labels.chunks(CHUNK)).enumerate() {
-            let first = CHUNK * k;
-            comparison.add_but(potential, first, frames, labels, &left_out).map_err(|e| data.locate(e))?;
-            bar.set_position((first + frames.len()) as u64);
+        let frames = data.frames.iter().zip(&data.labels).zip(predictions).enumerate();
+        for (k, ((frame, said), prediction)) in frames.filter(|(_, ((frame, _), _))| !left_out(frame)) {
+            comparison.add_one(k, frame, said, prediction).map_err(|e| data.locate(e))?;
         }
-        bar.finish_and_clear();
         Ok(comparison)
     }
 
     /// Predicts some frames, the first of which is called `first`.
     pub fn add(&mut self, potential: &Potential, first: usize, frames: &[Structure], labels: &[Labels]) -> Result<()> {
-        self.add_but(potential, first, frames, labels, &|_: &Structure| false)
-    }
-
-    fn add_but(
-        &mut self,
-        potential: &Potential,
-        first: usize,
-        frames: &[Structure],
-        labels: &[Labels],
-        left_out: &dyn Fn(&Structure) -> bool,
-    ) -> Result<()> {
-        let forces = labels.iter().any(|l| l.forces.is_some() || l.stress.is_some());
-        let predictions = potential.predict(frames, forces).map_err(|e| moved(e, first))?;
+        let predictions = predict(potential, first, frames, labels)?;
         for (k, ((structure, said), prediction)) in frames.iter().zip(labels).zip(&predictions).enumerate() {
-            if !left_out(structure) {
-                self.add_one(first + k, structure, said, prediction)?;
-            }
+            self.add_one(first + k, structure, said, prediction)?;
         }
         Ok(())
     }
@@ -86,6 +68,24 @@ impl Comparison {
         }
         Ok(())
     }
+}
+
+/// What a potential says of the frames of a set.
+pub fn predict_all(potential: &Potential, data: &LabelledFrames, doing: &str) -> Result<Vec<Prediction>> {
+    let bar = frames_bar(data.len(), doing);
+    let mut all = Vec::with_capacity(data.len());
+    for (frames, labels) in data.frames.chunks(CHUNK).zip(data.labels.chunks(CHUNK)) {
+        all.extend(predict(potential, all.len(), frames, labels).map_err(|e| data.locate(e))?);
+        bar.set_position(all.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(all)
+}
+
+/// What a potential says of some frames, the first of which is called `first`; with forces, if labels ask for some.
+fn predict(potential: &Potential, first: usize, frames: &[Structure], labels: &[Labels]) -> Result<Vec<Prediction>> {
+    let forces = labels.iter().any(|l| l.forces.is_some() || l.stress.is_some());
+    potential.predict(frames, forces).map_err(|e| moved(e, first))
 }
 
 /// An error whose frames are counted from `first`.

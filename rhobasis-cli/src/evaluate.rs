@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::{Dataset, LabelSurvey, labels_and_omissions};
+use rhobasis::extxyz::{Dataset, LabelSurvey, Labels, Options, path_of};
+use rhobasis::files::is_stream;
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
 
@@ -13,10 +14,14 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, frames_bar, load};
 use crate::label_keys::Named;
+use crate::labelled::labels_of;
 use crate::model_file::ModelFile;
 use crate::output;
 use crate::text::{Table, count, field, plural};
 use crate::train::{make_basis, read, read_training};
+
+/// Frames that are read at a time until it is known that there are labels.
+const FIRST_LOOK: usize = 16;
 
 /// Compare predictions with labels: of a potential, by cross-validation, or for more and more training frames
 #[derive(Args)]
@@ -103,17 +108,12 @@ impl Evaluate {
         }
         let potential: Potential = load(&self.model)?;
         let options = self.keys.options(true);
+        self.find_labels(&options)?;
         let mut survey = LabelSurvey::new(&self.keys.named());
         let mut comparison = Comparison::default();
         let mut places = Vec::new();
         let files = for_each_chunk(Dataset::open(&self.data, &options)?, "predicting", |chunk| {
-            let mut said = Vec::with_capacity(chunk.structures.len());
-            for (k, structure) in chunk.structures.iter().enumerate() {
-                let (labels, omitted) = labels_and_omissions(structure, &options)
-                    .map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
-                survey.add(structure, &labels, &omitted, || chunk.named(k));
-                said.push(labels);
-            }
+            let said = labels_of(&chunk, &options, &mut survey)?;
             for (part, labels) in chunk.structures.chunks(64).zip(said.chunks(64)) {
                 let first = places.len();
                 places.extend_from_slice(&chunk.places[first - chunk.first..][..part.len()]);
@@ -133,6 +133,23 @@ impl Evaluate {
             false => format!("frame {}", places[k].1),
         };
         self.tell(&comparison, place, out)
+    }
+
+    /// Refuses a named key that no frame has, and data without any label, before a frame is predicted: reads until all are found,
+    /// which few frames show if they are there. What comes out of a pipe can be read once: there, the end tells.
+    fn find_labels(&self, options: &Options) -> Result<()> {
+        if self.data.iter().any(|spec| is_stream(&path_of(spec))) {
+            return Ok(());
+        }
+        let mut survey = LabelSurvey::new(&self.keys.named());
+        let mut chunks = Dataset::open(&self.data, options)?.in_chunks_of(FIRST_LOOK).chunks();
+        for chunk in &mut chunks {
+            labels_of(&chunk?, options, &mut survey)?;
+            if !survey.is_empty() && survey.check_named().is_ok() {
+                return Ok(());
+            }
+        }
+        Named::ByFlags(chunks.files()).check(&survey)
     }
 
     /// Table, picture, numbers.
@@ -188,6 +205,11 @@ impl Evaluate {
         if test.len() == 0 {
             let remedy = "add test = [\"FILE.xyz\"] or test_fraction = 0.2 to [data]";
             return Err(Error::file(&self.model, "a learning curve needs test frames", remedy).into());
+        }
+        if test.labels.iter().all(|said| *said == Labels::default()) {
+            let keys = LabelSurvey::new(&file.keys).keys().join(", ");
+            let problem = format!("no test frame has a label under {keys}");
+            return Err(Error::file(&self.model, problem, "name test frames that have some, or their keys").into());
         }
         let n_train = train.len();
         let (data, n) = train.and(test);

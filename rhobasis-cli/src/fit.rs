@@ -17,7 +17,7 @@ use rhobasis::{Result, Structure};
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::{for_each_chunk, unchanged};
+use crate::input::for_each_chunk;
 use crate::settings::{ContractionFlags, MethodFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural, tell};
 use crate::{interrupt, output, show};
@@ -126,7 +126,7 @@ impl Fit {
                 before += chunk.structures.len();
                 Ok(())
             })?;
-            unchanged(&files, &read)?;
+            SourceFile::unchanged(&files, &read)?;
             files = read;
             output::return_memory();
             (done, sweep) = (adaptation.finish_sweep()?, sweep + 1);

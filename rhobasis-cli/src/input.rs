@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rhobasis::Result;
 use rhobasis::extxyz::{Chunk, Dataset, LabelKeys, Options, SourceFile};
 use rhobasis::files::{self, Stored};
-use rhobasis::{Error, Result};
 
 use crate::text::tell;
 
@@ -67,19 +67,6 @@ pub fn for_each_chunk(
     });
     bar.finish_and_clear();
     done.map(|()| chunks.files().to_vec())
-}
-
-/// Refuses files that an earlier pass, if there was one, has read with other content.
-pub fn unchanged(before: &[SourceFile], now: &[SourceFile]) -> Result<()> {
-    let other = |now: &&SourceFile| before.iter().any(|file| file.path == now.path && file.sha256 != now.sha256);
-    match now.iter().find(other) {
-        Some(file) => Err(Error::file(
-            &file.path,
-            "the file changed between two passes over the data",
-            "run again when nothing writes to it, or read a copy",
-        )),
-        None => Ok(()),
-    }
 }
 
 /// Reads a basis or a model, and says what the user should know of the file.

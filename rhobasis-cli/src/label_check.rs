@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use rhobasis::Result;
 use rhobasis::extxyz::{Dataset, Options, labels};
 use rhobasis::label_check::{Finding, LabelReport, check_against, check_labels};
-use rhobasis::potential::Potential;
+use rhobasis::potential::{Potential, Prediction};
 
 use crate::failure::Outcome;
 use crate::input::for_each_chunk;
@@ -31,8 +31,13 @@ pub fn of_data(specs: &[String], options: &Options, out: &mut dyn Write) -> Outc
 }
 
 /// Checks the labels that a potential was trained on against its predictions; says nothing but that, if nothing is found.
-pub fn after_fit(potential: &Potential, train: &LabelledFrames, out: &mut dyn Write) -> Result<()> {
-    let report = check_against(potential, &train.frames, &train.labels)?;
+pub fn after_fit(
+    potential: &Potential,
+    train: &LabelledFrames,
+    predictions: Vec<Prediction>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let report = check_against(potential, &train.frames, &train.labels, predictions)?;
     let written = match report.findings.is_empty() {
         true => {
             writeln!(out, "\nno fault found in the labels (by this potential; rhobasis info --labels looks further)")

@@ -2,10 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use rhobasis::extxyz::{Dataset, LabelKeys, LabelSurvey, Labels, SourceFile, labels_and_omissions};
+use rhobasis::extxyz::{Chunk, Dataset, LabelKeys, LabelSurvey, Labels, Options, SourceFile, labels_and_omissions};
 use rhobasis::{Error, Result, Structure};
 
 use crate::input::for_each_chunk;
+
+/// What the frames of a chunk say of themselves, which the survey learns of.
+pub fn labels_of(chunk: &Chunk, options: &Options, survey: &mut LabelSurvey) -> Result<Vec<Labels>> {
+    let of_frame = |(k, structure): (usize, &Structure)| {
+        let (said, omitted) =
+            labels_and_omissions(structure, options).map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
+        survey.add(structure, &said, &omitted, || chunk.named(k));
+        Ok(said)
+    };
+    chunk.structures.iter().enumerate().map(of_frame).collect()
+}
 
 /// Frames, what each says of itself, and where each came from.
 #[derive(Default)]
@@ -30,10 +41,9 @@ impl LabelledFrames {
         }
         let options = keys.options(true);
         let files = for_each_chunk(Dataset::open(specs, &options)?, "reading", |mut chunk| {
-            for (k, structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
-                let (said, omitted) = labels_and_omissions(&structure, &options)
-                    .map_err(|e| chunk.locate(e.at_frame(k), |frame| frame))?;
-                data.survey.add(&structure, &said, &omitted, || chunk.named(k));
+            let labels = labels_of(&chunk, &options, &mut data.survey)?;
+            let structures = std::mem::take(&mut chunk.structures);
+            for (k, (structure, said)) in structures.into_iter().zip(labels).enumerate() {
                 data.push(structure, said, chunk.place(k));
             }
             Ok(())

@@ -34,6 +34,7 @@ mod signals;
 mod text;
 mod toml_file;
 mod train;
+mod trajectory;
 
 use std::ffi::OsString;
 

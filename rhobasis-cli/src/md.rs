@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use rhobasis::extxyz::{Reader, Writer};
+use rhobasis::extxyz::Reader;
 use rhobasis::neighbors::VerletList;
 use rhobasis::potential::{Drift, Dynamics, DynamicsSettings, DynamicsState, Potential, Thermostat};
 use rhobasis::structure::{Column, ColumnData, Value};
@@ -15,6 +15,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{Keys, frames_bar, load};
 use crate::text::{count, field, plural};
+use crate::trajectory::Trajectory;
 use crate::{interrupt, output};
 
 /// Distance by which the neighbour list reaches beyond the cutoff, in Å: it is made anew when an atom has moved by half of it.
@@ -49,7 +50,8 @@ pub struct Md {
     /// Repeat the cell along its lattice vectors before the start
     #[arg(long, value_name = "N,N,N", value_parser = repeats, default_value = "1,1,1", hide_default_value = true)]
     repeat: [usize; 3],
-    /// Extended XYZ file for the trajectory: positions, velocities in Å/fs, forces, energies
+    /// Extended XYZ file for the trajectory: positions, velocities in Å/fs, forces, energies. Until it is complete, NAME.xyz
+    /// is called NAME.unfinished-PROCESS-COUNT.xyz, and that stays if the run is killed or fails
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Steps between two lines of the table, and two frames of the trajectory
@@ -110,36 +112,16 @@ impl Md {
         field(out, "dynamics", self.describe())?;
         writeln!(out)?;
         writeln!(out, "{HEADER}")?;
-        let mut writer = self.output.as_ref().map(Writer::create).transpose()?;
-        let (mut drift, mut heat) = (Drift::default(), Drift::default());
-        let bar = frames_bar(self.steps, "steps");
-        let (start, _hold) = (Instant::now(), interrupt::hold());
-        let mut frames = 0;
-        let interrupted = loop {
-            let state = dynamics.state();
-            drift.add(state.time * 1e-6, state.conserved / n_atoms as f64);
-            heat.add(state.time, state.temperature);
-            let shown = state.step.is_multiple_of(self.every as usize);
-            let interrupted = state.step < self.steps && interrupt::pending();
-            if shown || interrupted || state.step == self.steps {
-                bar.suspend(|| writeln!(out, "{}", line(&state)).and_then(|()| out.flush()))?;
-            }
-            if let Some(writer) = writer.as_mut().filter(|_| shown) {
-                writer.write(&snapshot(&dynamics, &state))?;
-                writer.flush()?;
-                frames += 1;
-            }
-            if interrupted || state.step == self.steps {
-                break interrupted;
-            }
-            dynamics.step().map_err(named)?;
-            bar.inc(1);
-        };
-        bar.finish_and_clear();
-        let seconds = start.elapsed().as_secs_f64();
-        if let Some(writer) = writer {
-            writer.finish()?;
+        let mut trajectory = self.output.as_deref().map(Trajectory::begin).transpose()?;
+        let _hold = interrupt::hold();
+        let done = self.simulate(&mut dynamics, trajectory.as_mut(), out);
+        let frames = trajectory.as_ref().map_or(0, |trajectory| trajectory.frames);
+        match (&done, trajectory) {
+            (Ok(_), Some(trajectory)) => trajectory.finish()?,
+            (Err(_), Some(trajectory)) => trajectory.keep(),
+            (_, None) => {}
         }
+        let Simulated { drift, heat, seconds, interrupted } = done?;
         let steps = dynamics.state().step;
         writeln!(out)?;
         field(out, "temperature", format!("{:.1} K on average", heat.mean()))?;
@@ -174,6 +156,41 @@ impl Md {
         }
     }
 
+    /// All steps, with a line and a frame now and then.
+    fn simulate<F>(
+        &self,
+        dynamics: &mut Dynamics<F>,
+        mut trajectory: Option<&mut Trajectory>,
+        out: &mut dyn Write,
+    ) -> Outcome<Simulated>
+    where
+        F: FnMut(&Structure) -> Result<(f64, Vec<[f64; 3]>)>,
+    {
+        let n_atoms = dynamics.structure().len();
+        let (mut drift, mut heat) = (Drift::default(), Drift::default());
+        let (bar, start) = (frames_bar(self.steps, "steps"), Instant::now());
+        let interrupted = loop {
+            let state = dynamics.state();
+            drift.add(state.time * 1e-6, state.conserved / n_atoms as f64);
+            heat.add(state.time, state.temperature);
+            let shown = state.step.is_multiple_of(self.every as usize);
+            let interrupted = state.step < self.steps && interrupt::pending();
+            if let Some(trajectory) = trajectory.as_deref_mut().filter(|_| shown) {
+                trajectory.add(&snapshot(dynamics, &state))?;
+            }
+            if shown || interrupted || state.step == self.steps {
+                bar.suspend(|| writeln!(out, "{}", line(&state)).and_then(|()| out.flush()))?;
+            }
+            if interrupted || state.step == self.steps {
+                break interrupted;
+            }
+            dynamics.step().map_err(|e| e.in_file(&self.data))?;
+            bar.inc(1);
+        };
+        bar.finish_and_clear();
+        Ok(Simulated { drift, heat, seconds: start.elapsed().as_secs_f64(), interrupted })
+    }
+
     /// What an interrupted run leaves.
     fn kept(&self, steps: usize, frames: usize) -> String {
         let trajectory =
@@ -205,6 +222,17 @@ impl Md {
         let steps = count(self.steps);
         format!("{steps} steps of {} fs from {} K, {kept}, seed {}", self.dt, self.temperature, self.seed)
     }
+}
+
+/// What a run showed.
+struct Simulated {
+    /// Of the conserved energy per atom, over ns.
+    drift: Drift,
+    /// Of the temperature.
+    heat: Drift,
+    seconds: f64,
+    /// Whether the user wanted no more.
+    interrupted: bool,
 }
 
 const HEADER: &str = "   time fs     potential eV       kinetic eV  temperature K     conserved eV";

@@ -13,7 +13,7 @@ use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::{for_each_chunk, load, unchanged};
+use crate::input::{for_each_chunk, load};
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
@@ -108,7 +108,7 @@ impl Plan {
                     let before = norms.n_structures();
                     norms.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))
                 })?;
-                unchanged(&seen, &files)?;
+                SourceFile::unchanged(&seen, &files)?;
                 seen = files;
                 Ok(())
             })?

@@ -9,12 +9,14 @@ use rhobasis::density::species_of;
 use rhobasis::extxyz::{Labels, SourceFile};
 use rhobasis::files::{Stored, sha256};
 use rhobasis::optimal::{Covariance, OptimalBasis, SupervisedCovariance};
-use rhobasis::potential::{Basis, Potential, Quantity, TrainSettings, Trainer, Weights, is_free_atom, split};
+use rhobasis::potential::{
+    Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
+};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure};
 
 use crate::checkpoint::{CheckpointFlags, keeps};
-use crate::errors_table::{Comparison, largest, write_parity, write_train_and_test};
+use crate::errors_table::{Comparison, largest, predict_all, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{frames_bar, load, note_on};
@@ -85,6 +87,8 @@ impl Train {
         let file = ModelFile::read(&self.model)?;
         self.outputs(file.files()).check()?;
         let (train, test) = read(&file)?;
+        // What would be refused after the fit.
+        check_species(&train.frames, test.frames.iter().enumerate()).map_err(|e| test.locate(e))?;
         let settings = file.settings(&train.frames, &train.labels)?;
         let (potential, trained) = self.fit(&file, &settings, &train, out)?;
         let Some(potential) = potential else { return Ok(()) };
@@ -145,8 +149,11 @@ impl Train {
         // What the baseline is made of is no success of the fit.
         let of_free_atoms = potential.settings().baseline.is_of_free_atoms();
         let is_baseline = |frame: &Structure| of_free_atoms && is_free_atom(frame, potential.r_cut());
-        let on_train = Comparison::of(potential, train, is_baseline, "errors of training")?;
-        let on_test = Comparison::of(potential, test, |_| false, "errors of the test")?;
+        let of_train = predict_all(potential, train, "errors of training")?;
+        let on_train = Comparison::of(train, &of_train, is_baseline)?;
+        let of_test = predict_all(potential, test, "errors of the test")?;
+        let on_test = Comparison::of(test, &of_test, |_| false)?;
+        drop(of_test);
         field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
         field(out, "parameters", count(potential.n_parameters()))?;
         if let Some(alpha) = potential.alpha() {
@@ -161,7 +168,7 @@ impl Train {
         writeln!(out, "\nERRORS")?;
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
-        label_check::after_fit(potential, train, out)?;
+        label_check::after_fit(potential, train, of_train, out)?;
         writeln!(out)?;
         for (name, set, data) in [("largest, train", &on_train, train), ("largest, test", &on_test, test)] {
             for (k, (quantity, text)) in largest(&set.errors, |frame| data.place(frame)).into_iter().enumerate() {

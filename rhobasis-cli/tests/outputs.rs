@@ -1,38 +1,42 @@
 //! Where results go: nothing that is read is overwritten, nothing of another kind replaced, nothing half-written stays.
 #![cfg(unix)]
 
-use std::fmt::Write as _;
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+mod common;
+
+use common::{Place, molecules, said};
 
 /// Settings small enough for a test.
 const SMALL: &str = "--r-cut 4 --n-max 5 --l-max 2 --spline-accuracy 1e-5";
 
-struct Place(TempDir);
+/// A folder with a file of molecules, and a shell in it.
+struct Shell(Place);
 
-impl Place {
-    /// A folder with a file of molecules.
-    fn new(frames: usize) -> Self {
-        let place = Place(tempfile::tempdir().unwrap());
-        fs::write(place.path("a.xyz"), molecules(frames)).unwrap();
-        place
+impl Deref for Shell {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.0
     }
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+impl Shell {
+    fn new(frames: usize) -> Self {
+        Shell(Place::new().with("a.xyz", molecules(frames)))
     }
 
     /// A line for bash, in which `rhobasis` is the command.
     fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("bash");
         let line = line.replace("rhobasis ", &format!("{} ", env!("CARGO_BIN_EXE_rhobasis")));
-        command.args(["-c", &format!("set -o pipefail; {line}")]).current_dir(self.0.path());
+        command.args(["-c", &format!("set -o pipefail; {line}")]).current_dir(self.folder());
         command
     }
 
@@ -41,49 +45,18 @@ impl Place {
     }
 
     fn ok(&self, line: &str) -> String {
-        let output = self.run(line);
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        said(self.succeeds(&mut self.shell(line)).stdout)
     }
 
     /// Runs a line that must end with 1, say all of `words`, and change nothing.
     fn refused(&self, line: &str, words: &[&str]) {
-        let before = self.contents();
-        let output = self.run(line);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{line}: {message}");
-        words.iter().for_each(|word| assert!(message.contains(word), "{line}: '{word}' is missing in: {message}"));
-        assert!(self.contents() == before, "{line}: something has changed");
+        self.fails(1, &mut self.shell(line), words);
     }
-
-    fn contents(&self) -> Vec<(String, Vec<u8>)> {
-        let files = fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap());
-        let files = files.filter(|e| e.metadata().unwrap().is_file());
-        let mut all: Vec<_> =
-            files.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect();
-        all.sort();
-        all
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.contents().into_iter().map(|(name, _)| name).collect()
-    }
-}
-
-/// Molecules C-H-O bent a little differently each.
-fn molecules(n: usize) -> String {
-    let mut text = String::new();
-    for k in 0..n {
-        let d = 0.01 * ((k * 7) % 13) as f64;
-        writeln!(text, "3\nProperties=species:S:1:pos:R:3 energy={} pbc=\"F F F\"", -10.0 - d).unwrap();
-        writeln!(text, "C 0 0 0\nO {} 0.2 0\nH -0.5 {} 0.3", 1.2 + d, 0.95 - d).unwrap();
-    }
-    text
 }
 
 #[test]
 fn no_output_replaces_what_is_read() {
-    let place = Place::new(8);
+    let place = Shell::new(8);
     let fit = |output: &str, more: &str| place.ok(&format!("rhobasis fit a.xyz -o {output} {SMALL} {more}"));
     fit("b.rho", "");
     fit("b.cov", "");
@@ -106,7 +79,7 @@ fn no_output_replaces_what_is_read() {
 
 #[test]
 fn a_file_of_another_kind_is_not_replaced() {
-    let place = Place::new(8);
+    let place = Shell::new(8);
     place.ok(&format!("rhobasis fit a.xyz -o b.rho {SMALL}"));
     let fit = |output: &str| format!("rhobasis fit a.xyz -o {output} {SMALL}");
     let remedy = "write under another name, or remove the file first";
@@ -136,7 +109,7 @@ fn a_file_of_another_kind_is_not_replaced() {
 
 #[test]
 fn a_link_stays_and_the_file_it_leads_to_keeps_its_permissions() {
-    let place = Place::new(4);
+    let place = Shell::new(4);
     fs::create_dir(place.path("there")).unwrap();
     fs::write(place.path("there/b.rho"), "").unwrap();
     fs::set_permissions(place.path("there/b.rho"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -154,7 +127,7 @@ fn a_link_stays_and_the_file_it_leads_to_keeps_its_permissions() {
 
 #[test]
 fn pipes_and_devices_are_written_to_and_stay() {
-    let place = Place::new(6);
+    let place = Shell::new(6);
     let fit = format!("rhobasis fit a.xyz {SMALL}");
     place.ok(&format!("{fit} -o b.rho"));
     let said = place.ok(&format!("{fit} -o /dev/stdout > out.rho 2> said"));
@@ -179,7 +152,7 @@ fn pipes_and_devices_are_written_to_and_stay() {
 
 #[test]
 fn a_closed_or_full_terminal_is_no_panic() {
-    let place = Place::new(600);
+    let place = Shell::new(600);
     let fit = format!("rhobasis fit a.xyz -o b.rho {SMALL}");
     for (redirection, code) in [("2>&-", 0), (">&-", 0), ("2>/dev/full", 0), ("| head -0", 0), ("> /dev/full", 1)] {
         let output = place.run(&format!("{fit} {redirection}"));
@@ -196,7 +169,7 @@ fn a_closed_or_full_terminal_is_no_panic() {
 
 #[test]
 fn a_full_disk_is_named_with_the_file_and_leaves_the_old_one() {
-    let place = Place::new(400);
+    let place = Shell::new(400);
     place.ok(&format!("rhobasis fit a.xyz@:9 -o b.rho {SMALL}"));
     place.ok("rhobasis features a.xyz@:9 --basis b.rho -o X.npz");
     let full = "trap '' XFSZ; ulimit -f 8;"; // files of more than 8 kB fail, as on a full disk
@@ -208,7 +181,7 @@ fn a_full_disk_is_named_with_the_file_and_leaves_the_old_one() {
 
 #[test]
 fn what_a_killed_run_left_is_removed_by_the_next_and_what_is_being_written_is_not() {
-    let place = Place::new(8);
+    let place = Shell::new(8);
     let fit = format!("rhobasis fit a.xyz -o b.rho {SMALL}");
     let others = [".b.rho.1-2.part.txt", ".other.rho.1-2.part", ".b.rho.mine.part"];
     for name in others.into_iter().chain([".b.rho.1-2.part"]) {
@@ -252,7 +225,7 @@ fn wait_for(path: &Path) {
 
 #[test]
 fn an_interrupted_fit_says_what_is_kept_and_goes_on_with_the_same_bytes() {
-    let place = Place::new(12_000);
+    let place = Shell::new(12_000);
     let settings = format!("a.xyz {SMALL} --threads 1");
     place.ok(&format!("rhobasis fit {settings} -o expected.rho"));
     for (signal, code, name) in [(libc::SIGINT, 130, "SIGINT"), (libc::SIGTERM, 143, "SIGTERM")] {
@@ -277,7 +250,7 @@ fn an_interrupted_fit_says_what_is_kept_and_goes_on_with_the_same_bytes() {
 
 #[test]
 fn interrupted_features_keep_the_pieces_that_are_complete() {
-    let place = Place::new(12_000);
+    let place = Shell::new(12_000);
     place.ok(&format!("rhobasis fit a.xyz@:9 -o b.rho {SMALL}"));
     let line = "exec rhobasis features a.xyz --basis b.rho --kind bispectrum -o X.npy --chunk-rows 500 --threads 1";
     let mut child = place.shell(line).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -291,7 +264,7 @@ fn interrupted_features_keep_the_pieces_that_are_complete() {
 
 #[test]
 fn work_that_keeps_nothing_ends_at_once() {
-    let place = Place::new(12_000);
+    let place = Shell::new(12_000);
     let line = format!("exec rhobasis plan a.xyz --nu 3 --csv t.csv {SMALL} --threads 1");
     let child = place.shell(&line).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     sleep(Duration::from_millis(150));

@@ -7,60 +7,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+mod common;
+
+use common::Place;
 
 /// Settings small enough for a test.
 const SMALL: &[&str] = &["--r-cut", "4", "--n-max", "5", "--l-max", "2", "--spline-accuracy", "1e-5"];
 
-struct Place(TempDir);
-
-impl Place {
-    fn with(files: &[(&str, String)]) -> Self {
-        let place = Place(tempfile::tempdir().unwrap());
-        files.iter().for_each(|(name, text)| fs::write(place.path(name), text).unwrap());
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rhobasis"));
-        command.args(args).current_dir(self.0.path());
-        command
-    }
-
-    fn ok(&self, args: &[&str]) -> Output {
-        let output = self.command(args).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        output
-    }
-
-    fn fit(&self, data: &[&str], output: &str, more: &[&str]) -> Output {
-        self.ok(&[&["fit"], data, &["-o", output], SMALL, more].concat())
-    }
-
-    /// Runs a command that must end with this code; all these words must be in its message.
-    fn refused(&self, code: i32, args: &[&str], words: &[&str]) {
-        let before = self.listing();
-        let output = self.command(args).output().unwrap();
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{message}");
-        words.iter().for_each(|word| assert!(message.contains(word), "'{word}' is missing in: {message}"));
-        assert_eq!(self.listing(), before, "something was written");
-    }
-
-    fn listing(&self) -> Vec<String> {
-        let names = fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
+/// Fits with these settings.
+fn fit(place: &Place, data: &[&str], output: &str, more: &[&str]) -> Output {
+    let args = [&["fit"], data, &["-o", output], SMALL, more].concat();
+    place.succeeds(&mut place.command(&args))
 }
 
 /// Bent molecules C-H-O; with a fluorine now and then.
@@ -96,17 +53,17 @@ fn metadata(file: &[u8], key: &str) -> String {
 
 #[test]
 fn merged_shards_equal_the_whole() {
-    let place = Place::with(&[("a.xyz", molecules(70)), ("b.xyz", molecules(33))]);
+    let place = Place::of(&[("a.xyz", molecules(70)), ("b.xyz", molecules(33))]);
     let data = ["a.xyz@2:", "b.xyz"];
     let kinds: [&[&str]; 4] =
         [&[], &["--center-specific"], &["--mixing", "combined"], &["--mixing", "combined", "--center-specific"]];
     for more in kinds {
-        place.fit(&data, "whole.rho", &[more, &["--q-max", "3"]].concat());
-        place.fit(&data, "whole.cov", more);
+        fit(&place, &data, "whole.rho", &[more, &["--q-max", "3"]].concat());
+        fit(&place, &data, "whole.cov", more);
         for n in [2, 5] {
             let names: Vec<String> = (1..=n).rev().map(|i| format!("part-{i}.cov")).collect();
             for (i, name) in (1..=n).rev().zip(&names) {
-                place.fit(&data, name, &[more, &["--shard", &format!("{i}/{n}")]].concat());
+                fit(&place, &data, name, &[more, &["--shard", &format!("{i}/{n}")]].concat());
             }
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             place.ok(&[&["merge"], &names[..], &["-o", "merged.rho", "--q-max", "3"]].concat());
@@ -132,25 +89,25 @@ fn merged_shards_equal_the_whole() {
 
 #[test]
 fn more_shards_than_frames_leave_some_of_them_empty() {
-    let place = Place::with(&[("a.xyz", molecules(2)), ("b.xyz", molecules(1))]);
+    let place = Place::of(&[("a.xyz", molecules(2)), ("b.xyz", molecules(1))]);
     let data = ["a.xyz", "b.xyz"];
     for i in 1..=5 {
-        place.fit(&data, &format!("{i}.cov"), &["--shard", &format!("{i}/5")]);
+        fit(&place, &data, &format!("{i}.cov"), &["--shard", &format!("{i}/5")]);
     }
     place.ok(&["merge", "1.cov", "2.cov", "3.cov", "4.cov", "5.cov", "-o", "merged.cov"]);
-    place.fit(&data, "whole.cov", &[]);
+    fit(&place, &data, "whole.cov", &[]);
     assert_eq!(metadata(&place.bytes("merged.cov"), "files"), metadata(&place.bytes("whole.cov"), "files"));
 }
 
 #[test]
 fn parts_that_do_not_make_a_whole_are_refused() {
-    let place = Place::with(&[("a.xyz", molecules(9)), ("b.xyz", molecules(8))]);
+    let place = Place::of(&[("a.xyz", molecules(9)), ("b.xyz", molecules(8))]);
     for i in ["1", "2", "3"] {
-        place.fit(&["a.xyz"], &format!("{i}.cov"), &["--shard", &format!("{i}/3")]);
+        fit(&place, &["a.xyz"], &format!("{i}.cov"), &["--shard", &format!("{i}/3")]);
     }
-    place.fit(&["b.xyz"], "b3.cov", &["--shard", "3/3"]);
-    place.fit(&["b.xyz"], "b.cov", &[]);
-    place.fit(&["a.xyz"], "wider.cov", &["--sigma", "0.4", "--shard", "3/3"]);
+    fit(&place, &["b.xyz"], "b3.cov", &["--shard", "3/3"]);
+    fit(&place, &["b.xyz"], "b.cov", &[]);
+    fit(&place, &["a.xyz"], "wider.cov", &["--sigma", "0.4", "--shard", "3/3"]);
     let merge = |parts: &[&str], words: &[&str]| {
         place.refused(1, &[&["merge"], parts, &["-o", "x.rho"]].concat(), words);
     };
@@ -193,7 +150,7 @@ fn fit_killed(place: &Place, args: &[&str], kills: usize) -> Vec<usize> {
             return began;
         }
     }
-    began.extend(frames_done(&String::from_utf8_lossy(&place.ok(&args).stderr)));
+    began.extend(frames_done(&String::from_utf8_lossy(&place.succeeds(&mut place.command(&args)).stderr)));
     began
 }
 
@@ -214,23 +171,23 @@ fn frames_done(message: &str) -> Option<usize> {
 
 #[test]
 fn a_run_that_is_killed_ten_times_ends_with_the_same_bytes() {
-    let place = Place::with(&[("a.xyz", molecules(13000)), ("b.xyz", molecules(7030))]);
+    let place = Place::of(&[("a.xyz", molecules(13000)), ("b.xyz", molecules(7030))]);
     let data = ["a.xyz", "b.xyz@3:"];
-    place.fit(&data, "expected.rho", &["--mixing", "combined"]);
+    fit(&place, &data, "expected.rho", &["--mixing", "combined"]);
     let fit = [&["fit"], &data[..], &["-o", "found.rho", "--mixing", "combined"], SMALL].concat();
     let began = fit_killed(&place, &fit, 10);
     println!("runs began with {began:?} frames");
     assert!(began.iter().filter(|&&n| n > 0).count() >= 3, "{began:?}");
     assert!(began.is_sorted(), "{began:?}");
     assert!(place.bytes("found.rho") == place.bytes("expected.rho"));
-    assert_eq!(place.listing(), ["a.xyz", "b.xyz", "expected.rho", "found.rho"]);
+    assert_eq!(place.names(), ["a.xyz", "b.xyz", "expected.rho", "found.rho"]);
 }
 
 #[test]
 fn a_shard_that_is_killed_ends_with_the_same_bytes() {
-    let place = Place::with(&[("a.xyz", molecules(9001))]);
+    let place = Place::of(&[("a.xyz", molecules(9001))]);
     let more = ["--shard", "2/3", "--center-specific"];
-    place.fit(&["a.xyz"], "expected.cov", &more);
+    fit(&place, &["a.xyz"], "expected.cov", &more);
     let fit = [&["fit", "a.xyz", "-o", "found.cov"], &more[..], SMALL].concat();
     let began = fit_killed(&place, &fit, 4);
     assert!(began.iter().any(|&n| n > 0), "{began:?}");
@@ -239,7 +196,7 @@ fn a_shard_that_is_killed_ends_with_the_same_bytes() {
 
 #[test]
 fn a_checkpoint_of_another_run_is_refused() {
-    let place = Place::with(&[("a.xyz", molecules(4000)), ("b.xyz", molecules(20))]);
+    let place = Place::of(&[("a.xyz", molecules(4000)), ("b.xyz", molecules(20))]);
     let fit = |data: &[&'static str], more: &[&'static str]| {
         let checkpoint = ["--checkpoint", "run.ckpt", "--checkpoint-every", "0"];
         [&["fit"], data, &["-o", "a.cov"], SMALL, &checkpoint[..], more].concat()
@@ -264,14 +221,14 @@ fn a_checkpoint_of_another_run_is_refused() {
 
 #[test]
 fn the_slurm_example_runs_without_slurm() {
-    let place = Place::with(&[("data.xyz", molecules(3000))]);
+    let place = Place::of(&[("data.xyz", molecules(3000))]);
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_rhobasis"));
     let folders = [binary.parent().unwrap().to_path_buf(), "/usr/bin".into(), "/bin".into()];
     let script = |name: &str, task: usize| {
         let mut command = Command::new("bash");
         command
             .arg(format!("{}/../examples/slurm/{name}", env!("CARGO_MANIFEST_DIR")))
-            .current_dir(place.0.path())
+            .current_dir(place.folder())
             .env("PATH", std::env::join_paths(&folders).unwrap())
             .envs([("DATA", "data.xyz"), ("WORK", "parts"), ("N_SHARDS", "3"), ("SLURM_CPUS_PER_TASK", "2")])
             .env("SLURM_ARRAY_TASK_ID", task.to_string());

@@ -2,52 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-use tempfile::TempDir;
+mod common;
 
-struct Place(TempDir);
+use common::Place;
 
-impl Place {
-    fn new() -> Self {
-        Place(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_rhobasis")).args(args).current_dir(self.0.path()).output().unwrap()
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn refused(&self, code: i32, args: &[&str], words: &[&str]) {
-        let output = self.run(args);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{message}");
-        words.iter().for_each(|word| assert!(message.contains(word), "'{word}' is missing in: {message}"));
-    }
-
-    /// Integers of an array that our writer has stored.
-    fn integers(&self, file: &str, name: &str) -> Vec<i64> {
-        let bytes = fs::read(self.path(file)).unwrap();
-        let local = format!("{name}.npy");
-        let at = bytes.windows(local.len()).position(|w| w == local.as_bytes()).expect("the array is there");
-        let start = at + bytes[at..].windows(6).position(|w| w == b"\x93NUMPY").unwrap();
-        let header = String::from_utf8_lossy(&bytes[start..start + 192]).into_owned();
-        let shape = header.split_once("'shape': (").unwrap().1.split_once(')').unwrap().0;
-        let n: usize = shape.split(',').filter_map(|s| s.trim().parse::<usize>().ok()).product();
-        let words = bytes[start + 192..].chunks_exact(8).take(n);
-        words.map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
-    }
+/// Integers of an array that our writer has stored.
+fn integers(place: &Place, file: &str, name: &str) -> Vec<i64> {
+    let bytes = fs::read(place.path(file)).unwrap();
+    let local = format!("{name}.npy");
+    let at = bytes.windows(local.len()).position(|w| w == local.as_bytes()).expect("the array is there");
+    let start = at + bytes[at..].windows(6).position(|w| w == b"\x93NUMPY").unwrap();
+    let header = String::from_utf8_lossy(&bytes[start..start + 192]).into_owned();
+    let shape = header.split_once("'shape': (").unwrap().1.split_once(')').unwrap().0;
+    let n: usize = shape.split(',').filter_map(|s| s.trim().parse::<usize>().ok()).product();
+    let words = bytes[start + 192..].chunks_exact(8).take(n);
+    words.map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
 }
-
 /// A `.npy` file as NumPy writes it, with a header of its own length.
 fn npy(descr: &str, fortran_order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}");
@@ -76,11 +47,11 @@ fn the_choice_is_that_of_scikit_matter() {
     let file = file.to_str().unwrap();
     let out = place.ok(&["select", file, "-n", "10", "-o", "picked.npz"]);
     assert!(out.contains("10 features of 20 chosen from 100 × 20"), "{out}");
-    assert_eq!(place.integers("picked.npz", "selected"), CUR);
+    assert_eq!(integers(&place, "picked.npz", "selected"), CUR);
     place.ok(&["select", file, "--method", "fps", "-n", "10", "-o", "picked.npz"]);
-    assert_eq!(place.integers("picked.npz", "selected"), FPS);
+    assert_eq!(integers(&place, "picked.npz", "selected"), FPS);
     place.ok(&["select", file, "--method", "fps", "--of", "samples", "-n", "10", "-o", "picked.npz"]);
-    assert_eq!(place.integers("picked.npz", "selected"), FPS_SAMPLES);
+    assert_eq!(integers(&place, "picked.npz", "selected"), FPS_SAMPLES);
 }
 
 #[test]
@@ -90,7 +61,7 @@ fn a_matrix_too_large_for_memory_gives_the_same_choice() {
     let file = file.to_str().unwrap();
     for (method, expected) in [("cur", CUR), ("fps", FPS)] {
         place.ok(&["select", file, "--method", method, "-n", "10", "--memory", "0", "-o", "picked.npz"]);
-        assert_eq!(place.integers("picked.npz", "selected"), expected);
+        assert_eq!(integers(&place, "picked.npz", "selected"), expected);
     }
     let samples = ["select", file, "--of", "samples", "-n", "2", "--memory", "0", "-o", "no.npz"];
     place.refused(1, &samples, &["100 × 20", "--memory"]);
@@ -113,7 +84,7 @@ fn very_large_and_small_numbers_are_chosen_from_as_ordinary_ones() {
             let chosen = |file: &str| {
                 let flags = ["--method", method, "-n", "6", "--memory", memory, "-o", "picked.npz"];
                 place.ok(&[&["select", file][..], &flags].concat());
-                place.integers("picked.npz", "selected")
+                integers(&place, "picked.npz", "selected")
             };
             let expected = chosen("x.npy");
             assert_eq!(expected.len(), 6);
@@ -139,15 +110,15 @@ fn columns_are_described_as_features_describes_them() {
     place.ok(&[&["fit", "water.xyz", "-o", "b.rho"], &small[..]].concat());
     place.ok(&["features", "water.xyz", "--basis", "b.rho", "-o", "X.npy"]);
     place.ok(&["select", "X.npy", "-n", "3", "-o", "picked.npz"]);
-    let selected = place.integers("picked.npz", "selected");
-    let all = place.integers("X.meta.npz", "columns");
+    let selected = integers(&place, "picked.npz", "selected");
+    let all = integers(&place, "X.meta.npz", "columns");
     let expected: Vec<i64> = selected.iter().flat_map(|&j| all[4 * j as usize..][..4].to_vec()).collect();
-    assert_eq!(place.integers("picked.npz", "columns"), expected);
+    assert_eq!(integers(&place, "picked.npz", "columns"), expected);
     place.ok(&["select", "X.npy", "--method", "fps", "--of", "samples", "--start", "2", "-n", "3", "-o", "rows.npz"]);
-    let rows = place.integers("rows.npz", "selected");
+    let rows = integers(&place, "rows.npz", "selected");
     assert_eq!(rows[0], 2);
     let atoms: Vec<i64> = rows.iter().map(|i| i % 3).collect();
-    assert_eq!(place.integers("rows.npz", "atom"), atoms);
+    assert_eq!(integers(&place, "rows.npz", "atom"), atoms);
 }
 
 #[test]
@@ -163,7 +134,7 @@ fn orders_and_types_of_numpy_are_read() {
     fs::write(place.path("s.npy"), npy("<f4", "False", "(4, 2)", &single)).unwrap();
     for file in ["c.npy", "f.npy", "s.npy"] {
         place.ok(&["select", file, "--method", "fps", "--of", "samples", "-n", "3", "-o", "picked.npz"]);
-        assert_eq!(place.integers("picked.npz", "selected"), [0, 2, 3], "{file}");
+        assert_eq!(integers(&place, "picked.npz", "selected"), [0, 2, 3], "{file}");
     }
 }
 

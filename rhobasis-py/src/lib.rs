@@ -57,6 +57,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(threads::set_threads, m)?)?;
     m.add_function(wrap_pyfunction!(optimal::is_pcovr, m)?)?;
+    m.add_function(wrap_pyfunction!(optimal::check_unchanged, m)?)?;
     m.add_function(wrap_pyfunction!(optimal::remove_checkpoint, m)?)?;
     m.add_function(wrap_pyfunction!(selection::cur, m)?)?;
     m.add_function(wrap_pyfunction!(selection::fps, m)?)?;

@@ -268,6 +268,12 @@ fn source_files(files: Vec<File>) -> Vec<SourceFile> {
     files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect()
 }
 
+/// Refuses files, known by path, frames and sha256, that an earlier pass has read with other content.
+#[pyfunction]
+pub(crate) fn check_unchanged(before: Vec<File>, now: Vec<File>) -> PyResult<()> {
+    SourceFile::unchanged(&source_files(before), &source_files(now)).map_err(refuse)
+}
+
 /// Removes a checkpoint, and what a run that was killed while writing has left of it.
 #[pyfunction]
 pub(crate) fn remove_checkpoint(path: PathBuf) -> PyResult<()> {

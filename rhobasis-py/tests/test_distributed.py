@@ -94,6 +94,23 @@ def test_files_and_any_number_of_workers_give_the_same_bits(cluster, frames, tmp
     assert two.set_params(q_max=2).contraction_[0].shape == (2, 50)  # the covariance is there, as after a local fit
 
 
+def test_a_file_that_changes_meanwhile_is_named(frames, tmp_path, monkeypatch):
+    file, pieces = tmp_path / "a.xyz", rb.distributed._pieces
+    rb.write(file, frames[:40])
+
+    def then_written_anew(*args):
+        found = pieces(*args)
+        rb.write(file, frames[40:80])
+        return found
+
+    monkeypatch.setattr(rb.distributed, "_pieces", then_written_anew)
+    with (
+        distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client,
+        pytest.raises(rb.RhobasisError, match=r"a\.xyz: the file changed between two passes over the data"),
+    ):
+        rb.distributed.fit(basis_of(), file, client, part=20)
+
+
 def test_what_cannot_be_fitted_is_refused_here(frames):
     with pytest.raises(rb.RhobasisError, match="none is in use"):
         rb.distributed.fit(basis_of(), frames)

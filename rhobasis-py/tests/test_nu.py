@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rhobasis as rb
 from ase.build import molecule
+from rhobasis import _accumulation, _native
 
 FRAMES = [molecule(name) for name in ("H2O", "CH4", "C6H6", "CH3CH2OH", "NH3", "C2H4", "HCOOH")]
 
@@ -30,6 +31,33 @@ def test_a_basis_for_nu_4_keeps_more_of_the_trispectrum(tmp_path):
     rb.write(tmp_path / "frames.xyz", FRAMES)
     from_file = basis(nu=4).fit(tmp_path / "frames.xyz", progress=True)
     np.testing.assert_allclose(from_file.retained_, adapted.retained_, rtol=1e-9)
+
+
+def test_a_file_that_changes_between_two_sweeps_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "frames.xyz"
+    rb.write(file, FRAMES)
+    adapted = basis(nu=4)
+    finish_sweep = _native.Adaptation.finish_sweep
+
+    class Changing:
+        """Something else writes to the file after the first sweep."""
+
+        def __init__(self, *args):
+            self.inner = _native.Adaptation(*args)
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def finish_sweep(self):
+            rb.write(file, [*FRAMES[:-1], molecule("HCN")])
+            return finish_sweep(self.inner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_accumulation._native, "Adaptation", Changing)
+        with pytest.raises(rb.RhobasisError, match=r"frames\.xyz: the file changed between two passes over the data"):
+            adapted.fit(file)
+    assert not adapted.__sklearn_is_fitted__()
+    assert len(adapted.fit(file).retained_) > 1
 
 
 def test_what_does_not_go_with_sweeps_is_refused_by_name(tmp_path):

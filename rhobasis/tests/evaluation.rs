@@ -4,7 +4,7 @@ use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma, species_of
 use rhobasis::extxyz::Labels;
 use rhobasis::potential::{
     Alpha, Baseline, Basis, Errors, FeatureSettings, ModelSettings, Progress, Quantity, TrainSettings, Weights,
-    cross_validate, folds, learning_curve, train,
+    check_species, cross_validate, folds, learning_curve, train,
 };
 use rhobasis::{Error, Structure};
 
@@ -124,4 +124,37 @@ fn a_frame_that_cannot_be_used_is_named_by_its_place_among_all() {
     assert_eq!(frame(failed), Some(20));
     let wrong = cross_validate(&mut make_basis, &settings(), &frames, &labels[1..], &folds, &mut |_| ());
     assert!(wrong.unwrap_err().to_string().contains("27 frames, 26 labels"));
+}
+
+#[test]
+fn species_that_a_fit_would_not_know_are_named_before_any_fit() {
+    let (mut frames, labels) = data();
+    frames[5].species[0] = 9;
+    let mut no_basis = |_: &[Structure], _: &[Labels]| -> rhobasis::Result<Basis> { panic!("nothing is fitted") };
+    let folds: Vec<usize> = (0..frames.len()).map(|i| usize::from(i < 13)).collect();
+    let refused = cross_validate(&mut no_basis, &settings(), &frames, &labels, &folds, &mut |_| ()).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("frame 5, atom 0: one of the fits would be to 14 frames, none of which has F")
+    );
+    let (on, with): (Vec<usize>, Vec<usize>) = (0..frames.len()).partition(|&i| i != 5);
+    let curve = learning_curve(&mut no_basis, &settings(), &frames, &labels, [&on, &with], &[20], 0, &mut |_| ());
+    assert!(curve.unwrap_err().to_string().contains("use larger sizes, or another seed, or leave the frame out"));
+    let refused = check_species(on.iter().map(|&i| &frames[i]), with.iter().map(|&i| (i, &frames[i]))).unwrap_err();
+    assert!(refused.to_string().starts_with("frame 5, atom 0: F was no centre in the training set"), "{refused}");
+}
+
+#[test]
+fn labels_that_are_none_are_refused_where_errors_are_summed() {
+    let (frames, labels) = data();
+    let potential = train(make_basis(&frames, &labels).unwrap(), &settings(), &frames, &labels, |_| ()).unwrap();
+    let prediction = potential.predict(&frames[..1], true).unwrap().remove(0);
+    for energy in [1e308, f64::NAN] {
+        let label = Labels { energy: Some(energy), ..labels[0].clone() };
+        let refused = Errors::default().add(4, &frames[0], &label, &prediction).unwrap_err().to_string();
+        assert!(refused.starts_with("frame 4: energy is "), "{refused}");
+    }
+    let mut errors = Errors::default();
+    errors.add(0, &frames[0], &Labels { energy: Some(-1e100), ..labels[0].clone() }, &prediction).unwrap();
+    let sum = errors.of(Quantity::EnergyPerAtom, None);
+    assert!((sum.rmse() / 5e102 - 1.0).abs() < 1e-12 && (sum.mae() / 5e102 - 1.0).abs() < 1e-12);
 }

@@ -89,7 +89,7 @@ fn an_unknown_name_is_answered_with_the_nearest() {
     assert_eq!(problem, "unknown key 'r_ctu', the nearest known one is 'r_cut'");
     assert_eq!(remedy, "known here are r_cut, sigma");
     let said = FeatureKind::parse("kind", "bispectra").unwrap_err().to_string();
-    let known = "use one of \"radial-spectrum\", \"power-spectrum\", \"bispectrum\"";
+    let known = "use one of \"radial-spectrum\", \"power-spectrum\", \"bispectrum\", \"nice\"";
     assert_eq!(said, format!("kind = \"bispectra\": is unknown, the nearest known one is \"bispectrum\"; {known}"));
     for (value, word) in FeatureKind::VALUES.iter().zip(FeatureKind::WORDS) {
         assert_eq!((value.name(), FeatureKind::parse("kind", word.name).unwrap()), (word.name, *value));

@@ -52,19 +52,19 @@ fn frames_done(message: &str) -> Option<usize> {
 fn a_fit_that_is_killed_ends_with_the_same_bytes() {
     for model in ["alpha = [1e-12, 1e-8]", "type = \"gap\"\nn_sparse = 60"] {
         let text = silicon("").replace("alpha = 1e-10", model);
-        let place = Place::with(&[("model.toml", &text)]);
+        let place = Place::of(&[("model.toml", &text)]);
         place.ok(&["train", "model.toml", "-o", "expected.rho", "--no-plot", "--threads", "1"]);
         let began = train_killed(&place, &["train", "model.toml", "-o", "found.rho", "--no-plot"], 8);
         println!("runs began with {began:?} frames");
         assert!(began.iter().filter(|&&n| n > 0).count() >= 2 && began.is_sorted(), "{began:?}");
         assert!(place.bytes("found.rho") == place.bytes("expected.rho"), "other bytes after {began:?}");
-        assert_eq!(place.listing(), ["expected.rho", "found.rho", "model.toml"]);
+        assert_eq!(place.names(), ["expected.rho", "found.rho", "model.toml"]);
     }
 }
 
 #[test]
 fn a_checkpoint_of_another_fit_is_refused() {
-    let place = Place::with(&[("model.toml", &silicon(""))]);
+    let place = Place::of(&[("model.toml", &silicon(""))]);
     let args = ["train", "model.toml", "-o", "m.rho", "--checkpoint", "run.ckpt", "--checkpoint-every", "0"];
     let mut child = place.command(&args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     wait_for_another(&place.path("run.ckpt"), &mut child);

@@ -11,7 +11,7 @@ use super::{BASIS, Place, bundled, cell, example, references, rmse, said, says, 
 
 #[test]
 fn train_predict_evaluate_and_md_tell_one_story() {
-    let place = Place::with(&[("model.toml", &silicon(""))]);
+    let place = Place::of(&[("model.toml", &silicon(""))]);
     let trained = place.ok(&["train", "model.toml", "-o", "m.rho"]);
     says(
         &trained,
@@ -110,10 +110,10 @@ fn train_predict_evaluate_and_md_tell_one_story() {
 
 #[test]
 fn a_thermostat_heats_a_crystal() {
-    let place = Place::with(&[("model.toml", &silicon("[weights]\nstress_sigma = \"none\""))]);
+    let place = Place::of(&[("model.toml", &silicon("[weights]\nstress_sigma = \"none\""))]);
     let trained = place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]);
     says(&trained, &["0 stress components, left out", "stress component, meV/Å³ (not trained on)"]);
-    assert_eq!(place.listing(), ["m.rho", "model.toml"]);
+    assert_eq!(place.names(), ["m.rho", "model.toml"]);
     let start = bundled("silicon.xyz.xz@28");
     let repeat =
         ["md", "m.rho", &start, "--repeat", "2,1,1", "--steps", "400", "--temperature", "500", "--every", "100"];
@@ -136,14 +136,14 @@ fn a_thermostat_heats_a_crystal() {
 #[test]
 fn the_examples_train() {
     for (name, row, limit) in [("silicon", "force component", 0.05), ("molecules", "energy,", 0.2)] {
-        let place = Place::with(&[]);
+        let place = Place::new();
         let text = place.ok(&["train", &example(&format!("model-{name}.toml")), "-o", "m.rho"]);
         assert!(cell(&text, row, 2) < limit, "{text}");
-        assert_eq!(place.listing(), ["m.parity.svg", "m.rho"]);
+        assert_eq!(place.names(), ["m.parity.svg", "m.rho"]);
         let said = place.run(&["train", &example(&format!("model-{name}.toml")), "-o", "n.rho", "--dry-run"]);
         says(&String::from_utf8(said.stderr).unwrap(), &["memory: about "]);
         says(&String::from_utf8(said.stdout).unwrap(), &["training set", "nothing was written"]);
-        assert_eq!(place.listing(), ["m.parity.svg", "m.rho"]);
+        assert_eq!(place.names(), ["m.parity.svg", "m.rho"]);
     }
 }
 
@@ -153,7 +153,7 @@ fn a_sparse_model_and_a_file_of_a_basis() {
     let data = bundled("silicon.xyz.xz");
     let from_file =
         format!("[data]\ntrain = \"{data}@::6\"\ntest_fraction = 0.2\n[basis]\nfile = \"sub/b.rho\"\n{gap}");
-    let place = Place::with(&[]);
+    let place = Place::new();
     fs::create_dir(place.path("sub")).unwrap();
     fs::write(place.path("model.toml"), &from_file).unwrap();
     let fit = [
@@ -185,7 +185,7 @@ fn a_sparse_model_and_a_file_of_a_basis() {
 #[test]
 fn primitive_and_supervised_bases() {
     let error = |basis: &str| {
-        let place = Place::with(&[("model.toml", &silicon("").replace(BASIS, basis))]);
+        let place = Place::of(&[("model.toml", &silicon("").replace(BASIS, basis))]);
         cell(&place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]), "energy per atom", 2)
     };
     let small = BASIS.replace("q_max = 4", "q_max = 2");
@@ -221,7 +221,7 @@ fn several_kinds_of_features_in_one_potential() {
 
 #[test]
 fn cross_validation_and_learning_curves() {
-    let place = Place::with(&[("model.toml", &silicon(""))]);
+    let place = Place::of(&[("model.toml", &silicon(""))]);
     let folds = place.ok(&["evaluate", "model.toml", "--folds", "4", "--csv", "f.csv", "--plot", "f.svg"]);
     says(&folds, &["4, of 25, 25, 25, 25 frames", "RMSE of fold", "stress component"]);
     let trained = place.ok(&["train", "model.toml", "-o", "m.rho"]);
@@ -272,7 +272,7 @@ fn free_atoms_are_trained_on_and_not_held_out() {
     }
     let model =
         format!("[data]\ntrain = \"a.xyz\"\ntest_fraction = 0.5\n{BASIS}[baseline]\ntype = \"isolated-atoms\"\n");
-    let place = Place::with(&[("a.xyz", &text), ("m.toml", &model)]);
+    let place = Place::of(&[("a.xyz", &text), ("m.toml", &model)]);
     for seed in ["1", "2", "3"] {
         fs::write(place.path("m.toml"), model.replace("test_fraction", &format!("seed = {seed}\ntest_fraction")))
             .unwrap();
@@ -295,7 +295,7 @@ fn free_atoms_are_neither_counted_nor_compared_and_are_predicted_exactly() {
     let model = format!(
         "[data]\ntrain = \"a.xyz\"\n{BASIS}[baseline]\ntype = \"isolated-atoms\"\n[weights]\nforce_sigma = \"none\"\n"
     );
-    let place = Place::with(&[("a.xyz", &text), ("m.toml", &model)]);
+    let place = Place::of(&[("a.xyz", &text), ("m.toml", &model)]);
     let told = place.ok(&["train", "m.toml", "-o", "m.rho"]);
     says(&told, &["12 frames, 24 atoms of H O; besides 2 frames of an atom alone", "12 energies", "keeps "]);
     assert_eq!(cell(&told, "energy per atom, meV/atom", 3), 12.0, "{told}");
@@ -326,7 +326,7 @@ fn what_a_fit_should_tell_before_it_starts_is_told() {
             .unwrap();
     }
     let model = format!("[data]\ntrain = \"a.xyz\"\nenergy_key = \"dft\"\n{}", BASIS.replace("q_max = 4", "q_max = 1"));
-    let place = Place::with(&[("a.xyz", &text), ("m.toml", &model)]);
+    let place = Place::of(&[("a.xyz", &text), ("m.toml", &model)]);
     let output = place.run(&["train", "m.toml", "-o", "m.rho", "--dry-run"]);
     let told = String::from_utf8(output.stderr).unwrap();
     says(

@@ -1,6 +1,7 @@
 //! Keys of labels: named ones that are nowhere, others that are proposed, and labels that are left out.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use super::{BASIS, Place, says};
 
@@ -39,7 +40,7 @@ fn warned(place: &Place, args: &[&str]) -> String {
 fn a_named_key_that_no_frame_has_is_refused_by_every_command() {
     let wrong = "energy_key = \"REF_energy\"\nforce_key = \"REF_force\"\n";
     let files = [("a.xyz", &crystals(4)[..]), ("m.toml", &model(wrong)), ("good.toml", &model(NAMED))];
-    let place = Place::with(&files);
+    let place = Place::of(&files);
     place.ok(&["train", "good.toml", "-o", "m.rho", "--no-plot"]);
     let parts = ["m.toml", "force_key = \"REF_force\": no frame has this column; there is REF_forces"];
     for command in [
@@ -65,8 +66,56 @@ fn a_named_key_that_no_frame_has_is_refused_by_every_command() {
 }
 
 #[test]
+fn keys_are_looked_for_before_anything_is_predicted() {
+    // Oxygen is unknown to the potential: the first prediction would say so.
+    let strange = crystals(4).replace("Si", "O");
+    let files = [("a.xyz", &crystals(4)[..]), ("o.xyz", &strange), ("m.toml", &model(NAMED))];
+    let place = Place::of(&files);
+    place.ok(&["train", "m.toml", "-o", "m.rho", "--no-plot"]);
+    let named = ["evaluate", "m.rho", "o.xyz", "--energy-key", "REF_enrgy"];
+    place.refused(1, &named, &["--energy-key REF_enrgy: no frame has this key; there is REF_energy"]);
+    place.refused(1, &["evaluate", "m.rho", "o.xyz"], &["no frame has a label under energy"]);
+    place.refused(
+        1,
+        &["evaluate", "m.rho", "o.xyz", "--energy-key", "REF_energy"],
+        &["o.xyz, frame 0, atom 0: O is not among the species"],
+    );
+    // A pipe is read once, and the end tells.
+    let piped = ["evaluate", "m.rho", "/dev/stdin", "--energy-key"];
+    let run = |key: &str| {
+        let frames = fs::File::open(place.path("a.xyz")).unwrap();
+        let cat = Command::new("cat").stdin(frames).stdout(Stdio::piped()).spawn().unwrap();
+        place.command(&[&piped[..], &[key]].concat()).stdin(cat.stdout.unwrap()).output().unwrap()
+    };
+    assert!(run("REF_energy").status.success());
+    says(&String::from_utf8(run("REF_enrgy").stderr).unwrap(), &["--energy-key REF_enrgy: no frame has this key"]);
+    // Nor is a model trained whose test would fail.
+    let text = model(NAMED).replace("\nenergy_key", "\ntest = \"o.xyz\"\nenergy_key");
+    fs::write(place.path("m.toml"), &text).unwrap();
+    place.refused(1, &["train", "m.toml", "-o", "n.rho"], &["o.xyz, frame 0, atom 0: O was no centre"]);
+    fs::write(place.path("t.xyz"), crystals(2).replace("REF_", "other_")).unwrap();
+    fs::write(place.path("m.toml"), text.replace("o.xyz", "t.xyz")).unwrap();
+    let curve = ["evaluate", "m.toml", "--learning-curve", "2"];
+    place.refused(1, &curve, &["no test frame has a label under REF_energy, REF_forces, REF_stress"]);
+}
+
+#[test]
+fn a_label_whose_square_is_none_is_refused_with_its_frame() {
+    let wrong = usual(3) + &usual(1).replace("energy=-8.0", "energy=1e308");
+    let place = Place::of(&[("a.xyz", &usual(4)), ("b.xyz", &wrong), ("m.toml", &model(""))]);
+    place.ok(&["train", "m.toml", "-o", "m.rho", "--no-plot"]);
+    let parts = ["b.xyz, frame 3: energy is 1e308, and labels reach 1e100 at most; correct it"];
+    place.refused(1, &["evaluate", "m.rho", "b.xyz"], &parts);
+    fs::write(place.path("m.toml"), model("").replace("a.xyz", "b.xyz")).unwrap();
+    place.refused(1, &["train", "m.toml", "-o", "n.rho"], &parts);
+    place.refused(1, &["evaluate", "m.toml", "--folds", "2"], &parts);
+    place.refused(1, &["fit", "b.xyz", "-o", "n.rho", "--method", "pcovr"], &parts);
+    says(&place.ok(&["info", "b.xyz", "--labels"]), &["labels would be refused: 1", "energy is 1e308"]);
+}
+
+#[test]
 fn a_key_that_some_frames_have_is_enough() {
-    let place = Place::with(&[("a.xyz", &(crystals(3) + &usual(2))), ("m.toml", &model(NAMED))]);
+    let place = Place::of(&[("a.xyz", &(crystals(3) + &usual(2))), ("m.toml", &model(NAMED))]);
     says(
         &place.ok(&["train", "m.toml", "-o", "m.rho", "--no-plot"]),
         &["5 frames", "3 energies", "18 force components"],
@@ -75,7 +124,7 @@ fn a_key_that_some_frames_have_is_enough() {
 
 #[test]
 fn test_frames_without_the_labels_are_named() {
-    let place = Place::with(&[("a.xyz", &crystals(3)), ("t.xyz", &usual(1)), ("m.toml", &model(NAMED))]);
+    let place = Place::of(&[("a.xyz", &crystals(3)), ("t.xyz", &usual(1)), ("m.toml", &model(NAMED))]);
     let text = fs::read_to_string(place.path("m.toml")).unwrap();
     fs::write(place.path("m.toml"), text.replace("\nenergy_key", "\ntest = \"t.xyz\"\nenergy_key")).unwrap();
     let text = warned(&place, &["train", "m.toml", "-o", "m.rho", "--no-plot"]);
@@ -87,7 +136,7 @@ fn test_frames_without_the_labels_are_named() {
 
 #[test]
 fn keys_that_look_like_labels_are_proposed_where_the_usual_ones_are_missing() {
-    let place = Place::with(&[("a.xyz", &crystals(4)), ("m.toml", &model("")), ("good.toml", &model(NAMED))]);
+    let place = Place::of(&[("a.xyz", &crystals(4)), ("m.toml", &model("")), ("good.toml", &model(NAMED))]);
     let lines = NAMED.replace('\n', "\n  ");
     let lines = lines.trim_end();
     place.refused(
@@ -130,7 +179,7 @@ fn a_slab_with_a_stress_and_labels_of_nan_are_left_out_with_a_warning() {
     let whole = usual(4);
     let slab = usual(1).replace("pbc=\"T T T\"", "pbc=\"T T F\"");
     let nan = usual(1).replace("-8.0", "nan").replace("0.0 0 0", "nan nan nan");
-    let place = Place::with(&[("a.xyz", &(whole + &slab + &slab + &nan)), ("m.toml", &model(""))]);
+    let place = Place::of(&[("a.xyz", &(whole + &slab + &slab + &nan)), ("m.toml", &model(""))]);
     let parts =
         ["the stress of 2 frames is left out", "a.xyz, frame 4", "the energy of 1 frame is NaN", "a.xyz, frame 6"];
     says(&warned(&place, &["train", "m.toml", "-o", "m.rho", "--no-plot"]), &parts);
@@ -150,7 +199,7 @@ fn a_slab_with_a_stress_and_labels_of_nan_are_left_out_with_a_warning() {
 
 #[test]
 fn a_misspelt_cell_is_named_and_a_harmless_one_mentioned() {
-    let place = Place::with(&[("a.xyz", &(usual(1) + &usual(1).replace("Lattice", "lattice")))]);
+    let place = Place::of(&[("a.xyz", &(usual(1) + &usual(1).replace("Lattice", "lattice")))]);
     place.refused(1, &["info", "a.xyz"], &["a.xyz, frame 1", "'lattice' differs from Lattice", "write Lattice"]);
     fs::write(place.path("a.xyz"), usual(2).replace("pbc=", "lattice=fcc pbc=")).unwrap();
     says(&place.ok(&["info", "a.xyz"]), &["the key 'lattice' is not taken for Lattice"]);

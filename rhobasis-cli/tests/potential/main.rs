@@ -1,86 +1,16 @@
 //! From labelled structures to a potential, and what it says of others: train, predict, evaluate, md.
 
 mod checkpoints;
+#[path = "../common/mod.rs"]
+mod common;
 mod fits;
 mod keys;
 mod outputs;
 mod refusals;
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
+use common::{Place, bundled, says};
 use rhobasis::Structure;
-use rhobasis::extxyz::{Labels, Options, labels, read};
-use tempfile::TempDir;
-
-/// A folder in which the command runs.
-struct Place(TempDir);
-
-impl Place {
-    fn with(files: &[(&str, &str)]) -> Self {
-        let place = Place(tempfile::tempdir().unwrap());
-        files.iter().for_each(|(name, text)| fs::write(place.path(name), text).unwrap());
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rhobasis"));
-        command.args(args).current_dir(self.0.path());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs a command that must succeed; returns what it printed.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that must end with this code, say all of `parts`, and leave nothing behind.
-    fn refused(&self, code: i32, args: &[&str], parts: &[&str]) {
-        let before = self.listing();
-        let output = self.run(args);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
-        assert_eq!(self.listing(), before, "something was written");
-        assert!(!message.contains("panicked"), "{message}");
-        says(&message, parts);
-    }
-
-    fn listing(&self) -> Vec<String> {
-        let names = fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    fn read(&self, name: &str) -> Vec<Structure> {
-        read(self.path(name), &Options::default()).unwrap()
-    }
-}
-
-fn says(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "'{part}' is missing in: {message}");
-    }
-}
-
-fn bundled(name: &str) -> String {
-    format!("{}/../examples/data/{name}", env!("CARGO_MANIFEST_DIR"))
-}
+use rhobasis::extxyz::{Labels, Options, labels};
 
 fn example(name: &str) -> String {
     format!("{}/../examples/{name}", env!("CARGO_MANIFEST_DIR"))

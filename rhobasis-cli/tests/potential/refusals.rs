@@ -6,7 +6,7 @@ use super::{BASIS, Place, bundled, says, silicon};
 
 #[test]
 fn what_is_wrong_in_a_model_file_is_named() {
-    let place = Place::with(&[]);
+    let place = Place::new();
     let data = bundled("silicon.xyz.xz@:20");
     let head = format!("[data]\ntrain = \"{data}\"\n");
     let refused = |text: &str, parts: &[&str]| {
@@ -62,7 +62,7 @@ fn missing_labels_are_named() {
     let bare = "2\nLattice=\"4 0 0 0 4 0 0 0 4\" pbc=\"T T T\"\nSi 0 0 0\nSi 1.9 1.9 1.9\n".repeat(3);
     let energies = bare.replace("pbc", "dft=-8.0 pbc");
     let model = |keys: &str, more: &str| format!("[data]\ntrain = \"a.xyz\"\n{keys}{BASIS}{more}");
-    let place = Place::with(&[("bare.xyz", &bare), ("a.xyz", &energies), ("m.toml", &model("", ""))]);
+    let place = Place::of(&[("bare.xyz", &bare), ("a.xyz", &energies), ("m.toml", &model("", ""))]);
     place.refused(
         1,
         &["train", "m.toml", "-o", "m.rho"],
@@ -85,7 +85,7 @@ fn missing_labels_are_named() {
 
 #[test]
 fn wrong_files_and_unknown_species_are_refused() {
-    let place = Place::with(&[("model.toml", &silicon(""))]);
+    let place = Place::of(&[("model.toml", &silicon(""))]);
     place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]);
     let data = bundled("silicon.xyz.xz@:2");
     place.ok(&["fit", &data, "-o", "basis.rho", "--n-max", "4", "--l-max", "1"]);

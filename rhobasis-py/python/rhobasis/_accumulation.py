@@ -100,7 +100,7 @@ class Accumulation(Evaluator):
         adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
         if streamed_files(frames) is None:
             frames = Frames(as_native(frames))  # once, for all sweeps
-        files = []
+        files: list[tuple[str, int, str]] = []
         while not done:
             data, bar = dataset(frames), Progress(f"sweep {sweep}", progress)
             first = 0
@@ -109,6 +109,7 @@ class Accumulation(Evaluator):
                 first += len(chunk)
                 bar.update(fraction)
             bar.done()
+            _native.check_unchanged(files, data.files())
             files = data.files()
             done, sweep = adaptation.finish_sweep(), sweep + 1
         self._basis, self._truncation, self._accumulated = adaptation.basis(files), self._late(), self._settings()

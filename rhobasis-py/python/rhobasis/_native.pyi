@@ -33,6 +33,9 @@ def set_threads(n: int) -> bool:
 def is_pcovr(settings: Any) -> bool:
     """Whether the method of an `OptimalBasis` is principal covariates regression."""
 
+def check_unchanged(before: Sequence[_File], now: Sequence[_File]) -> None:
+    """Refuses files, known by path, frames and sha256, that an earlier pass has read with other content."""
+
 def remove_checkpoint(path: _Path) -> None:
     """Removes a checkpoint, and what a run that was killed while writing has left of it."""
 

@@ -35,7 +35,7 @@ def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int =
 
     Files must be there under the same name on all workers. Each of them is read from its beginning to the end of a
     part, so a packed file is unpacked many times: unpack it, or cut it into several files. `part` is the number of
-    frames of a task. The number of frames and atoms is checked at the end.
+    frames of a task. The number of frames and atoms is checked at the end, and that the files are as they were.
 
     >>> import rhobasis as rb
     >>> from ase.build import molecule
@@ -72,6 +72,9 @@ def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int =
             f"{found[0]} frames with {found[1]} centres were accumulated, but there are {n_frames} with {n_atoms}; "
             "the files changed meanwhile, or differ between the workers: give all workers the same files"
         )
+    if files:
+        names = [name for name, _, _ in files]
+        _native.check_unchanged(files, _native.Dataset.of_files(names, None, None, part).identity())
     covariance.set_files(files, None)
     basis._adopt(covariance)
     basis._finish()

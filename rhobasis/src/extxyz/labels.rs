@@ -3,6 +3,10 @@ use super::read::Options;
 use crate::structure::{ColumnData, Value, Vec3};
 use crate::{Error, Result, Structure};
 
+/// No energy is larger, in eV: the mass of the observable universe is 1e89. A larger label is a slip or a code for 'missing', and
+/// squares of smaller ones can be summed.
+pub(crate) const LARGEST: f64 = 1e100;
+
 /// What a frame says about itself; `None` where it says nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
@@ -12,6 +16,24 @@ pub struct Labels {
     pub forces: Option<Vec<Vec3>>,
     /// Stress +(1/V) dE/dε, in eV/Å³, symmetric.
     pub stress: Option<[Vec3; 3]>,
+}
+
+impl Labels {
+    /// Refuses numbers that no label can be: NaN, infinite, or beyond 1e100 in eV, eV/Å or eV/Å³.
+    ///
+    /// # Errors
+    /// For the first such number, with its atom and component.
+    pub fn validate(&self) -> Result<()> {
+        let check = |numbers: &[f64], name: &str, component: fn(usize) -> (Option<usize>, &'static str)| match is_there(
+            numbers, name, component,
+        )? {
+            true => Ok(()),
+            false => Err(Error::structure(None, format!("{name} is NaN"), "leave it out where there is none")),
+        };
+        check(self.energy.as_slice(), "energy", |_| (None, ""))?;
+        check(self.forces.as_deref().unwrap_or_default().as_flattened(), "forces", of_forces)?;
+        check(self.stress.as_ref().map_or(&[], |s| s.as_flattened()), "stress", of_matrix)
+    }
 }
 
 /// A label that a frame carries, and that counts as absent.
@@ -34,7 +56,7 @@ pub enum Omission {
 /// directions, for want of a volume; [`labels_and_omissions`] tells of these.
 ///
 /// # Errors
-/// For other shapes, values that are infinite or NaN in part, and a stress and a virial that contradict each other.
+/// For other shapes, values that are infinite, beyond 1e100 or NaN in part, and a stress and a virial that contradict each other.
 pub fn labels(structure: &Structure, options: &Options) -> Result<Labels> {
     labels_and_omissions(structure, options).map(|(labels, _)| labels)
 }
@@ -86,6 +108,9 @@ pub fn labels_and_omissions(structure: &Structure, options: &Options) -> Result<
         return Err(Error::structure(None, problem, "give three independent lattice vectors, or pbc=\"F F F\""));
     }
     let from_virial = virial.map(|w| w.map(|row| row.map(|x| -x / volume)));
+    if let Some(s) = &from_virial {
+        is_there(s.as_flattened(), &format!("−{}/volume", options.virial_key), of_matrix)?;
+    }
     if let (Some(s), Some(w)) = (given, from_virial) {
         agree(s, w, options)?;
     }
@@ -97,19 +122,24 @@ pub fn labels_and_omissions(structure: &Structure, options: &Options) -> Result<
 /// belongs to and the component.
 ///
 /// # Errors
-/// If a number is infinite, or some are NaN and others are not.
+/// If a number is infinite or beyond 1e100, or some are NaN and others are not.
 pub fn is_there(
     numbers: &[f64],
     name: &str,
     component: impl Fn(usize) -> (Option<usize>, &'static str),
 ) -> Result<bool> {
-    let Some(k) = numbers.iter().position(|x| !x.is_finite()) else { return Ok(true) };
+    let is_possible = |x: &f64| x.abs() <= LARGEST; // which NaN is not
+    let Some(k) = numbers.iter().position(|x| !is_possible(x)) else { return Ok(true) };
     if numbers.iter().all(|x| x.is_nan()) {
         return Ok(false);
     }
     let x = numbers[k];
     let (atom, component) = component(k);
     let number = if component.is_empty() { name.to_string() } else { format!("component {component} of {name}") };
+    if x.is_finite() {
+        let remedy = "correct it, or give NaN throughout where there is no such label";
+        return Err(Error::structure(atom, format!("{number} is {x:e}, and labels reach {LARGEST:e} at most"), remedy));
+    }
     let remedy = "give finite numbers, or NaN throughout where there is no such label";
     Err(Error::structure(atom, format!("{number} is {x}"), remedy))
 }

@@ -47,6 +47,7 @@ mod zstandard;
 
 pub use dataset::{Chunk, Chunks, Dataset};
 pub use keys::{LabelKeys, LabelSurvey, Likely};
+pub(crate) use labels::LARGEST;
 pub use labels::{Labels, Omission, is_there, labels, labels_and_omissions, of_forces, of_matrix, required_energy};
 pub use likely::LabelKind;
 pub use misspelt::misspelt;

@@ -115,6 +115,22 @@ impl FromStr for Shard {
 }
 
 impl SourceFile {
+    /// Refuses files that an earlier pass over the data, if there was one, has read with other content.
+    ///
+    /// # Errors
+    /// With the name of the first.
+    pub fn unchanged(before: &[SourceFile], now: &[SourceFile]) -> Result<()> {
+        let other = |now: &&SourceFile| before.iter().any(|file| file.path == now.path && file.sha256 != now.sha256);
+        match now.iter().find(other) {
+            Some(file) => Err(Error::file(
+                &file.path,
+                "the file changed between two passes over the data",
+                "run again when nothing writes to it, or read a copy",
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Whether this is the same slice of the same bytes; the folder may differ from machine to machine.
     pub fn same_data(&self, other: &SourceFile) -> bool {
         let name = |file: &SourceFile| Path::new(&file.path).file_name().map(std::ffi::OsStr::to_owned);

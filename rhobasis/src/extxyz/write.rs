@@ -13,8 +13,23 @@ use crate::{Error, Result};
 /// The name's ending decides on packing: `.gz`, `.zst`, `.xz`. Frames go to a temporary file beside the target, which
 /// [`Writer::finish`] renames; a writer that is dropped without it leaves nothing behind. Pipes and devices are written to
 /// as frames come.
+///
+/// ```
+/// # fn main() -> rhobasis::Result<()> {
+/// use rhobasis::{Structure, extxyz::Writer, files::unfinished};
+/// let path = std::env::temp_dir().join(format!("rhobasis-doc-{}.xyz", std::process::id()));
+/// let mut trajectory = Writer::create_lasting(&path)?;
+/// trajectory.write(&Structure::molecule(vec![2], vec![[0.0; 3]]))?;
+/// drop(trajectory); // an error, or a kill
+/// assert!(!path.exists() && std::fs::read_to_string(&unfinished(&path)[0]).is_ok_and(|text| text.starts_with("1\n")));
+/// # std::fs::remove_file(&unfinished(&path)[0]).ok();
+/// # Ok(())
+/// # }
+/// ```
 pub struct Writer {
     path: PathBuf,
+    /// Where the frames are until the end.
+    unfinished: Option<PathBuf>,
     sink: Sink,
     text: Vec<u8>,
     n_frames: usize,
@@ -50,7 +65,19 @@ pub fn check_replaceable(path: impl AsRef<Path>) -> Result<()> {
 impl Writer {
     /// Begins the file `path`; the system's error if its folder cannot be written to.
     pub fn create(path: impl AsRef<Path>) -> Result<Writer> {
-        let path = path.as_ref();
+        Self::begin(path.as_ref(), Draft::new)
+    }
+
+    /// As [`Writer::create`], for frames that count before the last is there: until then they have a name that shows, see
+    /// [`Writer::unfinished`], and stay under it if the writer is dropped or the process killed.
+    ///
+    /// # Errors
+    /// As `create`.
+    pub fn create_lasting(path: impl AsRef<Path>) -> Result<Writer> {
+        Self::begin(path.as_ref(), Draft::lasting)
+    }
+
+    fn begin(path: &Path, draft: fn(&Path) -> Result<Draft>) -> Result<Writer> {
         if path.file_name().is_none() {
             return Err(Error::file(path, "is no file name", "name the file to write, as in frames.xyz"));
         }
@@ -58,7 +85,8 @@ impl Writer {
             return Err(Error::file(path, "is a directory", "name the file to write, as in frames.xyz"));
         }
         check_replaceable(path)?;
-        let draft = Draft::new(path)?;
+        let draft = draft(path)?;
+        let unfinished = draft.unfinished().map(Path::to_path_buf);
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let sink = match ending {
             "gz" => Sink::Gzip(Box::new(flate2::write::GzEncoder::new(draft, flate2::Compression::default()))),
@@ -70,7 +98,12 @@ impl Writer {
             }
             _ => Sink::Plain(draft),
         };
-        Ok(Writer { path: path.to_path_buf(), sink, text: Vec::new(), n_frames: 0 })
+        Ok(Writer { path: path.to_path_buf(), unfinished, sink, text: Vec::new(), n_frames: 0 })
+    }
+
+    /// Where the frames are until the end; none if they go to their place at once.
+    pub fn unfinished(&self) -> Option<&Path> {
+        self.unfinished.as_deref()
     }
 
     /// Appends a frame. Columns that do not fit the atoms and texts that the format cannot hold are errors.
@@ -89,6 +122,11 @@ impl Writer {
             Sink::Plain(w) => w.flush().map_err(|e| Error::io(&self.path, e)),
             Sink::Gzip(_) | Sink::Zstd(_) | Sink::Xz(_) => Ok(()),
         }
+    }
+
+    /// Completes the file, and leaves it under its temporary name: of a writer that lasts, the frames so far.
+    pub fn keep(self) -> Result<()> {
+        self.sink.finish().and_then(|mut draft| draft.flush()).map_err(|e| Error::io(&self.path, e))
     }
 
     /// Completes the file and gives it its name.

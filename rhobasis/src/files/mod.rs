@@ -9,6 +9,7 @@ mod header;
 mod stored;
 mod target;
 mod temporary;
+mod unfinished;
 
 pub use archive::Archive;
 pub(crate) use archive::{count, damaged};
@@ -21,3 +22,4 @@ pub use stored::Stored;
 pub(crate) use stored::remove_with_drafts;
 pub use target::{is_standard_output, is_stream};
 pub use temporary::abandon_drafts;
+pub use unfinished::unfinished;

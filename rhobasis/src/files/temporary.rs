@@ -1,4 +1,5 @@
-//! Temporary names of files that are being written: `.NAME.PROCESS-COUNT.part`, locked as long as their process lives.
+//! Temporary names of files that are being written: `.NAME.PROCESS-COUNT.part`, locked as long as their process lives; or names
+//! that show, of `unfinished.rs`.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,9 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A file under a temporary name; removed if dropped before it has another.
+use super::unfinished;
+
+/// A file under a temporary name; removed if dropped before it has another, unless it lasts.
 pub(super) struct Temporary {
     path: PathBuf,
+    /// Whether what it holds counts before it is complete.
+    lasting: bool,
 }
 
 /// The temporary files of this process, and what became of others.
@@ -30,21 +35,39 @@ impl Temporary {
     /// A new file beside `place`, open for reading and writing. What a killed process has left there is removed.
     pub fn new(place: &Path) -> io::Result<(Self, File)> {
         remove_abandoned(place);
+        Self::open(place, false, |name, tag| format!(".{name}.{tag}.part"))
+    }
+
+    /// A new file beside `place` under a name that shows, and that stays with what the file holds unless it gets another.
+    pub fn lasting(place: &Path) -> io::Result<(Self, File)> {
+        remove_abandoned(place);
+        unfinished::remove_empty(place);
+        Self::open(place, true, unfinished::name_of)
+    }
+
+    fn open(place: &Path, lasting: bool, name_of: impl Fn(&str, &str) -> String) -> io::Result<(Self, File)> {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut ledger = ledger();
         loop {
             let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = place.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()));
+            let path = place.with_file_name(name_of(&name, &format!("{}-{unique}", std::process::id())));
             let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 opened => opened?,
             };
             if keep_locked(&file) {
-                ledger.open.push(path.clone());
-                return Ok((Temporary { path }, file));
+                if !lasting {
+                    ledger.open.push(path.clone());
+                }
+                return Ok((Temporary { path, lasting }, file));
             }
         }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Gives the file its name.
@@ -62,11 +85,14 @@ impl Drop for Temporary {
         if let Some(k) = ledger.open.iter().position(|path| *path == self.path) {
             ledger.open.swap_remove(k);
         }
-        let _ = fs::remove_file(&self.path); // it has its own name by now, if it was finished
+        let stays = self.lasting && fs::metadata(&self.path).is_ok_and(|data| data.len() > 0);
+        if !stays {
+            let _ = fs::remove_file(&self.path); // it has its own name by now, if it was finished
+        }
     }
 }
 
-/// For a process that is about to end at once: removes the files that it is writing, and lets no thread begin or finish another.
+/// For a process that is about to end at once: removes the files that it is writing, but for those that last, and lets no thread begin or finish another.
 /// Returns the last file that was completed.
 pub fn abandon_drafts() -> Option<PathBuf> {
     let mut ledger = ledger();
@@ -83,9 +109,17 @@ pub(super) fn remove_abandoned(place: &Path) {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     for file in temporaries_beside(place) {
         if is_temporary_of(&file, &name) {
-            remove_if_abandoned(&place.with_file_name(file));
+            let path = place.with_file_name(file);
+            if let Some(_lock) = lock_of_abandoned(&path) {
+                let _ = fs::remove_file(path); // it is only in the way
+            }
         }
     }
+}
+
+/// The folder of a file, `.` where the name has none.
+pub(super) fn folder_of(place: &Path) -> &Path {
+    place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Temporary files by folder, and when they were looked for.
@@ -96,7 +130,7 @@ type Seen = HashMap<PathBuf, (Instant, Vec<String>)>;
 fn temporaries_beside(place: &Path) -> Vec<String> {
     const FRESH: Duration = Duration::from_secs(5);
     static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
-    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(place);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.retain(|_, (when, _)| when.elapsed() < FRESH);
     let (_, names) = seen.entry(folder.to_path_buf()).or_insert_with(|| {
@@ -110,9 +144,13 @@ fn temporaries_beside(place: &Path) -> Vec<String> {
 /// Whether a file is a temporary one of this name: .NAME.PROCESS-COUNT.part
 fn is_temporary_of(file: &str, name: &str) -> bool {
     let rest = file.strip_prefix('.').and_then(|rest| rest.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
-    let numbers = rest.and_then(|rest| rest.strip_suffix(".part")).and_then(|numbers| numbers.split_once('-'));
+    rest.and_then(|rest| rest.strip_suffix(".part")).is_some_and(is_tag)
+}
+
+/// Whether a text is PROCESS-COUNT.
+pub(super) fn is_tag(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    numbers.is_some_and(|(process, count)| digits(process) && digits(count))
+    text.split_once('-').is_some_and(|(process, count)| digits(process) && digits(count))
 }
 
 /// Locks a file of ours until it is closed; false if another process has taken it for abandoned in between.
@@ -124,13 +162,12 @@ fn keep_locked(file: &File) -> bool {
     file.metadata().is_ok_and(|data| data.nlink() > 0)
 }
 
-/// Removes a file unless a process holds its lock, or the file system cannot tell.
+/// The lock of a file that no living process writes; none if one does, or the file system cannot tell.
 #[cfg(unix)]
-fn remove_if_abandoned(path: &Path) {
-    let Ok(file) = File::options().read(true).write(true).open(path) else { return };
-    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok() {
-        let _ = fs::remove_file(path); // it is only in the way
-    }
+pub(super) fn lock_of_abandoned(path: &Path) -> Option<File> {
+    let file = File::options().read(true).write(true).open(path).ok()?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(file)
 }
 
 #[cfg(not(unix))]
@@ -140,4 +177,6 @@ fn keep_locked(_: &File) -> bool {
 
 /// Without locks nobody can tell.
 #[cfg(not(unix))]
-fn remove_if_abandoned(_: &Path) {}
+pub(super) fn lock_of_abandoned(_: &Path) -> Option<File> {
+    None
+}

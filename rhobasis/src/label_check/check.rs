@@ -7,12 +7,12 @@ use super::composition::{Composition, EnergiesAlone, energies_alone};
 use super::faults::{Fault, Undo, energies_by_forces, faults_of};
 use super::groups::{Verdict, common_fault, is_telling, typical_mismatch};
 use super::outliers::{Outlier, findings, outliers, predicted_size};
-use super::reference::{Reference, Sample, predict};
+use super::reference::{Reference, Sample, is_usable, predict};
 use super::repeats::contradictions;
 use super::report::{Finding, Label, LabelReport};
 use super::stiffness::repulsion;
 use crate::extxyz::Labels;
-use crate::potential::{Potential, config_type, folds};
+use crate::potential::{Potential, Prediction, config_type, folds};
 use crate::structure::Structure;
 use crate::{Error, Result};
 
@@ -52,13 +52,24 @@ pub fn check_labels(frames: &[Structure], labels: &[Labels]) -> Result<LabelRepo
     Check::new(frames, labels)?.run()
 }
 
-/// Checks labels against the predictions of a potential.
+/// Checks labels against what a potential says of all frames, with forces where there are any labels of forces or stress.
 ///
 /// # Errors
-/// If there are not as many labels as frames.
-pub fn check_against(potential: &Potential, frames: &[Structure], labels: &[Labels]) -> Result<LabelReport> {
+/// If there are not as many labels and predictions as frames.
+pub fn check_against(
+    potential: &Potential,
+    frames: &[Structure],
+    labels: &[Labels],
+    predictions: Vec<Prediction>,
+) -> Result<LabelReport> {
     let mut check = Check::new(frames, labels)?;
-    let predicted = predict(potential, with_derivatives(frames, labels));
+    if predictions.len() != frames.len() {
+        let problem = format!("there are {} frames", frames.len());
+        return Err(Error::setting("predictions", predictions.len(), problem, "predict each frame"));
+    }
+    let predicted = predictions.into_iter().zip(frames);
+    let predicted: Vec<Option<Predicted>> =
+        predicted.map(|(p, frame)| is_usable(frame).then(|| Predicted::new(frame, p))).collect();
     let baseline = potential.baseline().clone();
     for label in [Label::Forces, Label::Stress] {
         let pairs = pairs_of(frames, labels, &predicted, label);
@@ -418,9 +429,4 @@ fn finding(label: Label, fault: &Fault, verdict: &Verdict, between: &str, frames
 fn pairs_of(frames: &[Structure], labels: &[Labels], predicted: &[Option<Predicted>], label: Label) -> Vec<Pair> {
     let pair = |(k, p): (usize, &Option<Predicted>)| Pair::new(k, &frames[k], &labels[k], p.as_ref()?, label);
     predicted.iter().enumerate().filter_map(pair).collect()
-}
-
-/// Frames, and whether their forces and stresses are to be compared.
-fn with_derivatives<'s>(frames: &'s [Structure], labels: &[Labels]) -> Vec<(&'s Structure, bool)> {
-    frames.iter().zip(labels).map(|(s, l)| (s, l.forces.is_some() || l.stress.is_some())).collect()
 }

@@ -3,6 +3,7 @@
 use super::faults::Fault;
 use super::report::Label;
 use crate::extxyz::Labels;
+use crate::potential::Prediction;
 use crate::structure::Structure;
 
 /// What a model says of a frame; forces `[atom * 3]`, stress xx, yy, zz, yz, xz, xy.
@@ -20,6 +21,15 @@ impl Predicted {
             Label::Forces => (!self.forces.is_empty()).then_some(&self.forces),
             Label::Stress => self.stress.as_ref().map(<[f64; 6]>::as_slice),
         }
+    }
+
+    /// What a potential says, as far as derivatives were asked for.
+    pub fn new(structure: &Structure, prediction: Prediction) -> Self {
+        let periodic = structure.pbc == [true; 3] && !prediction.forces.is_empty();
+        let stress = periodic.then(|| prediction.stress(structure).ok()).flatten();
+        let voigt = |s: ndarray::Array2<f64>| [s[[0, 0]], s[[1, 1]], s[[2, 2]], s[[1, 2]], s[[0, 2]], s[[0, 1]]];
+        let (energy, forces) = (prediction.energy, prediction.forces.into_flattened());
+        Predicted { energy, forces, stress: stress.map(voigt) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::energy_regression::{EnergyRegression, EnergyRows};
 use super::settings::{CovarianceSettings, PcovrSettings, Truncation};
 use super::supervision::Supervision;
 use crate::density::{ExpansionSettings, SphericalExpansion, species_of};
-use crate::extxyz::SourceFile;
+use crate::extxyz::{LARGEST, SourceFile};
 use crate::stream::{BLOCK, Stream, WAITING};
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -74,7 +74,7 @@ impl SupervisedCovariance {
     /// calls, and for any number of threads.
     ///
     /// # Errors
-    /// For the first structure that is refused, or whose energy is not finite, named by its index since the accumulator was
+    /// For the first structure that is refused, or whose energy is not finite or beyond 1e100, named by its index since the accumulator was
     /// made; nothing of this call is then added. If there are not as many energies as structures.
     pub fn add(&mut self, structures: &[Structure], energies: &[f64]) -> Result<()> {
         if energies.len() != structures.len() {
@@ -87,8 +87,8 @@ impl SupervisedCovariance {
             ));
         }
         let first = self.covariance.n_structures();
-        if let Some(k) = energies.iter().position(|e| !e.is_finite()) {
-            let problem = format!("its energy {} is not finite", energies[k]);
+        if let Some(k) = energies.iter().position(|e| !(e.abs() <= LARGEST)) {
+            let problem = format!("its energy is {:e}, and finite numbers up to {LARGEST:e} are needed", energies[k]);
             return Err(Error::structure(None, problem, "remove the frame, or correct its energy").at_frame(first + k));
         }
         self.covariance.add(structures, None)?;

@@ -113,8 +113,7 @@ pub(super) fn not_told_apart(frames: &[Structure], labels: &[Labels], species: &
 /// E_A/N_A − Σ_a (N_{Aa}/N_A) e_a of frames, in eV, with the least sum of absolute values: a few frames that are far off do not
 /// pull the others. By least squares with weights 1/|residual|, again and again.
 pub(super) fn robust_residuals(frames: &[&Structure], energies: &[f64], species: &[u8]) -> Vec<f64> {
-    // Far from where squares overflow.
-    let of = |(frame, energy): (&&Structure, &f64)| composition(frame, energy.clamp(-1e100, 1e100), species);
+    let of = |(frame, energy): (&&Structure, &f64)| composition(frame, *energy, species);
     let compositions: Vec<Composition> = frames.iter().zip(energies).map(of).collect();
     let mut residuals = vec![1.0; compositions.len()];
     for _ in 0..100 {

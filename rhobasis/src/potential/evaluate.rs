@@ -6,10 +6,11 @@ use super::baseline::is_free_atom;
 use super::features::Basis;
 use super::model::{Potential, Prediction};
 use super::settings::{TrainSettings, config_type};
+use super::site::no_function;
 use super::train::Trainer;
 use crate::extxyz::Labels;
 use crate::random::Random;
-use crate::structure::Structure;
+use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
 /// Frames that are predicted, or added to a fit, at once.
@@ -56,12 +57,14 @@ impl Quantity {
 /// Pairs (label, prediction) of one frame, in the units of [`Quantity`]; none of what the frame has no label for.
 ///
 /// # Errors
-/// If a stress is compared and the structure is not periodic in all three directions; if forces were not predicted.
+/// If a label cannot be one ([`Labels::validate`]), a stress is compared and the structure is not periodic in all three
+/// directions, or forces were not predicted.
 pub fn pairs(
     structure: &Structure,
     labels: &Labels,
     prediction: &Prediction,
 ) -> Result<Vec<(Quantity, Vec<[f64; 2]>)>> {
+    labels.validate()?; // then squares of differences can be summed
     let mut pairs = Vec::new();
     let n = structure.len().max(1) as f64;
     if let Some(energy) = labels.energy {
@@ -223,6 +226,34 @@ pub fn train(
     trainer.finish()
 }
 
+/// Refuses frames to test with, in pairs with their index, that hold a species which no frame to train on has: no model knows it,
+/// and this is the time to say so.
+///
+/// # Errors
+/// For the first such frame and atom.
+pub fn check_species<'a>(
+    train_on: impl IntoIterator<Item = &'a Structure>,
+    test: impl IntoIterator<Item = (usize, &'a Structure)>,
+) -> Result<()> {
+    match unknown_species(train_on, test) {
+        Some((frame, atom, z)) => Err(no_function(atom, z).at_frame(frame)),
+        None => Ok(()),
+    }
+}
+
+/// Frame, atom and atomic number of the first species in `test` that is not in `train_on`.
+fn unknown_species<'a>(
+    train_on: impl IntoIterator<Item = &'a Structure>,
+    test: impl IntoIterator<Item = (usize, &'a Structure)>,
+) -> Option<(usize, usize, u8)> {
+    let mut known = [false; 256];
+    train_on.into_iter().flat_map(|frame| &frame.species).for_each(|&z| known[usize::from(z)] = true);
+    test.into_iter().find_map(|(k, frame)| {
+        let atom = frame.species.iter().position(|&z| !known[usize::from(z)])?;
+        Some((k, atom, frame.species[atom]))
+    })
+}
+
 /// Predictions of a cross-validation.
 #[derive(Debug, Clone)]
 pub struct CrossValidation {
@@ -257,8 +288,14 @@ pub fn cross_validate(
     let mut predictions = vec![None; frames.len()];
     let (mut errors, mut by_fold) = (Errors::default(), Vec::new());
     let kept = baseline_frames(make_basis, settings, frames, labels)?;
+    let parts =
+        |fold: usize| -> (Vec<usize>, Vec<usize>) { (0..frames.len()).partition(|&i| folds[i] == fold && !kept[i]) };
     for fold in 0..n_folds {
-        let (test, train): (Vec<usize>, Vec<usize>) = (0..frames.len()).partition(|&i| folds[i] == fold && !kept[i]);
+        let (test, train) = parts(fold);
+        check_test(frames, &train, &test, "use fewer folds, or another seed")?;
+    }
+    for fold in 0..n_folds {
+        let (test, train) = parts(fold);
         let mut here = Errors::default();
         let mut report = |testing, done, frames| progress(Progress { fit: fold, of: n_folds, testing, done, frames });
         fit_and_test(make_basis, settings, (frames, labels), &train, &test, &mut report, &mut |i, prediction| {
@@ -302,11 +339,18 @@ pub fn learning_curve(
         return Err(Error::setting("learning_curve", size, problem, "give sizes from 1 to that number"));
     }
     let order: Vec<usize> = Random::new(seed).permutation(others.len()).into_iter().map(|k| others[k]).collect();
-    let mut curve = Vec::new();
-    for (fit, &size) in sizes.iter().enumerate() {
+    let chosen = |size: usize| {
         // In the order of the frames, so that the whole set gives the fit of `train` to the last bit.
         let mut chosen = [&always, &order[..size]].concat();
         chosen.sort_unstable();
+        chosen
+    };
+    for &size in sizes {
+        check_test(frames, &chosen(size), &test, "use larger sizes, or another seed")?;
+    }
+    let mut curve = Vec::new();
+    for (fit, &size) in sizes.iter().enumerate() {
+        let chosen = chosen(size);
         let mut errors = Errors::default();
         let mut report = |testing, done, frames| progress(Progress { fit, of: sizes.len(), testing, done, frames });
         fit_and_test(make_basis, settings, (frames, labels), &chosen, &test, &mut report, &mut |i, prediction| {
@@ -335,6 +379,18 @@ fn baseline_frames(
         false => 1.0, // any would do
     };
     Ok(frames.iter().map(|frame| is_free_atom(frame, r_cut)).collect())
+}
+
+/// Refuses a test of species that the frames to train on do not have, before anything is fitted.
+fn check_test(frames: &[Structure], train_on: &[usize], test: &[usize], remedy: &str) -> Result<()> {
+    match unknown_species(train_on.iter().map(|&i| &frames[i]), test.iter().map(|&i| (i, &frames[i]))) {
+        None => Ok(()),
+        Some((frame, atom, z)) => {
+            let problem =
+                format!("one of the fits would be to {} frames, none of which has {}", train_on.len(), symbol(z));
+            Err(Error::structure(Some(atom), problem, format!("{remedy}, or leave the frame out")).at_frame(frame))
+        }
+    }
 }
 
 /// Fits to some frames, and hands each other frame's prediction to `take`.

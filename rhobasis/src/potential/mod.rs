@@ -46,8 +46,8 @@ pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
-    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, cross_validate, learning_curve, pairs,
-    train,
+    CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, check_species, cross_validate,
+    learning_curve, pairs, train,
 };
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};

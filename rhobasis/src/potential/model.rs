@@ -16,6 +16,7 @@ use super::site::SiteFunction;
 use super::sparse::{Kernels, SparseModel};
 use crate::correlations::Invariants;
 use crate::density::Adjoint;
+use crate::extxyz::LARGEST;
 use crate::models::Factor;
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
@@ -76,6 +77,19 @@ pub struct Potential {
     pub(super) alpha: Option<f64>,
     pub(super) condition_number: f64,
     pub(super) warnings: Vec<String>,
+}
+
+/// Refuses what is not finite, or so large that nobody can compare it with anything.
+fn check<'a>(energy: f64, derivatives: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+    let is_possible = |x: f64| x.abs() <= LARGEST; // which NaN is not
+    let remedy = "look for atoms that overlap";
+    if !is_possible(energy) {
+        return Err(Error::structure(None, format!("its energy is predicted to be {energy:e} eV"), remedy));
+    }
+    match derivatives.into_iter().find(|&&x| !is_possible(x)) {
+        Some(x) => Err(Error::structure(None, format!("a force or its virial is predicted to be {x:e}"), remedy)),
+        None => Ok(()),
+    }
 }
 
 /// What an atom's energy is as a function of its features.
@@ -215,10 +229,7 @@ impl Potential {
             };
             // The model's part is summed apart from the far larger baseline.
             let energy = mine.iter().sum::<f64>() + of_atoms(&self.baseline, species);
-            if !energy.is_finite() || !forces.as_flattened().iter().all(|f| f.is_finite()) {
-                let problem = format!("its energy is {energy} or a force is not finite");
-                return Err(Error::structure(None, problem, "look for atoms that overlap").at_frame(k));
-            }
+            check(energy, forces.as_flattened().iter().chain(&virial)).map_err(|e| e.at_frame(k))?;
             predictions.push(Prediction { energy, energies: atoms, forces, virial });
         }
         Ok(predictions)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{Basis, FeatureSettings};
 use crate::correlations::{Combinations, Invariants};
+use crate::extxyz::LARGEST;
 use crate::models::Solver;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named};
 use crate::structure::{self, SYMBOLS, Structure, atomic_number, isotope_remedy};
@@ -49,7 +50,7 @@ static JITTER: Setting = Setting::number("jitter", "", Range::PositiveWithin(1e-
 static BASELINE: Setting =
     Setting::word("baseline", BaselineType::WORDS, "least-squares", "Where the energies of free atoms come from");
 static ENERGIES: Setting =
-    Setting::number("energies", "eV", Range::Finite, Given::Nothing).taking(Takes::BySpecies).says(
+    Setting::number("energies", "eV", Range::Between(-LARGEST, LARGEST), Given::Nothing).taking(Takes::BySpecies).says(
         "Energies of free atoms by species, in eV",
         "give energies of free atoms in eV by species, as in { Si = -107.1 }",
     );

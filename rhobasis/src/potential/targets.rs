@@ -55,7 +55,7 @@ impl Targets {
 /// The targets of all frames, and how many there are of each kind.
 ///
 /// # Errors
-/// If there are none at all.
+/// If there are none at all, and for labels that cannot be used.
 pub(super) fn targets(
     frames: &[Structure],
     labels: &[Labels],
@@ -71,6 +71,7 @@ pub(super) fn targets(
             let problem = format!("{} forces for {} atoms", labels.forces.iter().flatten().count(), frame.len());
             return Err(Error::structure(None, problem, "give a force for each atom").at_frame(k));
         }
+        labels.validate().map_err(|e| e.at_frame(k))?;
     }
     let of = |((frame, labels), &free)| Targets::of(frame, labels, weights, free);
     let all: Vec<Targets> = frames.iter().zip(labels).zip(free).map(of).collect();

@@ -200,6 +200,25 @@ fn bad_labels_are_refused() {
 }
 
 #[test]
+fn labels_whose_squares_are_none_are_refused() {
+    let cell = "Lattice=\"0.5 0 0 0 0.5 0 0 0 0.5\" pbc=\"T T T\"";
+    let forces = "Properties=species:S:1:pos:R:3:forces:R:3";
+    for (text, expected) in [
+        ("1\nenergy=1e308\nSi 0 0 0\n".to_string(), "energy is 1e308, and labels reach 1e100 at most; correct it"),
+        ("1\nenergy=-2e100\nSi 0 0 0\n".into(), "energy is -2e100"),
+        (format!("2\n{forces}\nSi 0 0 0 1 2 3\nSi 1 1 1 0 1e155 0\n"), "atom 1: component y of forces is 1e155"),
+        (format!("1\n{cell} stress=\"0 0 0 0 0 -1e180\"\nSi 0 0 0\n"), "component xy of stress is -1e180"),
+        (format!("1\n{cell} virial=\"1e100 0 0 0 0 0\"\nSi 0 0 0\n"), "component xx of −virial/volume is -8e100"),
+    ] {
+        let message = labels(&one(&text), &Options::default()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    let s = one("1\nenergy=-1e100\nSi 0 0 0\n");
+    assert_eq!(labels(&s, &Options::default()).unwrap().energy, Some(-1e100));
+    assert!(required_energy(&one("1\nenergy=1e308\nSi 0 0 0\n"), "energy").unwrap_err().to_string().contains("1e308"));
+}
+
+#[test]
 fn labels_that_are_nan_throughout_are_absent() {
     let head = "2\nLattice=\"2 0 0 0 2 0 0 0 2\" Properties=species:S:1:pos:R:3:forces:R:3 energy=nan";
     let nine = "stress=\"nan nan nan nan nan nan nan nan nan\"";

@@ -80,12 +80,31 @@ fn no_setting_makes_a_fit_panic() {
 
 #[test]
 fn labels_that_cannot_be_squared_are_named() {
-    let (frames, mut labels) = labelled(4, 3);
-    labels[2].energy = Some(1e300);
-    let settings = settings(ModelSettings::ridge(), Baseline::Given([(6, 0.0), (14, 0.0)].into()), Sigmas::default());
-    let mut trainer = Trainer::new(primitive(), &settings, &frames, &labels).unwrap();
-    let error = trainer.advance(4).unwrap_err().to_string();
-    assert!(error.starts_with("frame 2: ") && error.contains("energy_sigma"), "{error}");
+    let (frames, labels) = labelled(4, 3);
+    let given = |e| settings(ModelSettings::ridge(), Baseline::Given([(6, e), (14, e)].into()), Sigmas::default());
+    let refusal = |settings: &TrainSettings, labels: &[Labels]| {
+        let done = Trainer::new(primitive(), settings, &frames, labels).and_then(|mut trainer| trainer.advance(4));
+        done.unwrap_err().to_string()
+    };
+    let with = |change: fn(&mut Labels)| {
+        let mut labels = labels.clone();
+        change(&mut labels[2]);
+        // Least squares over all energies: another frame must not be blamed.
+        refusal(&settings(ModelSettings::ridge(), Baseline::default(), Sigmas::default()), &labels)
+    };
+    let error = with(|l| l.energy = Some(1e300));
+    assert_eq!(
+        error,
+        "frame 2: energy is 1e300, and labels reach 1e100 at most; correct it, or give NaN throughout where \
+                       there is no such label"
+    );
+    assert!(with(|l| l.energy = Some(f64::NAN)).starts_with("frame 2: energy is NaN; leave it out"));
+    let error = with(|l| l.forces.as_mut().unwrap()[1][2] = -1e200);
+    assert!(error.starts_with("frame 2, atom 1: component z of forces is -1e200"), "{error}");
+    let error = with(|l| l.stress = Some([[0.0, f64::INFINITY, 0.0], [0.0; 3], [0.0; 3]]));
+    assert!(error.starts_with("frame 2: component xy of stress is inf"), "{error}");
+    let error = refusal(&given(1e200), &labels);
+    assert!(error.starts_with("frame 0: ") && error.contains("energy_sigma"), "{error}");
 }
 
 #[test]

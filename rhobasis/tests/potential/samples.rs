@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use rhobasis::correlations::NiceSettings;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma};
 use rhobasis::extxyz::Labels;
 use rhobasis::neighbors::NeighborList;
@@ -100,6 +101,21 @@ pub fn two_kinds(normalize: bool) -> FeatureSettings {
     FeatureSettings { members: vec![Member::new(FeatureKind::PowerSpectrum, normalize), triples] }
 }
 
+/// Few products of up to four neighbours, of the leading channels, beside the power spectrum where `mixed`.
+pub fn nice(normalize: bool, mixed: bool) -> FeatureSettings {
+    let settings = NiceSettings {
+        nu_max: 4,
+        n_candidates: 40,
+        n_equivariants: 8,
+        n_invariant_candidates: 30,
+        n_invariants: 10,
+        ..NiceSettings::default()
+    };
+    let nice = Member { q_max: Some(2), nice: Some(settings), ..Member::new(FeatureKind::Nice, normalize) };
+    let pairs = mixed.then(|| Member::new(FeatureKind::PowerSpectrum, normalize));
+    FeatureSettings { members: pairs.into_iter().chain([nice]).collect() }
+}
+
 pub fn train(
     basis: Basis,
     features: FeatureSettings,
@@ -149,6 +165,11 @@ pub fn one_of_each_kind() -> Vec<(&'static str, Potential, Vec<Structure>)> {
         ("linear, two kinds, normalised", per_species(), two_kinds(true), ModelSettings::ridge()),
         ("sparse, two kinds", per_species(), two_kinds(true), gap(2)),
         ("kernel ridge, two kinds", combined(), two_kinds(true), kernel(2)),
+        ("linear, nice", combined(), nice(false, false), ModelSettings::ridge()),
+        ("linear, nice and power spectrum", per_species(), nice(false, true), ModelSettings::ridge()),
+        ("linear, nice, normalised", combined(), nice(true, false), ModelSettings::ridge()),
+        ("sparse, nice", combined(), nice(true, true), gap(2)),
+        ("kernel ridge, nice, as it is", combined(), nice(false, false), kernel(1)),
         ("sparse, zeta 4", combined(), soap(true), gap(4)),
         ("sparse, zeta 1", per_species(), soap(false), gap(1)),
         ("sparse, zeta 2, radial spectrum", primitive(), features(FeatureKind::RadialSpectrum, true), gap(2)),
