@@ -4,7 +4,7 @@ mod common;
 
 use common::{Arrays, load, npz, relative_difference, root, settings};
 use rhobasis::Structure;
-use rhobasis::correlations::Invariants;
+use rhobasis::correlations::{Invariants, Nice, NiceSample, NiceSettings};
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion, species_of};
 use serde_json::Value;
 
@@ -144,4 +144,31 @@ fn environments_that_the_power_spectrum_confuses_are_told_apart_by_the_bispectru
 fn environments_that_differ_in_four_neighbours_confuse_the_bispectrum_too() {
     let [four, power, bispectrum] = differences_of_a_pair("nu3");
     assert!(four > 0.1 && power < 1e-12 && bispectrum < 1e-12, "{four:e} {power:e} {bispectrum:e}");
+}
+
+/// Largest differences of NICE features of centre 0 of both environments over the largest value, of ν = 1, 2, 3, 4.
+fn differences_of_nice(name: &str) -> [f64; 4] {
+    let (arrays, notes) = reference("degenerate_pairs");
+    let pair = ["A", "B"].map(|which| structure(&arrays, &format!("{name}_{which}_"), false));
+    let expansion = expansion(&notes[name], &species_of(&pair));
+    let settings = NiceSettings { nu_max: 4, ..NiceSettings::default() };
+    let mut sample = NiceSample::new(&expansion, settings.n_centers).unwrap();
+    sample.add(&pair).unwrap();
+    let nice = Invariants::nice(&expansion, &Nice::fit(&settings, &sample).unwrap(), false).unwrap();
+    let [a, b] = pair.each_ref().map(|s| nice.forward(std::slice::from_ref(s)).unwrap().row(0).to_vec());
+    let columns = nice.columns();
+    [1, 2, 3, 4].map(|nu| {
+        let of_order = |x: &[f64]| -> Vec<f64> {
+            (0..x.len()).filter(|&k| columns[[k, 0]] == nu).map(|k| x[k]).collect()
+        };
+        relative_difference(&of_order(&a), &of_order(&b))
+    })
+}
+
+#[test]
+fn nice_tells_environments_apart_at_the_order_at_which_they_differ() {
+    let [one, two, three, _] = differences_of_nice("nu2");
+    assert!(one < 1e-12 && two < 1e-12 && three > 1e-2, "{one:e} {two:e} {three:e}");
+    let [one, two, three, four] = differences_of_nice("nu3");
+    assert!(one < 1e-12 && two < 1e-12 && three < 1e-12 && four > 1e-3, "{one:e} {two:e} {three:e} {four:e}");
 }
