@@ -104,17 +104,17 @@ def test_a_potential_of_two_kinds_learns_predicts_and_is_loaded(tmp_path):
     potential = rb.Potential(features, rb.Ridge(alpha=1e-9)).fit(FRAMES)
     potential.save(tmp_path / "a.rho")
     loaded = rb.load(tmp_path / "a.rho")
-    same(loaded.predict(FRAMES[:5]), potential.predict(FRAMES[:5]))
-    kinds = [type(kind) for kind in loaded.features]
+    same(loaded, potential)
+    kinds = [type(kind) for kind in loaded.features_]
     assert kinds == [rb.PowerSpectrum, rb.Nice]
-    assert loaded.features[1].nu_max == 4
+    assert loaded.features_[1].nu_max == 4
     # Forces are those of the energies.
     atoms = FRAMES[9].copy()
-    forces = potential.predict([atoms])[0].forces
+    forces = potential.predict([atoms]).forces[0]
     h = 1e-4
     for sign in (1, -1):
         atoms.positions[1, 2] += sign * h
-        energy = potential.predict([atoms])[0].energy
+        energy = potential.predict([atoms]).energy[0]
         atoms.positions[1, 2] -= sign * h
         forces[1, 2] += sign * energy / (2 * h)
     assert abs(forces[1, 2]) < 1e-6

@@ -158,9 +158,8 @@ fn differences_of_nice(name: &str) -> [f64; 4] {
     let [a, b] = pair.each_ref().map(|s| nice.forward(std::slice::from_ref(s)).unwrap().row(0).to_vec());
     let columns = nice.columns();
     [1, 2, 3, 4].map(|nu| {
-        let of_order = |x: &[f64]| -> Vec<f64> {
-            (0..x.len()).filter(|&k| columns[[k, 0]] == nu).map(|k| x[k]).collect()
-        };
+        let of_order =
+            |x: &[f64]| -> Vec<f64> { (0..x.len()).filter(|&k| columns[[k, 0]] == nu).map(|k| x[k]).collect() };
         relative_difference(&of_order(&a), &of_order(&b))
     })
 }

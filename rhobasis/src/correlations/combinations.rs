@@ -5,7 +5,7 @@ use std::ops::Range;
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
-use crate::simd::{LANES, Lanes, add_scaled};
+use crate::simd::{LANES, Lanes};
 
 /// x = z V of rows z, block by block: numbers as they are, or combined with a matrix V.
 ///
@@ -125,8 +125,10 @@ struct Panels {
     numbers: Vec<Lanes>,
 }
 
-/// Rows that are multiplied together: they share what is read of the matrix.
-const ROWS: usize = 8;
+/// Rows that are multiplied together: they share what is read of the matrix, and their sums stay in registers.
+const ROWS: usize = 6;
+/// Columns of a panel that are made together of eight lanes, for the same reason.
+const COLUMNS: usize = 4;
 
 impl Panels {
     fn new(v: ArrayView2<f64>) -> Self {
@@ -137,16 +139,17 @@ impl Panels {
         Panels { n_in: v.nrows(), n_out: v.ncols(), numbers }
     }
 
-    /// out = rows times the matrix; rows must be contiguous each.
+    /// out = rows times the matrix. The bits of a row do not depend on the others.
     fn of_rows(&self, rows: ArrayView2<f64>, mut out: ArrayViewMut2<f64>) {
         let n = rows.nrows();
+        let number = |first: usize, k: usize, r: usize| rows.get((first + r, k)).copied().unwrap_or(0.0);
+        let tile = |first: usize| (0..self.n_in).map(move |k| std::array::from_fn(|r| number(first, k, r)));
+        let tiles: Vec<[f64; ROWS]> = (0..n).step_by(ROWS).flat_map(tile).collect();
         for (p, panel) in self.numbers.chunks_exact(self.n_in.max(1)).enumerate() {
             let columns = p * LANES..self.n_out.min((p + 1) * LANES);
-            for first in (0..n).step_by(ROWS) {
-                let row = |k: usize| rows.row((first + k).min(n - 1)).to_slice().expect("rows are contiguous");
-                let sums = eight_rows(panel, std::array::from_fn(row));
-                for (k, sum) in sums.iter().enumerate().take(n - first) {
-                    let mut out = out.slice_mut(s![first + k, columns.clone()]);
+            for (first, tile) in (0..n).step_by(ROWS).zip(tiles.chunks_exact(self.n_in)) {
+                for (r, sum) in some_rows(panel, tile).iter().enumerate().take(n - first) {
+                    let mut out = out.slice_mut(s![first + r, columns.clone()]);
                     out.iter_mut().zip(sum).for_each(|(out, sum)| *out = *sum);
                 }
             }
@@ -159,12 +162,13 @@ impl Panels {
     "x86_64+avx2+fma+bmi1+bmi2",
     "aarch64+neon"
 ))]
-fn eight_rows(panel: &[Lanes], rows: [&[f64]; ROWS]) -> [Lanes; ROWS] {
+fn some_rows(panel: &[Lanes], tile: &[[f64; ROWS]]) -> [Lanes; ROWS] {
     let mut sums = [[0.0; LANES]; ROWS];
-    let rows = rows.map(|row| &row[..panel.len()]);
-    for (k, v) in panel.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(&rows) {
-            add_scaled(sum, row[k], v);
+    for (v, z) in panel.iter().zip(tile) {
+        for r in 0..ROWS {
+            for k in 0..LANES {
+                sums[r][k] = z[r].mul_add(v[k], sums[r][k]);
+            }
         }
     }
     sums
@@ -178,12 +182,17 @@ fn eight_rows(panel: &[Lanes], rows: [&[f64]; ROWS]) -> [Lanes; ROWS] {
 fn of_lanes(panels: &Panels, from: &[Lanes], to: &mut [Lanes]) {
     let to = &mut to[..panels.n_out];
     for (to, panel) in to.chunks_mut(LANES).zip(panels.numbers.chunks_exact(panels.n_in.max(1))) {
-        let mut sums = [[0.0; LANES]; LANES];
-        for (v, z) in panel.iter().zip(from) {
-            for (sum, v) in sums.iter_mut().zip(v) {
-                add_scaled(sum, *v, z);
+        for (part, to) in to.chunks_mut(COLUMNS).enumerate() {
+            let mut sums = [[0.0; LANES]; COLUMNS];
+            for (v, z) in panel.iter().zip(from) {
+                for j in 0..COLUMNS {
+                    let v = v[(part * COLUMNS + j) % LANES];
+                    for k in 0..LANES {
+                        sums[j][k] = v.mul_add(z[k], sums[j][k]);
+                    }
+                }
             }
+            to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
         }
-        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
     }
 }
