@@ -54,7 +54,7 @@ fn info_counts_what_is_there_and_names_what_is_odd() {
 
 #[test]
 fn fit_and_show_tell_the_same_story() {
-    let place = Place::new().with("data.xyz", &molecules(20));
+    let place = Place::new().with("data.xyz", molecules(20));
     let fitted = place.fit("data.xyz@:15", &["--mixing", "combined", "--q-max", "4"]);
     says(&fitted, &["H C O", "45", "data.xyz@:15 (15 frames, sha256 ", "wrote basis.rho", "next: rhobasis show"]);
     let shown = place.ok(&["show", "basis.rho", "--plot", "b.svg", "--at", "1.1", "--csv", "b"]);
@@ -67,7 +67,7 @@ fn fit_and_show_tell_the_same_story() {
 
 #[test]
 fn a_centre_specific_basis_is_shown_by_centre() {
-    let place = Place::new().with("data.xyz", &molecules(20));
+    let place = Place::new().with("data.xyz", molecules(20));
     place.fit("data.xyz", &["--center-specific", "--retain", "0.99"]);
     says(&place.ok(&["show", "basis.rho"]), &["H neighbours of C", "around O: 20"]);
     place.ok(&["show", "basis.rho", "--center", "C", "--plot", "c.svg"]);
@@ -77,7 +77,7 @@ fn a_centre_specific_basis_is_shown_by_centre() {
 
 #[test]
 fn the_same_bytes_for_one_thread_and_two() {
-    let place = Place::new().with("data.xyz", &molecules(150));
+    let place = Place::new().with("data.xyz", molecules(150));
     place.fit("data.xyz", &["--threads", "1"]);
     let one = place.bytes("basis.rho");
     place.fit("data.xyz", &["--threads", "2"]);
@@ -86,8 +86,8 @@ fn the_same_bytes_for_one_thread_and_two() {
 
 #[test]
 fn several_files_add_up_to_one() {
-    let place = Place::new().with("a.xyz", &molecules(10)).with("all.xyz", &(molecules(10) + &crystals(4)));
-    let place = place.with("b.xyz", &crystals(4));
+    let place = Place::new().with("a.xyz", molecules(10)).with("all.xyz", molecules(10) + &crystals(4));
+    let place = place.with("b.xyz", crystals(4));
     let all = place.fit("all.xyz", &[]);
     let both = place.ok(&[&["fit", "a.xyz", "b.xyz", "-o", "basis.rho"], SMALL].concat());
     let numbers = |text: &str| text.split("Channels kept").nth(1).unwrap().to_string();
@@ -96,7 +96,7 @@ fn several_files_add_up_to_one() {
 
 #[test]
 fn a_covariance_can_be_kept_instead() {
-    let place = Place::new().with("data.xyz", &molecules(5));
+    let place = Place::new().with("data.xyz", molecules(5));
     place.ok(&[&["fit", "data.xyz", "-o", "sum.cov"], SMALL].concat());
     assert!(place.bytes("sum.cov").windows(10).any(|w| w == b"covariance"));
     place.refused(2, &["fit", "data.xyz", "-o", "other.cov", "--q-max", "3"], &["--q-max", ".cov"]);
@@ -104,7 +104,7 @@ fn a_covariance_can_be_kept_instead() {
 
 #[test]
 fn features_are_arrays_that_numpy_reads() {
-    let place = Place::new().with("data.xyz", &molecules(7));
+    let place = Place::new().with("data.xyz", molecules(7));
     place.fit("data.xyz", &["--q-max", "2"]);
     place.ok(&["features", "data.xyz", "--basis", "basis.rho", "--kind", "density", "-o", "x.npz"]);
     let zip = place.bytes("x.npz");
@@ -123,7 +123,7 @@ fn features_are_arrays_that_numpy_reads() {
 
 #[test]
 fn a_basis_is_exported_for_featomic_and_as_a_table() {
-    let place = Place::new().with("data.xyz", &molecules(7));
+    let place = Place::new().with("data.xyz", molecules(7));
     place.fit("data.xyz", &["--q-max", "2", "--center-specific", "--scaling", "1,2,7"]);
     let said = place.ok(&["export", "basis.rho", "--to", "featomic", "--center", "C", "-o", "c.json"]);
     says(&said, &["neighbours H C O: ", "knots, within ", "wrote c.json"]);
@@ -138,7 +138,7 @@ fn a_basis_is_exported_for_featomic_and_as_a_table() {
 
 #[test]
 fn an_export_that_makes_no_sense_is_refused() {
-    let place = Place::new().with("data.xyz", &molecules(7));
+    let place = Place::new().with("data.xyz", molecules(7));
     place.fit("data.xyz", &["--q-max", "2", "--center-specific"]);
     let export = |code: i32, more: &[&str]| place.refused(code, &[&["export", "basis.rho"], more].concat(), &[]);
     says(&export(1, &["--to", "featomic", "-o", "a.json"]), &["center = none", "name one of H C O"]);
@@ -154,7 +154,7 @@ fn an_export_that_makes_no_sense_is_refused() {
 
 #[test]
 fn features_in_chunks_have_the_rows_of_the_matrix() {
-    let place = Place::new().with("data.xyz", &molecules(7));
+    let place = Place::new().with("data.xyz", molecules(7));
     place.fit("data.xyz", &["--q-max", "2"]);
     let features = ["features", "data.xyz", "--basis", "basis.rho", "-o", "x.npy"];
     place.ok(&features);
@@ -179,7 +179,7 @@ fn demo_leaves_pictures() {
 
 #[test]
 fn wrong_usage_ends_with_code_2() {
-    let place = Place::new().with("data.xyz", &molecules(2));
+    let place = Place::new().with("data.xyz", molecules(2));
     place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--n-maks", "3"], &["--n-maks"]);
     place.refused(2, &["fit", "data.xyz", "-o", "b.txt"], &["b.txt", ".rho or .cov"]);
     place.refused(2, &["fit", "data.xyz", "-o", "b.rho", "--q-max", "2", "--retain", "0.9"], &["--retain"]);
@@ -208,7 +208,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn a_slice_without_frames_is_refused() {
-    let place = Place::new().with("data.xyz", &molecules(2));
+    let place = Place::new().with("data.xyz", molecules(2));
     says(&place.fit_refused("data.xyz@5:"), &["data.xyz@5:", "no frame is selected"]);
 }
 
@@ -237,7 +237,7 @@ fn atoms_on_top_of_each_other_are_refused() {
 
 #[test]
 fn a_species_that_the_basis_does_not_know_is_refused() {
-    let place = Place::new().with("si.xyz", &crystals(3)).with("mol.xyz", &molecules(3));
+    let place = Place::new().with("si.xyz", crystals(3)).with("mol.xyz", molecules(3));
     place.fit("si.xyz", &["--q-max", "2"]);
     for output in ["x.npz", "x.npy"] {
         place.refused(
@@ -250,7 +250,7 @@ fn a_species_that_the_basis_does_not_know_is_refused() {
 
 #[test]
 fn a_species_without_sigma_is_refused() {
-    let place = Place::new().with("data.xyz", &molecules(3));
+    let place = Place::new().with("data.xyz", molecules(3));
     place.refused(1, &["fit", "data.xyz", "-o", "b.rho", "--sigma", "H=0.3,C=0.4"], &["sigma", "no width for O"]);
 }
 
@@ -270,7 +270,7 @@ fn a_file_that_ends_within_a_frame_is_refused() {
 
 #[test]
 fn more_channels_than_functions_are_refused() {
-    let place = Place::new().with("data.xyz", &molecules(3));
+    let place = Place::new().with("data.xyz", molecules(3));
     let fit = |mixing: &str, q: &str| {
         place.refused(1, &[&["fit", "data.xyz", "-o", "b.rho", "--mixing", mixing, "--q-max", q], SMALL].concat(), &[])
     };
@@ -280,7 +280,7 @@ fn more_channels_than_functions_are_refused() {
 
 #[test]
 fn a_basis_file_from_a_newer_format_is_refused() {
-    let place = Place::new().with("data.xyz", &molecules(3));
+    let place = Place::new().with("data.xyz", molecules(3));
     place.fit("data.xyz", &[]);
     let mut bytes = place.bytes("basis.rho");
     let key = b"\"format_version\":\"";

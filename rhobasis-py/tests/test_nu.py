@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rhobasis as rb
 from ase.build import molecule
-from rhobasis import _accumulation, _native
+from rhobasis import _native
 
 FRAMES = [molecule(name) for name in ("H2O", "CH4", "C6H6", "CH3CH2OH", "NH3", "C2H4", "HCOOH")]
 
@@ -37,23 +37,23 @@ def test_a_file_that_changes_between_two_sweeps_is_named(tmp_path, monkeypatch):
     file = tmp_path / "frames.xyz"
     rb.write(file, FRAMES)
     adapted = basis(nu=4)
-    finish_sweep = _native.Adaptation.finish_sweep
+    adaptation = _native.Adaptation
 
     class Changing:
         """Something else writes to the file after the first sweep."""
 
         def __init__(self, *args):
-            self.inner = _native.Adaptation(*args)
+            self.inner = adaptation(*args)
 
         def __getattr__(self, name):
             return getattr(self.inner, name)
 
         def finish_sweep(self):
             rb.write(file, [*FRAMES[:-1], molecule("HCN")])
-            return finish_sweep(self.inner)
+            return self.inner.finish_sweep()
 
     with monkeypatch.context() as patch:
-        patch.setattr(_accumulation._native, "Adaptation", Changing)
+        patch.setattr(_native, "Adaptation", Changing)
         with pytest.raises(rb.RhobasisError, match=r"frames\.xyz: the file changed between two passes over the data"):
             adapted.fit(file)
     assert not adapted.__sklearn_is_fitted__()

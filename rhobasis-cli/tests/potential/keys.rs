@@ -84,8 +84,11 @@ fn keys_are_looked_for_before_anything_is_predicted() {
     let piped = ["evaluate", "m.rho", "/dev/stdin", "--energy-key"];
     let run = |key: &str| {
         let frames = fs::File::open(place.path("a.xyz")).unwrap();
-        let cat = Command::new("cat").stdin(frames).stdout(Stdio::piped()).spawn().unwrap();
-        place.command(&[&piped[..], &[key]].concat()).stdin(cat.stdout.unwrap()).output().unwrap()
+        let mut cat = Command::new("cat").stdin(frames).stdout(Stdio::piped()).spawn().unwrap();
+        let pipe = cat.stdout.take().unwrap();
+        let output = place.command(&[&piped[..], &[key]].concat()).stdin(pipe).output().unwrap();
+        cat.wait().unwrap();
+        output
     };
     assert!(run("REF_energy").status.success());
     says(&String::from_utf8(run("REF_enrgy").stderr).unwrap(), &["--energy-key REF_enrgy: no frame has this key"]);

@@ -87,7 +87,7 @@ impl SupervisedCovariance {
             ));
         }
         let first = self.covariance.n_structures();
-        if let Some(k) = energies.iter().position(|e| !(e.abs() <= LARGEST)) {
+        if let Some(k) = energies.iter().position(|e| !e.is_finite() || e.abs() > LARGEST) {
             let problem = format!("its energy is {:e}, and finite numbers up to {LARGEST:e} are needed", energies[k]);
             return Err(Error::structure(None, problem, "remove the frame, or correct its energy").at_frame(first + k));
         }
