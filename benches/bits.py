@@ -236,6 +236,7 @@ def features(results: Results, name: str, frames: rb.Frames, made: dict[str, rb.
             f"power spectrum, primitive{n}": rb.PowerSpectrum(small, normalize=normalize),
             f"power spectrum, center specific{n}": rb.PowerSpectrum(made["center specific"], normalize=normalize),
             f"bispectrum{n}": rb.Bispectrum(made["combined, center specific"], normalize=normalize),
+            f"power spectrum, leading{n}": rb.PowerSpectrum(made["combined"], normalize=normalize, q_max=2, l_max=1),
         }
     if len(frames.species) < 3:  # else tens of thousands of columns
         kinds["bispectrum, primitive"] = rb.Bispectrum(small)
@@ -297,6 +298,7 @@ def potentials(results: Results, name: str, frames: rb.Frames, made: dict[str, r
         "ridge, bispectrum": (triples, rb.Ridge(alpha=1e-9), {}),
         "ridge, bispectrum, normalized": (rb.Bispectrum(tiny, **normal), rb.Ridge(alpha=1e-9), {}),
         "ridge, energies": (soap, rb.Ridge(alpha=1e-9), {"force_sigma": None, "stress_sigma": None}),
+        "ridge, two kinds": ([soap, rb.Bispectrum(made["combined"], q_max=1, l_max=1)], rb.Ridge(alpha=1e-9), {}),
         "gap, fps": (soap, rb.Gap(n_sparse=30, zeta=4), {}),
         "gap, cur": (soap, rb.Gap(n_sparse=30, zeta=2, sparse_method="cur"), {}),
         "gap, zeta 2, quadratic": (few_columns, rb.Gap(n_sparse=60, zeta=2), {}),
