@@ -332,8 +332,10 @@ impl Features {
                 }
             }
         }
-        if let Some(path) = self.nice.as_ref().or(self.save_nice.as_ref()) {
+        if let Some(path) = &self.nice {
             settings["nice_file"] = described(path)?;
+        } else if kind == Some(FeatureKind::Nice) {
+            settings["nice"] = json!(self.nice_settings.read(NiceSettings::read)?);
         }
         if let Some(path) = &self.columns {
             settings["columns_file"] = described(path)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use rhobasis::Structure;
-use rhobasis::correlations::{FeatureKind, Invariants, Member};
+use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice};
 use rhobasis::extxyz;
 use rhobasis::files::Stored;
 use rhobasis::optimal::OptimalBasis;
@@ -321,5 +321,45 @@ fn what_makes_no_sense_is_refused() {
     place.refused(2, &["--kind", "bispectrum", "--chunk-rows", "5", "-o", "x.npz"], &["--chunk-rows", "*.npy"]);
     place.features("power-spectrum", "x.npy", &["--chunk-rows", "100"]);
     let other = ["--kind", "power-spectrum", "--normalize", "--chunk-rows", "100", "-o", "x.npy"];
+    place.refused(1, &other, &["x-00000.npy", "another run"]);
+}
+
+/// Few of many products.
+const NICE: [&str; 8] =
+    ["--nu-max", "4", "--n-equivariants", "8", "--n-invariants", "12", "--n-invariant-candidates", "60"];
+
+#[test]
+fn nice_is_chosen_by_the_data_or_read_from_a_file() {
+    let place = Place::molecules(&["--q-max", "2", "--mixing", "combined"]);
+    let said = place.features("nice", "x.npz", &[&NICE[..], &["--save-nice", "a.nice"]].concat());
+    assert!(said.contains("fitted to") && said.contains("beyond λ_max") && said.contains("38 columns"), "{said}");
+    let basis = place.basis();
+    let nice = Nice::load(&place.path("a.nice")).unwrap();
+    let expected = Invariants::nice(basis.expansion(), &nice, false).unwrap().forward(&place.frames()).unwrap();
+    let arrays = place.arrays("x.npz");
+    assert!(reals(&arrays["X"].1) == expected.as_slice().unwrap());
+    assert_eq!(arrays["columns"].0, [38, 2]);
+    assert_eq!(settings(&arrays)["nice"]["n_equivariants"], 8);
+    place.features("nice", "y.npz", &["--nice", "a.nice"]);
+    assert!(place.arrays("y.npz")["X"] == arrays["X"]);
+    place.features("nice", "x.npy", &[&NICE[..], &["--chunk-rows", "200"]].concat());
+    let said = place.ok(&["show", "a.nice", "--plot", "a.svg"]);
+    assert!(said.contains("n_equivariants") && said.contains("not looked at"), "{said}");
+    assert!(fs::read_to_string(place.path("a.svg")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn what_makes_no_sense_of_nice_is_refused() {
+    let place = Place::molecules(&["--q-max", "2", "--mixing", "combined"]);
+    place.refused(2, &["--kind", "bispectrum", "--nu-max", "4", "-o", "x.npz"], &["--nu-max", "--kind nice"]);
+    place.refused(1, &["--kind", "nice", "--nu-max", "9", "-o", "x.npz"], &["--nu-max", "between 2 and 8"]);
+    place.refused(1, &["--kind", "nice", "--nice", "basis.rho", "-o", "x.npz"], &["basis.rho", "basis"]);
+    place.features("nice", "x.npz", &[&NICE[..], &["--save-nice", "a.nice"]].concat());
+    let both = ["--kind", "nice", "--nice", "a.nice", "--nu-max", "3", "-o", "x.npz"];
+    place.refused(2, &both, &["--nu-max", "--nice"]);
+    let over = ["--kind", "nice", "--save-nice", "basis.rho", "-o", "x.npz"];
+    place.refused(1, &over, &["basis.rho"]);
+    place.features("nice", "x.npy", &[&NICE[..], &["--chunk-rows", "200"]].concat());
+    let other = ["--kind", "nice", "--nu-max", "3", "--chunk-rows", "200", "-o", "x.npy"];
     place.refused(1, &other, &["x-00000.npy", "another run"]);
 }
