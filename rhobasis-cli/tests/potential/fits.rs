@@ -200,7 +200,7 @@ fn primitive_and_supervised_bases() {
 #[test]
 fn several_kinds_of_features_in_one_potential() {
     let both = "[features]\nkind = [\"power-spectrum\", \"bispectrum\"]\nq_max = [4, 2]\nl_max = [3, 2]\nweight = [1.0, 0.5]\n";
-    let place = Place::with(&[("pairs.toml", &silicon("")), ("both.toml", &silicon(both))]);
+    let place = Place::of(&[("pairs.toml", &silicon("")), ("both.toml", &silicon(both))]);
     let error = |model: &str, folds: &str| cell(&folds[folds.find("count").unwrap_or(0)..], model, 5);
     let [pairs, both] = ["pairs", "both"].map(|name| {
         let (model, potential) = (format!("{name}.toml"), format!("{name}.rho"));

@@ -197,10 +197,10 @@ class Nice(Invariants):
     def audit_(self) -> np.ndarray:
         """What each order from 2 on keeps and has lost: a structured array of mean squared norms.
 
-        ``full`` = (|ρ¹|²)^ν = ``inherited`` (lost at lower orders) + ``lambda`` (beyond λ_max) + ``choice`` (pairs that were
-        not looked at) + ``contraction`` (products that are not kept) + ``kept``; zero from ``lambda`` on where an order has
-        no equivariants. ``invariants`` = ``invariants_choice`` + ``invariants_contraction`` + ``invariants_kept``: of all
-        invariant products of what is left of the two factors.
+        ``full`` = (|ρ¹|²)^ν = ``inherited`` (lost at lower orders) + ``lambda`` (beyond λ_max) + ``choice`` (pairs
+        that were not looked at) + ``contraction`` (products that are not kept) + ``kept``; zero from ``lambda`` on
+        where an order has no equivariants. ``invariants`` = ``invariants_choice`` + ``invariants_contraction`` +
+        ``invariants_kept``: of all invariant products of what is left of the two factors.
         """
         rows = [(nu, *parts) for nu, parts in self._fitted_native().audit()]
         return np.array(rows, dtype=[("nu", int), *((name, float) for name in _ACCOUNT)])
@@ -215,7 +215,7 @@ class Nice(Invariants):
         return np.array([f"nu{nu}_{k}" for nu, k in self.columns_.tolist()], dtype=object)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the products that were chosen (``*.nice``); `Nice.load` reads them, and ``rhobasis features --nice``."""
+        """Writes the products that were chosen (``*.nice``), for `Nice.load` and ``rhobasis features --nice``."""
         self._fitted_native().save(path)
 
     @classmethod
