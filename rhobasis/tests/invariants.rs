@@ -85,7 +85,7 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
     let pairs = Member::new(FeatureKind::PowerSpectrum, false);
     let triples = Member { weight: 0.25, ..leading(FeatureKind::Bispectrum, 2, true) };
     all.push(("leading part of the power spectrum", of(&[leading(FeatureKind::PowerSpectrum, 1, false)])));
-    all.push(("leading part of the bispectrum, normalised", of(&[triples.clone()])));
+    all.push(("leading part of the bispectrum, normalised", of(std::slice::from_ref(&triples))));
     all.push(("three kinds", of(&[radial.clone(), pairs.clone(), triples.clone()])));
     all.push(("three kinds, none normalised", of(&[radial, pairs, Member { normalize: false, ..triples }])));
     if expansion.l_max() < 5 {
