@@ -90,11 +90,11 @@ class Nice(Invariants):
     >>> from ase.build import molecule
     >>> frames = [molecule(name) for name in ["H2O", "CH3OH", "CH4", "NH3"]]
     >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=4), l_max=3, q_max=6, mixing="combined")
-    >>> nice = rb.Nice(basis, nu_max=4, n_equivariants=20, n_invariants=30).fit(frames)
+    >>> nice = rb.Nice(basis, nu_max=4, n_equivariants=5, n_invariants=6).fit(frames)
     >>> nice.transform(frames).shape
-    (18, 96)
+    (18, 24)
     >>> nice.equivariants(frames, nu=2)[-1, 1].shape  # vectors that do not change sign under inversion
-    (18, 3, 20)
+    (18, 3, 5)
     """
 
     _kind = "nice"

@@ -83,6 +83,17 @@ impl Layout {
     }
 }
 
+/// Buffers of eight centres.
+#[derive(Debug, Default)]
+pub(crate) struct Eight {
+    pub c: Aligned,
+    /// dc/dt, or dE/dc.
+    pub of_c: Aligned,
+    pub x: Aligned,
+    /// dx/dt, or dE/dx.
+    pub of_x: Aligned,
+}
+
 /// Where eight rows of this width begin, the first of them being number `row` of those from `start` on.
 pub(crate) fn starts(start: usize, row: usize, width: usize) -> [usize; LANES] {
     std::array::from_fn(|k| start + (row + k) * width)

@@ -8,7 +8,8 @@ use ndarray::{Array2, ArrayView1, s};
 
 use super::correlation::{ChannelField, Correlation};
 use super::lanes::Layout;
-use super::weighted_sum::{Scratch, WeightedSum, sum_of};
+use super::sum_of_features::sum_of;
+use super::weighted_sum::{Scratch, WeightedSum};
 use crate::density::{BlockKey, Channel, groups};
 use crate::simd::{Aligned, LANES, Lanes};
 use crate::{Error, Result};

@@ -19,6 +19,7 @@ mod radial_spectrum;
 mod rotation_average;
 mod spectrum_norms;
 mod stage;
+mod sum_of_features;
 mod tiles;
 mod truncation;
 mod weighted;

@@ -5,19 +5,8 @@ use std::ops::Range;
 use ndarray::ArrayView2;
 
 use super::correlation::Correlation;
-use super::lanes::{Shape, eights, starts, to_lanes, to_rows};
-use crate::simd::{Aligned, LANES, Lanes};
-
-/// Buffers of eight centres.
-#[derive(Debug, Default)]
-pub(crate) struct Eight {
-    pub c: Aligned,
-    /// dc/dt, or dE/dc.
-    pub of_c: Aligned,
-    pub x: Aligned,
-    /// dx/dt, or dE/dx.
-    pub of_x: Aligned,
-}
+use super::lanes::{Eight, Shape, eights, starts, to_lanes, to_rows};
+use crate::simd::{LANES, Lanes};
 
 /// Coefficients c of n centres: blocks `[center, m, channel]`, one after the other. Features x: `[center, feature]`.
 impl dyn Correlation {

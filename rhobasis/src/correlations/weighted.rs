@@ -8,7 +8,8 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 use super::correlation::{ChannelField, Correlation};
 use super::lanes::Layout;
-use super::weighted_sum::{WeightedSum, sum_of};
+use super::sum_of_features::sum_of;
+use super::weighted_sum::WeightedSum;
 use crate::simd::Lanes;
 
 /// f x of the features x of another correlation whose derivatives do not read them: beside other features these count f times as

@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::unfinished;
-
 /// A file under a temporary name; removed if dropped before it has another, unless it lasts.
 pub(super) struct Temporary {
     path: PathBuf,
@@ -38,14 +36,12 @@ impl Temporary {
         Self::open(place, false, |name, tag| format!(".{name}.{tag}.part"))
     }
 
-    /// A new file beside `place` under a name that shows, and that stays with what the file holds unless it gets another.
-    pub fn lasting(place: &Path) -> io::Result<(Self, File)> {
-        remove_abandoned(place);
-        unfinished::remove_empty(place);
-        Self::open(place, true, unfinished::name_of)
-    }
-
-    fn open(place: &Path, lasting: bool, name_of: impl Fn(&str, &str) -> String) -> io::Result<(Self, File)> {
+    /// A new file beside `place` under the name that `name_of` makes of its name and a tag.
+    pub(super) fn open(
+        place: &Path,
+        lasting: bool,
+        name_of: impl Fn(&str, &str) -> String,
+    ) -> io::Result<(Self, File)> {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut ledger = ledger();
@@ -92,7 +88,8 @@ impl Drop for Temporary {
     }
 }
 
-/// For a process that is about to end at once: removes the files that it is writing, but for those that last, and lets no thread begin or finish another.
+/// For a process that is about to end at once: removes the files that it is writing, but for those that last, and lets no thread begin
+/// or finish another.
 /// Returns the last file that was completed.
 pub fn abandon_drafts() -> Option<PathBuf> {
     let mut ledger = ledger();

@@ -1,10 +1,11 @@
 //! Files that count before they are complete, as trajectories do: `liquid.unfinished-PROCESS-COUNT.xyz` for `liquid.xyz`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::target::{Target, target_of};
-use super::temporary::{folder_of, is_tag, lock_of_abandoned};
+use super::temporary::{Temporary, folder_of, is_tag, lock_of_abandoned, remove_abandoned};
 
 /// What lies between the name and the numbers.
 const UNFINISHED: &str = ".unfinished-";
@@ -21,8 +22,17 @@ pub fn unfinished(path: &Path) -> Vec<PathBuf> {
     paths
 }
 
+impl Temporary {
+    /// A new file beside `place` under a name that shows, and that stays with what the file holds unless it gets another.
+    pub fn lasting(place: &Path) -> io::Result<(Self, File)> {
+        remove_abandoned(place);
+        remove_empty(place);
+        Temporary::open(place, true, name_of)
+    }
+}
+
 /// Removes those of this output that hold nothing.
-pub(super) fn remove_empty(place: &Path) {
+fn remove_empty(place: &Path) {
     for path in unfinished(place).iter().filter(|path| fs::metadata(path).is_ok_and(|data| data.len() == 0)) {
         if let Some(_lock) = lock_of_abandoned(path) {
             let _ = fs::remove_file(path); // it is only in the way
@@ -31,7 +41,7 @@ pub(super) fn remove_empty(place: &Path) {
 }
 
 /// The name while a file is not complete; its ending stays, by which programs go.
-pub(super) fn name_of(name: &str, tag: &str) -> String {
+fn name_of(name: &str, tag: &str) -> String {
     let (stem, ending) = parts(name);
     format!("{stem}{UNFINISHED}{tag}{ending}")
 }

@@ -1,6 +1,7 @@
 //! N-body iteration of contracted equivariants (NICE): Eqs. (16), (17), order by order, with what is kept chosen by data.
 
 mod audit;
+mod buffers;
 mod choose;
 mod dots;
 mod file;

@@ -1,13 +1,13 @@
 //! NICE features as a stage: from coefficients to invariants of all orders, forth and back.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1};
 
+use super::buffers::{Buffers, with_buffers};
 use super::dots::Dots;
-use super::recipe::{Recipe, Scratch};
+use super::recipe::Recipe;
 use super::sum::NiceSum;
 use crate::correlations::WeightedSum;
 use crate::correlations::combinations::Matrix;
@@ -24,25 +24,6 @@ pub(in crate::correlations) struct NiceFeatures {
     n_first: usize,
     /// By order from 2 on.
     n_of_order: Vec<usize>,
-}
-
-/// Memory of a thread.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    pub state: Aligned,
-    /// Rates of the state, or derivatives by it.
-    pub moving: Aligned,
-    z: Aligned,
-    pub scratch: Scratch,
-}
-
-thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
-}
-
-/// Calls `job` with the memory of this thread.
-pub(super) fn with_buffers<T>(job: impl FnOnce(&mut Buffers) -> T) -> T {
-    BUFFERS.with_borrow_mut(job)
 }
 
 impl NiceFeatures {

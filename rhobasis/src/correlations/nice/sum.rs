@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::buffers::with_buffers;
 use super::recipe::Recipe;
-use super::stage::with_buffers;
 use crate::correlations::WeightedSum;
 use crate::correlations::lanes::eights;
 use crate::correlations::weighted_sum::{BySpecies, Scratch};
