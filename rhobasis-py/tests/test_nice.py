@@ -120,6 +120,13 @@ def test_a_potential_of_two_kinds_learns_predicts_and_is_loaded(tmp_path):
     assert abs(forces[1, 2]) < 1e-6
 
 
+def test_frames_may_come_one_by_one():
+    x = rb.Nice(basis(), **FEW).fit(iter(MOLECULES)).transform(MOLECULES)
+    np.testing.assert_array_equal(x, nice().transform(MOLECULES[::-1][::-1]))
+    shuffled = rb.Nice(basis().fit(MOLECULES), **FEW).fit(MOLECULES[::-1])
+    np.testing.assert_allclose(shuffled.transform(MOLECULES), x, atol=1e-12)
+
+
 def test_one_that_was_fitted_is_kept():
     own = optimal().fit(FRAMES)
     fitted = rb.Nice(own, **FEW).fit(FRAMES[:6])

@@ -11,7 +11,7 @@ from . import _native
 from ._errors import NotFittedError
 from .correlations import Invariants
 from .density import _CENTERS, Evaluator
-from .structure import as_native
+from .structure import Frames, as_native
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -151,9 +151,9 @@ class Nice(Invariants):
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
         """Fits a copy of `basis`, unless that is fitted, and chooses products by the atoms of `frames`."""
-        native = as_native(frames, everything=y is None, lenient=True)
+        native = as_native(frames, everything=y is None, lenient=True)  # once: they may be an iterator
         self.__dict__.pop("_fitted_nice", None)
-        super().fit(frames, y)
+        super().fit(Frames(native), y)
         evaluator = self._used_basis()._evaluator(native)
         self._fitted_nice = _native.Nice.fit(self._settings(bool(self.normalize)), evaluator, native)
         self.__dict__.pop("_cached", None)
