@@ -114,7 +114,7 @@ def test_a_potential_of_two_kinds_learns_predicts_and_is_loaded(tmp_path):
     h = 1e-4
     for sign in (1, -1):
         atoms.positions[1, 2] += sign * h
-        energy = potential.predict([atoms]).energy[0]
+        energy = potential.predict([atoms]).energies[0]
         atoms.positions[1, 2] -= sign * h
         forces[1, 2] += sign * energy / (2 * h)
     assert abs(forces[1, 2]) < 1e-6
