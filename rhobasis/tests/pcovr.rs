@@ -464,7 +464,7 @@ fn what_makes_no_basis_is_refused_by_name() {
     assert!(message.contains("energies = 12") && message.contains("5 structures"), "{message}");
     energies[9] = f64::NAN;
     let message = covariance.add(&structures[7..], &energies[7..]).unwrap_err().to_string();
-    assert!(message.starts_with("frame 9: its energy NaN"), "{message}");
+    assert!(message.starts_with("frame 9: its energy is NaN"), "{message}");
     let mut bad = structures[7..].to_vec();
     bad[1].positions[0][0] = f64::INFINITY;
     let message = covariance.add(&bad, &[1.0; 5]).unwrap_err().to_string();

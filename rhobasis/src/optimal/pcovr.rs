@@ -74,8 +74,8 @@ impl SupervisedCovariance {
     /// calls, and for any number of threads.
     ///
     /// # Errors
-    /// For the first structure that is refused, or whose energy is not finite or beyond 1e100, named by its index since the accumulator was
-    /// made; nothing of this call is then added. If there are not as many energies as structures.
+    /// For the first structure that is refused, or whose energy is not finite or beyond 1e100, named by its index since the
+    /// accumulator was made; nothing of this call is then added. If there are not as many energies as structures.
     pub fn add(&mut self, structures: &[Structure], energies: &[f64]) -> Result<()> {
         if energies.len() != structures.len() {
             let problem = format!("one energy for each of {} structures is needed", structures.len());
