@@ -352,7 +352,7 @@ fn nice_is_chosen_by_the_data_or_read_from_a_file() {
 fn what_makes_no_sense_of_nice_is_refused() {
     let place = Place::molecules(&["--q-max", "2", "--mixing", "combined"]);
     place.refused(2, &["--kind", "bispectrum", "--nu-max", "4", "-o", "x.npz"], &["--nu-max", "--kind nice"]);
-    place.refused(1, &["--kind", "nice", "--nu-max", "9", "-o", "x.npz"], &["--nu-max", "between 2 and 8"]);
+    place.refused(1, &["--kind", "nice", "--nu-max", "9", "-o", "x.npz"], &["nu_max = 9", "between 2 and 8"]);
     place.refused(1, &["--kind", "nice", "--nice", "basis.rho", "-o", "x.npz"], &["basis.rho", "basis"]);
     place.features("nice", "x.npz", &[&NICE[..], &["--save-nice", "a.nice"]].concat());
     let both = ["--kind", "nice", "--nice", "a.nice", "--nu-max", "3", "-o", "x.npz"];
