@@ -427,7 +427,7 @@ def test_what_cannot_be_fitted_is_refused(ridge, fit, message):
 
 
 def test_wrong_types_are_named(ridge):
-    with pytest.raises(TypeError, match="features must be a PowerSpectrum, a RadialSpectrum or a Bispectrum"):
+    with pytest.raises(TypeError, match="features must be a PowerSpectrum, a RadialSpectrum, a Bispectrum or a Nice"):
         rb.Potential(optimal(), rb.Gap()).fit(FRAMES)
     with pytest.raises(TypeError, match="model must be a Ridge, a Gap or a KernelRidge"):
         rb.Potential(rb.PowerSpectrum(optimal()), "gap").fit(FRAMES)
