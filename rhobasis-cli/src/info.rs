@@ -15,6 +15,7 @@ use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk};
 use crate::label_check;
 use crate::label_keys::{Named, flags, settings};
+use crate::labelled::LabelledFrames;
 use crate::text::{Table, count, field, plural};
 
 /// Neighbours are looked for up to this distance, in Å; an atom without any is called isolated.
@@ -49,10 +50,16 @@ impl Info {
         // Frames are not validated on reading: bad ones are counted here, not refused.
         let options = self.keys.options(false);
         let mut summary = Summary { survey: LabelSurvey::new(&self.keys.named()), ..Summary::default() };
-        let files = for_each_chunk(Dataset::open(&self.data, &options)?, "looking", |chunk| {
+        // Read once, as a pipe can be; frames are kept for the check of labels alone.
+        let mut kept = LabelledFrames::default();
+        let files = for_each_chunk(Dataset::open(&self.data, &options)?, "looking", |mut chunk| {
             let looks: Vec<Look> = chunk.structures.par_iter().map(|s| Look::at(s, &options)).collect();
             for (k, look) in looks.into_iter().enumerate() {
+                let said = self.labels.then(|| look.labels.clone());
                 summary.add(&chunk, k, look);
+                if let Some(said) = said {
+                    kept.push(std::mem::take(&mut chunk.structures[k]), said, chunk.place(k));
+                }
             }
             Ok(())
         })?;
@@ -61,7 +68,7 @@ impl Info {
         }
         summary.write(out)?;
         if self.labels {
-            label_check::of_data(&self.data, &options, out)?;
+            label_check::of_data(&kept, out)?;
         }
         summary.suggest(&self.data, out)?;
         out.flush()?;

@@ -3,30 +3,20 @@
 use std::io::{self, Write};
 
 use rhobasis::Result;
-use rhobasis::extxyz::{Dataset, Options, labels};
 use rhobasis::label_check::{Finding, LabelReport, check_against, check_labels};
 use rhobasis::potential::{Potential, Prediction};
 
 use crate::failure::Outcome;
-use crate::input::for_each_chunk;
 use crate::labelled::LabelledFrames;
 use crate::text::plural;
 
 /// Runs of frames that are named before the rest is counted.
 const MOST_RUNS: usize = 8;
 
-/// Checks the labels of files by themselves. Frames and labels that would be refused are passed over: `info` counts them.
-pub fn of_data(specs: &[String], options: &Options, out: &mut dyn Write) -> Outcome {
-    let mut data = LabelledFrames::default();
-    for_each_chunk(Dataset::open(specs, options)?, "reading", |mut chunk| {
-        for (k, structure) in std::mem::take(&mut chunk.structures).into_iter().enumerate() {
-            let said = labels(&structure, options).unwrap_or_default();
-            data.push(structure, said, chunk.place(k));
-        }
-        Ok(())
-    })?;
+/// Checks labels by themselves. Those that would be refused are empty: `info` counts them.
+pub fn of_data(data: &LabelledFrames, out: &mut dyn Write) -> Outcome {
     writeln!(out, "\nLABELS")?;
-    write(&check_labels(&data.frames, &data.labels)?, &data, out)?;
+    write(&check_labels(&data.frames, &data.labels)?, data, out)?;
     Ok(())
 }
 

@@ -29,3 +29,21 @@ fn a_virial_named_as_stress_is_seen_through() {
     assert!(text.contains("virial taken for stress"), "{text}");
     assert!(text.contains("remedy: divide by the volume"), "{text}");
 }
+
+#[cfg(unix)]
+#[test]
+fn labels_that_come_through_a_pipe_are_checked() {
+    use rhobasis::extxyz::{self, Dataset, Options};
+    let data = Dataset::open(&[bundled("silicon.xyz.xz@::6")], &Options::default()).unwrap();
+    let frames: Vec<_> = data.chunks().flat_map(|chunk| chunk.unwrap().structures).collect();
+    let path = |name: &str| std::env::temp_dir().join(format!("rhobasis-labels-{}-{name}.xyz", std::process::id()));
+    let (file, pipe) = (path("file"), path("pipe"));
+    extxyz::write(&file, &frames).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let into = (file.clone(), pipe.clone());
+    let writing = std::thread::spawn(move || std::fs::write(into.1, std::fs::read(into.0).unwrap()));
+    let text = rhobasis(&["info", pipe.to_str().unwrap(), "--labels"]);
+    writing.join().unwrap().unwrap();
+    assert!(text.contains("LABELS") && text.contains("stress of"), "{text}");
+    [file, pipe].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+}

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::compare::{Pair, Predicted, forget, mismatch, restate, size, stated};
 use super::composition::{Composition, EnergiesAlone, energies_alone};
 use super::faults::{Fault, Undo, energies_by_forces, faults_of};
-use super::groups::{Verdict, common_fault, is_telling, typical_mismatch};
+use super::groups::{Verdict, common_exchange, common_fault, contradicts, fault_of_kind, is_telling, typical_mismatch};
 use super::outliers::{Outlier, findings, outliers, predicted_size};
-use super::reference::{Reference, Sample, is_usable, predict};
+use super::reference::{Fitted, Reference, Sample, is_usable, predict};
 use super::repeats::contradictions;
 use super::report::{Finding, Label, LabelReport};
 use super::stiffness::repulsion;
@@ -24,6 +24,8 @@ const UNLIKE: f64 = 0.2;
 const FOLDS: usize = 3;
 /// Forces and stresses that are larger than nine tenths of the others by more than this factor are not learned from.
 const DISTRUSTED: f64 = 20.0;
+/// Energies that are missed by so many times what is usual, per atom, are not asked for slopes.
+const FAR: f64 = 15.0;
 
 /// Checks the labels of frames by nothing but these frames.
 ///
@@ -77,6 +79,20 @@ pub fn check_against(
     }
     check.judge_frames(&predicted, &baseline);
     check.finish(&predicted, "the potential")
+}
+
+/// Energies that a model misses by far, though it was fitted to them, bend its slopes. Whether there were any.
+fn forget_energies_far_from(parts: &[Potential], sample: &Sample, learned: &mut [Labels]) -> bool {
+    let predicted = predict(parts, sample.frames.iter().map(|frame| (frame, false)).collect::<Vec<_>>());
+    let miss = |((l, p), frame): ((&Labels, &Option<Predicted>), &Structure)| {
+        let miss = l.energy.zip(p.as_ref()).map(|(said, p)| (said - p.energy).abs() / frame.len() as f64);
+        miss.unwrap_or(f64::NAN)
+    };
+    let misses: Vec<f64> = learned.iter().zip(&predicted).zip(&sample.frames).map(miss).collect();
+    let limit = FAR * super::compare::median(&misses);
+    let far = |(_, miss): &(&mut Labels, &f64)| **miss > limit;
+    let forgotten = learned.iter_mut().zip(&misses).filter(far).map(|(l, _)| forget(l, Label::Energy));
+    forgotten.count() > 0
 }
 
 /// A check in progress.
@@ -135,12 +151,23 @@ impl<'a> Check<'a> {
             return Ok(());
         }
         learned.iter_mut().for_each(|l| [Label::Forces, Label::Stress].into_iter().for_each(|label| forget(l, label)));
-        let pairs = self.sample_pairs(sample, &reference.fit(&learned)?, Label::Forces);
-        let both = || faults_of(Label::Forces).iter().chain(energies_by_forces());
-        match common_fault(&pairs, |_| true, both()) {
-            Some(verdict) => self.blame_forces_or_energies(&verdict),
-            None => self.judge_groups(Label::Forces, &pairs, "the slopes of the energies"),
+        // Pair potentials alone know the slopes of energies of several species best, and any model some others.
+        let mut fitted = reference.fit(&learned)?;
+        if forget_energies_far_from(fitted.parts(), sample, &mut learned) {
+            fitted = reference.fit(&learned)?;
         }
+        let both = || faults_of(Label::Forces).iter().chain(energies_by_forces());
+        for parts in 1..=fitted.parts().len() {
+            let pairs = self.sample_pairs(sample, &fitted.parts()[..parts], Label::Forces);
+            // A part of a model may be too steep or too flat.
+            let faults = both().filter(|fault| parts == fitted.parts().len() || fault.is_gross());
+            if let Some(verdict) = common_fault(&pairs, |_| true, faults) {
+                self.blame_forces_or_energies(&verdict);
+                return Ok(());
+            }
+        }
+        let pairs = self.sample_pairs(sample, fitted.parts(), Label::Forces);
+        self.judge_groups(Label::Forces, &pairs, "the slopes of the energies");
         Ok(())
     }
 
@@ -172,7 +199,7 @@ impl<'a> Check<'a> {
             self.report.untested.push("stress: neither energies nor forces tell what it must be".into());
             return Ok(());
         }
-        let pairs = self.sample_pairs(sample, &reference.fit(&learned)?, Label::Stress);
+        let pairs = self.sample_pairs(sample, reference.fit(&learned)?.parts(), Label::Stress);
         self.judge_groups(Label::Stress, &pairs, "a model of energies and forces");
         Ok(())
     }
@@ -186,7 +213,7 @@ impl<'a> Check<'a> {
     ) -> Result<Vec<Option<Predicted>>> {
         let mut learned = self.learned(sample, composition);
         let fold = folds(&sample.frames, FOLDS, 0)?;
-        let potentials = |learned: &[Labels]| -> Result<Vec<Potential>> {
+        let potentials = |learned: &[Labels]| -> Result<Vec<Fitted>> {
             let without = |left_out: usize| {
                 let keep = |(l, &f): (&Labels, &usize)| if f == left_out { Labels::default() } else { l.clone() };
                 reference.fit(&learned.iter().zip(&fold).map(keep).collect::<Vec<_>>())
@@ -194,13 +221,13 @@ impl<'a> Check<'a> {
             (0..FOLDS).map(without).collect()
         };
         let slopes = |k: usize| self.labels[k].forces.is_some() || self.labels[k].stress.is_some();
-        let predict_sample = |potentials: &[Potential], all_slopes: bool| {
+        let predict_sample = |potentials: &[Fitted], all_slopes: bool| {
             let mut predicted = vec![None; self.frames.len()];
             for (k, potential) in potentials.iter().enumerate() {
                 let here: Vec<usize> = (0..sample.len()).filter(|&s| fold[s] == k).collect();
                 let wanted = |s: usize| sample.with_forces[s] || (all_slopes && slopes(sample.index[s]));
                 let of = here.iter().map(|&s| (&sample.frames[s], wanted(s))).collect::<Vec<_>>();
-                here.iter().zip(predict(potential, of)).for_each(|(&s, p)| predicted[sample.index[s]] = p);
+                here.iter().zip(predict(potential.parts(), of)).for_each(|(&s, p)| predicted[sample.index[s]] = p);
             }
             predicted
         };
@@ -219,7 +246,7 @@ impl<'a> Check<'a> {
         let mut predicted = predict_sample(&second, true);
         let rest: Vec<usize> = (0..self.frames.len()).filter(|k| sample.index.binary_search(k).is_err()).collect();
         let of = rest.iter().map(|&k| (&self.frames[k], slopes(k))).collect::<Vec<_>>();
-        for (&k, p) in rest.iter().zip(predict(&second[0], of)) {
+        for (&k, p) in rest.iter().zip(predict(second[0].parts(), of)) {
             predicted[k] = p;
         }
         self.judge_frames(&predicted, &composition.energies);
@@ -273,9 +300,13 @@ impl<'a> Check<'a> {
         });
     }
 
-    fn sample_pairs(&self, sample: &Sample, potential: &Potential, label: Label) -> Vec<Pair> {
-        let with = (0..sample.len()).filter(|&s| sample.with_forces[s]).collect::<Vec<_>>();
-        let predicted = predict(potential, with.iter().map(|&s| (&sample.frames[s], true)).collect::<Vec<_>>());
+    /// Frames of the sample: those that forces were learned from, and of stresses all.
+    fn sample_pairs(&self, sample: &Sample, parts: &[Potential], label: Label) -> Vec<Pair> {
+        let compared = |&s: &usize| {
+            sample.with_forces[s] || (label == Label::Stress && self.labels[sample.index[s]].stress.is_some())
+        };
+        let with = (0..sample.len()).filter(compared).collect::<Vec<_>>();
+        let predicted = predict(parts, with.iter().map(|&s| (&sample.frames[s], true)).collect::<Vec<_>>());
         let pair = |(&s, predicted): (&usize, Option<Predicted>)| {
             let k = sample.index[s];
             Pair::new(k, &self.frames[k], &self.undone(k), &predicted?, label)
@@ -287,16 +318,13 @@ impl<'a> Check<'a> {
     fn judge_groups(&mut self, label: Label, pairs: &[Pair], against: &str) {
         let between = format!("labels and {against}");
         if let Some(verdict) = common_fault(pairs, |_| true, faults_of(label).iter()) {
-            self.blame_all(label, verdict.fault);
-            let concerned = (0..self.frames.len()).filter(|&k| self.concerns(verdict.fault, label, k)).collect();
-            self.report.findings.push(finding(label, verdict.fault, &verdict, &between, concerned));
-            return;
+            return self.blame_set(label, &verdict, &between);
         }
         let groups: Vec<(&'a str, Vec<usize>)> = self.groups.iter().map(|(g, k)| (*g, k.clone())).collect();
+        let here = |members: &[usize], k: usize| members.binary_search(&k).is_ok();
         let mut blamed: BTreeMap<&str, (Verdict, Vec<usize>, Vec<&str>)> = BTreeMap::new();
-        for (group, members) in groups {
-            let of_group = |k: usize| members.binary_search(&k).is_ok();
-            let Some(verdict) = common_fault(pairs, of_group, faults_of(label).iter().filter(|f| f.is_gross())) else {
+        for (group, members) in groups.clone() {
+            let Some(verdict) = fault_of_kind(pairs, |k| here(&members, k), faults_of(label).iter()) else {
                 continue;
             };
             self.common.insert((label, group), verdict.fault);
@@ -315,11 +343,29 @@ impl<'a> Check<'a> {
                 }
             }
         }
+        // What most frames have, or many together tell, and no kind of them contradicts, the others have too, of which the model
+        // knows too little.
+        let most =
+            blamed.values().max_by_key(|(_, frames, _)| frames.len()).map(|(v, frames, _)| (v.clone(), frames.len()));
+        let told = common_exchange(pairs, faults_of(label).iter())
+            .filter(|told| most.as_ref().is_none_or(|(most, _)| most.fault == told.fault))
+            .or(most.filter(|(_, n)| 2 * n > self.frames.len()).map(|(most, _)| most));
+        let right = |fault, members: &[usize]| contradicts(pairs, |k| here(members, k), fault);
+        if let Some(told) = told.filter(|told| !groups.iter().any(|(_, members)| right(told.fault, members))) {
+            return self.blame_set(label, &told, &between);
+        }
         for (verdict, mut frames, names) in blamed.into_values() {
             frames.sort_unstable();
             let between = format!("{between} (config_type {})", names.join(", "));
             self.report.findings.push(finding(label, verdict.fault, &verdict, &between, frames));
         }
+    }
+
+    /// A fault of the whole set.
+    fn blame_set(&mut self, label: Label, verdict: &Verdict, between: &str) {
+        self.blame_all(label, verdict.fault);
+        let concerned = (0..self.frames.len()).filter(|&k| self.concerns(verdict.fault, label, k)).collect();
+        self.report.findings.push(finding(label, verdict.fault, verdict, between, concerned));
     }
 
     /// Whether undoing the fault changes the label of a frame.
@@ -332,6 +378,7 @@ impl<'a> Check<'a> {
     fn outliers(&self, predicted: &[Option<Predicted>], energies: &BTreeMap<u8, f64>) -> BTreeMap<Label, Vec<Outlier>> {
         let of_atoms =
             |k: usize| -> f64 { self.frames[k].species.iter().map(|z| energies.get(z).copied().unwrap_or(0.0)).sum() };
+        let kind = |pair: &Pair| config_type(&self.frames[pair.frame]);
         let excess = |pair: &Pair| (pair.predicted[0] - of_atoms(pair.frame)).abs() / pair.n_atoms.max(1) as f64;
         let of = |label: Label| {
             let pair = |(k, p): (usize, &Option<Predicted>)| {
@@ -339,8 +386,8 @@ impl<'a> Check<'a> {
             };
             let pairs: Vec<Pair> = predicted.iter().enumerate().filter_map(pair).collect();
             let found = match label {
-                Label::Energy => outliers(label, &pairs, excess),
-                _ => outliers(label, &pairs, predicted_size),
+                Label::Energy => outliers(label, &pairs, kind, |pair, _| excess(pair)),
+                _ => outliers(label, &pairs, kind, predicted_size),
             };
             (label, found)
         };
@@ -358,7 +405,7 @@ impl<'a> Check<'a> {
                 let back = fault.undone(&now, self.frames[k].len(), self.frames[k].volume());
                 let right = mismatch(&back, &was) < 1e-9;
                 if right {
-                    let of_group = self.report.findings.iter_mut().filter(|f| f.suspicion == common.name);
+                    let of_group = self.report.findings.iter_mut().filter(|f| f.suspicion.starts_with(common.name));
                     of_group.for_each(|f| f.frames.retain(|&frame| frame != k));
                 }
                 !right
@@ -412,9 +459,10 @@ fn per(label: Label, pair: &Pair) -> f64 {
 }
 
 fn finding(label: Label, fault: &Fault, verdict: &Verdict, between: &str, frames: Vec<usize>) -> Finding {
+    let or: String = verdict.or.iter().map(|or| format!(", or {}", or.name)).collect();
     Finding {
         label,
-        suspicion: fault.name.into(),
+        suspicion: format!("{}{or}", fault.name),
         sureness: verdict.sureness(),
         factor: verdict.factor,
         evidence: format!(

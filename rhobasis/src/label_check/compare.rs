@@ -15,6 +15,14 @@ pub(super) struct Predicted {
 }
 
 impl Predicted {
+    /// The sum of two parts of a model.
+    pub fn plus(mut self, other: &Predicted) -> Predicted {
+        self.energy += other.energy;
+        self.forces.iter_mut().zip(&other.forces).for_each(|(x, y)| *x += y);
+        self.stress = self.stress.zip(other.stress).map(|(x, y)| std::array::from_fn(|k| x[k] + y[k]));
+        self
+    }
+
     pub fn of(&self, label: Label) -> Option<&[f64]> {
         match label {
             Label::Energy => Some(std::slice::from_ref(&self.energy)),
@@ -67,9 +75,35 @@ fn voigt(s: [[f64; 3]; 3]) -> Vec<f64> {
     vec![s[0][0], s[1][1], s[2][2], s[1][2], s[0][2], s[0][1]]
 }
 
+/// What of a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// All of it.
+    All,
+    /// A stress less its pressure, which an incomplete basis set shifts, and which small models know least of.
+    Deviator,
+    /// yz, xz, xy.
+    Shears,
+}
+
+impl Part {
+    /// This part of a label; the last two are parts of a stress.
+    pub fn of(self, x: &[f64]) -> Vec<f64> {
+        match self {
+            Part::All => x.to_vec(),
+            Part::Deviator => {
+                let mean = (x[0] + x[1] + x[2]) / 3.0;
+                x.iter().enumerate().map(|(k, x)| if k < 3 { x - mean } else { *x }).collect()
+            }
+            Part::Shears => x[3..].to_vec(),
+        }
+    }
+}
+
 /// One label of one frame.
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
+    pub label: Label,
     pub frame: usize,
     pub n_atoms: usize,
     pub volume: f64,
@@ -88,7 +122,7 @@ impl Pair {
     ) -> Option<Self> {
         let (stated, predicted) = (stated(labels, label)?, predicted.of(label)?.to_vec());
         let fits = stated.len() == predicted.len() && predicted.iter().all(|x| x.is_finite());
-        fits.then(|| Pair { frame, n_atoms: structure.len(), volume: structure.volume(), stated, predicted })
+        fits.then(|| Pair { label, frame, n_atoms: structure.len(), volume: structure.volume(), stated, predicted })
     }
 
     /// What was stated with a fault undone.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array2, s};
 
-use super::compare::{median, size, spread};
+use super::compare::{median, spread};
 use super::report::{Finding, Label, Sureness};
 use crate::Result;
 use crate::extxyz::Labels;
@@ -14,12 +14,13 @@ use crate::structure::Structure;
 /// Frames at least.
 const FEWEST: usize = 12;
 /// Energies further from those of their composition than this many standard deviations are not learned from at first.
-const GROSS: f64 = 30.0;
-/// Totals grow as N¹, energies of an atom as N⁰; nearer to the second than this is the second.
-const GROWTH: f64 = 0.25;
-/// Standard deviations of ln N at least, and of ln |E| about a power of N at most, for a power to be told.
-const SIZES: f64 = 0.25;
-const SCATTER: f64 = 0.3;
+const GROSS: f64 = 15.0;
+/// Energies scatter this many times less about those of their composition if they are read as what they are, per atom or total;
+/// and so many times for that to be certain.
+const LESS_SCATTER: f64 = 1.5;
+const FAR_LESS_SCATTER: f64 = 2.5;
+/// A single energy in another unit counts in the scatter with so many times the usual energy at most.
+const LARGEST_DEVIATION: f64 = 10.0;
 
 /// Energies per atom by composition.
 #[derive(Default)]
@@ -30,6 +31,8 @@ pub(super) struct Composition {
     pub spread: f64,
     /// Frames that are far off.
     pub gross: Vec<usize>,
+    /// Mean distance of E/N − Σ_a x_a e_a from its median, as a part of the median |E/N|.
+    scatter: f64,
     /// Whether compositions determine the energies of the species.
     determined: bool,
 }
@@ -48,7 +51,7 @@ fn fit(frames: &[(usize, &Structure, f64)], per_atom: bool) -> Result<Compositio
     let middle = median(&y);
     let mut w = Array2::from_elem((species.len(), 1), middle);
     let mut condition = f64::INFINITY;
-    let mut width = 0.0;
+    let (mut width, mut scatter) = (0.0, 0.0);
     for _ in 0..4 {
         let mut sums = LeastSquares::new(species.len(), 1, Solver::Qr);
         for ((x, y), _) in x.iter().zip(&y).zip(&kept).filter(|(_, kept)| **kept) {
@@ -61,15 +64,24 @@ fn fit(frames: &[(usize, &Structure, f64)], per_atom: bool) -> Result<Compositio
         let off = |(x, y): (&Vec<f64>, &f64)| y - x.iter().zip(w.slice(s![.., 0])).map(|(x, w)| x * w).sum::<f64>();
         let off: Vec<f64> = x.iter().zip(&y).map(off).collect();
         width = spread(&off);
+        scatter = mean_deviation(&off, median(&y.iter().map(|y| y.abs()).collect::<Vec<_>>()));
         let (centre, largest) = (median(&off), y.iter().fold(0.0, |a: f64, y| a.max(y.abs())));
         kept = off.iter().map(|r| (r - centre).abs() <= GROSS * width + 1e-12 * largest).collect();
     }
     Ok(Composition {
         energies: species.iter().copied().zip(w.iter().copied()).collect(),
         spread: width,
+        scatter,
         gross: frames.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|((k, ..), _)| *k).collect(),
         determined: condition < 1e3,
     })
+}
+
+/// Mean distance from the median, in units of what is usual.
+fn mean_deviation(numbers: &[f64], usual: f64) -> f64 {
+    let middle = median(numbers);
+    let off = numbers.iter().map(|x| ((x - middle).abs() / usual).min(LARGEST_DEVIATION));
+    off.sum::<f64>() / numbers.len() as f64
 }
 
 /// What energies say by themselves.
@@ -103,54 +115,36 @@ pub(super) fn energies_alone(frames: &[Structure], labels: &[Labels]) -> Result<
         let (findings, per_atom) = (unit_by_hydrogen(&totals, &known), false);
         return Ok(Some(EnergiesAlone { composition: totals, findings, per_atom, untested }));
     }
-    let power = growth(&known);
-    let per_atom = power.is_some_and(|power| power < GROWTH);
-    if power.is_none() {
+    let each = fit(&known, true)?;
+    // Energies of the same kind of frames are nearly equal per atom. Totals read as energies per atom scatter as sizes do.
+    let (of_totals, of_each) = (totals.scatter, each.scatter);
+    let per_atom = of_totals > LESS_SCATTER * of_each;
+    if !per_atom && of_each < LESS_SCATTER * of_totals {
         untested.push(
-            "energies per atom given as totals: frames are of nearly one size, or energies do not follow a power of it"
-                .into(),
+            "energies per atom given as totals: frames are of nearly one size, or energies vary more than sizes".into(),
         );
     }
-    let composition = if per_atom { fit(&known, true)? } else { totals };
+    let composition = if per_atom { each } else { totals };
     let mut findings = unit_by_hydrogen(&composition, &known);
-    if let Some(power) = power.filter(|_| per_atom) {
+    if per_atom {
         findings.push(Finding {
             label: Label::Energy,
             suspicion: "energies per atom given as totals".into(),
-            sureness: if power.abs() < 0.5 * GROWTH { Sureness::Certain } else { Sureness::Likely },
-            factor: median(&sizes.iter().map(|&n| n as f64).collect::<Vec<_>>()),
+            sureness: if of_totals > FAR_LESS_SCATTER * of_each { Sureness::Certain } else { Sureness::Likely },
+            factor: of_totals / of_each,
             evidence: format!(
-                "energies of frames of {} to {} atoms grow as N to the power {power:.2}; totals grow as N",
+                "frames of {} to {} atoms; read as energies of an atom, they scatter by {:.2} % about those of their composition, \
+                 read as totals by {:.2} %",
                 sizes.first().unwrap_or(&0),
-                sizes.last().unwrap_or(&0)
+                sizes.last().unwrap_or(&0),
+                100.0 * of_each,
+                100.0 * of_totals
             ),
             remedy: "multiply by the number of atoms: energies are totals of the frame".into(),
             frames: known.iter().map(|(k, ..)| *k).collect(),
         });
     }
     Ok(Some(EnergiesAlone { composition, findings, per_atom, untested }))
-}
-
-/// The power p of |E| ~ N^p; none if energies are of both signs, do not follow a power, or frames are of nearly one size.
-fn growth(frames: &[(usize, &Structure, f64)]) -> Option<f64> {
-    let sign = frames.first()?.2.signum();
-    let of_sign = frames.iter().filter(|(.., e)| e * sign > 0.0);
-    let points: Vec<(f64, f64)> = of_sign.map(|(_, s, e)| ((s.len() as f64).ln(), e.abs().ln())).collect();
-    let middle = (
-        median(&points.iter().map(|p| p.0).collect::<Vec<_>>()),
-        median(&points.iter().map(|p| p.1).collect::<Vec<_>>()),
-    );
-    // Single energies in another unit do not tell the power.
-    let near = |p: &&(f64, f64)| (p.1 - middle.1).abs() < 2.0 + (p.0 - middle.0).abs();
-    let kept: Vec<(f64, f64)> = points.iter().filter(near).copied().collect();
-    let n = kept.len() as f64;
-    let mean = kept.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0 / n, sum.1 + p.1 / n));
-    let centred: Vec<(f64, f64)> = kept.iter().map(|p| (p.0 - mean.0, p.1 - mean.1)).collect();
-    let variance: f64 = centred.iter().map(|p| p.0 * p.0).sum();
-    let power = centred.iter().map(|p| p.0 * p.1).sum::<f64>() / variance;
-    let scatter = size(&centred.iter().map(|p| p.1 - power * p.0).collect::<Vec<_>>());
-    let told = kept.len() * 10 > frames.len() * 9 && (variance / n).sqrt() > SIZES && scatter < SCATTER;
-    told.then_some(power)
 }
 
 /// A hydrogen atom in a molecule has −1.8 to −6 eV of atomization energy, or −12 to −22 eV in all.

@@ -1,5 +1,6 @@
 //! What labels can suffer on their way into a file, and how it is undone.
 
+use super::compare::Part;
 use super::report::Label;
 
 /// eV in a Hartree, Å in a Bohr (CODATA 2018).
@@ -59,13 +60,20 @@ impl Fault {
         !matches!(self.undo, Undo::Factor(factor) if (0.3..3.0).contains(&factor))
     }
 
-    /// Components that it touches: the shears alone, or all.
-    pub fn touches_shears_alone(&self) -> bool {
+    /// Parts of the label that tell it, the first that does counting.
+    pub fn told_by(&self, label: Label) -> &'static [Part] {
         match self.undo {
-            Undo::Order(from) => from[..3] == [0, 1, 2],
-            Undo::Shears => true,
-            _ => false,
+            _ if label != Label::Stress => &[Part::All],
+            Undo::Order(from) if from[..3] == [0, 1, 2] => &[Part::Shears],
+            Undo::Shears => &[Part::Shears],
+            Undo::Order(_) => &[Part::All],
+            _ => &[Part::All, Part::Deviator],
         }
+    }
+
+    /// Whether shears only change places: no model that treats directions alike errs that way, however poor it is.
+    pub fn exchanges_shears(&self) -> bool {
+        matches!(self.undo, Undo::Order(from) if from[..3] == [0, 1, 2])
     }
 }
 

@@ -1,16 +1,18 @@
-//! The small models that labels are compared with: a linear one on the power spectrum of a compact basis.
+//! The small models that labels are compared with: a linear one on the power spectrum of a compact basis, and where there are
+//! several species, pair potentials before it.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::compare::{Predicted, quantile, size};
+use super::compare::{Predicted, forget, quantile, restate, size, stated};
+use super::report::Label;
 use crate::Result;
 use crate::density::{Density, ExpansionSettings, Primitive, species_of};
 use crate::extxyz::Labels;
 use crate::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use crate::potential::{
-    Alpha, Baseline, Basis, FeatureSettings, ModelSettings, Potential, Sigmas, TrainSettings, Trainer, Weights,
+    Alpha, Baseline, Basis, FeatureKind, Member, ModelSettings, Potential, Sigmas, TrainSettings, Trainer, Weights,
     config_type, is_free_atom,
 };
 use crate::structure::Structure;
@@ -21,8 +23,14 @@ const R_CUT: f64 = 5.0;
 const MOST_FRAMES: usize = 1200;
 const MOST_ATOMS: usize = 30_000;
 const MOST_ATOMS_WITH_FORCES: usize = 4_000;
-/// With more species than this, the basis is smaller.
+/// With more species than this, the basis is smaller, and there are no pair potentials.
 const MANY_SPECIES: usize = 8;
+/// Radial functions of a pair potential.
+const N_PAIR: usize = 8;
+/// Regularisers, as parts of the largest eigenvalue: of all that is fitted, and of what is added to pair potentials, which must
+/// not undo what they say where there are few data.
+const ALPHA: f64 = 1e-10;
+const ALPHA_OF_REST: f64 = 1e-6;
 
 /// Frames that the models are fitted to, spread evenly over all.
 pub(super) struct Sample {
@@ -78,68 +86,127 @@ fn spread_evenly(frames: &[Structure], index: Vec<usize>, atoms: usize, most: us
     all
 }
 
+/// What is fitted: parts that add up, each but the first fitted to what those before it leave.
+pub(super) struct Fitted(Vec<Potential>);
+
+impl Fitted {
+    pub fn parts(&self) -> &[Potential] {
+        &self.0
+    }
+}
+
 /// Fits and predicts.
 pub(super) struct Reference<'a> {
     sample: &'a Sample,
-    basis: OptimalBasis,
+    /// Pair potentials, where several species share the channels of the compact basis.
+    pairs: Option<Basis>,
+    basis: Basis,
     energy_sigma: f64,
 }
 
 impl<'a> Reference<'a> {
     /// `energy_spread` is that of the energies per atom at equal composition.
     pub fn new(sample: &'a Sample, energy_spread: f64) -> Result<Self> {
-        let (l_max, q_max) = match species_of(&sample.frames).len() {
+        let species = species_of(&sample.frames);
+        let (l_max, q_max) = match species.len() {
             1 => (3, 6),
             2..=MANY_SPECIES => (2, 8),
             _ => (2, 3),
         };
-        let density = Density { r_cut: R_CUT, ..Density::default() };
-        let expansion = ExpansionSettings {
-            density,
-            primitive: Primitive::Gto { n_max: 8 },
+        let expansion = |n_max: usize, l_max: usize| ExpansionSettings {
+            density: Density { r_cut: R_CUT, ..Density::default() },
+            primitive: Primitive::Gto { n_max },
             l_max,
             ..ExpansionSettings::default()
         };
-        let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, ..CovarianceSettings::default() };
+        let several = (2..=MANY_SPECIES).contains(&species.len());
+        let pairs = several.then(|| Basis::primitive(&expansion(N_PAIR, 0), &species)).transpose()?;
+        let settings = CovarianceSettings {
+            expansion: expansion(8, l_max),
+            mixing: Mixing::Combined,
+            ..CovarianceSettings::default()
+        };
         let mut covariance = Covariance::new(&settings)?;
         covariance.add(&sample.frames, None)?;
-        let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(q_max))?;
+        let basis = Basis::Optimal(OptimalBasis::from_covariance(&covariance, Truncation::QMax(q_max))?);
         let atoms: usize = sample.frames.iter().map(Structure::len).sum();
         let atoms_of_a_frame = atoms as f64 / sample.len().max(1) as f64;
-        Ok(Reference { sample, basis, energy_sigma: positive(0.02 * energy_spread * atoms_of_a_frame.sqrt()) })
+        let energy_sigma = positive(0.02 * energy_spread * atoms_of_a_frame.sqrt());
+        Ok(Reference { sample, pairs, basis, energy_sigma })
     }
 
-    /// A model of the labels of the sample. Residuals count in proportion to how much the labels vary, so that units do not matter.
-    pub fn fit(&self, labels: &[Labels]) -> Result<Potential> {
-        let forces = labels.iter().filter_map(|l| l.forces.as_ref());
-        let forces: Vec<f64> = forces.map(|f| size(f.as_flattened())).collect();
-        let stresses: Vec<f64> =
-            labels.iter().filter_map(|l| l.stress.as_ref()).map(|s| size(s.as_flattened())).collect();
-        let energies_alone = forces.is_empty() && stresses.is_empty();
-        let sigma = |sizes: &[f64]| positive(0.1 * quantile(sizes, 0.9));
-        let alpha = match energies_alone {
-            true => Alpha::Best(vec![1e-12, 1e-10, 1e-8, 1e-6, 1e-4]),
-            false => Alpha::Fixed(1e-10),
+    /// A model of the labels of the sample.
+    pub fn fit(&self, labels: &[Labels]) -> Result<Fitted> {
+        let sigmas = self.sigmas(labels);
+        let energies_alone = labels.iter().all(|l| l.forces.is_none() && l.stress.is_none());
+        let best = Alpha::Best(vec![1e-12, 1e-10, 1e-8, 1e-6, 1e-4]);
+        let alpha = |fixed: f64| if energies_alone { best.clone() } else { Alpha::Fixed(fixed) };
+        let Some(pairs) = &self.pairs else {
+            return Ok(Fitted(vec![self.train(
+                &self.basis,
+                FeatureKind::PowerSpectrum,
+                alpha(ALPHA),
+                sigmas,
+                labels,
+            )?]));
         };
+        let first = self.train(pairs, FeatureKind::RadialSpectrum, alpha(ALPHA), sigmas, labels)?;
+        let left = self.left_of(labels, &first);
+        let rest = self.train(&self.basis, FeatureKind::PowerSpectrum, alpha(ALPHA_OF_REST), sigmas, &left)?;
+        Ok(Fitted(vec![first, rest]))
+    }
+
+    /// Residuals count in proportion to how much the labels vary, so that units do not matter.
+    fn sigmas(&self, labels: &[Labels]) -> Sigmas {
+        let of = |label: Label| {
+            let sizes: Vec<f64> = labels.iter().filter_map(|l| stated(l, label)).map(|x| size(&x)).collect();
+            Some(positive(0.1 * quantile(&sizes, 0.9)))
+        };
+        Sigmas {
+            energy_sigma: Some(self.energy_sigma),
+            force_sigma: of(Label::Forces),
+            stress_sigma: of(Label::Stress),
+        }
+    }
+
+    fn train(
+        &self,
+        basis: &Basis,
+        kind: FeatureKind,
+        alpha: Alpha,
+        sigmas: Sigmas,
+        labels: &[Labels],
+    ) -> Result<Potential> {
         let ModelSettings::Ridge { solver, .. } = ModelSettings::ridge() else {
             unreachable!("it is what it is called")
         };
         let settings = TrainSettings {
-            features: FeatureSettings::default(),
+            features: Member::new(kind, false).into(),
             model: ModelSettings::Ridge { alpha, solver },
             baseline: Baseline::LeastSquares,
-            weights: Weights {
-                all: Sigmas {
-                    energy_sigma: Some(self.energy_sigma),
-                    force_sigma: Some(sigma(&forces)),
-                    stress_sigma: Some(sigma(&stresses)),
-                },
-                by_type: BTreeMap::new(),
-            },
+            weights: Weights { all: sigmas, by_type: BTreeMap::new() },
         };
-        let mut trainer = Trainer::new(Basis::Optimal(self.basis.clone()), &settings, &self.sample.frames, labels)?;
+        let mut trainer = Trainer::new(basis.clone(), &settings, &self.sample.frames, labels)?;
         trainer.advance(self.sample.len())?;
         trainer.finish()
+    }
+
+    /// What a potential leaves of the labels.
+    fn left_of(&self, labels: &[Labels], potential: &Potential) -> Vec<Labels> {
+        let slopes = |l: &Labels| l.forces.is_some() || l.stress.is_some();
+        let of = self.sample.frames.iter().zip(labels).map(|(s, l)| (s, slopes(l))).collect::<Vec<_>>();
+        let less = |(l, predicted): (&Labels, Option<Predicted>)| {
+            let mut left = l.clone();
+            for label in Label::ALL {
+                let Some(said) = stated(l, label) else { continue };
+                match predicted.as_ref().and_then(|p| p.of(label)) {
+                    Some(p) => restate(&mut left, label, &said.iter().zip(p).map(|(x, p)| x - p).collect::<Vec<_>>()),
+                    None => forget(&mut left, label),
+                }
+            }
+            left
+        };
+        labels.iter().zip(predict(std::slice::from_ref(potential), of)).map(less).collect()
     }
 }
 
@@ -147,23 +214,26 @@ fn positive(x: f64) -> f64 {
     if x > 0.0 && x.is_finite() { x } else { 1e-6 }
 }
 
-/// Predictions for these frames; none where a frame cannot be predicted, as one of a species that the model does not know.
+/// The sum of what these potentials say of frames; none where a frame cannot be predicted, as one of a species that they do not
+/// know.
 pub(super) fn predict<'s>(
-    potential: &Potential,
+    potentials: &[Potential],
     frames: impl IntoParallelIterator<Item = (&'s Structure, bool), Iter: IndexedParallelIterator>,
 ) -> Vec<Option<Predicted>> {
     let of_frame = |(structure, forces): (&Structure, bool)| {
         if !is_usable(structure) {
             return None;
         }
-        let prediction = potential.predict(std::slice::from_ref(structure), forces).ok()?.pop()?;
-        let stress = (forces && structure.pbc == [true; 3]).then(|| prediction.stress(structure).ok()).flatten();
-        let voigt = |s: ndarray::Array2<f64>| [s[[0, 0]], s[[1, 1]], s[[2, 2]], s[[1, 2]], s[[0, 2]], s[[0, 1]]];
-        Some(Predicted {
-            energy: prediction.energy,
-            forces: prediction.forces.into_flattened(),
-            stress: stress.map(voigt),
-        })
+        let mut parts = potentials.iter().map(|potential| predict_one(potential, structure, forces));
+        let first = parts.next()??;
+        parts.try_fold(first, |sum, part| Some(sum.plus(&part?)))
     };
     frames.into_par_iter().map(of_frame).collect()
+}
+
+fn predict_one(potential: &Potential, structure: &Structure, forces: bool) -> Option<Predicted> {
+    let prediction = potential.predict(std::slice::from_ref(structure), forces).ok()?.pop()?;
+    let stress = (forces && structure.pbc == [true; 3]).then(|| prediction.stress(structure).ok()).flatten();
+    let voigt = |s: ndarray::Array2<f64>| [s[[0, 0]], s[[1, 1]], s[[2, 2]], s[[1, 2]], s[[0, 2]], s[[0, 1]]];
+    Some(Predicted { energy: prediction.energy, forces: prediction.forces.into_flattened(), stress: stress.map(voigt) })
 }
