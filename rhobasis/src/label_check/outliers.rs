@@ -103,7 +103,8 @@ fn outliers_of<'k>(
         let told_here = |fault: &&'static Fault| part == Part::All || fault.told_by(label).contains(&part);
         let candidates = faults_of(label).iter().filter(told_here);
         // Large forces that are just opposite are off, be they learned ever so roughly.
-        let opposite = mismatch(&part.of(&pair.stated), &part.of(&pair.predicted)) > OPPOSITE
+        let opposite = label == Label::Forces
+            && mismatch(&pair.stated, &pair.predicted) > OPPOSITE
             && residual_here > OFF_IF_EXPLAINED * 1.4826 * typical;
         let explained = (off > OFF_IF_EXPLAINED * sigma || opposite)
             .then(|| candidates.filter(fits).min_by(|a, b| left(a).total_cmp(&left(b))))
