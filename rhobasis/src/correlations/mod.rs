@@ -31,6 +31,7 @@ pub use invariants::Invariants;
 pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
 pub use kinds::{FeatureKind, Member};
+pub(crate) use nice::{NiceTensors, TensorSum};
 pub use nice::{AuditRow, Choice, Nice, NiceSample, NiceSelection, NiceSettings, Split};
 pub use rotation_average::RotationAverage;
 pub use spectrum_norms::{Kept, SpectrumNorms};
