@@ -190,7 +190,8 @@ fn a_dense_ridge_of_summed_equivariants_gives_the_same() {
             trainer.advance(usize::MAX).unwrap();
             let model = trainer.finish().unwrap();
             let baseline = model.baseline().clone();
-            let of_atoms = |frame: &Structure| frame.species.iter().map(|z| baseline.get(z).unwrap_or(&0.0)).sum::<f64>();
+            let of_atoms =
+                |frame: &Structure| frame.species.iter().map(|z| baseline.get(z).unwrap_or(&0.0)).sum::<f64>();
             let mut naive = vec![Vec::new(); test.len()];
             let mut component = 0;
             for &lambda in target.lambdas() {
@@ -200,8 +201,7 @@ fn a_dense_ridge_of_summed_equivariants_gives_the_same() {
                 for (k, (frame, label)) in train.iter().zip(&labels).enumerate() {
                     let spherical = target.spherical(label.as_ref().unwrap());
                     for mu in 0..n_m {
-                        y[k * n_m + mu] =
-                            spherical[component + mu] - if lambda == 0 { of_atoms(frame) } else { 0.0 };
+                        y[k * n_m + mu] = spherical[component + mu] - if lambda == 0 { of_atoms(frame) } else { 0.0 };
                     }
                 }
                 let (u, s, vt) = linalg::svd_thin(x.view());
@@ -352,7 +352,8 @@ fn the_same_bits_for_any_number_of_threads_and_any_cut() {
     let run = |threads: usize, chunk: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let chosen = EquivariantSettings { alpha: Alpha::Best(vec![1e-8, 1e-4]), ..settings(Target::Polarizability) };
+            let chosen =
+                EquivariantSettings { alpha: Alpha::Best(vec![1e-8, 1e-4]), ..settings(Target::Polarizability) };
             let model = fit(&chosen, &frames, chunk);
             (model.to_bytes(), model.predict(&frames[..9], true).unwrap())
         })

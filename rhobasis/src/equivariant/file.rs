@@ -32,7 +32,8 @@ impl Stored for EquivariantRidge {
         archive.note("species", &self.species);
         archive.note("baseline", &self.baseline);
         archive.note("alphas", &self.alphas);
-        let finite: Vec<Option<f64>> = self.condition_numbers.iter().map(|c| Some(*c).filter(|c| c.is_finite())).collect();
+        let finite: Vec<Option<f64>> =
+            self.condition_numbers.iter().map(|c| Some(*c).filter(|c| c.is_finite())).collect();
         archive.note("condition_numbers", &finite);
         archive
     }

@@ -4,6 +4,8 @@
 mod evaluate;
 /// Model files.
 mod file;
+/// The tensors of some frames, and where else they may be.
+mod labels;
 /// The model and its predictions.
 mod model;
 /// How it is trained.
@@ -16,6 +18,7 @@ mod tensors;
 mod train;
 
 pub use evaluate::{TensorErrorRow, TensorErrors};
+pub use labels::TensorSurvey;
 pub use model::{EquivariantRidge, TensorPrediction};
 pub use settings::EquivariantSettings;
 pub use target::Target;

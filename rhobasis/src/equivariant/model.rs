@@ -110,7 +110,8 @@ impl EquivariantRidge {
         fitted: Fitted,
     ) -> Self {
         let Fitted { species, baseline, weights, alphas, condition_numbers } = fitted;
-        let of_species = |(k, &z): (usize, &u8)| (z, weights.iter().flat_map(|w| w.row(k).to_vec()).collect::<Vec<f64>>());
+        let of_species =
+            |(k, &z): (usize, &u8)| (z, weights.iter().flat_map(|w| w.row(k).to_vec()).collect::<Vec<f64>>());
         let rows: BTreeMap<u8, Vec<f64>> = species.iter().enumerate().map(of_species).collect();
         let views = rows.iter().map(|(&z, row)| (z, row[..].into())).collect();
         let sum = Arc::new(TensorSum::new(tensors, &views));

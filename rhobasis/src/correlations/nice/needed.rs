@@ -24,8 +24,7 @@ fn without_unused(mut orders: Vec<Order>, is_wanted: impl Fn(BlockKey) -> bool) 
     for k in (0..orders.len()).rev() {
         let nu = orders[k].nu;
         let blocks = orders[k].equivariants.iter();
-        let mut used: Vec<Vec<bool>> =
-            blocks.map(|block| vec![is_wanted(block.key); block.n_channels()]).collect();
+        let mut used: Vec<Vec<bool>> = blocks.map(|block| vec![is_wanted(block.key); block.n_channels()]).collect();
         for higher in &orders[k + 1..] {
             each_factor(higher, nu, |block, channel| used[block][channel] = true);
         }
