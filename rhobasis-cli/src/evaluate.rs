@@ -17,6 +17,7 @@ use crate::label_keys::Named;
 use crate::labelled::labels_of;
 use crate::model_file::ModelFile;
 use crate::output;
+use crate::tensors::{self, TensorKeys};
 use crate::text::{Table, count, field, plural};
 use crate::train::{make_basis, read, read_training};
 
@@ -27,7 +28,7 @@ const FIRST_LOOK: usize = 16;
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Evaluate {
-    /// A potential, *.rho, which is compared with the labels of DATA; or a model file, *.toml, which is trained several times,
+    /// A potential or a model of a tensor, *.rho, which is compared with the labels of DATA; or a model file, *.toml, which is trained several times,
     /// with --folds or --learning-curve
     #[arg(value_name = "MODEL.rho|MODEL.toml")]
     model: PathBuf,
@@ -41,6 +42,8 @@ pub struct Evaluate {
     csv: Option<PathBuf>,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    tensor_keys: TensorKeys,
     /// Cross-validation: cut the training frames of MODEL.toml into K parts, frames that repeat each other into one, and
     /// predict each by a fit to the others
     #[arg(long, value_name = "K", conflicts_with = "learning_curve")]
@@ -72,6 +75,12 @@ impl Evaluate {
 
     /// The model file, which names more that is read.
     fn model_file(&self) -> Outcome<ModelFile> {
+        if tensors::is_of_tensors(&self.model) {
+            let problem =
+                "--folds and --learning-curve are for potentials: train this model, and evaluate the .rho file";
+            return Err(Failure::usage(problem));
+        }
+        self.tensor_keys.check(None)?;
         let file = ModelFile::read(&self.model)?;
         self.outputs(file.files()).check()?;
         Ok(file)
@@ -106,6 +115,10 @@ impl Evaluate {
         if self.data.is_empty() {
             return Err(Failure::usage("name the DATA with the labels to compare with"));
         }
+        if tensors::is_model(&self.model) {
+            return tensors::compare(&self.model, &self.data, &self.tensor_keys, [&self.plot, &self.csv], out);
+        }
+        self.tensor_keys.check(None)?;
         let potential: Potential = load(&self.model)?;
         let options = self.keys.options(true);
         self.find_labels(&options)?;

@@ -31,6 +31,7 @@ mod select;
 mod settings;
 mod show;
 mod signals;
+mod tensors;
 mod text;
 mod toml_file;
 mod train;

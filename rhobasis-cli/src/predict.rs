@@ -9,32 +9,38 @@ use rhobasis::potential::{Potential, Prediction};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Result, Structure};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
+use crate::tensors;
 use crate::text::plural;
 
 /// Frames that are predicted at once.
 const CHUNK: usize = 64;
 
-/// Predict energies, forces and stress of structures and write them as extended XYZ
+/// Predict energies, forces and stress of structures, or their dipoles or polarisabilities, and write them as extended XYZ
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Predict {
-    /// File of a potential, *.rho, as 'rhobasis train' writes it
+    /// File of a potential or of a model of dipoles or polarisabilities, *.rho, as 'rhobasis train' writes it
     model: PathBuf,
     /// Extended XYZ files, plain or packed, each with an optional slice: data.xyz@:1000
     #[arg(required = true)]
     data: Vec<String>,
     /// Extended XYZ file to write; .gz, .zst and .xz are packed. 'energy' in eV, 'forces' in eV/Å, 'energies' of atoms in eV,
     /// and 'stress' in eV/Å³ of frames that are periodic in all directions. What a frame had under such a name is kept as
-    /// 'reference_energy', 'reference_forces', …; in a frame that has such names already, older predictions are replaced
+    /// 'reference_energy', 'reference_forces', …; in a frame that has such names already, older predictions are replaced. With
+    /// a model of a tensor, 'dipole' in eÅ, or 'polarizability'
     #[arg(short, long)]
     output: PathBuf,
     /// Add 'energy_std', the standard deviation of the energy by the posterior of the model, in eV
     #[arg(long)]
     uncertainty: bool,
+    /// Of a model of a tensor, add its derivatives by the positions as a column: 'born_charges', ∂μ_α/∂r_β of dipoles in e, nine
+    /// numbers for each atom, α slowest; 'polarizability_derivatives', 27 numbers
+    #[arg(long)]
+    derivatives: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -46,7 +52,8 @@ Example: from a file of any program that ASE reads
 /// What is put before the names of labels.
 const REFERENCE: &str = "reference_";
 
-fn has_references(structure: &Structure) -> bool {
+/// Whether a frame has labels that were put aside.
+pub fn has_references(structure: &Structure) -> bool {
     let mut names = structure.info.iter().map(|(key, _)| key).chain(structure.columns.iter().map(|c| &c.name));
     names.any(|name| name.starts_with(REFERENCE))
 }
@@ -62,6 +69,15 @@ impl Predict {
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check_place(&self.output)?;
+        if tensors::is_model(&self.model) {
+            if self.uncertainty {
+                return Err(Failure::usage("--uncertainty: a model of a tensor gives none: leave it out"));
+            }
+            return tensors::predict(&self.model, &self.data, &self.output, self.derivatives, out);
+        }
+        if self.derivatives {
+            return Err(Failure::usage("--derivatives: a potential gives forces and stress in any case: leave it out"));
+        }
         let potential: Potential = load(&self.model)?;
         // Labels are carried along, not read: they may be anything.
         let keys = Keys::none();
@@ -99,20 +115,29 @@ impl Predict {
     }
 }
 
-/// A frame with what is predicted, its own labels under other names.
-fn labelled(mut structure: Structure, prediction: Prediction, variance: Option<f64>) -> Result<Structure> {
+/// Renames what a frame has under names that are written, and removes what an earlier prediction has written there.
+pub fn put_labels_aside(structure: &mut Structure, info: &[&str], columns: &[&str]) {
     // A frame that was predicted before has its labels aside already: what it says now is an older prediction.
-    let again = has_references(&structure);
+    let again = |name: &str, structure: &Structure| {
+        let aside = format!("{REFERENCE}{name}");
+        structure.get(&aside).is_some() || structure.column(&aside).is_some()
+    };
+    let any_again = info.iter().chain(columns).any(|name| again(name, structure));
     let refer = |name: &mut String, written: &[&str]| match written.contains(&name.as_str()) {
-        true if again || name == "energy_std" => false,
+        true if any_again || name == "energy_std" => false,
         true => {
             name.insert_str(0, REFERENCE);
             true
         }
         false => true,
     };
-    structure.info.retain_mut(|(key, _)| refer(key, &INFO));
-    structure.columns.retain_mut(|column| refer(&mut column.name, &COLUMNS));
+    structure.info.retain_mut(|(key, _)| refer(key, info));
+    structure.columns.retain_mut(|column| refer(&mut column.name, columns));
+}
+
+/// A frame with what is predicted, its own labels under other names.
+fn labelled(mut structure: Structure, prediction: Prediction, variance: Option<f64>) -> Result<Structure> {
+    put_labels_aside(&mut structure, &INFO, &COLUMNS);
     structure.info.push(("energy".into(), Value::Real(prediction.energy)));
     if let Some(variance) = variance {
         structure.info.push(("energy_std".into(), Value::Real(variance.max(0.0).sqrt())));

@@ -274,7 +274,8 @@ class EquivariantRidge(Parameters):
 
 def _check_symmetry(tensors: np.ndarray) -> None:
     """As the labels of files: rounding, 1e-3 of the largest component, is no asymmetry."""
-    difference = np.abs(tensors - tensors.transpose(0, 2, 1)).max(axis=(1, 2))
+    with np.errstate(invalid="ignore"):  # infinite numbers are refused later
+        difference = np.abs(tensors - tensors.transpose(0, 2, 1)).max(axis=(1, 2))
     wrong = np.flatnonzero(difference > 1e-3 * np.abs(tensors).max(axis=(1, 2)))
     if len(wrong):
         raise RhobasisError(

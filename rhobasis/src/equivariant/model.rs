@@ -141,11 +141,11 @@ impl EquivariantRidge {
         let out = vec![&mut of_centers[..]];
         let adjoints = match derivatives {
             false => {
-                runs.for_each(&self.pool, out, &[n], |run, out, work| self.forward(run, out[0], work))?;
+                runs.for_each(&self.pool, out, &[n], |run, out, work| self.forward(run, out[0], false, work))?;
                 Vec::new()
             }
             true => runs.gather_several(n, &self.pool, out, &[n], |run, out, of_pairs, work| {
-                self.forward(run, out[0], work)?;
+                self.forward(run, out[0], true, work)?;
                 self.backward(run, of_pairs, work);
                 Ok(())
             })?,
@@ -191,30 +191,29 @@ impl EquivariantRidge {
         }
     }
 
-    /// Coefficients of a run, and t of its centres.
-    fn forward(&self, run: &Run, rows: &mut [f64], work: &mut Work) -> Result<()> {
+    /// t of the centres of a run; with `gradients`, dt/dc_i of each component too.
+    fn forward(&self, run: &Run, rows: &mut [f64], gradients: bool, work: &mut Work) -> Result<()> {
         if let Some(center) = run.species.iter().position(|&z| !self.sum.knows(z)) {
             return Err(no_function(center, run.species[center]));
         }
-        let layout = self.sum.tensors.layout();
-        work.c.resize(run.len() * layout.len());
-        let blocks = &mut layout.cut(&mut work.c, run.len());
-        self.basis.expansion().forward_run(run, false, blocks, &mut work.density); // c_i, [center, m, channel]
-        self.sum.values(&run.species, &work.c, rows); // t_i, [center, (λ, μ)]
+        let Work { density, c, of_c } = work;
+        let tensors = &self.sum.tensors;
+        c.resize(run.len() * tensors.layout().len());
+        self.basis.expansion().forward_run(run, false, &mut tensors.layout().cut(c, run.len()), density); // c_i, [center, m, channel]
+        of_c.resize(if gradients { tensors.n_components() * c.len() } else { 0 });
+        self.sum.evaluate(&run.species, c, rows, gradients.then_some(&mut **of_c)); // t_i, dt_i/dc_i
         Ok(())
     }
 
     /// dt/dr_ji of each component, after `forward`.
     fn backward(&self, run: &Run, of_pairs: &mut [Vec3], work: &mut Work) {
         let Work { density, c, of_c } = work;
-        let (layout, n_pairs) = (self.sum.tensors.layout(), run.pairs.vector.len());
-        of_c.resize(self.sum.tensors.n_components() * c.len());
-        self.sum.gradients(&run.species, c, of_c); // dt/dc_i of each (λ, μ)
+        let n_pairs = run.pairs.vector.len();
         if c.is_empty() || n_pairs == 0 {
             return;
         }
         for (of_c, of_pairs) in of_c.chunks_exact(c.len()).zip(of_pairs.chunks_exact_mut(n_pairs)) {
-            let views = layout.views(of_c, run.len());
+            let views = self.sum.tensors.layout().views(of_c, run.len());
             self.basis.expansion().backward_run(run, &views, 0, of_pairs, density); // dt/dr_ji
         }
     }

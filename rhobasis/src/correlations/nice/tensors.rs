@@ -34,7 +34,7 @@ impl Part {
     }
 
     /// Where the components of each channel begin in the state.
-    fn channels(&self) -> impl Iterator<Item = usize> {
+    fn channels(&self) -> impl Iterator<Item = usize> + Clone {
         let n_m = self.n_m();
         self.orders.iter().flat_map(move |&(start, n)| (0..n).map(move |channel| start + channel * n_m))
     }
@@ -143,55 +143,44 @@ impl TensorSum {
         self.weights.knows(z)
     }
 
-    /// t of centres of these species: rows `[center, (λ, μ)]`, overwritten. All species must be known.
-    pub fn values(&self, species: &[u8], c: &[f64], rows: &mut [f64]) {
-        let width = self.tensors.n_components();
-        let mut weights = self.weights();
-        self.tensors.of_eights(species.len(), c, |eight, state, _| {
-            self.weights.to_lanes(&species[eight.clone()], weights.lanes_mut()).expect(KNOWN);
-            let mut w = weights.lanes();
-            let mut column = 0;
-            for part in &self.tensors.parts {
-                let (own, rest) = w.split_at(part.n_channels());
-                for mu in 0..part.n_m() {
-                    let mut sum = [0.0; LANES];
-                    part.channels().zip(own).for_each(|(at, w)| add_product(&mut sum, w, &state[at + mu]));
-                    eight.clone().zip(sum).for_each(|(center, t)| rows[center * width + column] = t);
-                    column += 1;
-                }
-                w = rest;
-            }
-        });
-    }
-
-    /// dt/dc of each component (λ, μ), one after the other, each in the layout of `c`; overwritten. All species must be known.
+    /// t of centres of these species: rows `[center, (λ, μ)]`; and, if asked for, dt/dc of each component (λ, μ), one after the
+    /// other, each in the layout of `c`. Both are overwritten. All species must be known.
     ///
     /// The adjoint is taken once for each component, from weights that were contracted before.
-    pub fn gradients(&self, species: &[u8], c: &[f64], gradients: &mut [f64]) {
-        let (layout, n) = (self.tensors.layout(), species.len());
-        let mut weights = self.weights();
+    pub fn evaluate(&self, species: &[u8], c: &[f64], rows: &mut [f64], mut gradients: Option<&mut [f64]>) {
+        let (layout, n, width) = (self.tensors.layout(), species.len(), self.tensors.n_components());
+        let mut weights = Aligned::zeros(self.tensors.n_channels().iter().sum::<usize>() * LANES);
         let mut of_c = Aligned::zeros(layout.len() * LANES);
         self.tensors.of_eights(n, c, |eight, state, Rest { moving, scratch }| {
             self.weights.to_lanes(&species[eight.clone()], weights.lanes_mut()).expect(KNOWN);
-            moving.resize(state.len() * LANES);
-            let mut components = gradients.chunks_exact_mut(c.len());
-            let mut w = weights.lanes();
-            for part in &self.tensors.parts {
-                let (own, rest) = w.split_at(part.n_channels());
-                for (mu, rows) in (0..part.n_m()).zip(&mut components) {
-                    let grads = moving.lanes_mut();
-                    grads.fill([0.0; LANES]);
-                    part.channels().zip(own).for_each(|(at, w)| grads[at + mu] = *w);
-                    self.tensors.recipe.pull_back(state, grads, of_c.lanes_mut(), scratch);
-                    layout.to_rows(of_c.lanes(), n, eight.clone(), rows);
-                }
-                w = rest;
+            for (column, (place, w)) in self.components(weights.lanes()).enumerate() {
+                let mut sum = [0.0; LANES];
+                place.clone().zip(w).for_each(|(at, w)| add_product(&mut sum, w, &state[at]));
+                eight.clone().zip(sum).for_each(|(center, t)| rows[center * width + column] = t);
+                let Some(gradients) = &mut gradients else { continue };
+                moving.resize(state.len() * LANES);
+                let grads = moving.lanes_mut();
+                grads.fill([0.0; LANES]);
+                place.zip(w).for_each(|(at, w)| grads[at] = *w);
+                self.tensors.recipe.pull_back(state, grads, of_c.lanes_mut(), scratch);
+                layout.to_rows(of_c.lanes(), n, eight.clone(), &mut gradients[column * c.len()..][..c.len()]);
             }
         });
     }
 
-    fn weights(&self) -> Aligned {
-        Aligned::zeros(self.tensors.n_channels().iter().sum::<usize>() * LANES)
+    /// For each component (λ, μ): where those of the channels stand in the state, and the weights of these.
+    fn components<'a>(
+        &'a self,
+        weights: &'a [Lanes],
+    ) -> impl Iterator<Item = (impl Iterator<Item = usize> + Clone, &'a [Lanes])> {
+        let starts = self.tensors.n_channels().into_iter().scan(0, |end, n| {
+            *end += n;
+            Some(*end - n..*end)
+        });
+        self.tensors.parts.iter().zip(starts).flat_map(move |(part, own)| {
+            let weights = &weights[own];
+            (0..part.n_m()).map(move |mu| (part.channels().map(move |at| at + mu), weights))
+        })
     }
 }
 
