@@ -49,7 +49,7 @@ fn train_show_predict_and_evaluate_tell_one_story() {
         );
         // count, RMSE, MAE, RMSE and MAE of the mean, for the training set and for the test.
         let all = row(&trained, "all");
-        assert!(all[7] < 0.4 * all[9], "{trained}");
+        assert!(all[7] < 0.7 * all[9], "{trained}");
         says(&place.ok(&["show", "m.rho"]), &["target", key, "H C N O F", "NICE", "all_equivariants", "Squared norm"]);
 
         let evaluated = place.ok(&["evaluate", "m.rho", &data, "--csv", "e.csv", "--plot", "e.svg"]);
