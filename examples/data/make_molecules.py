@@ -353,7 +353,10 @@ def check():
                 worst["energy"] = max(worst["energy"], abs(again.get_potential_energy() - energy))
                 worst["forces"] = max(worst["forces"], np.abs(again.get_forces() - forces).max())
                 again_electric = electric(list(atoms.symbols), atoms.positions)
-                given = {"dipole": atoms.get_dipole_moment(), "polarizability": atoms.info["polarizability"].reshape(3, 3)}
+                given = {
+                    "dipole": atoms.get_dipole_moment(),
+                    "polarizability": atoms.info["polarizability"].reshape(3, 3),
+                }
                 for key, value in given.items():
                     worst[key] = max(worst[key], np.abs(again_electric[key] - value).max())
                 along = rng.normal(size=atoms.positions.shape)

@@ -15,11 +15,12 @@ use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, frames_bar, load};
 use crate::label_keys::Named;
 use crate::labelled::labels_of;
+use crate::make_basis::make_basis;
 use crate::model_file::ModelFile;
 use crate::output;
 use crate::tensors::{self, TensorKeys};
 use crate::text::{Table, count, field, plural};
-use crate::train::{make_basis, read, read_training};
+use crate::train::{read, read_training};
 
 /// Frames that are read at a time until it is known that there are labels.
 const FIRST_LOOK: usize = 16;

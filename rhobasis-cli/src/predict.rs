@@ -13,6 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
+use crate::references::{has_references, put_labels_aside};
 use crate::tensors;
 use crate::text::plural;
 
@@ -48,15 +49,6 @@ Example:
   rhobasis predict silicon.rho new.xyz -o predicted.xyz --uncertainty
 Example: from a file of any program that ASE reads
   ase convert relax.traj relax.xyz && rhobasis predict silicon.rho relax.xyz -o predicted.xyz";
-
-/// What is put before the names of labels.
-const REFERENCE: &str = "reference_";
-
-/// Whether a frame has labels that were put aside.
-pub fn has_references(structure: &Structure) -> bool {
-    let mut names = structure.info.iter().map(|(key, _)| key).chain(structure.columns.iter().map(|c| &c.name));
-    names.any(|name| name.starts_with(REFERENCE))
-}
 
 /// Keys and columns that are written, and those that would contradict them.
 const INFO: [&str; 5] = ["energy", "free_energy", "stress", "virial", "energy_std"];
@@ -113,26 +105,6 @@ impl Predict {
         }
         Ok(())
     }
-}
-
-/// Renames what a frame has under names that are written, and removes what an earlier prediction has written there.
-pub fn put_labels_aside(structure: &mut Structure, info: &[&str], columns: &[&str]) {
-    // A frame that was predicted before has its labels aside already: what it says now is an older prediction.
-    let again = |name: &str, structure: &Structure| {
-        let aside = format!("{REFERENCE}{name}");
-        structure.get(&aside).is_some() || structure.column(&aside).is_some()
-    };
-    let any_again = info.iter().chain(columns).any(|name| again(name, structure));
-    let refer = |name: &mut String, written: &[&str]| match written.contains(&name.as_str()) {
-        true if any_again || name == "energy_std" => false,
-        true => {
-            name.insert_str(0, REFERENCE);
-            true
-        }
-        false => true,
-    };
-    structure.info.retain_mut(|(key, _)| refer(key, info));
-    structure.columns.retain_mut(|column| refer(&mut column.name, columns));
 }
 
 /// A frame with what is predicted, its own labels under other names.

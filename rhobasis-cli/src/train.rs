@@ -7,23 +7,20 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::equivariant::EquivariantRidge;
-use rhobasis::extxyz::{Labels, SourceFile};
 use rhobasis::files::{Stored, sha256};
-use rhobasis::optimal::{Covariance, OptimalBasis, SupervisedCovariance};
-use rhobasis::potential::{
-    Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
-};
+use rhobasis::potential::{Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split};
 use rhobasis::structure::symbol;
-use rhobasis::{Error, Result, Structure};
+use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{CheckpointFlags, keeps};
 use crate::errors_table::{Comparison, largest, predict_all, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::{frames_bar, load, note_on};
+use crate::input::{frames_bar, note_on};
 use crate::label_check;
 use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
+use crate::make_basis::make_basis;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::tensors;
 use crate::text::{count, field, plural, tell};
@@ -233,42 +230,6 @@ pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
     }
     let test = train.split_off(&held_out);
     Ok((train, test))
-}
-
-/// The basis that the file asks for, for these frames.
-pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], files: &[SourceFile]) -> Result<Basis> {
-    match plan {
-        BasisPlan::File(path) => Ok(Basis::Optimal(load(path)?)),
-        BasisPlan::Primitive(settings) => Basis::primitive(settings, &species_of(frames)),
-        BasisPlan::Optimal(settings, truncation) => {
-            let mut covariance = Covariance::new(settings)?;
-            let bar = frames_bar(frames.len(), "basis");
-            for part in frames.chunks(CHUNK) {
-                covariance.add(part, None)?;
-                bar.inc(part.len() as u64);
-            }
-            bar.finish_and_clear();
-            let mut basis = OptimalBasis::from_covariance(&covariance, *truncation)?;
-            basis.set_files(files.to_vec());
-            Ok(Basis::Optimal(basis))
-        }
-        BasisPlan::Supervised(settings, pcovr, truncation) => {
-            let energy = |(frame, labels): (usize, &Labels)| {
-                let problem = "it has no energy, and method = \"pcovr\" needs that of every frame";
-                labels.energy.ok_or_else(|| Error::structure(None, problem, "use method = \"pca\"").at_frame(frame))
-            };
-            let energies = labels.iter().enumerate().map(energy).collect::<Result<Vec<f64>>>()?;
-            let mut covariance = SupervisedCovariance::new(settings)?;
-            let bar = frames_bar(frames.len(), "basis");
-            for (part, energies) in frames.chunks(CHUNK).zip(energies.chunks(CHUNK)) {
-                covariance.add(part, energies)?;
-                bar.inc(part.len() as u64);
-            }
-            bar.finish_and_clear();
-            covariance.set_files(files.to_vec());
-            Ok(Basis::Optimal(covariance.basis(*pcovr, *truncation)?))
-        }
-    }
 }
 
 /// Says what is trained on and how.

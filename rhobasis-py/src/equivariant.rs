@@ -137,7 +137,6 @@ impl EquivariantRidge {
     }
 
     /// Degrees λ; then, for each, the weights `[species, channel]`, the regulariser, the condition number.
-    #[expect(clippy::type_complexity, reason = "rows of a table")]
     fn parts<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyArray2<f64>>, f64, f64)> {
         let inner = &self.inner;
         let numbers = inner.weights().iter().zip(inner.alphas()).zip(inner.condition_numbers());

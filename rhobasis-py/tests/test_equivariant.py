@@ -1,4 +1,4 @@
-"""Models of dipoles and polarisabilities: what they learn, how they turn, derivatives, files, habits of scikit-learn."""
+"""Models of dipoles and polarisabilities: how they turn, derivatives, labels, files, habits of scikit-learn."""
 
 import pathlib
 import pickle
@@ -178,9 +178,10 @@ def test_what_makes_no_model_is_refused(frames):
         rb.EquivariantRidge(nice()).fit(frames, np.zeros((80, 2)))
     with pytest.raises(rb.RhobasisError, match=r"polarizability_key = 'p': the target is 'dipole'"):
         rb.EquivariantRidge(nice()).fit(frames, polarizability_key="p")
+    flat = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=5), l_max=1, q_max=3, mixing="combined")
+    of_flat = rb.EquivariantRidge(rb.Nice(flat, all_equivariants=True, **FEW), "polarizability", alpha=1e-8)
     with pytest.raises(rb.RhobasisError, match="l_max = 1: there is no equivariant of λ = 2"):
-        flat = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=5), l_max=1, q_max=3, mixing="combined")
-        rb.EquivariantRidge(rb.Nice(flat, all_equivariants=True, **FEW), "polarizability", alpha=1e-8).fit(frames)
+        of_flat.fit(frames)
     with pytest.raises(rb.NotFittedError):
         rb.EquivariantRidge(nice()).predict(frames)
     model = rb.EquivariantRidge(nice(nu_max=2), alpha=1e-8).fit(frames)

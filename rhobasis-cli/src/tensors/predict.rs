@@ -11,7 +11,7 @@ use rhobasis::structure::{Column, ColumnData, Value};
 use super::report::CHUNK;
 use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk, load};
-use crate::predict::{has_references, put_labels_aside};
+use crate::references::{has_references, put_labels_aside};
 use crate::text::plural;
 
 /// The column of derivatives.

@@ -17,9 +17,9 @@ use super::{report, show};
 use crate::failure::Outcome;
 use crate::files::Files;
 use crate::input::frames_bar;
+use crate::make_basis::make_basis;
 use crate::output;
 use crate::text::{count, field, plural};
-use crate::train::make_basis;
 
 /// Frames that are worked through between two steps of the bar.
 const CHUNK: usize = 16;
