@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::{Dataset, LabelSurvey, Labels, Options, path_of};
+use rhobasis::extxyz::{Dataset, LabelKeys, LabelSurvey, Labels, Options, path_of};
 use rhobasis::files::is_stream;
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
@@ -117,6 +117,11 @@ impl Evaluate {
             return Err(Failure::usage("name the DATA with the labels to compare with"));
         }
         if tensors::is_model(&self.model) {
+            if self.keys.named() != LabelKeys::default() {
+                let problem = "--energy-key, --force-key, --stress-key and --virial-key are for potentials, and this is a model \
+                               of a tensor: leave them out";
+                return Err(Failure::usage(problem));
+            }
             return tensors::compare(&self.model, &self.data, &self.tensor_keys, [&self.plot, &self.csv], out);
         }
         self.tensor_keys.check(None)?;

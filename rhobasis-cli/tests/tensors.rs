@@ -153,6 +153,7 @@ fn what_cannot_be_is_refused_before_any_work() {
     let data = bundled("molecules.xyz.xz@:3");
     usage(&["predict", "m.rho", &data, "-o", "p.xyz", "--uncertainty"], &["--uncertainty", "leave it out"]);
     usage(&["evaluate", "m.rho", &data, "--polarizability-key", "a"], &["--polarizability-key"]);
+    usage(&["evaluate", "m.rho", &data, "--energy-key", "a"], &["--energy-key", "are for potentials"]);
     usage(&["show", "m.rho", "--at", "2"], &["--at", "this is a model"]);
     place.refused(1, &["md", "m.rho", &data], &["of kind 'equivariant-ridge', not 'potential'"]);
 }

@@ -68,7 +68,7 @@ pub fn compare(
             {
                 if let Some(label) = label {
                     errors.add(&prediction.value, label);
-                    places.push(chunk.named(first + j));
+                    places.push(chunk.places[first + j].clone());
                 }
             }
         }
@@ -82,7 +82,10 @@ pub fn compare(
     report::write(target, &[("count", &errors)], out)?;
     if let Some((frame, error)) = errors.largest() {
         let unit = if target.unit().is_empty() { String::new() } else { format!(" {}", target.unit()) };
-        field(out, "largest", format!("{}{unit} in {}", short(error), places[frame]))?;
+        let (path, k) = &places[frame];
+        let several = places.iter().any(|(other, _)| other != path);
+        let file = if several { format!("{}, ", path.display()) } else { String::new() };
+        field(out, "largest", format!("{}{unit} in {file}frame {k}", short(error)))?;
     }
     if let Some(path) = plot {
         report::draw(path, target, &[("test", &errors)])?;
