@@ -87,7 +87,7 @@ fn train_show_predict_and_evaluate_tell_one_story() {
 fn labels_of_another_name_are_found_or_suggested() {
     let place = Place::new();
     let frames = read(bundled("molecules.xyz.xz@40:70"), &Options::default()).unwrap();
-    write(&place.path("data.xyz"), &frames).unwrap();
+    write(place.path("data.xyz"), &frames).unwrap();
     let data = String::from_utf8(place.bytes("data.xyz")).unwrap().replace("dipole=", "mu=");
     let text = |key: &str| {
         model("dipole", key, "")
