@@ -221,4 +221,4 @@ def test_the_page_on_dipoles_runs(tmp_path, monkeypatch):
     for piece in (ROOT / "docs" / "how-to" / "dipoles.md").read_text().split("```python\n")[1:]:
         exec(piece.split("```")[0], names)
     error = np.abs(names["model"].predict(names["test"]) - names["dipoles"]).mean()
-    assert error < 0.35 * np.abs(names["dipoles"] - names["dipoles"].mean(axis=0)).mean()
+    assert error < 0.4 * np.abs(names["dipoles"] - names["dipoles"].mean(axis=0)).mean()
