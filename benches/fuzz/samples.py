@@ -19,6 +19,7 @@ def structures(rng: random.Random, n: int) -> str:
         pbc = ["T T T", "T T F", "F F F"][k % 3]
         stress = 'stress="0.01 0 0 0 0.02 0 0 0 0.03"' if pbc == "T T T" else "note=none"
         energies = f"energy={-5.0 * len(atoms) + 0.1 * rng.random():.6f} {stress} config_type=some"
+        energies += f' dipole="0.1 {0.1 * k:.2f} -0.2"'
         columns = "Properties=species:S:1:pos:R:3:forces:R:3:tag:I:1"
         cell = 'Lattice="4.1 0 0 0.2 4.3 0 0 0.1 4.4"'
         frames += [str(len(atoms)), f'{cell} {columns} {energies} pbc="{pbc}"', *lines]
@@ -66,6 +67,25 @@ force_sigma = 0.1
 energy_sigma = 0.005
 """
 
+TENSORS = """\
+[data]
+train = "data.xyz"
+[basis]
+r_cut = 3.5
+sigma = 0.4
+n_max = 4
+l_max = 2
+q_max = 2
+spline_accuracy = 1e-4
+[features]
+nu_max = 2
+n_equivariants = 3
+[model]
+type = "equivariant-ridge"
+target = "dipole"
+alpha = 1e-4
+"""
+
 SMALL = ["--n-max", "4", "--l-max", "2", "--q-max", "2", "--r-cut", "3.5", "--spline-accuracy", "1e-4"]
 
 
@@ -83,9 +103,11 @@ def make_samples(command: str, folder: Path) -> None:
     (folder / "data.xyz.xz").write_bytes(lzma.compress(text.encode()))
     (folder / "many.xyz").write_text(structures(rng, 3000))
     (folder / "model.toml").write_text(MODEL)
+    (folder / "tensors.toml").write_text(TENSORS)
     run("fit", "data.xyz", "-o", "basis.rho", *SMALL)
     run("fit", "data.xyz", "-o", "sum.cov", *SMALL[:4], *SMALL[6:])
     run("train", "model.toml", "-o", "potential.rho", "--no-plot")
+    run("train", "tensors.toml", "-o", "tensors.rho", "--no-plot")
     run("features", "data.xyz", "--basis", "basis.rho", "--kind", "power-spectrum", "-o", "matrix.npz")
     run("features", "data.xyz", "--basis", "basis.rho", "--kind", "power-spectrum", "-o", "matrix.npy")
     run("predict", "potential.rho", "data.xyz", "-o", "predicted.xyz.zst")
@@ -117,6 +139,7 @@ DATA_USES = [
     ["features", "FILE", "--basis", "basis.rho", "--kind", "power-spectrum", "-o", "out.npy", "--chunk-rows", "3"],
     ["predict", "potential.rho", "FILE", "-o", "out.xyz"],
     ["evaluate", "potential.rho", "FILE"],
+    ["evaluate", "tensors.rho", "FILE"],
     ["md", "potential.rho", "FILE", "--steps", "2", "-o", "out.xyz"],
 ]
 KINDS = [
@@ -141,6 +164,12 @@ KINDS = [
     ),
     Kind("potential", ["potential.rho"], [["predict", "FILE", "data.xyz", "-o", "out.xyz"]], sealed=True),
     Kind(
+        "model of a tensor",
+        ["tensors.rho"],
+        [["show", "FILE"], ["predict", "FILE", "data.xyz", "-o", "out.xyz", "--derivatives"]],
+        sealed=True,
+    ),
+    Kind(
         "matrix",
         ["matrix.npz", "matrix.npy"],
         [
@@ -150,7 +179,7 @@ KINDS = [
     ),
     Kind(
         "model file",
-        ["model.toml"],
+        ["model.toml", "tensors.toml"],
         [["train", "FILE", "-o", "out.rho", "--no-plot"], ["evaluate", "FILE", "--folds", "2"]],
     ),
 ]

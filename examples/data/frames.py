@@ -20,7 +20,7 @@ def text_of(frame, decimals=8):
     """One frame as extended XYZ, with so many decimals for positions and forces (all else has eight).
 
     `frame` has `symbols`, `positions`, `forces` (absent: no such column), `pbc`, `cell` (absent: no Lattice) and
-    `info`, whose entries are strings, numbers or 3x3 arrays.
+    `info`, whose entries are strings, numbers or arrays.
     """
     comment = [] if frame.get("cell") is None else [f'Lattice="{numbers(frame["cell"])}"']
     comment.append("Properties=species:S:1:pos:R:3" + (":forces:R:3" if "forces" in frame else ""))
@@ -63,9 +63,11 @@ def read(path):
         for key in ("energy", "temperature"):
             if key in info:
                 info[key] = float(info[key])
-        for key in ("stress", "virial"):
+        for key in ("stress", "virial", "polarizability"):
             if key in info:
                 info[key] = np.array(info[key].split(), dtype=float).reshape(3, 3)
+        if "dipole" in info:
+            info["dipole"] = np.array(info["dipole"].split(), dtype=float)
         frame["info"] = info
         frames.append(frame)
         at += n + 2

@@ -2,6 +2,7 @@
 
     python make_molecules.py            writes both files beside this one (half an hour on one core)
     python make_molecules.py --rattled  writes the second one, starting from the first as it is
+    python make_molecules.py --electric adds dipole and polarizability to both as they are (two minutes)
     python make_molecules.py --check    checks them: labels, differences, bonds, repetitions
 
 Needs numpy, ase, tblite and rdkit (README.md names the versions). The molecules are enumerated by valence rules, one
@@ -18,12 +19,14 @@ import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed
-from ase.data import covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 from ase.md.langevin import Langevin
 from ase.optimize import BFGS
 from rdkit import Chem, RDLogger
 from rdkit.Chem import AllChem
 from tblite.ase import TBLite
+from tblite.interface import Calculator
+from tblite.library import ffi
 
 import frames as extxyz
 
@@ -35,6 +38,8 @@ MAX_HEAVY = 7
 MAX_FORCE = 0.005  # eV/Å, after relaxation
 MAX_RATTLED_FORCE = 15.0  # eV/Å
 DECIMALS = 6  # of positions and forces
+DIPOLE_DECIMALS, POLARIZABILITY_DECIMALS = 5, 4  # what the finite field gives
+FIELD = 5e-4  # Hartree/(e Bohr), of the difference quotients of polarisabilities
 BOND = 1.3  # atoms nearer than this times the sum of their covalent radii are bonded
 
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
@@ -194,11 +199,34 @@ def relaxed(smiles):
     return atoms if bonds_of(atoms) == bonds else None
 
 
+def dipole_in(symbols, positions, field, accuracy=0.001):
+    """Dipole in e Bohr in a uniform electric field in atomic units."""
+    numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
+    calculator = Calculator("GFN2-xTB", numbers, positions / units.Bohr)
+    calculator.set("accuracy", accuracy)
+    calculator.set("verbosity", 0)
+    if np.any(field):
+        calculator.add("electric-field", ffi.new("double[3]", [float(x) for x in field]))
+    return calculator.singlepoint().get("dipole")
+
+
+def electric(symbols, positions):
+    """Dipole in eÅ, and polarisability dμ/dE in Å³ by central differences."""
+    dipole = dipole_in(symbols, positions, np.zeros(3)) * units.Bohr
+    fields = FIELD * np.eye(3)
+    columns = [dipole_in(symbols, positions, e) - dipole_in(symbols, positions, -e) for e in fields]
+    tensor = np.array(columns) / (2 * FIELD) * units.Bohr**3
+    return {
+        "dipole": np.round(dipole, DIPOLE_DECIMALS),
+        "polarizability": np.round((tensor + tensor.T) / 2, POLARIZABILITY_DECIMALS),
+    }
+
+
 def labelled(atoms, info):
     """One frame of a file. The positions are rounded first, so that the labels belong to the numbers stored."""
     atoms = Atoms(atoms.symbols, np.round(atoms.positions - atoms.get_center_of_mass(), DECIMALS), calculator=xtb())
-    info = {"energy": atoms.get_potential_energy()} | info
     positions, forces = atoms.positions, atoms.get_forces()
+    info = {"energy": atoms.get_potential_energy()} | info | electric(list(atoms.symbols), positions)
     pbc = [False] * 3
     return {"symbols": list(atoms.symbols), "positions": positions, "forces": forces, "pbc": pbc, "info": info}
 
@@ -280,6 +308,15 @@ def make_rattled(rng, frames):
     raise ValueError(f"only {len(result)} of {N_RATTLED} rattled molecules: make N_RELAXED larger")
 
 
+def add_electric():
+    """Adds dipoles and polarisabilities to both files, whose other numbers stay as they are."""
+    for path in (RELAXED, RATTLED):
+        frames = extxyz.read(path)
+        for frame in frames:
+            frame["info"] |= electric(frame["symbols"], frame["positions"])
+        extxyz.write(path, frames, DECIMALS)
+
+
 def make(only_rattled=False):
     RDLogger.DisableLog("rdApp.*")
     if not only_rattled:
@@ -295,6 +332,7 @@ def check():
         with lzma.open(path, "rt") as file:
             stored = ase.io.read(io.StringIO(file.read()), ":", format="extxyz")
         worst = {"energy": 0.0, "forces": 0.0, "net force": 0.0, "difference quotient": 0.0}
+        worst |= {"dipole": 0.0, "polarizability": 0.0}
         largest, seen, repeated, rebonded, kinds, elements = [], {}, 0, 0, {}, {}
         for number, atoms in enumerate(stored):
             energy, forces = atoms.get_potential_energy(), atoms.get_forces()
@@ -314,6 +352,13 @@ def check():
                 again = Atoms(atoms.symbols, atoms.positions, calculator=xtb())
                 worst["energy"] = max(worst["energy"], abs(again.get_potential_energy() - energy))
                 worst["forces"] = max(worst["forces"], np.abs(again.get_forces() - forces).max())
+                again_electric = electric(list(atoms.symbols), atoms.positions)
+                given = {
+                    "dipole": atoms.get_dipole_moment(),
+                    "polarizability": atoms.info["polarizability"].reshape(3, 3),
+                }
+                for key, value in given.items():
+                    worst[key] = max(worst[key], np.abs(again_electric[key] - value).max())
                 along = rng.normal(size=atoms.positions.shape)
                 along /= np.linalg.norm(along)
                 change = []
@@ -330,6 +375,7 @@ def check():
         print(f"  largest force {np.max(largest):.4f} eV/Å, median over frames {np.median(largest):.4f}")
         print("  largest deviations:", ", ".join(f"{k} {v:.1e}" for k, v in worst.items()))
         good &= len(stored) == count and repeated == 0 and rebonded == 0
+        good &= worst["dipole"] < 1e-4 and worst["polarizability"] < 1e-3
         good &= worst["energy"] < 1e-5 and worst["forces"] < 1e-4 and worst["difference quotient"] < 1e-3
         good &= np.max(largest) < (MAX_FORCE if path == RELAXED else MAX_RATTLED_FORCE)
     return good
@@ -339,7 +385,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="check the files instead of making them")
     parser.add_argument("--rattled", action="store_true", help="make the rattled file only, from the relaxed one")
+    parser.add_argument("--electric", action="store_true", help="add dipoles and polarisabilities to the files")
     arguments = parser.parse_args()
     if arguments.check:
         sys.exit(0 if check() else "the files do not meet their checks")
+    if arguments.electric:
+        add_electric()
+        sys.exit()
     make(arguments.rattled)

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::{Dataset, LabelSurvey, Labels, Options, path_of};
+use rhobasis::extxyz::{Dataset, LabelKeys, LabelSurvey, Labels, Options, path_of};
 use rhobasis::files::is_stream;
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
@@ -15,10 +15,12 @@ use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, frames_bar, load};
 use crate::label_keys::Named;
 use crate::labelled::labels_of;
+use crate::make_basis::make_basis;
 use crate::model_file::ModelFile;
 use crate::output;
+use crate::tensors::{self, TensorKeys};
 use crate::text::{Table, count, field, plural};
-use crate::train::{make_basis, read, read_training};
+use crate::train::{read, read_training};
 
 /// Frames that are read at a time until it is known that there are labels.
 const FIRST_LOOK: usize = 16;
@@ -27,7 +29,7 @@ const FIRST_LOOK: usize = 16;
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Evaluate {
-    /// A potential, *.rho, which is compared with the labels of DATA; or a model file, *.toml, which is trained several times,
+    /// A potential or a model of a tensor, *.rho, which is compared with the labels of DATA; or a model file, *.toml, which is trained several times,
     /// with --folds or --learning-curve
     #[arg(value_name = "MODEL.rho|MODEL.toml")]
     model: PathBuf,
@@ -41,6 +43,8 @@ pub struct Evaluate {
     csv: Option<PathBuf>,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    tensor_keys: TensorKeys,
     /// Cross-validation: cut the training frames of MODEL.toml into K parts, frames that repeat each other into one, and
     /// predict each by a fit to the others
     #[arg(long, value_name = "K", conflicts_with = "learning_curve")]
@@ -72,6 +76,12 @@ impl Evaluate {
 
     /// The model file, which names more that is read.
     fn model_file(&self) -> Outcome<ModelFile> {
+        if tensors::is_of_tensors(&self.model) {
+            let problem =
+                "--folds and --learning-curve are for potentials: train this model, and evaluate the .rho file";
+            return Err(Failure::usage(problem));
+        }
+        self.tensor_keys.check(None)?;
         let file = ModelFile::read(&self.model)?;
         self.outputs(file.files()).check()?;
         Ok(file)
@@ -106,6 +116,15 @@ impl Evaluate {
         if self.data.is_empty() {
             return Err(Failure::usage("name the DATA with the labels to compare with"));
         }
+        if tensors::is_model(&self.model) {
+            if self.keys.named() != LabelKeys::default() {
+                let problem = "--energy-key, --force-key, --stress-key and --virial-key are for potentials, and this is a model \
+                               of a tensor: leave them out";
+                return Err(Failure::usage(problem));
+            }
+            return tensors::compare(&self.model, &self.data, &self.tensor_keys, [&self.plot, &self.csv], out);
+        }
+        self.tensor_keys.check(None)?;
         let potential: Potential = load(&self.model)?;
         let options = self.keys.options(true);
         self.find_labels(&options)?;

@@ -59,6 +59,47 @@ pub struct ModelFile {
     by_type: BTreeMap<String, GivenSigmas>,
 }
 
+/// What the section `[data]` says of frames.
+pub struct DataPlan {
+    /// Files to train on, with their slices.
+    pub train: Vec<String>,
+    /// Files to test on.
+    pub test: Vec<String>,
+    /// Fraction of the training frames that is held out instead.
+    pub test_fraction: Option<f64>,
+    /// Of all that is random.
+    pub seed: u64,
+}
+
+impl DataPlan {
+    /// Paths are relative to the folder of the file; other keys of the section are left.
+    pub fn read(file: &TomlFile, data: &Section) -> Result<Self> {
+        let beside = |specs: Vec<String>| -> Vec<String> {
+            specs.iter().map(|spec| file.beside(spec).display().to_string()).collect()
+        };
+        let train = beside(data.texts("train")?.unwrap_or_default());
+        if train.is_empty() {
+            return Err(data.wrong(
+                "train",
+                "is missing",
+                "name the files to train on, as in train = [\"silicon.xyz@:1000\"]",
+            ));
+        }
+        let test = beside(data.texts("test")?.unwrap_or_default());
+        let test_fraction: Option<f64> = data.read(|given| TEST_FRACTION.read(given))?;
+        if test_fraction.is_some() && !test.is_empty() {
+            return Err(data.wrong("test_fraction", "does not go with test", "leave one of them out"));
+        }
+        let seed = data.read(|given| SEED.read::<usize>(given))? as u64;
+        Ok(DataPlan { train, test, test_fraction, seed })
+    }
+}
+
+/// A section that must be there.
+pub fn needed<'a>(path: &Path, section: Option<Section<'a>>, name: &str, remedy: &str) -> Result<Section<'a>> {
+    section.ok_or_else(|| Error::file(path, format!("there is no section [{name}]"), remedy))
+}
+
 /// Where the radial basis comes from.
 pub enum BasisPlan {
     /// A file.
@@ -109,27 +150,8 @@ impl ModelFile {
     }
 
     fn from_root(path: &Path, file: &TomlFile, root: &Section) -> Result<Self> {
-        let needed = |section: Option<_>, name: &str, remedy: &str| {
-            section.ok_or_else(|| Error::file(path, format!("there is no section [{name}]"), remedy))
-        };
-        let data = needed(root.section("data")?, "data", "add one with train = [\"FILE.xyz\"]")?;
-        let beside = |specs: Vec<String>| -> Vec<String> {
-            specs.iter().map(|spec| file.beside(spec).display().to_string()).collect()
-        };
-        let train = beside(data.texts("train")?.unwrap_or_default());
-        if train.is_empty() {
-            return Err(data.wrong(
-                "train",
-                "is missing",
-                "name the files to train on, as in train = [\"silicon.xyz@:1000\"]",
-            ));
-        }
-        let test = beside(data.texts("test")?.unwrap_or_default());
-        let test_fraction: Option<f64> = data.read(|given| TEST_FRACTION.read(given))?;
-        if test_fraction.is_some() && !test.is_empty() {
-            return Err(data.wrong("test_fraction", "does not go with test", "leave one of them out"));
-        }
-        let seed = data.read(|given| SEED.read::<usize>(given))? as u64;
+        let data = needed(path, root.section("data")?, "data", "add one with train = [\"FILE.xyz\"]")?;
+        let DataPlan { train, test, test_fraction, seed } = DataPlan::read(file, &data)?;
         let keys = LabelKeys {
             energy_key: data.text("energy_key")?,
             force_key: data.text("force_key")?,
@@ -139,7 +161,7 @@ impl ModelFile {
         data.finish()?;
 
         let remedy = "add one with file = \"basis.rho\", or with r_cut, sigma, …";
-        let basis = basis(file, &needed(root.section("basis")?, "basis", remedy)?)?;
+        let basis = basis(file, &needed(path, root.section("basis")?, "basis", remedy)?)?;
         let model = match root.section("model")? {
             Some(section) => section.whole(ModelSettings::read)?,
             None => ModelSettings::ridge(),
@@ -262,7 +284,8 @@ impl ModelFile {
     }
 }
 
-fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
+/// What the section `[basis]` says.
+pub fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
     if let Some(path) = section.text("file")? {
         section.finish()?;
         return Ok(BasisPlan::File(file.beside(&path)));

@@ -9,32 +9,39 @@ use rhobasis::potential::{Potential, Prediction};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Result, Structure};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
+use crate::references::{has_references, put_labels_aside};
+use crate::tensors;
 use crate::text::plural;
 
 /// Frames that are predicted at once.
 const CHUNK: usize = 64;
 
-/// Predict energies, forces and stress of structures and write them as extended XYZ
+/// Predict energies, forces and stress of structures, or their dipoles or polarisabilities, and write them as extended XYZ
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Predict {
-    /// File of a potential, *.rho, as 'rhobasis train' writes it
+    /// File of a potential or of a model of dipoles or polarisabilities, *.rho, as 'rhobasis train' writes it
     model: PathBuf,
     /// Extended XYZ files, plain or packed, each with an optional slice: data.xyz@:1000
     #[arg(required = true)]
     data: Vec<String>,
     /// Extended XYZ file to write; .gz, .zst and .xz are packed. 'energy' in eV, 'forces' in eV/Å, 'energies' of atoms in eV,
     /// and 'stress' in eV/Å³ of frames that are periodic in all directions. What a frame had under such a name is kept as
-    /// 'reference_energy', 'reference_forces', …; in a frame that has such names already, older predictions are replaced
+    /// 'reference_energy', 'reference_forces', …; in a frame that has such names already, older predictions are replaced. With
+    /// a model of a tensor, 'dipole' in eÅ, or 'polarizability'
     #[arg(short, long)]
     output: PathBuf,
     /// Add 'energy_std', the standard deviation of the energy by the posterior of the model, in eV
     #[arg(long)]
     uncertainty: bool,
+    /// Of a model of a tensor, add its derivatives by the positions as a column: 'born_charges', ∂μ_α/∂r_β of dipoles in e, nine
+    /// numbers for each atom, α slowest; 'polarizability_derivatives', 27 numbers
+    #[arg(long)]
+    derivatives: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -42,14 +49,6 @@ Example:
   rhobasis predict silicon.rho new.xyz -o predicted.xyz --uncertainty
 Example: from a file of any program that ASE reads
   ase convert relax.traj relax.xyz && rhobasis predict silicon.rho relax.xyz -o predicted.xyz";
-
-/// What is put before the names of labels.
-const REFERENCE: &str = "reference_";
-
-fn has_references(structure: &Structure) -> bool {
-    let mut names = structure.info.iter().map(|(key, _)| key).chain(structure.columns.iter().map(|c| &c.name));
-    names.any(|name| name.starts_with(REFERENCE))
-}
 
 /// Keys and columns that are written, and those that would contradict them.
 const INFO: [&str; 5] = ["energy", "free_energy", "stress", "virial", "energy_std"];
@@ -62,6 +61,15 @@ impl Predict {
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check_place(&self.output)?;
+        if tensors::is_model(&self.model) {
+            if self.uncertainty {
+                return Err(Failure::usage("--uncertainty: a model of a tensor gives none: leave it out"));
+            }
+            return tensors::predict(&self.model, &self.data, &self.output, self.derivatives, out);
+        }
+        if self.derivatives {
+            return Err(Failure::usage("--derivatives: a potential gives forces and stress in any case: leave it out"));
+        }
         let potential: Potential = load(&self.model)?;
         // Labels are carried along, not read: they may be anything.
         let keys = Keys::none();
@@ -101,18 +109,7 @@ impl Predict {
 
 /// A frame with what is predicted, its own labels under other names.
 fn labelled(mut structure: Structure, prediction: Prediction, variance: Option<f64>) -> Result<Structure> {
-    // A frame that was predicted before has its labels aside already: what it says now is an older prediction.
-    let again = has_references(&structure);
-    let refer = |name: &mut String, written: &[&str]| match written.contains(&name.as_str()) {
-        true if again || name == "energy_std" => false,
-        true => {
-            name.insert_str(0, REFERENCE);
-            true
-        }
-        false => true,
-    };
-    structure.info.retain_mut(|(key, _)| refer(key, &INFO));
-    structure.columns.retain_mut(|column| refer(&mut column.name, &COLUMNS));
+    put_labels_aside(&mut structure, &INFO, &COLUMNS);
     structure.info.push(("energy".into(), Value::Real(prediction.energy)));
     if let Some(variance) = variance {
         structure.info.push(("energy_std".into(), Value::Real(variance.max(0.0).sqrt())));

@@ -1,4 +1,4 @@
-//! `rhobasis show`: what is in a basis file, or in one of NICE.
+//! `rhobasis show`: what is in a basis file, in one of NICE, or of a model of a tensor.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -20,13 +20,14 @@ use crate::nice;
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::element;
+use crate::tensors;
 use crate::text::{Table, count, field, plural};
 
-/// Show a basis or the account of NICE: settings, spectrum, residual variance, radial functions
+/// Show a basis, the account of NICE or a model of a tensor: settings, spectrum, residual variance, radial functions
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Show {
-    /// Basis file, *.rho, or *.nice
+    /// Basis file or model of a tensor, *.rho, or *.nice
     basis: PathBuf,
     /// Draw spectrum, residual variance and radial functions (of NICE, its account and spectra) into this SVG file
     #[arg(long, value_name = "FILE.svg")]
@@ -66,6 +67,12 @@ impl Show {
         }
         if kind_of(&self.basis).as_deref() == Some(Nice::KIND) {
             return self.show_nice(out);
+        }
+        if tensors::is_model(&self.basis) {
+            if self.at.is_some() || self.csv.is_some() || self.center.is_some() || self.plot.is_some() {
+                return Err(Failure::usage("--at, --csv, --center and --plot are for a basis, and this is a model"));
+            }
+            return tensors::show(&self.basis, out);
         }
         let basis: OptimalBasis = load(&self.basis)?;
         let needs_one = self.plot.is_some() || self.at.is_some() || self.csv.is_some();

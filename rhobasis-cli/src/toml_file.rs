@@ -50,6 +50,13 @@ impl TomlFile {
         Ok(value)
     }
 
+    /// The text under a key of a section, if there is one: what kind of file it is, before it is read as one.
+    pub fn peek(&self, section: &str, key: &str) -> Option<String> {
+        let parsed = DeTable::parse(&self.text).ok()?;
+        let table = parsed.get_ref().get(section)?.get_ref().as_table()?;
+        Some(table.get(key)?.get_ref().as_str()?.to_string())
+    }
+
     /// A path of the file, seen from where the command runs: paths are relative to the folder of the file.
     pub fn beside(&self, path: &str) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)

@@ -6,38 +6,37 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rhobasis::density::species_of;
-use rhobasis::extxyz::{Labels, SourceFile};
+use rhobasis::equivariant::EquivariantRidge;
 use rhobasis::files::{Stored, sha256};
-use rhobasis::optimal::{Covariance, OptimalBasis, SupervisedCovariance};
-use rhobasis::potential::{
-    Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
-};
+use rhobasis::potential::{Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split};
 use rhobasis::structure::symbol;
-use rhobasis::{Error, Result, Structure};
+use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{CheckpointFlags, keeps};
 use crate::errors_table::{Comparison, largest, predict_all, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::{frames_bar, load, note_on};
+use crate::input::{frames_bar, note_on};
 use crate::label_check;
 use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
+use crate::make_basis::make_basis;
 use crate::model_file::{BasisPlan, ModelFile};
+use crate::tensors;
 use crate::text::{count, field, plural, tell};
 use crate::{interrupt, output};
 
 /// Frames whose rows are computed between two looks at the clock.
 const CHUNK: usize = 16;
 
-/// Train a potential on energies, forces and stress, as a file says
+/// Train a potential on energies, forces and stress, or a model on dipoles or polarisabilities, as a file says
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Train {
-    /// What to train on and how: examples/model-silicon.toml explains all keys
+    /// What to train on and how: examples/model-silicon.toml explains all keys, examples/model-dipoles.toml those of tensors
     #[arg(value_name = "MODEL.toml")]
     model: PathBuf,
-    /// File of the potential to write, *.rho; with everything inside
+    /// File of the potential or model to write, *.rho; with everything inside
     #[arg(short, long)]
     output: PathBuf,
     /// Read and check everything, say what the fit will take, and stop before it
@@ -66,7 +65,8 @@ impl Train {
     fn outputs(&self, read: Files) -> Files {
         let picture = (!self.no_plot && !self.dry_run).then(|| self.picture());
         let output = (!self.dry_run).then_some(&self.output);
-        let files = read.writing("--output", Holds::Archive(Potential::KIND), output);
+        let kind = if tensors::is_of_tensors(&self.model) { EquivariantRidge::KIND } else { Potential::KIND };
+        let files = read.writing("--output", Holds::Archive(kind), output);
         self.checkpoint.among(files).writing("the picture of --output", Holds::Picture, &picture)
     }
 
@@ -83,6 +83,9 @@ impl Train {
                 format!("'{}' does not end in .toml: name the file that describes the model", self.model.display());
             return Err(Failure::usage(problem));
         }
+        if tensors::is_of_tensors(&self.model) {
+            return self.run_of_tensors(out);
+        }
         self.checkpoint.check()?;
         let file = ModelFile::read(&self.model)?;
         self.outputs(file.files()).check()?;
@@ -97,6 +100,15 @@ impl Train {
             Trainer::remove_checkpoint(path)?;
         }
         self.report(&potential, [&train, &test], [start, trained], out)
+    }
+
+    fn run_of_tensors(&self, out: &mut dyn Write) -> Outcome {
+        if self.checkpoint.is_given() {
+            return Err(Failure::usage("--checkpoint: the fit of a tensor has none, as it is short: leave it out"));
+        }
+        let picture = (!self.no_plot).then(|| self.picture());
+        let check = |read: Files| self.outputs(read).check();
+        tensors::train(&self.model, &self.output, picture.as_deref(), self.dry_run, check, out)
     }
 
     /// The potential, and when it was there; none if only its needs were asked for.
@@ -218,42 +230,6 @@ pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
     }
     let test = train.split_off(&held_out);
     Ok((train, test))
-}
-
-/// The basis that the file asks for, for these frames.
-pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], files: &[SourceFile]) -> Result<Basis> {
-    match plan {
-        BasisPlan::File(path) => Ok(Basis::Optimal(load(path)?)),
-        BasisPlan::Primitive(settings) => Basis::primitive(settings, &species_of(frames)),
-        BasisPlan::Optimal(settings, truncation) => {
-            let mut covariance = Covariance::new(settings)?;
-            let bar = frames_bar(frames.len(), "basis");
-            for part in frames.chunks(CHUNK) {
-                covariance.add(part, None)?;
-                bar.inc(part.len() as u64);
-            }
-            bar.finish_and_clear();
-            let mut basis = OptimalBasis::from_covariance(&covariance, *truncation)?;
-            basis.set_files(files.to_vec());
-            Ok(Basis::Optimal(basis))
-        }
-        BasisPlan::Supervised(settings, pcovr, truncation) => {
-            let energy = |(frame, labels): (usize, &Labels)| {
-                let problem = "it has no energy, and method = \"pcovr\" needs that of every frame";
-                labels.energy.ok_or_else(|| Error::structure(None, problem, "use method = \"pca\"").at_frame(frame))
-            };
-            let energies = labels.iter().enumerate().map(energy).collect::<Result<Vec<f64>>>()?;
-            let mut covariance = SupervisedCovariance::new(settings)?;
-            let bar = frames_bar(frames.len(), "basis");
-            for (part, energies) in frames.chunks(CHUNK).zip(energies.chunks(CHUNK)) {
-                covariance.add(part, energies)?;
-                bar.inc(part.len() as u64);
-            }
-            bar.finish_and_clear();
-            covariance.set_files(files.to_vec());
-            Ok(Basis::Optimal(covariance.basis(*pcovr, *truncation)?))
-        }
-    }
 }
 
 /// Says what is trained on and how.

@@ -56,7 +56,7 @@ pub(crate) fn add_labels(
 
 /// Results of a calculator, as ASE's writer places them: a value of the frame, or a row for each atom.
 fn add_results(structure: &mut Structure, results: &[(String, Bound<'_, PyAny>)]) -> PyResult<()> {
-    const OF_FRAMES: [&str; 4] = ["stress", "dipole", "polarization", "dielectric_tensor"];
+    const OF_FRAMES: [&str; 5] = ["stress", "dipole", "polarization", "polarizability", "dielectric_tensor"];
     let n_atoms = structure.len();
     for (name, value) in results {
         let of_frame = OF_FRAMES.contains(&name.as_str());

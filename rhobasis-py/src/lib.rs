@@ -7,6 +7,7 @@ mod constraints;
 mod contents;
 mod correlations;
 mod dataset;
+mod equivariant;
 mod errors;
 mod expansion;
 mod label_check;
@@ -90,6 +91,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_class::<correlations::Nice>()?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
+    m.add_class::<equivariant::EquivariantRidge>()?;
+    m.add_function(wrap_pyfunction!(equivariant::tensor_labels, m)?)?;
     m.add_class::<labels::Labels>()?;
     m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;
     m.add_function(wrap_pyfunction!(label_check::check_labels, m)?)?;

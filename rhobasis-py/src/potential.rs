@@ -153,12 +153,7 @@ impl Potential {
 
     /// The settings of a primitive basis below it (JSON), and its species.
     fn primitive(&self) -> PyResult<Option<(String, Vec<u16>)>> {
-        match self.inner.basis() {
-            potential::Basis::Optimal(_) => Ok(None),
-            potential::Basis::Primitive { settings, expansion } => {
-                Ok(Some((to_json(settings)?, expansion.species().iter().map(|&z| z.into()).collect())))
-            }
-        }
+        primitive_of(self.inner.basis())
     }
 
     fn n_features(&self) -> usize {
@@ -253,7 +248,17 @@ fn warn(py: Python<'_>, frames: &Frames, remarks: Vec<potential::Remark>) -> PyR
     Ok(())
 }
 
-fn basis_of(evaluator: &Bound<'_, PyAny>) -> PyResult<potential::Basis> {
+/// The settings of a primitive basis (JSON), and its species; none of an optimal one.
+pub(crate) fn primitive_of(basis: &potential::Basis) -> PyResult<Option<(String, Vec<u16>)>> {
+    match basis {
+        potential::Basis::Optimal(_) => Ok(None),
+        potential::Basis::Primitive { settings, expansion } => {
+            Ok(Some((to_json(settings)?, expansion.species().iter().map(|&z| z.into()).collect())))
+        }
+    }
+}
+
+pub(crate) fn basis_of(evaluator: &Bound<'_, PyAny>) -> PyResult<potential::Basis> {
     if let Ok(basis) = evaluator.cast::<Basis>() {
         return Ok(potential::Basis::Optimal(basis.get().inner.clone()));
     }

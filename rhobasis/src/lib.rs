@@ -22,6 +22,7 @@
 //! | (21) | weight of an environment | [`Covariance::add`](optimal::Covariance::add), [`Adaptation`](optimal::Adaptation) |
 //! | (22) | residual variance | [`OptimalBasis::residual_variance`](optimal::OptimalBasis::residual_variance) |
 //! | Sec. III C | models of energies, forces and stresses | [`Potential`](potential::Potential), [`Trainer`](potential::Trainer) |
+//! | (16) | models of dipoles and polarisabilities, linear in equivariants | [`EquivariantRidge`](equivariant::EquivariantRidge) |
 //!
 //! Units are Å and whatever the energies are in (eV by convention). Blocks of coefficients have axes `[center, m, channel]`
 //! and a key (σ, λ), [`BlockKey`](density::BlockKey).
@@ -29,6 +30,7 @@
 
 pub mod correlations;
 pub mod density;
+pub mod equivariant;
 pub mod error;
 pub mod extxyz;
 pub mod files;

@@ -16,6 +16,7 @@ from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
+from .equivariant import EquivariantRidge
 from .extxyz import read, write
 from .files import load
 from .label_check import LabelFinding, LabelReport, check_labels
@@ -35,6 +36,7 @@ __all__ = [
     "Density",
     "Dvr",
     "EquivariantBlocks",
+    "EquivariantRidge",
     "Equivariants",
     "Frames",
     "Gap",

@@ -83,6 +83,7 @@ class Nice(Invariants):
     n_centers : atoms it is fitted to, a sample that depends neither on the order of the frames nor on their cut.
     unit_density : divide coefficients by the root of their mean squared norm, so that all orders are of one size.
     normalize, q_max, l_max, weight : as for all `Invariants`.
+    all_equivariants : keep equivariants of every order, the last one too: not for features, but for `EquivariantRidge`.
 
     Columns are (ν, k): the coefficients of l = 0 first, then the features of each order by falling variance.
 
@@ -117,6 +118,7 @@ class Nice(Invariants):
         q_max: int | None = None,
         l_max: int | None = None,
         weight: float = 1.0,
+        all_equivariants: bool = False,
     ) -> None:
         self.basis = basis
         self.nu_max = nu_max
@@ -130,6 +132,7 @@ class Nice(Invariants):
         self.split = split
         self.n_centers = n_centers
         self.unit_density = unit_density
+        self.all_equivariants = all_equivariants
         self.normalize = normalize
         self.q_max = q_max
         self.l_max = l_max
@@ -147,6 +150,7 @@ class Nice(Invariants):
         "split",
         "n_centers",
         "unit_density",
+        "all_equivariants",
     )
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
@@ -186,7 +190,8 @@ class Nice(Invariants):
     def equivariants(self, frames: FramesLike, nu: int) -> EquivariantBlocks:
         """Equivariants of order ν of all atoms of `frames`.
 
-        Raises `RhobasisError` for an order of which only invariants are made, as the last one is.
+        Raises `RhobasisError` for an order of which only invariants are made, as the last one is unless
+        `all_equivariants`.
         """
         native = as_native(frames)
         evaluator = self._used_basis()._evaluator(native)

@@ -391,10 +391,11 @@ def _features_of(native: _native.Potential) -> Invariants | list[Invariants]:
     settings = json.loads(native.settings())
     features = settings["features"]
     members = features if isinstance(features, list) else [features]
-    return features_of(members, _basis_of(native), model_of(settings["model"]), native.nice)
+    return features_of(members, basis_of(native), model_of(settings["model"]), native.nice)
 
 
-def _basis_of(native: _native.Potential) -> OptimalBasis | SphericalExpansion:
+def basis_of(native: _native.Potential | _native.EquivariantRidge) -> OptimalBasis | SphericalExpansion:
+    """The basis inside a fitted model."""
     basis = native.basis()
     if basis is not None:
         return OptimalBasis._of_native(basis)

@@ -32,6 +32,7 @@ pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
 pub use kinds::{FeatureKind, Member};
 pub use nice::{AuditRow, Choice, Nice, NiceSample, NiceSelection, NiceSettings, Split};
+pub(crate) use nice::{NiceTensors, TensorSum};
 pub use rotation_average::RotationAverage;
 pub use spectrum_norms::{Kept, SpectrumNorms};
 pub use truncation::{Plan, PlanRow, Target, everything, leading_channels};

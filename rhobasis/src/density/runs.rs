@@ -167,28 +167,49 @@ impl<'a> Runs<'a> {
     pub fn gather<W: Default + Send>(
         &self,
         pool: &Pool<W>,
-        mut out: Vec<&mut [f64]>,
+        out: Vec<&mut [f64]>,
         widths: &[usize],
         job: impl Fn(&Run, &mut [&mut [f64]], &mut [Vec3], &mut W) -> Result<()> + Sync,
     ) -> Result<Vec<Adjoint>> {
+        let mut adjoints = self.gather_several(1, pool, out, widths, job)?;
+        Ok(adjoints.pop().unwrap_or_default())
+    }
+
+    /// [`Runs::gather`] of several functions of the same atoms: `job` writes dE/dr_ji of all pairs of the run for the first of them,
+    /// then for the next; the adjoints are those of the first, then of the next.
+    pub fn gather_several<W: Default + Send>(
+        &self,
+        n: usize,
+        pool: &Pool<W>,
+        mut out: Vec<&mut [f64]>,
+        widths: &[usize],
+        job: impl Fn(&Run, &mut [&mut [f64]], &mut [Vec3], &mut W) -> Result<()> + Sync,
+    ) -> Result<Vec<Vec<Adjoint>>> {
         let tasks = self.tasks.iter().map(|task| (task, cut_rows(&mut out, widths, task.n_centers))).collect();
         let done = in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [f64]>)| {
             self.finders.lend(Finder::default, |finder| {
                 pool.lend(W::default, |work| {
-                    let mut gathered = Gathered::new(task.shares);
+                    let mut gathered: Vec<Gathered> = (0..n).map(|_| Gathered::new(task.shares)).collect();
                     for run in task.runs.clone() {
                         let Finder { run, gradient, .. } = self.find(run, finder)?;
+                        let n_pairs = run.pairs.vector.len();
                         gradient.clear();
-                        gradient.resize(run.pairs.vector.len(), [0.0; 3]);
+                        gradient.resize(n * n_pairs, [0.0; 3]);
                         let mut rows = cut_rows(&mut rest, widths, run.len());
                         job(run, &mut rows, gradient, work).map_err(|e| run.locate(e))?;
-                        gathered.add(self.structures, run, gradient);
+                        for (k, gathered) in gathered.iter_mut().enumerate() {
+                            gathered.add(self.structures, run, &gradient[k * n_pairs..(k + 1) * n_pairs]);
+                        }
                     }
                     Ok(gathered)
                 })
             })
         })?;
-        Ok(Gathered::joined(self.structures, done))
+        let mut of_function: Vec<Vec<Gathered>> = (0..n).map(|_| Vec::with_capacity(done.len())).collect();
+        for task in done {
+            of_function.iter_mut().zip(task).for_each(|(tasks, gathered)| tasks.push(gathered));
+        }
+        Ok(of_function.into_iter().map(|tasks| Gathered::joined(self.structures, tasks)).collect())
     }
 }
 

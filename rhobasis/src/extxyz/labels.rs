@@ -154,7 +154,7 @@ pub fn of_matrix(k: usize) -> (Option<usize>, &'static str) {
     (None, ["xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"][k])
 }
 
-fn of_voigt(k: usize) -> (Option<usize>, &'static str) {
+pub(super) fn of_voigt(k: usize) -> (Option<usize>, &'static str) {
     (None, ["xx", "yy", "zz", "yz", "xz", "xy"][k])
 }
 
@@ -187,7 +187,7 @@ pub fn required_energy(structure: &Structure, key: &str) -> Result<f64> {
     Ok(energy)
 }
 
-fn present<'a>(structure: &'a Structure, key: &str) -> Option<&'a Value> {
+pub(super) fn present<'a>(structure: &'a Structure, key: &str) -> Option<&'a Value> {
     if key.is_empty() { None } else { structure.get(key) }
 }
 
@@ -229,13 +229,18 @@ fn forces(structure: &Structure, key: &str) -> Result<Option<Vec<Vec3>>> {
     Ok(Some(flat.chunks_exact(3).map(|f| [f[0], f[1], f[2]]).collect()))
 }
 
-/// Nine numbers, or six in Voigt order.
-fn numbers(value: &Value, key: &str) -> Result<Vec<f64>> {
-    let x: Vec<f64> = match value {
+/// The numbers of an array; none of anything else.
+pub(super) fn numbers_of(value: &Value) -> Vec<f64> {
+    match value {
         Value::Reals(x, _) => x.clone(),
         Value::Ints(x, _) => x.iter().map(|&i| i as f64).collect(),
         _ => Vec::new(),
-    };
+    }
+}
+
+/// Nine numbers, or six in Voigt order.
+fn numbers(value: &Value, key: &str) -> Result<Vec<f64>> {
+    let x = numbers_of(value);
     match x.len() {
         6 | 9 => Ok(x),
         _ => Err(Error::structure(
@@ -247,7 +252,7 @@ fn numbers(value: &Value, key: &str) -> Result<Vec<f64>> {
 }
 
 /// The symmetric part of nine numbers, or six in Voigt order.
-fn symmetric(x: &[f64]) -> [Vec3; 3] {
+pub(super) fn symmetric(x: &[f64]) -> [Vec3; 3] {
     let mean = |i: usize, j: usize| 0.5 * (x[i] + x[j]);
     let [xx, yy, zz, yz, xz, xy] = match *x {
         [xx, yy, zz, yz, xz, xy] => [xx, yy, zz, yz, xz, xy],

@@ -38,6 +38,8 @@ mod slice;
 mod source;
 /// Whether a file has changed.
 mod stamp;
+/// Vectors and symmetric matrices under the names a file uses.
+mod tensors;
 /// The writer.
 mod write;
 /// Unpacking xz.
@@ -54,4 +56,5 @@ pub use misspelt::misspelt;
 pub use provenance::{Shard, SourceFile};
 pub use read::{Options, Reader, read};
 pub use slice::path_of;
+pub use tensors::{symmetric_matrix, vector};
 pub use write::{Writer, check_replaceable, write};

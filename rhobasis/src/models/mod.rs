@@ -10,6 +10,8 @@ mod kernel_ridge;
 mod least_squares;
 /// Principal covariates regression.
 mod pcovr;
+/// A regulariser that is relative to the data, chosen by folds.
+mod relative_alpha;
 /// Ridge regression, its path and its errors by cross-validation.
 mod ridge;
 
@@ -18,4 +20,5 @@ pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
 pub use least_squares::LeastSquares;
 pub(crate) use pcovr::mixed_eigenvectors;
 pub use pcovr::{Pcovr, PcovrSettings};
+pub(crate) use relative_alpha::regularised;
 pub use ridge::{RidgeFit, RidgeRegression, RidgeSettings};

@@ -60,9 +60,22 @@ fn compositions(frames: &[Structure], labels: &[Labels], species: &[u8]) -> Vec<
 }
 
 fn least_squares(frames: &[Structure], labels: &[Labels], species: &[u8]) -> BTreeMap<u8, f64> {
-    let compositions = compositions(frames, labels, species);
+    by_species(&compositions(frames, labels, species), species)
+}
+
+/// What an atom of each species contributes to a sum over the atoms of each frame, by least squares: as for energies, of any
+/// quantity that grows with the number of atoms.
+pub(crate) fn of_compositions<'a>(
+    values: impl Iterator<Item = (&'a Structure, f64)>,
+    species: &[u8],
+) -> BTreeMap<u8, f64> {
+    let values = values.filter(|(frame, _)| !frame.is_empty());
+    by_species(&values.map(|(frame, value)| composition(frame, value, species)).collect::<Vec<_>>(), species)
+}
+
+fn by_species(compositions: &[Composition], species: &[u8]) -> BTreeMap<u8, f64> {
     let weights = vec![1.0; compositions.len()];
-    species.iter().copied().zip(solution(&compositions, &weights, species.len())).collect()
+    species.iter().copied().zip(solution(compositions, &weights, species.len())).collect()
 }
 
 /// min Σ_A w_A (E_A/N_A − Σ_a (N_{Aa}/N_A) e_a)², of smallest norm about the mean energy of an atom.
@@ -165,7 +178,7 @@ fn isolated_atoms(frames: &[Structure], labels: &[Labels], species: &[u8], r_cut
 }
 
 /// Σ_i e(a_i) of atoms; species without an energy count nothing (models refuse them).
-pub(super) fn of_atoms(energies: &BTreeMap<u8, f64>, species: &[u8]) -> f64 {
+pub(crate) fn of_atoms(energies: &BTreeMap<u8, f64>, species: &[u8]) -> f64 {
     species.iter().map(|z| energies.get(z).copied().unwrap_or(0.0)).sum()
 }
 

@@ -34,7 +34,7 @@ const ALONE: &str = "alone";
 /// The metadata of the basis inside.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum BasisNote {
+pub(crate) enum BasisNote {
     /// Those of its own file.
     Optimal(BTreeMap<String, String>),
     Primitive {
@@ -187,7 +187,7 @@ impl Stored for Potential {
 
 impl Basis {
     /// Adds the tensors of the basis; its metadata.
-    fn store(&self, archive: &mut Archive) -> BasisNote {
+    pub(crate) fn store(&self, archive: &mut Archive) -> BasisNote {
         let mut inner = Archive::default();
         let note = match self {
             Basis::Optimal(basis) => {
@@ -215,7 +215,7 @@ impl Basis {
     }
 
     /// The basis of a model file; evaluation uses the tables stored in it.
-    fn restore(archive: &mut Archive, path: &Path) -> Result<Self> {
+    pub(crate) fn restore(archive: &mut Archive, path: &Path) -> Result<Self> {
         let note: BasisNote = archive.json(path, "basis")?;
         let names: Vec<String> = archive.tensors.keys().filter(|name| name.starts_with("basis/")).cloned().collect();
         let mut inner = Archive::default();

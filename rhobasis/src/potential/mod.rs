@@ -44,6 +44,7 @@ mod train;
 
 pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
+pub(crate) use baseline::{of_atoms, of_compositions};
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
     CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, check_species, cross_validate,
@@ -53,8 +54,10 @@ pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
 pub use remarks::Remark;
+pub(crate) use settings::SOLVER;
 pub use settings::{
     Alpha, Baseline, ModelSettings, ModelType, Sigmas, SparseMethod, TrainSettings, Weights, config_type,
 };
+pub(crate) use site::no_function;
 pub use targets::TargetCounts;
 pub use train::Trainer;

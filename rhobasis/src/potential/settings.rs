@@ -25,7 +25,7 @@ static ALPHA: Setting = Setting::number("alpha", "", Range::PositiveWithin(1e-10
                cross-validation",
         "1e-14 to 1e-8 are usual; leave it out for the default",
     );
-static SOLVER: Setting =
+pub(crate) static SOLVER: Setting =
     Setting::word("solver", Solver::WORDS, "qr", "How the least squares problem of a linear model is solved");
 static N_SPARSE: Setting = Setting::count("n_sparse", Range::AtLeast(1.0), Given::Count(1000)).says(
     "Number of sparse points, over all species of centre in the proportion of their atoms",

@@ -31,7 +31,7 @@ pub(super) trait SiteFunction: Debug + Send + Sync {
 }
 
 /// The error for a centre of a species that a model has no function for; `center` counts those at hand.
-pub(super) fn no_function(center: usize, z: u8) -> Error {
+pub(crate) fn no_function(center: usize, z: u8) -> Error {
     Error::structure(
         Some(center),
         format!("{} was no centre in the training set of this model", symbol(z)),

@@ -31,7 +31,7 @@ use crate::correlations::Invariants;
 use crate::extxyz::Labels;
 use crate::files::{Archive, count, damaged, remove_with_drafts};
 use crate::linalg::set_product;
-use crate::models::{Factor, LeastSquares, Solver};
+use crate::models::{LeastSquares, Solver, regularised};
 use crate::structure::Structure;
 use crate::{Error, Result};
 
@@ -338,15 +338,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn linear(&self, problems: Vec<LeastSquares>, alpha: &Alpha) -> Result<(Model, Option<Posterior>, Option<f64>)> {
-        let factors = problems.iter().map(LeastSquares::factor).collect::<Result<Vec<Factor>>>()?;
-        drop(problems);
-        let alpha = match alpha {
-            Alpha::Fixed(alpha) => *alpha,
-            Alpha::Best(alphas) => best_alpha(&factors, alphas)?,
+        let alphas = match alpha {
+            Alpha::Fixed(alpha) => std::slice::from_ref(alpha),
+            Alpha::Best(alphas) => alphas,
         };
-        let factor = merged(factors.iter())?;
-        let lambda = alpha * factor.largest_singular_value().powi(2);
-        let factor = factor.regularised(lambda)?;
+        let (factor, alpha) = regularised(problems, alphas)?;
         let w = factor.solve()?;
         let Functions::Linear { combinations, .. } = &self.functions else { unreachable!("made so by new") };
         let of = |(z, columns): (u8, std::ops::Range<usize>)| {
@@ -382,28 +378,3 @@ impl<'a> Trainer<'a> {
 
 /// `kind` of checkpoint files.
 const CHECKPOINT: &str = "training";
-
-/// The alpha with the smallest error of the folds that were left out.
-fn best_alpha(factors: &[Factor], alphas: &[f64]) -> Result<f64> {
-    if factors.len() == 1 {
-        return Ok(alphas[0]);
-    }
-    let mut errors = vec![0.0; alphas.len()];
-    for (k, held_out) in factors.iter().enumerate() {
-        let others = merged(factors.iter().enumerate().filter(|(j, _)| *j != k).map(|(_, factor)| factor))?;
-        let scale = others.largest_singular_value().powi(2);
-        let lambdas: Vec<f64> = alphas.iter().map(|alpha| alpha * scale).collect();
-        let path = others.path(&lambdas)?;
-        for (error, w) in errors.iter_mut().zip(path.outer_iter()) {
-            *error += held_out.squared_residual(w)?[0];
-        }
-    }
-    let best = (0..alphas.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b])).unwrap_or(0);
-    Ok(alphas[best])
-}
-
-/// The factor of the rows of all of these together.
-fn merged<'a>(mut factors: impl Iterator<Item = &'a Factor>) -> Result<Factor> {
-    let first = factors.next().ok_or_else(|| Error::setting("factors", 0, "there are no rows", "give some frames"))?;
-    factors.try_fold(first.clone(), |all, factor| all.merged(factor))
-}

@@ -108,7 +108,8 @@ impl<'a> Fit<'a> {
         let nu = self.done() + 1;
         let of = self.settings.factors(nu);
         let pairs = self.pairs(of);
-        let candidates = if self.settings.is_factor(nu) { self.equivariant_candidates(&pairs, of) } else { Vec::new() };
+        let candidates =
+            if self.settings.keeps_equivariants(nu) { self.equivariant_candidates(&pairs, of) } else { Vec::new() };
         let invariant_candidates = self.invariant_candidates(&pairs, of);
         let (mut covariances, of_invariants, sums) = self.covariances(nu, of, &candidates, &invariant_candidates)?;
         let mut equivariants = Vec::new();
@@ -131,7 +132,7 @@ impl<'a> Fit<'a> {
             invariants_kept: kept_invariants,
             ..AuditRow::default()
         };
-        if self.settings.is_factor(nu) {
+        if self.settings.keeps_equivariants(nu) {
             row.lambda = sums.factors - sums.up_to_lambda_max;
             row.choice = sums.up_to_lambda_max - sums.candidates;
             row.contraction = sums.candidates - kept;

@@ -13,16 +13,18 @@ mod sample;
 mod settings;
 mod stage;
 mod sum;
+mod tensors;
 
 use ndarray::Array2;
 
 pub use audit::AuditRow;
 use fit::Fit;
-use needed::needed;
+use needed::{needed, needed_for};
 use recipe::{Order, Products, Recipe, Scratch};
 pub use sample::NiceSample;
 pub use settings::{Choice, NiceSelection, NiceSettings, Split};
 pub(super) use stage::NiceFeatures;
+pub(crate) use tensors::{NiceTensors, TensorSum};
 
 use super::combinations::{Block, Matrix};
 use super::lanes::{Layout, eights};
@@ -210,6 +212,25 @@ impl Nice {
             recipe.rotations.iter_mut().for_each(|rotation| *rotation = None);
         }
         Ok(NiceFeatures::new(recipe))
+    }
+
+    /// The stage from these coefficients to the equivariants of σ = +1 and these λ, of all orders.
+    ///
+    /// # Errors
+    /// If the coefficients are others than those it was fitted to, and for an order or a λ of which no equivariants are kept.
+    pub(crate) fn tensors(
+        &self,
+        keys: &[BlockKey],
+        channels: &[Vec<Channel>],
+        lambdas: &[usize],
+    ) -> Result<NiceTensors> {
+        if let Some(nu) = (2..=self.settings.nu_max).find(|&nu| !self.settings.keeps_equivariants(nu)) {
+            let problem = format!("of order {nu} only invariants are kept, and a tensor is made of equivariants");
+            return Err(Error::setting("all_equivariants", false, problem, "fit NICE with all_equivariants = true"));
+        }
+        let wanted = |key: BlockKey| key.sigma == 1 && lambdas.contains(&key.lambda);
+        let recipe = self.recipe(keys, channels, &needed_for(&self.orders, wanted))?;
+        NiceTensors::new(recipe, lambdas)
     }
 
     /// How features are combined of products: of order 1, 2, …

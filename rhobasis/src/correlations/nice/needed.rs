@@ -1,16 +1,30 @@
-//! Which equivariants the features need: the others are not made.
+//! Which equivariants are needed: the others are not made.
 
 use ndarray::Axis;
 
 use super::recipe::{Order, Product, Products};
+use crate::density::BlockKey;
 
 /// The orders without channels that no feature is made of, whatever the way.
 pub(super) fn needed(orders: &[Order]) -> Vec<Order> {
+    without_unused(orders.to_vec(), |_| false)
+}
+
+/// The orders without features, and without channels that no equivariant with such a key is made of.
+pub(super) fn needed_for(orders: &[Order], is_wanted: impl Fn(BlockKey) -> bool) -> Vec<Order> {
     let mut orders = orders.to_vec();
+    for Order { invariants, .. } in &mut orders {
+        (invariants.products, invariants.combinations) = (Vec::new(), None);
+        invariants.variances.clear();
+    }
+    without_unused(orders, is_wanted)
+}
+
+fn without_unused(mut orders: Vec<Order>, is_wanted: impl Fn(BlockKey) -> bool) -> Vec<Order> {
     for k in (0..orders.len()).rev() {
         let nu = orders[k].nu;
-        let mut used: Vec<Vec<bool>> =
-            orders[k].equivariants.iter().map(|block| vec![false; block.n_channels()]).collect();
+        let blocks = orders[k].equivariants.iter();
+        let mut used: Vec<Vec<bool>> = blocks.map(|block| vec![is_wanted(block.key); block.n_channels()]).collect();
         for higher in &orders[k + 1..] {
             each_factor(higher, nu, |block, channel| used[block][channel] = true);
         }

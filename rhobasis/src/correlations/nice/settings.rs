@@ -41,6 +41,11 @@ static UNIT: Setting = Setting::flag("unit_density", Given::Flag(true)).says(
     "false leaves the density as it is",
 );
 
+static ALL: Setting = Setting::flag("all_equivariants", Given::Flag(false)).says(
+    "Whether equivariants of every order are kept, the last one too: no feature needs them, models of tensors do",
+    "true for dipoles and polarisabilities, false for energies",
+);
+
 named! {
     /// By what pairs of equivariants are ranked.
     pub enum Choice {
@@ -98,6 +103,9 @@ pub struct NiceSettings {
     pub n_centers: usize,
     /// Whether coefficients are divided by the root of their mean squared norm.
     pub unit_density: bool,
+    /// Whether equivariants of every order are kept, or those that higher orders are made of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] // files of older versions do not have it
+    pub all_equivariants: bool,
 }
 
 impl Default for NiceSettings {
@@ -108,7 +116,7 @@ impl Default for NiceSettings {
 
 impl NiceSettings {
     /// All settings.
-    pub const SETTINGS: [&'static Setting; 11] = [
+    pub const SETTINGS: [&'static Setting; 12] = [
         &NU,
         &LAMBDA,
         &CANDIDATES,
@@ -120,6 +128,7 @@ impl NiceSettings {
         &SPLIT,
         &CENTERS,
         &UNIT,
+        &ALL,
     ];
 
     /// The iteration with these settings, the rest being defaults.
@@ -139,6 +148,7 @@ impl NiceSettings {
             split: SPLIT.read(given)?,
             n_centers: CENTERS.read(given)?,
             unit_density: UNIT.read(given)?,
+            all_equivariants: ALL.read(given)?,
         })
     }
 
@@ -156,6 +166,7 @@ impl NiceSettings {
             self.split.into(),
             self.n_centers.into(),
             self.unit_density.into(),
+            self.all_equivariants.into(),
         ];
         Self::SETTINGS.into_iter().zip(values).collect()
     }
@@ -184,8 +195,13 @@ impl NiceSettings {
     }
 
     /// Whether equivariants of this order are factors of higher ones.
-    pub(super) fn is_factor(&self, nu: usize) -> bool {
+    fn is_factor(&self, nu: usize) -> bool {
         nu == 1 || (nu + 1..=self.nu_max).any(|higher| self.factors(higher).contains(&nu))
+    }
+
+    /// Whether equivariants of this order are kept.
+    pub(super) fn keeps_equivariants(&self, nu: usize) -> bool {
+        self.all_equivariants || self.is_factor(nu)
     }
 
     /// λ_max, given that of the density.
