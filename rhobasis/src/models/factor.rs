@@ -134,6 +134,15 @@ impl Factor {
     /// # Errors
     /// If an alpha is negative or not finite.
     pub fn path(&self, alphas: &[f64]) -> Result<Array3<f64>> {
+        self.scaled_path(alphas, |_| 1.0)
+    }
+
+    /// The same with alphas in units of the square of the largest singular value.
+    pub(super) fn relative_path(&self, alphas: &[f64]) -> Result<Array3<f64>> {
+        self.scaled_path(alphas, |largest| largest.powi(2))
+    }
+
+    fn scaled_path(&self, alphas: &[f64], unit: fn(f64) -> f64) -> Result<Array3<f64>> {
         alphas.iter().try_for_each(|&alpha| check_alpha(alpha))?;
         let (n, n_targets) = self.qty().dim();
         let mut path = Array3::zeros((alphas.len(), n, n_targets));
@@ -141,11 +150,12 @@ impl Factor {
         let mut turned = Array2::zeros((n, n_targets));
         add_product(turned.view_mut(), 1.0, u.t(), self.qty());
         drop(u);
-        let smallest = self.rounding() * values.first().copied().unwrap_or(0.0);
+        let largest = values.first().copied().unwrap_or(0.0);
+        let (smallest, unit) = (self.rounding() * largest, unit(largest));
         for (&alpha, w) in alphas.iter().zip(path.outer_iter_mut()) {
             let mut shrunk = turned.clone();
             for (mut row, &s) in shrunk.rows_mut().into_iter().zip(&values) {
-                let factor = if s > smallest { 1.0 / (s + alpha / s) } else { 0.0 };
+                let factor = if s > smallest { 1.0 / (s + alpha * unit / s) } else { 0.0 };
                 row.iter_mut().for_each(|x| *x *= factor);
             }
             add_product(w, 1.0, vt.t(), shrunk.view());

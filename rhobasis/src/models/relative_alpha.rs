@@ -33,9 +33,7 @@ fn best_alpha(factors: &[Factor], alphas: &[f64]) -> Result<f64> {
     let mut errors = vec![0.0; alphas.len()];
     for (k, held_out) in factors.iter().enumerate() {
         let others = merged(factors.iter().enumerate().filter(|(j, _)| *j != k).map(|(_, factor)| factor))?;
-        let scale = others.largest_singular_value().powi(2);
-        let lambdas: Vec<f64> = alphas.iter().map(|alpha| alpha * scale).collect();
-        let path = others.path(&lambdas)?;
+        let path = others.relative_path(alphas)?;
         for (error, w) in errors.iter_mut().zip(path.outer_iter()) {
             *error += held_out.squared_residual(w)?[0];
         }
