@@ -1,15 +1,12 @@
-//! NICE on the command line: its flags, its fit, and the account of what each order keeps and has lost.
+//! NICE on the command line: its flags, and the account of what each order keeps and has lost.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use rhobasis::Result;
-use rhobasis::correlations::{AuditRow, Member, Nice, NiceSample, NiceSettings};
-use rhobasis::density::SphericalExpansion;
-use rhobasis::extxyz::Dataset;
+use rhobasis::correlations::{AuditRow, Nice, NiceSettings};
 use rhobasis::settings::Setting;
 
-use crate::input::for_each_chunk;
 use crate::plot::{self, Panel, Series};
 use crate::settings::{Flags, Group};
 use crate::text::{Table, count, field, plural};
@@ -21,14 +18,6 @@ impl Group for NiceSettings {
     fn settings() -> Vec<&'static Setting> {
         NiceSettings::SETTINGS.to_vec()
     }
-}
-
-/// Fits it to a sample of the atoms of a data set.
-pub fn fit(member: &mut Member, expansion: &SphericalExpansion, input: Dataset) -> Result<()> {
-    let Some(settings) = &member.nice else { return Ok(()) };
-    let mut sample = NiceSample::new(expansion, settings.n_centers)?;
-    for_each_chunk(input, "sampling atoms", |chunk| sample.add(&chunk.structures).map_err(|e| chunk.locate(e, |k| k)))?;
-    member.fit_to(&sample)
 }
 
 /// What each order keeps and has lost.

@@ -134,20 +134,6 @@ type Account = (usize, [f64; 10]);
 
 #[pymethods]
 impl Nice {
-    /// Fits it to the atoms of frames; `settings` as for [`Invariants`].
-    #[staticmethod]
-    fn fit(settings: &Bound<'_, PyDict>, evaluator: &Bound<'_, PyAny>, frames: &Frames) -> PyResult<Self> {
-        let mut member = member(settings)?;
-        let py = evaluator.py();
-        let mut fit = |expansion: &SphericalExpansion| detach(py, || member.fit(expansion, frames.structures()));
-        match evaluator.cast::<Basis>() {
-            Ok(basis) => fit(basis.get().expansion()),
-            Err(_) => fit(evaluator.cast::<Expansion>()?.get().expansion()),
-        }
-        .map_err(|e| frames.refuse(e, 0))?;
-        member.fitted.map(|inner| Nice { inner }).ok_or_else(|| PyTypeError::new_err("these are settings of NICE"))
-    }
-
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         detach(py, || correlations::Nice::load(&path)).map(Nice::from).map_err(refuse)

@@ -15,6 +15,7 @@ mod left_out;
 mod memory;
 mod metrics;
 mod models;
+mod nice;
 mod optimal;
 mod pcovr;
 mod potential;
@@ -89,6 +90,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_class::<correlations::Nice>()?;
+    m.add_class::<nice::NiceSample>()?;
+    m.add_function(wrap_pyfunction!(nice::remove_nice_checkpoint, m)?)?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
     m.add_class::<labels::Labels>()?;
     m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;

@@ -31,7 +31,9 @@ pub use invariants::Invariants;
 pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
 pub use kinds::{FeatureKind, Member};
-pub use nice::{AuditRow, Choice, Nice, NiceSample, NiceSelection, NiceSettings, Split};
+pub use nice::{
+    AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Split, remove_nice_checkpoint,
+};
 pub use rotation_average::RotationAverage;
 pub use spectrum_norms::{Kept, SpectrumNorms};
 pub use truncation::{Plan, PlanRow, Target, everything, leading_channels};

@@ -12,23 +12,24 @@ use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditRow;
+use super::origin::ChannelNote;
 use super::recipe::{Factor, Order, Product, Products};
 use super::settings::NiceSettings;
 use super::{Nice, Recipe};
 use crate::Result;
 use crate::correlations::L_MAX_COUPLED;
 use crate::correlations::lanes::Layout;
-use crate::density::{BlockKey, Channel};
+use crate::density::BlockKey;
 use crate::files::{Archive, Stored, damaged};
 
 /// Of the metadata, and before the names of all arrays.
-const NAME: &str = "nice";
+pub(super) const NAME: &str = "nice";
 
 #[derive(Serialize, Deserialize)]
 struct Note {
     settings: NiceSettings,
-    /// Species and n of the channels of each l of the density.
-    channels: Vec<Vec<(u8, usize)>>,
+    /// Those of the density.
+    channels: ChannelNote,
     unit: f64,
     n_centers: usize,
     orders: Vec<OrderNote>,
@@ -56,10 +57,9 @@ impl Nice {
     /// Adds it to a file under this name.
     pub(crate) fn store(&self, archive: &mut Archive, name: &str) {
         let keys = |order: &Order| order.equivariants.iter().map(|block| (block.key.sigma, block.key.lambda)).collect();
-        let of_channel = |channel: &Channel| (channel.species, channel.n);
         let note = Note {
             settings: self.settings.clone(),
-            channels: self.channels.iter().map(|channels| channels.iter().map(of_channel).collect()).collect(),
+            channels: ChannelNote::of(&self.channels),
             unit: self.unit,
             n_centers: self.n_centers,
             orders: self.orders.iter().map(|order| (order.of, keys(order))).collect(),
@@ -77,16 +77,24 @@ impl Nice {
 
     /// What [`Nice::store`] has added.
     pub(crate) fn restore(archive: &Archive, path: &Path, name: &str) -> Result<Self> {
+        let nice = Nice::restore_some(archive, path, name)?;
+        match nice.orders.len() + 1 == nice.settings.nu_max {
+            true => Ok(nice),
+            false => Err(damaged(path, "the orders are not those of its nu_max")),
+        }
+    }
+
+    /// The same, of a fit that need not have come to its end.
+    pub(super) fn restore_some(archive: &Archive, path: &Path, name: &str) -> Result<Self> {
         let note: Note = archive.json(path, name)?;
         note.settings.validate().map_err(|e| damaged(path, format!("settings that make no features ({e})")))?;
-        if note.orders.len() + 1 != note.settings.nu_max || note.audit.len() != note.orders.len() {
+        if note.orders.len() >= note.settings.nu_max || note.audit.len() != note.orders.len() {
             return Err(damaged(path, "the orders are not those of its nu_max"));
         }
         if !(note.unit.is_finite() && note.unit > 0.0) {
             return Err(damaged(path, format!("coefficients are divided by {}", 1.0 / note.unit)));
         }
-        let of_channel = |&(species, n): &(u8, usize)| Channel { species, n };
-        let channels: Vec<Vec<Channel>> = note.channels.iter().map(|c| c.iter().map(of_channel).collect()).collect();
+        let channels = note.channels.channels();
         let keys: Vec<BlockKey> = (0..channels.len()).map(BlockKey::density).collect();
         note.settings.largest_lambda(keys.len().saturating_sub(1)).map_err(|e| damaged(path, e))?;
         let mut recipe = Recipe::new(&Layout::new(&keys, &channels), note.unit);

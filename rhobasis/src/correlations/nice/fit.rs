@@ -21,9 +21,10 @@ const AT_ONCE: usize = 32;
 const ROWS: usize = 64;
 
 /// An iteration that is being fitted.
-pub(super) struct Fit<'a> {
-    settings: &'a NiceSettings,
-    eights: &'a [Vec<Lanes>],
+pub(super) struct Fit {
+    settings: NiceSettings,
+    /// Coefficients of the sample.
+    eights: Vec<Vec<Lanes>>,
     n_centers: usize,
     lambda_max: usize,
     recipe: Recipe,
@@ -57,15 +58,15 @@ struct Sums {
     invariants: f64,
 }
 
-impl<'a> Fit<'a> {
+impl Fit {
     /// `channels` are those of the density, `eights` the coefficients of the sample.
     ///
     /// # Errors
     /// If l_max is beyond the Clebsch–Gordan coefficients.
     pub fn new(
-        settings: &'a NiceSettings,
+        settings: &NiceSettings,
         (layout, channels): (&Layout, &[Vec<Channel>]),
-        (eights, n_centers): (&'a [Vec<Lanes>], usize),
+        (eights, n_centers): (Vec<Vec<Lanes>>, usize),
         unit: f64,
     ) -> Result<Self> {
         let l_max = layout.keys.iter().map(|key| key.lambda).max().unwrap_or(0);
@@ -75,8 +76,8 @@ impl<'a> Fit<'a> {
             channels.iter().map(|channel| channel.n + key.lambda).collect()
         };
         let degrees = vec![layout.keys.iter().zip(channels).map(degree).collect()];
-        let variances = vec![first_variances(&recipe, eights, n_centers)];
-        let (orders, audit) = (Vec::new(), Vec::new());
+        let variances = vec![first_variances(&recipe, &eights, n_centers)];
+        let (orders, audit, settings) = (Vec::new(), Vec::new(), settings.clone());
         Ok(Fit { settings, eights, n_centers, lambda_max, recipe, orders, audit, variances, degrees })
     }
 

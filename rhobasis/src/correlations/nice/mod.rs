@@ -2,14 +2,18 @@
 
 mod audit;
 mod buffers;
+mod checkpoint;
 mod choose;
 mod dots;
 mod file;
 mod fit;
 mod needed;
+mod origin;
 mod products;
 mod recipe;
+mod run;
 mod sample;
+mod sample_file;
 mod settings;
 mod stage;
 mod sum;
@@ -17,16 +21,16 @@ mod sum;
 use ndarray::Array2;
 
 pub use audit::AuditRow;
-use fit::Fit;
+pub use checkpoint::remove_nice_checkpoint;
 use needed::needed;
 use recipe::{Order, Products, Recipe, Scratch};
+pub use run::NiceFit;
 pub use sample::NiceSample;
 pub use settings::{Choice, NiceSelection, NiceSettings, Split};
 pub(super) use stage::NiceFeatures;
 
 use super::combinations::{Block, Matrix};
 use super::lanes::{Layout, eights};
-use super::leading::Part;
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
 use crate::simd::Aligned;
 use crate::structure::Structure;
@@ -81,7 +85,7 @@ impl Nice {
     /// Fits the iteration to a sample.
     ///
     /// # Errors
-    /// For settings outside their range, an empty sample, one without any density, and l_max above 12.
+    /// As [`NiceFit::new`].
     pub fn fit(settings: &NiceSettings, sample: &NiceSample) -> Result<Self> {
         Nice::fit_to_part(settings, sample, None, None)
     }
@@ -96,28 +100,11 @@ impl Nice {
         q_max: Option<usize>,
         l_max: Option<usize>,
     ) -> Result<Self> {
-        settings.validate()?;
-        let expansion = sample.expansion();
-        let (mut keys, mut channels) = (expansion.keys().to_vec(), expansion.channels().to_vec());
-        let mut rows = sample.coefficients();
-        if let Some(part) = Part::new(&keys, &channels, q_max, l_max)? {
-            rows = part.columns(&rows);
-            (keys, channels) = (part.keys().to_vec(), part.channels().to_vec());
-        }
-        let n_centers = rows.nrows();
-        if n_centers == 0 {
-            return Err(Error::setting("structures", 0, "there is no atom to fit NICE to", "give some structures"));
-        }
-        let unit = if settings.unit_density { 1.0 / mean_norm(&rows)?.sqrt() } else { 1.0 };
-        let layout = Layout::new(&keys, &channels);
-        let eights = sample::eights(&rows);
-        drop(rows);
-        let mut fit = Fit::new(settings, (&layout, &channels), (&eights, n_centers), unit)?;
+        let mut fit = NiceFit::new(settings, sample, q_max, l_max)?;
         while fit.done() < settings.nu_max {
-            fit.next()?;
+            fit.next_order()?;
         }
-        let Fit { orders, audit, .. } = fit;
-        Ok(Nice { settings: settings.clone(), keys, channels, unit, orders, audit, n_centers })
+        fit.finish()
     }
 
     /// How it was built.
