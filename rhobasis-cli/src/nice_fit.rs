@@ -28,7 +28,7 @@ pub fn sample(
     shard: Option<Shard>,
     flags: &CheckpointFlags,
 ) -> Result<(NiceSample, Option<Checkpoint>)> {
-    let mut sample = NiceSample::new(expansion, settings.n_centers)?;
+    let mut sample = NiceSample::for_fit(expansion, settings)?;
     let input = input.without_labels().shard(shard.unwrap_or_default());
     let task = |input: &mut Dataset| Ok(Task { files: input.hash()?, shard });
     let (input, mut checkpoint) = flags.start(&mut sample, input, task)?;
@@ -128,7 +128,7 @@ fn fit_member(
     flags: CheckpointFlags,
 ) -> Result<()> {
     let Some(settings) = member.nice.as_ref().filter(|_| member.fitted.is_none()) else { return Ok(()) };
-    let mut sample = NiceSample::new(expansion, settings.n_centers)?;
+    let mut sample = NiceSample::for_fit(expansion, settings)?;
     let mut checkpoint = flags.begin(&mut sample, || Task { files: vec![identity(frames)], shard: None })?;
     let resumed = sample.n_structures();
     let bar = frames_bar(frames.len(), "sampling atoms");

@@ -130,7 +130,7 @@ pub(crate) struct Nice {
 }
 
 /// An order: ν and parts of its squared norm, in the order of [`AuditRow`].
-type Account = (usize, [f64; 10]);
+type Account = (usize, [f64; 11]);
 
 #[pymethods]
 impl Nice {
@@ -165,18 +165,26 @@ impl Nice {
         self.inner.n_centers()
     }
 
-    fn audit(&self) -> Vec<Account> {
+    /// The account of the sequence of all centres (0), or of those of each species.
+    fn audit(&self) -> Vec<(u8, Vec<Account>)> {
         let of = |row: &AuditRow| {
             let AuditRow { full, inherited, lambda, choice, contraction, kept, .. } = *row;
-            let [all, unseen, dropped] = [row.invariants, row.invariants_choice, row.invariants_contraction];
-            (row.nu, [full, inherited, lambda, choice, contraction, kept, all, unseen, dropped, row.invariants_kept])
+            let [all, unseen, lower] = [row.invariants, row.invariants_choice, row.invariants_purified];
+            let [dropped, own] = [row.invariants_contraction, row.invariants_kept];
+            (row.nu, [full, inherited, lambda, choice, contraction, kept, all, unseen, lower, dropped, own])
         };
-        self.inner.audit().iter().map(of).collect()
+        let own = |(center, nice): (Option<u8>, &correlations::Nice)| {
+            (center.unwrap_or(0), nice.audit().iter().map(of).collect())
+        };
+        self.inner.sequences().into_iter().map(own).collect()
     }
 
-    /// Variance of each feature of each order from 2 on.
-    fn variances<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<f64>>> {
-        self.inner.variances().into_iter().map(|variances| PyArray1::from_slice(py, variances)).collect()
+    /// Variance of each feature of each order from 2 on, by species as in `audit`.
+    fn variances<'py>(&self, py: Python<'py>) -> Vec<(u8, Vec<Bound<'py, PyArray1<f64>>>)> {
+        let arrays = |nice: &correlations::Nice| {
+            nice.variances().into_iter().map(|variances| PyArray1::from_slice(py, variances)).collect()
+        };
+        self.inner.sequences().into_iter().map(|(center, nice)| (center.unwrap_or(0), arrays(nice))).collect()
     }
 
     /// Equivariants of order ν: (σ, λ) of each block, the blocks, structure, atom and species of each centre.

@@ -6,10 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use rhobasis::correlations::{self, NiceFit};
+use rhobasis::correlations::{self, NiceFit, NiceSettings};
 use rhobasis::density::SphericalExpansion;
 use rhobasis::files::Stored;
 use rhobasis::optimal::Task;
+use rhobasis::settings::Named;
 
 use crate::correlations::member;
 use crate::errors::refuse;
@@ -30,10 +31,11 @@ type Kept<'py> = (PathBuf, Vec<File>, Option<Bound<'py, PyAny>>, usize);
 
 #[pymethods]
 impl NiceSample {
+    /// Of the atoms that a fit with the settings `of` looks at.
     #[new]
-    fn new(evaluator: &Bound<'_, PyAny>, n_centers: usize) -> PyResult<Self> {
-        let py = evaluator.py();
-        with_expansion(evaluator, |expansion| detach(py, || correlations::NiceSample::new(expansion, n_centers)))?
+    fn new(evaluator: &Bound<'_, PyAny>, of: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let (py, settings) = (evaluator.py(), settings_of(of)?);
+        with_expansion(evaluator, |expansion| detach(py, || correlations::NiceSample::for_fit(expansion, &settings)))?
             .map(NiceSample::from)
             .map_err(refuse)
     }
@@ -58,6 +60,11 @@ impl NiceSample {
     fn counts(&self) -> (usize, usize, usize) {
         let sample = self.lock();
         (sample.n_structures(), sample.n_atoms(), sample.n_max())
+    }
+
+    /// Whether all centres have so many atoms, or those of each species.
+    fn sequence(&self) -> &'static str {
+        self.lock().sequence().name()
     }
 
     /// Notes the (path, frames, sha256) of the files, and the shard (i, n) that was taken of them.
@@ -137,8 +144,7 @@ impl NiceSample {
         of: &Bound<'_, PyDict>,
         kept: Option<Kept<'_>>,
     ) -> PyResult<crate::correlations::Nice> {
-        let member = member(of)?;
-        let settings = member.nice.ok_or_else(|| PyTypeError::new_err("these are no settings of NICE"))?;
+        let (member, settings) = (member(of)?, settings_of(of)?);
         let kept = match kept {
             Some((path, files, shard, next)) => {
                 let task = Task { files: source_files(files), shard: settings::shard(shard.as_ref())? };
@@ -177,6 +183,10 @@ impl From<correlations::NiceSample> for NiceSample {
     fn from(sample: correlations::NiceSample) -> Self {
         NiceSample { inner: Mutex::new(sample) }
     }
+}
+
+fn settings_of(of: &Bound<'_, PyDict>) -> PyResult<NiceSettings> {
+    member(of)?.nice.ok_or_else(|| PyTypeError::new_err("these are no settings of NICE"))
 }
 
 fn with_expansion<T>(evaluator: &Bound<'_, PyAny>, job: impl FnOnce(&SphericalExpansion) -> T) -> PyResult<T> {

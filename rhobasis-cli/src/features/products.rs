@@ -95,7 +95,8 @@ impl NiceArgs {
             return Err(Failure::usage(format!("DATA: structures {problem}; give both --output and DATA, or neither")));
         }
         if self.is_sample_only(makes_features) {
-            let other = NiceSettings::SETTINGS.into_iter().filter(|setting| setting.name != "n_centers");
+            let other =
+                NiceSettings::SETTINGS.into_iter().filter(|setting| !["n_centers", "sequence"].contains(&setting.name));
             let other = other.map(|setting| setting.name).find(|name| self.settings.is_given(name));
             let other = other.map(|name| format!("--{}", name.replace('_', "-")));
             if let Some(flag) = other.or(takes_part.then(|| "--use-q-max, --use-l-max".into())) {
@@ -124,8 +125,13 @@ impl NiceArgs {
         if self.is_sample_only(choice.are_used) {
             return Ok(None);
         }
-        if self.sample.is_some() && !self.settings.is_given("n_centers") {
-            settings.n_centers = sample.n_max();
+        if self.sample.is_some() {
+            if !self.settings.is_given("n_centers") {
+                settings.n_centers = sample.n_max();
+            }
+            if !self.settings.is_given("sequence") {
+                settings.sequence = sample.sequence();
+            }
         }
         let fitted = nice_fit::orders(&settings, &sample, choice.part, checkpoint.as_ref())?;
         nice::account(&fitted, out)?;

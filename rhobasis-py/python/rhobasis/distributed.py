@@ -89,7 +89,9 @@ def fit(basis: _Fitted, frames: FramesLike, client: Any = None, part: int = 1024
 
 def _unfitted(of: _Fitted) -> OptimalBasis | Nice:
     """What a worker needs to begin."""
-    return OptimalBasis(**of.get_params(deep=False)) if isinstance(of, OptimalBasis) else Nice(of.basis_, n_centers=of.n_centers)
+    if isinstance(of, OptimalBasis):
+        return OptimalBasis(**of.get_params(deep=False))
+    return Nice(of.basis_, n_centers=of.n_centers, sequence=of.sequence)
 
 
 def _begin(of: OptimalBasis | Nice) -> _native.Covariance | _native.NiceSample:

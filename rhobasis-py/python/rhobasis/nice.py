@@ -32,6 +32,7 @@ _ACCOUNT = [
     "kept",
     "invariants",
     "invariants_choice",
+    "invariants_purified",
     "invariants_contraction",
     "invariants_kept",
 ]
@@ -83,7 +84,12 @@ class Nice(Invariants):
         "degree", the lowest n + l first.
     selection : "cholesky" keeps products, "pca" principal components of them: several times slower.
     split : of which orders ν is made: "density", ν − 1 and 1; "balanced", two halves, which needs fewer equivariants.
-    n_centers : atoms it is fitted to, a sample that depends neither on the order of the frames nor on their cut.
+    sequence : "shared", the same products for all centres; or "per-species", for centres of each species products that
+        are chosen by its atoms alone. Zeros complete the columns of species that have fewer.
+    purify : take out of the features of each order what is linear in those of lower orders: over the atoms it is
+        fitted to, they are then uncorrelated with these.
+    n_centers : atoms (of each species, if "per-species") it is fitted to, a sample that depends neither on the order of
+        the frames nor on their cut.
     unit_density : divide coefficients by the root of their mean squared norm, so that all orders are of one size.
     normalize, q_max, l_max, weight : as for all `Invariants`.
 
@@ -114,6 +120,8 @@ class Nice(Invariants):
         choice: Literal["variance", "per-channel", "degree"] = "variance",
         selection: Literal["cholesky", "pca"] = "cholesky",
         split: Literal["density", "balanced"] = "density",
+        sequence: Literal["shared", "per-species"] = "shared",
+        purify: bool = False,
         n_centers: int = 10_000,
         unit_density: bool = True,
         normalize: bool | None = None,
@@ -131,6 +139,8 @@ class Nice(Invariants):
         self.choice = choice
         self.selection = selection
         self.split = split
+        self.sequence = sequence
+        self.purify = purify
         self.n_centers = n_centers
         self.unit_density = unit_density
         self.normalize = normalize
@@ -148,6 +158,8 @@ class Nice(Invariants):
         "choice",
         "selection",
         "split",
+        "sequence",
+        "purify",
         "n_centers",
         "unit_density",
     )
@@ -200,10 +212,12 @@ class Nice(Invariants):
             sample = self._empty_sample()
         else:
             sample.check_basis(self._own_evaluator())
-            if self.n_centers != sample.counts()[2]:
-                raise RhobasisError(
-                    f"n_centers = {self.n_centers}: it was {sample.counts()[2]} where the sample was begun; set it back"
-                )
+            before = {"n_centers": sample.counts()[2], "sequence": sample.sequence()}
+            for name, value in before.items():
+                if getattr(self, name) != value:
+                    raise RhobasisError(
+                        f"{name} = {getattr(self, name)}: it was {value} where the sample was begun; set it back"
+                    )
         for chunk, _, _, _ in dataset(frames, in_parts=False):
             sample.add(chunk)
         self._sample = sample
@@ -223,7 +237,7 @@ class Nice(Invariants):
         """Writes a sample of the atoms of `frames` to a file (``*.sample``), for `merge`; the basis must be fitted.
 
         `shard` = (i, n) takes only part i = 1 … n of the frames, those with index mod n = i − 1. `checkpoint` as in
-        `fit`. Of the parameters only `basis` and `n_centers` matter.
+        `fit`. Of the parameters only `basis`, `n_centers` and `sequence` matter.
 
         >>> import rhobasis as rb
         >>> from ase.build import molecule
@@ -246,14 +260,14 @@ class Nice(Invariants):
     def merge(cls, parts: Sequence[PathLike], basis: Evaluator, **parameters: Any) -> Self:
         """Fitted to the atoms of sample files: all shards of one data set, or samples of different data.
 
-        It is the fit to all frames, to the last bit. `parameters` are those of the class; `n_centers` is that of the
-        files. Missing or repeated shards are refused, and so is a basis that the samples were not taken with.
+        It is the fit to all frames, to the last bit. `parameters` are those of the class; `n_centers` and `sequence`
+        are those of the files. Missing or repeated shards are refused, and so is a basis that the samples were not taken with.
         """
         names = [os.fspath(part) for part in parts]
         sample = _native.NiceSample.merge_files(names)
         for name in names:
             warn_of(name)
-        made = cls(basis, **({"n_centers": sample.counts()[2]} | parameters))
+        made = cls(basis, **({"n_centers": sample.counts()[2], "sequence": sample.sequence()} | parameters))
         made._adopt(sample)
         return made
 
@@ -269,7 +283,7 @@ class Nice(Invariants):
         return basis._evaluator(_native.Frames.from_atoms([], False))
 
     def _empty_sample(self) -> _native.NiceSample:
-        return _native.NiceSample(self._own_evaluator(), self.n_centers)
+        return _native.NiceSample(self._own_evaluator(), self._plain_settings())
 
     def _add_to(
         self,
@@ -351,21 +365,28 @@ class Nice(Invariants):
         return EquivariantBlocks(dict(zip(keys, blocks, strict=True)), centers.view(_CENTERS)[:, 0])
 
     @property
-    def audit_(self) -> np.ndarray:
+    def audit_(self) -> Any:
         """What each order from 2 on keeps and has lost: a structured array of mean squared norms.
 
         ``full`` = (|ρ¹|²)^ν = ``inherited`` (lost at lower orders) + ``lambda`` (beyond λ_max) + ``choice`` (pairs
         that were not looked at) + ``contraction`` (products that are not kept) + ``kept``; zero from ``lambda`` on
-        where an order has no equivariants. ``invariants`` = ``invariants_choice`` + ``invariants_contraction`` +
-        ``invariants_kept``: of all invariant products of what is left of the two factors.
+        where an order has no equivariants. ``invariants`` = ``invariants_choice`` + ``invariants_purified`` (linear in
+        lower orders, if they are purified) + ``invariants_contraction`` + ``invariants_kept``: of all invariant products
+        of what is left of the two factors. With a sequence per species, a dict of such arrays by species of centre.
         """
-        rows = [(nu, *parts) for nu, parts in self._fitted_native().audit()]
-        return np.array(rows, dtype=[("nu", int), *((name, float) for name in _ACCOUNT)])
+        dtype = [("nu", int), *((name, float) for name in _ACCOUNT)]
+        accounts = self._fitted_native().audit()
+        made = {z: np.array([(nu, *parts) for nu, parts in rows], dtype=dtype) for z, rows in accounts}
+        return made.get(0, made)
 
     @property
-    def variances_(self) -> list[np.ndarray]:
-        """Variances of the features of each order from 2 on, over the atoms it was fitted to."""
-        return self._fitted_native().variances()
+    def variances_(self) -> Any:
+        """Variances of the features of each order from 2 on, over the atoms it was fitted to: a list of arrays.
+
+        With a sequence per species, a dict of such lists by species of centre.
+        """
+        made = dict(self._fitted_native().variances())
+        return made.get(0, made)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns, nu1_0, …, nu2_0, …; `input_features` is not looked at."""

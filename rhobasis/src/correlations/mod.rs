@@ -1,6 +1,7 @@
 //! Correlations of the density with itself, Eqs. (15)-(21).
 
 mod bispectrum;
+mod by_center;
 mod clebsch_gordan;
 mod combinations;
 mod correlation;
@@ -32,7 +33,7 @@ pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
 pub use kinds::{FeatureKind, Member};
 pub use nice::{
-    AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Split, remove_nice_checkpoint,
+    AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Sequence, Split, remove_nice_checkpoint,
 };
 pub use rotation_average::RotationAverage;
 pub use spectrum_norms::{Kept, SpectrumNorms};

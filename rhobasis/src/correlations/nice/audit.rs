@@ -34,6 +34,9 @@ pub struct AuditRow {
     pub invariants: f64,
     /// Lost of them with pairs that were not looked at.
     pub invariants_choice: f64,
+    /// Linear in features of lower orders, and taken out.
+    #[serde(default)]
+    pub invariants_purified: f64,
     /// And with products that are not kept.
     pub invariants_contraction: f64,
     /// What is left of them: of all features of this order.

@@ -100,12 +100,9 @@ impl NiceFit<'_> {
             let problem = "orders were fitted to another part of the channels";
             return Err(start_anew(path, problem, "give the same q_max and l_max"));
         }
-        if (own.unit, own.n_centers) != (before.unit, before.n_centers) {
-            return Err(damaged(path, "its orders were fitted to another sample than it holds"));
+        match self.take(&before)? {
+            true => Ok(before.sequences().iter().any(|(_, nice)| !nice.orders.is_empty())),
+            false => Err(damaged(path, "its orders were fitted to another sample than it holds")),
         }
-        for (order, audit) in before.orders.into_iter().zip(before.audit).skip(self.done() - 1) {
-            self.fit.take(order, audit)?;
-        }
-        Ok(self.done() > 1)
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod buffers;
+mod by_species;
 mod checkpoint;
 mod choose;
 mod dots;
@@ -10,6 +11,7 @@ mod fit;
 mod needed;
 mod origin;
 mod products;
+mod purify;
 mod recipe;
 mod run;
 mod sample;
@@ -18,16 +20,17 @@ mod settings;
 mod stage;
 mod sum;
 
-use ndarray::Array2;
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, s};
 
 pub use audit::AuditRow;
 pub use checkpoint::remove_nice_checkpoint;
-use needed::needed;
-use recipe::{Order, Products, Recipe, Scratch};
+use recipe::{Order, Place, Products, Recipe, Scratch};
 pub use run::NiceFit;
 pub use sample::NiceSample;
-pub use settings::{Choice, NiceSelection, NiceSettings, Split};
-pub(super) use stage::NiceFeatures;
+pub use settings::{Choice, NiceSelection, NiceSettings, Sequence, Split};
+use stage::NiceFeatures;
 
 use super::combinations::{Block, Matrix};
 use super::lanes::{Layout, eights};
@@ -79,6 +82,8 @@ pub struct Nice {
     audit: Vec<AuditRow>,
     /// Atoms of the sample.
     n_centers: usize,
+    /// Those of centres of each species, where they do not share this one, which then is empty.
+    of_species: BTreeMap<u8, Nice>,
 }
 
 impl Nice {
@@ -112,7 +117,7 @@ impl Nice {
         &self.settings
     }
 
-    /// What each order from 2 on holds and has lost.
+    /// What each order from 2 on holds and has lost; nothing where there are [`Nice::sequences`] of each species.
     pub fn audit(&self) -> &[AuditRow] {
         &self.audit
     }
@@ -122,51 +127,59 @@ impl Nice {
         self.n_centers
     }
 
-    /// Variances of the features of each order from 2 on, over the sample.
+    /// Variances of the features of each order from 2 on, over the sample; as for [`Nice::audit`].
     pub fn variances(&self) -> Vec<&[f64]> {
         self.orders.iter().map(|order| &order.invariants.variances[..]).collect()
     }
 
-    /// Equivariants of order ν of all atoms, blocks (σ, λ), of the coefficients it was fitted to.
+    /// Equivariants of order ν of all atoms, blocks (σ, λ), of the coefficients it was fitted to. Where each species has a sequence of
+    /// its own, channels are those of the species of the centre, and zeros complete them to the largest number.
     ///
     /// # Errors
-    /// As [`SphericalExpansion::forward`], for an expansion of other channels, and for an order of which only invariants are
-    /// kept.
+    /// As [`SphericalExpansion::forward`], for an expansion of other channels, for a species without a sequence, and for an order
+    /// of which only invariants are kept.
     pub fn equivariants(
         &self,
         expansion: &SphericalExpansion,
         nu: usize,
         structures: &[Structure],
     ) -> Result<Equivariants> {
-        let recipe = self.recipe(expansion.keys(), expansion.channels(), &self.orders)?;
+        let mut recipes = Vec::new();
+        for (center, nice) in self.sequences() {
+            nice.check_order(nu)?;
+            recipes.push((center, nice.recipe(expansion.keys(), expansion.channels(), &nice.orders)?));
+        }
+        let c = expansion.forward(structures)?;
+        c.centers.iter().try_for_each(|center| self.around(center.species).map(|_| ()))?;
+        let mut counts: BTreeMap<(i8, usize), usize> = BTreeMap::new(); // (−σ, λ): as blocks stand
+        for (_, Recipe { places, .. }) in &recipes {
+            let Place { keys, counts: own, .. } = &places[nu - 1];
+            for (key, &n) in keys.iter().zip(own) {
+                let count = counts.entry((-key.sigma, key.lambda)).or_default();
+                *count = n.max(*count);
+            }
+        }
+        let keys: Vec<BlockKey> = counts.keys().map(|&(sigma, lambda)| BlockKey { sigma: -sigma, lambda }).collect();
+        let channels = counts.values().map(|&n| channels_of_all(n)).collect();
+        let mut out = Equivariants::zeros(c.centers.clone(), keys, channels);
+        let rows: Vec<f64> = c.blocks.iter().flatten().copied().collect();
+        for (center, recipe) in &recipes {
+            let is_own = |i: &usize| center.is_none_or(|z| c.centers[*i].species == z);
+            let own: Vec<usize> = (0..c.centers.len()).filter(is_own).collect();
+            equivariants_of(recipe, nu, &recipe.layout.some_rows(&rows, c.centers.len(), &own), &own, &mut out);
+        }
+        Ok(out)
+    }
+
+    /// Refuses an order of which there are no equivariants.
+    fn check_order(&self, nu: usize) -> Result<()> {
         let known = (1..=self.orders.len() + 1).filter(|&nu| nu == 1 || !self.orders[nu - 2].equivariants.is_empty());
         let known: Vec<usize> = known.collect();
         if !known.contains(&nu) {
             let remedy = format!("use one of {known:?}, or a larger nu_max");
             return Err(Error::setting("nu", nu, "equivariants of this order are not made", remedy));
         }
-        let c = expansion.forward(structures)?;
-        let place = &recipe.places[nu - 1];
-        let channels = |n: &usize| (0..*n).map(|n| Channel { species: 0, n }).collect();
-        let channels = place.counts.iter().map(channels).collect();
-        let mut out = Equivariants::zeros(c.centers.clone(), place.keys.clone(), channels);
-        let own = Layout::new(&place.keys, &out.channels);
-        let rows: Vec<f64> = c.blocks.iter().flatten().copied().collect();
-        let n = c.centers.len();
-        let (mut lanes, mut state, mut scratch) = (Aligned::default(), Aligned::default(), Scratch::default());
-        let mut made = vec![0.0; n * own.len()];
-        for eight in eights(n) {
-            recipe.layout.to_lanes(&rows, n, eight.clone(), &mut lanes);
-            recipe.fill(lanes.lanes(), &mut state, &mut scratch);
-            own.to_rows(&state.lanes()[place.start()..place.end], n, eight, &mut made);
-        }
-        let mut made = &made[..];
-        for block in &mut out.blocks {
-            let (of_block, rest) = made.split_at(block.len());
-            block.as_slice_mut().expect("a new array is contiguous").copy_from_slice(of_block);
-            made = rest;
-        }
-        Ok(out)
+        Ok(())
     }
 
     /// The recipe of some orders, for these coefficients.
@@ -185,28 +198,43 @@ impl Nice {
         Ok(recipe)
     }
 
-    /// The stage from these coefficients to features, or, unless `combined`, to what they are combinations of.
-    pub(super) fn features(
-        &self,
-        keys: &[BlockKey],
-        channels: &[Vec<Channel>],
-        combined: bool,
-    ) -> Result<NiceFeatures> {
-        let mut recipe = self.recipe(keys, channels, &needed(&self.orders))?;
-        if !combined {
-            recipe.rotations.iter_mut().for_each(|rotation| *rotation = None);
-        }
-        Ok(NiceFeatures::new(recipe))
-    }
-
-    /// How features are combined of products: of order 1, 2, …
+    /// How features are combined of what [`Nice::features`] gives: of order 1, 2, …
     pub(super) fn combinations(&self) -> Vec<Block> {
-        let first = Block { n: self.channels.first().map_or(0, Vec::len), v: None };
+        let counts = self.n_of_orders();
+        if self.is_per_species() {
+            return vec![Block::plain(counts.iter().sum())];
+        }
         let of_order = |order: &Order| {
             let Products { products, combinations, .. } = &order.invariants;
-            Block { n: products.len(), v: combinations.as_ref().map(|v| Matrix::new(v.view())) }
+            let matrix = |v: &Option<Array2<f64>>| v.as_ref().map(|v| Matrix::new(v.view()));
+            Block { n: products.len(), v: matrix(combinations), lower: matrix(&order.lower) }
         };
-        std::iter::once(first).chain(self.orders.iter().map(of_order)).collect()
+        std::iter::once(Block::plain(counts[0])).chain(self.orders.iter().map(of_order)).collect()
+    }
+}
+
+fn channels_of_all(n: usize) -> Vec<Channel> {
+    (0..n).map(|n| Channel { species: 0, n }).collect()
+}
+
+/// Equivariants of order ν of the centres `own`, whose coefficients these are, into the blocks of all centres.
+fn equivariants_of(recipe: &Recipe, nu: usize, rows: &[f64], own: &[usize], out: &mut Equivariants) {
+    let place = &recipe.places[nu - 1];
+    let channels: Vec<Vec<Channel>> = place.counts.iter().map(|&n| channels_of_all(n)).collect();
+    let layout = Layout::new(&place.keys, &channels);
+    let n = own.len();
+    let (mut lanes, mut state, mut scratch) = (Aligned::default(), Aligned::default(), Scratch::default());
+    let mut made = vec![0.0; n * layout.len()];
+    for eight in eights(n) {
+        recipe.layout.to_lanes(rows, n, eight.clone(), &mut lanes);
+        recipe.fill(lanes.lanes(), &mut state, &mut scratch);
+        layout.to_rows(&state.lanes()[place.start()..place.end], n, eight, &mut made);
+    }
+    for (key, made) in place.keys.iter().zip(layout.views(&made, n)) {
+        let block = out.keys.iter().position(|known| known == key).expect("the blocks of all sequences are there");
+        for (&center, made) in own.iter().zip(made.outer_iter()) {
+            out.blocks[block].slice_mut(s![center, .., ..made.ncols()]).assign(&made);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::density::{BlockKey, Channel, SphericalExpansion};
-use crate::structure::Structure;
+use crate::structure::{Structure, symbols};
 use crate::{Error, Result};
 
 /// Distance of the atoms of a probe, as a fraction of the cutoff.
@@ -17,6 +17,8 @@ const ROUNDING: f64 = 1e-6;
 pub(super) struct Origin {
     pub keys: Vec<BlockKey>,
     pub channels: Vec<Vec<Channel>>,
+    /// Species of atoms that it knows, ascending.
+    pub species: Vec<u8>,
     /// `[center, l]`: of all dimers of the species of the basis, Σ_q (q + 1) c\[l, m = 0, q\] around either atom.
     pub probe: Array2<f64>,
 }
@@ -50,7 +52,8 @@ impl Origin {
             (0..c.channels[l].len()).map(|q| (q + 1) as f64 * c.blocks[l][[i, l, q]]).sum()
         };
         let probe = Array2::from_shape_fn((c.centers.len(), c.keys.len()), |(i, l)| number(i, l));
-        Ok(Origin { keys: expansion.keys().to_vec(), channels: expansion.channels().to_vec(), probe })
+        let (keys, channels) = (expansion.keys().to_vec(), expansion.channels().to_vec());
+        Ok(Origin { keys, channels, species: species.to_vec(), probe })
     }
 
     /// Numbers of each centre.
@@ -69,6 +72,10 @@ impl Origin {
         };
         if self.channels != other.channels {
             return refused(format!("{:?}", count(self)), format!("the other sample has {:?} channels", count(other)));
+        }
+        if self.species != other.species {
+            let symbols = |origin: &Origin| symbols(&origin.species);
+            return refused(symbols(self), format!("the other sample is of a basis of {}", symbols(other)));
         }
         let largest = self.probe.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
         let differs = |(a, b): (&f64, &f64)| (a - b).abs() > ROUNDING * largest;

@@ -1,14 +1,17 @@
 //! The atoms from which an iteration is fitted: a sample of a data set that does not depend on its order.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::origin::Origin;
+use super::settings::{NiceSettings, Sequence};
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
 use crate::extxyz::{Shard, SourceFile};
 use crate::files::Digest;
+use crate::settings::Named;
 use crate::simd::{LANES, Lanes};
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -41,13 +44,15 @@ pub struct NiceSample {
     expansion: Option<SphericalExpansion>,
     pub(super) origin: Origin,
     pub(super) n_max: usize,
+    /// Whether there are so many of each species.
+    pub(super) per_species: bool,
     pub(super) n_structures: usize,
     /// More than `n_max` until they are asked for.
     pub(super) atoms: Vec<Atom>,
     /// How many there were when the last were left out.
     kept: usize,
-    /// Larger keys are of no use.
-    bound: u64,
+    /// Larger keys are of no use; by species, or 0 for all.
+    bounds: BTreeMap<u8, u64>,
     pub(super) files: Vec<SourceFile>,
     pub(super) shard: Option<Shard>,
 }
@@ -70,32 +75,33 @@ impl NiceSample {
         if n_max == 0 {
             return Err(Error::setting("n_centers", 0, "a sample of no atoms", "use 10000"));
         }
-        let mut sample = NiceSample::of_atoms(Origin::of(expansion)?, n_max, Vec::new());
+        let mut sample = NiceSample::of_atoms(Origin::of(expansion)?, (n_max, false), Vec::new());
         sample.expansion = Some(expansion.clone());
         Ok(sample)
     }
 
+    /// An empty sample of what these settings are fitted to.
+    ///
+    /// # Errors
+    /// If it is one of no atoms.
+    pub fn for_fit(expansion: &SphericalExpansion, settings: &NiceSettings) -> Result<Self> {
+        let sample = NiceSample::new(expansion, settings.n_centers)?;
+        Ok(NiceSample { per_species: settings.sequence == Sequence::PerSpecies, ..sample })
+    }
+
     /// One to which no structures can be added.
-    pub(super) fn of_atoms(origin: Origin, n_max: usize, atoms: Vec<Atom>) -> Self {
+    pub(super) fn of_atoms(origin: Origin, (n_max, per_species): (usize, bool), atoms: Vec<Atom>) -> Self {
+        let (expansion, n_structures, kept, bounds) = (None, 0, 0, BTreeMap::new());
         let (files, shard) = (Vec::new(), None);
-        let mut sample = NiceSample {
-            expansion: None,
-            origin,
-            n_max,
-            n_structures: 0,
-            atoms,
-            kept: 0,
-            bound: u64::MAX,
-            files,
-            shard,
-        };
+        let mut sample =
+            NiceSample { expansion, origin, n_max, per_species, n_structures, atoms, kept, bounds, files, shard };
         sample.shorten();
         sample
     }
 
     /// One of the same kind that has seen nothing.
     pub(super) fn emptied(&self) -> Self {
-        let empty = NiceSample::of_atoms(self.origin.clone(), self.n_max, Vec::new());
+        let empty = NiceSample::of_atoms(self.origin.clone(), (self.n_max, self.per_species), Vec::new());
         NiceSample { expansion: self.expansion.clone(), ..empty }
     }
 
@@ -114,8 +120,11 @@ impl NiceSample {
             ));
         };
         let keys: Vec<Vec<u64>> = structures.par_iter().map(keys).collect();
-        let wanted: Vec<usize> =
-            (0..structures.len()).filter(|&s| keys[s].iter().any(|key| *key <= self.bound)).collect();
+        let is_wanted = |&s: &usize| {
+            let mut atoms = keys[s].iter().zip(&structures[s].species);
+            atoms.any(|(key, z)| *key <= self.bound(*z))
+        };
+        let wanted: Vec<usize> = (0..structures.len()).filter(is_wanted).collect();
         let chosen: Vec<Structure> = wanted.iter().map(|&s| structures[s].clone()).collect();
         let before = self.n_structures;
         let c = expansion.forward(&chosen).map_err(|mut e| {
@@ -126,7 +135,7 @@ impl NiceSample {
         })?;
         for (i, center) in c.centers.iter().enumerate() {
             let key = keys[wanted[center.structure]][center.atom];
-            if key <= self.bound {
+            if key <= self.bound(center.species) {
                 self.atoms.push(Atom { key, species: center.species, c: row(&c, i) });
             }
         }
@@ -146,6 +155,11 @@ impl NiceSample {
         if other.n_max != self.n_max {
             let problem = format!("the other sample is one of {}", other.n_max);
             return Err(Error::setting("n_centers", self.n_max, problem, "take both with the same number"));
+        }
+        if other.per_species != self.per_species {
+            let (mine, theirs) = (self.sequence(), other.sequence());
+            let problem = format!("the other sample was taken with {}", theirs.name());
+            return Err(Error::setting("sequence", mine.name(), problem, "take both with the same"));
         }
         self.atoms.extend(other.atoms);
         self.n_structures += other.n_structures;
@@ -188,7 +202,19 @@ impl NiceSample {
 
     /// Atoms that are there.
     pub fn n_atoms(&self) -> usize {
-        self.atoms.len().min(self.n_max)
+        self.chosen().len()
+    }
+
+    /// Which centres have so many atoms.
+    pub fn sequence(&self) -> Sequence {
+        if self.per_species { Sequence::PerSpecies } else { Sequence::Shared }
+    }
+
+    /// Whether atoms were left out, of some species or of all.
+    pub(super) fn is_cut(&self) -> bool {
+        let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
+        self.chosen().iter().for_each(|atom| *counts.entry(self.group(atom.species)).or_default() += 1);
+        counts.values().any(|&n| n == self.n_max)
     }
 
     /// What the coefficients are: (+1, l) for each l.
@@ -201,9 +227,20 @@ impl NiceSample {
         &self.origin.channels
     }
 
-    /// Coefficients of the atoms of the sample, by key: `[atom, (block, channel, m)]`.
+    /// Coefficients of the atoms of the sample, by species if there are so many of each, then by key:
+    /// `[atom, (block, channel, m)]`.
     pub fn coefficients(&self) -> Array2<f64> {
-        let atoms = self.chosen();
+        self.rows(&self.chosen())
+    }
+
+    /// The same of atoms of a species.
+    pub(super) fn coefficients_around(&self, center: Option<u8>) -> Array2<f64> {
+        let mut atoms = self.chosen();
+        atoms.retain(|atom| center.is_none_or(|z| atom.species == z));
+        self.rows(&atoms)
+    }
+
+    fn rows(&self, atoms: &[&Atom]) -> Array2<f64> {
         let mut c = Array2::zeros((atoms.len(), self.origin.width()));
         for (mut to, atom) in c.axis_iter_mut(Axis(0)).zip(atoms) {
             to.iter_mut().zip(&atom.c).for_each(|(to, c)| *to = *c);
@@ -211,19 +248,48 @@ impl NiceSample {
         c
     }
 
-    /// The atoms of the sample, by key.
+    /// The atoms of the sample, by species if there are so many of each, then by key.
     pub(super) fn chosen(&self) -> Vec<&Atom> {
         let mut atoms: Vec<&Atom> = self.atoms.iter().collect();
-        atoms.sort_by(|a, b| a.order(b));
-        atoms.truncate(self.n_max);
+        atoms.sort_by(|a, b| self.order(a, b));
+        let mut counts = BTreeMap::new();
+        atoms.retain(|atom| self.is_among_first(atom.species, &mut counts));
         atoms
     }
 
     fn shorten(&mut self) {
-        self.atoms.sort_by(Atom::order);
-        self.atoms.truncate(self.n_max);
-        self.kept = self.atoms.len();
-        self.bound = if self.kept == self.n_max { self.atoms[self.n_max - 1].key } else { u64::MAX };
+        let mut atoms = std::mem::take(&mut self.atoms);
+        atoms.sort_by(|a, b| self.order(a, b));
+        let mut counts = BTreeMap::new();
+        atoms.retain(|atom| self.is_among_first(atom.species, &mut counts));
+        self.bounds.clear();
+        for atom in &atoms {
+            let group = self.group(atom.species);
+            if counts[&group] >= self.n_max {
+                self.bounds.insert(group, atom.key); // the last is the largest
+            }
+        }
+        (self.kept, self.atoms) = (atoms.len(), atoms);
+    }
+
+    /// Species that are counted apart, 0 for all.
+    fn group(&self, species: u8) -> u8 {
+        if self.per_species { species } else { 0 }
+    }
+
+    fn bound(&self, species: u8) -> u64 {
+        self.bounds.get(&self.group(species)).copied().unwrap_or(u64::MAX)
+    }
+
+    fn order(&self, a: &Atom, b: &Atom) -> Ordering {
+        self.group(a.species).cmp(&self.group(b.species)).then_with(|| a.order(b))
+    }
+
+    /// Whether the next atom of a species in order is one that counts.
+    fn is_among_first(&self, species: u8, counts: &mut BTreeMap<u8, usize>) -> bool {
+        let count = counts.entry(self.group(species)).or_default();
+        *count += 1;
+        *count <= self.n_max
     }
 }
 

@@ -1,8 +1,8 @@
 //! Sample files `*.sample`: safetensors of kind `nice-sample`.
 //!
-//! Tensors (float64): `keys` `[atom, (upper 32 bits, lower 32 bits)]`, ascending, `species` `[atom]`, `coefficients`
-//! `[atom, (block, channel, m)]`, and `probe`, by which the basis is known. Metadata (JSON): `sample` (the channels of the density,
-//! the largest number of atoms, the number of structures), and of the data `files` (path, frames, sha256) and `shard`.
+//! Tensors (float64): `keys` `[atom, (upper 32 bits, lower 32 bits)]`, ascending (of each species), `species` `[atom]`, `coefficients`
+//! `[atom, (block, channel, m)]`, and `probe`, by which the basis is known. Metadata (JSON): `sample` (channels and species of the
+//! density, the largest number of atoms, and whether of each species, the number of structures), and of the data `files` (path, frames, sha256) and `shard`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::origin::{ChannelNote, Origin, halves, key_of};
 use super::sample::{Atom, NiceSample};
+use super::settings::Sequence;
 use crate::correlations::L_MAX_COUPLED;
 use crate::density::BlockKey;
 use crate::extxyz::{Shard, SourceFile};
@@ -21,7 +22,9 @@ use crate::{Error, Result};
 #[derive(Serialize, Deserialize)]
 struct Note {
     channels: ChannelNote,
+    species: Vec<u8>,
     n_centers: usize,
+    sequence: Sequence,
     n_structures: usize,
 }
 
@@ -44,7 +47,9 @@ impl NiceSample {
     pub(super) fn store(&self, archive: &mut Archive) {
         let atoms = self.chosen();
         let channels = ChannelNote::of(&self.origin.channels);
-        archive.note("sample", &Note { channels, n_centers: self.n_max, n_structures: self.n_structures });
+        let (species, sequence) = (self.origin.species.clone(), self.sequence());
+        let note = Note { channels, species, n_centers: self.n_max, sequence, n_structures: self.n_structures };
+        archive.note("sample", &note);
         archive.note("files", &self.files);
         archive.note("shard", &self.shard);
         let keys: Vec<[f64; 2]> = atoms.iter().map(|atom| halves(atom.key)).collect();
@@ -64,7 +69,7 @@ impl NiceSample {
             return Err(damaged(path, "it is a sample of nothing"));
         }
         let probe: Array2<f64> = archive.array(path, "probe")?;
-        let origin = Origin { keys, channels, probe };
+        let origin = Origin { keys, channels, species: note.species, probe };
         let species: Array1<f64> = archive.array(path, "species")?;
         let keys: Array2<f64> = archive.array_of(path, "keys", (species.len(), 2))?;
         let c: Array2<f64> = archive.array_of(path, "coefficients", (species.len(), origin.width()))?;
@@ -76,10 +81,12 @@ impl NiceSample {
             };
             atoms.push(Atom { key, species: z as u8, c: c.to_vec() });
         }
-        if atoms.len() > note.n_centers || !atoms.is_sorted_by_key(|atom| atom.key) {
-            return Err(damaged(path, "its atoms are no sample"));
+        let n_atoms = atoms.len();
+        let size = (note.n_centers, note.sequence == Sequence::PerSpecies);
+        let mut sample = NiceSample::of_atoms(origin, size, atoms);
+        if sample.atoms.len() < n_atoms {
+            return Err(damaged(path, "it holds more atoms than it says"));
         }
-        let mut sample = NiceSample::of_atoms(origin, note.n_centers, atoms);
         sample.n_structures = note.n_structures;
         sample.set_files(archive.json(path, "files")?, archive.json(path, "shard")?);
         Ok(sample)
