@@ -130,6 +130,14 @@ fn nice(expansion: &SphericalExpansion, change: &dyn Fn(&mut NiceSettings)) -> O
     change(&mut settings);
     let mut sample = NiceSample::for_fit(expansion, &settings).unwrap();
     sample.add(&[molecule(), crystal()]).ok()?;
+    // More atoms than features, or none of higher orders is left.
+    for k in 0..if settings.purify { 30 } else { 0 } {
+        for mut structure in [molecule(), crystal()] {
+            let positions = structure.positions.iter_mut().flatten().enumerate();
+            positions.for_each(|(i, x)| *x += 0.1 * ((7 * k + 3 * i) as f64).sin());
+            sample.add(&[structure]).ok()?;
+        }
+    }
     Nice::fit(&settings, &sample).map_err(|e| assert!(e.to_string().contains("there is no atom of"), "{e}")).ok()
 }
 

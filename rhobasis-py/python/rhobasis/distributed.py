@@ -91,7 +91,9 @@ def _unfitted(of: _Fitted) -> OptimalBasis | Nice:
     """What a worker needs to begin."""
     if isinstance(of, OptimalBasis):
         return OptimalBasis(**of.get_params(deep=False))
-    return Nice(of.basis_, n_centers=of.n_centers, sequence=of.sequence)
+    twin = of._unfitted()
+    twin.basis = of.basis_
+    return twin
 
 
 def _begin(of: OptimalBasis | Nice) -> _native.Covariance | _native.NiceSample:

@@ -172,8 +172,9 @@ class Nice(Invariants):
         checkpoint: PathLike | None = None,
         checkpoint_every: float = 60.0,
     ) -> Self:
-        """Fits a copy of `basis`, unless that is fitted, and chooses products by the atoms of `frames`. Files are streamed.
+        """Fits a copy of `basis`, unless that is fitted, and chooses products by the atoms of `frames`.
 
+        Files are streamed.
         With `checkpoint`, the sample of atoms is written to that file every `checkpoint_every` seconds, and later each
         order that is fitted to it; both are continued from if it is there: same basis, same settings, same data, same
         result to the last bit. It is removed at the end.
@@ -261,7 +262,8 @@ class Nice(Invariants):
         """Fitted to the atoms of sample files: all shards of one data set, or samples of different data.
 
         It is the fit to all frames, to the last bit. `parameters` are those of the class; `n_centers` and `sequence`
-        are those of the files. Missing or repeated shards are refused, and so is a basis that the samples were not taken with.
+        are those of the files. Missing or repeated shards are refused, and so is a basis that the samples were not
+        taken with.
         """
         names = [os.fspath(part) for part in parts]
         sample = _native.NiceSample.merge_files(names)
@@ -371,8 +373,9 @@ class Nice(Invariants):
         ``full`` = (|ρ¹|²)^ν = ``inherited`` (lost at lower orders) + ``lambda`` (beyond λ_max) + ``choice`` (pairs
         that were not looked at) + ``contraction`` (products that are not kept) + ``kept``; zero from ``lambda`` on
         where an order has no equivariants. ``invariants`` = ``invariants_choice`` + ``invariants_purified`` (linear in
-        lower orders, if they are purified) + ``invariants_contraction`` + ``invariants_kept``: of all invariant products
-        of what is left of the two factors. With a sequence per species, a dict of such arrays by species of centre.
+        lower orders, if they are purified) + ``invariants_contraction`` + ``invariants_kept``: of all invariant
+        products of what is left of the two factors. With a sequence per species, a dict of such arrays by species of
+        centre.
         """
         dtype = [("nu", int), *((name, float) for name in _ACCOUNT)]
         accounts = self._fitted_native().audit()

@@ -177,6 +177,9 @@ impl Panels {
 
     /// out = rows times the matrix. The bits of a row do not depend on the others.
     fn of_rows(&self, rows: ArrayView2<f64>, mut out: ArrayViewMut2<f64>) {
+        if self.n_in == 0 {
+            return out.fill(0.0);
+        }
         let n = rows.nrows();
         let number = |first: usize, k: usize, r: usize| rows.get((first + r, k)).copied().unwrap_or(0.0);
         let tile = |first: usize| (0..self.n_in).map(move |k| std::array::from_fn(|r| number(first, k, r)));
@@ -217,6 +220,9 @@ fn some_rows(panel: &[Lanes], tile: &[[f64; ROWS]]) -> [Lanes; ROWS] {
 ))]
 fn of_lanes(panels: &Panels, from: &[Lanes], to: &mut [Lanes]) {
     let to = &mut to[..panels.n_out];
+    if panels.n_in == 0 {
+        return to.fill([0.0; LANES]);
+    }
     for (to, panel) in to.chunks_mut(LANES).zip(panels.numbers.chunks_exact(panels.n_in.max(1))) {
         for (part, to) in to.chunks_mut(COLUMNS).enumerate() {
             let mut sums = [[0.0; LANES]; COLUMNS];

@@ -123,7 +123,12 @@ impl Fit {
         let looked_at = of_invariants.diag().slice(s![n_lower..]).sum();
         let regression = (n_lower > 0).then(|| Regression::new(&of_invariants, n_lower));
         let of_invariants = regression.as_ref().map_or(&of_invariants, |regression| &regression.residual);
-        let kept = self.kept(of, &invariant_candidates, of_invariants, self.settings.n_invariants, true);
+        let kept = match regression {
+            Some(_) if invariant_candidates.len() <= self.settings.n_invariants => {
+                Kept::not_explained(of_invariants.view())
+            }
+            _ => self.kept(of, &invariant_candidates, of_invariants, self.settings.n_invariants, true),
+        };
         let lower = regression.as_ref().map(|regression| regression.of_kept(&kept));
         let invariants = products_of(BlockKey::density(0), &invariant_candidates, kept);
         let total = |variances: &[f64]| variances.iter().sum::<f64>();

@@ -14,7 +14,9 @@ use crate::simd::{LANES, Lanes};
 
 /// Directions of the lower features whose variance is below this fraction of the largest, each feature being scaled to variance one,
 /// are rounding.
-const NOTHING: f64 = 1e-13;
+const NOTHING: f64 = 1e-12;
+/// Products of whose variance no more than this fraction is left are linear in lower features, up to rounding.
+const EXPLAINED: f64 = 1e-8;
 
 /// The least-squares fit of products z by lower features y: z − Rᵀy is uncorrelated with y.
 ///
@@ -26,7 +28,7 @@ const NOTHING: f64 = 1e-13;
 pub(super) struct Regression {
     /// `[lower, product]`.
     r: Array2<f64>,
-    /// Covariance of what is left.
+    /// Covariance of what is left, zeros of products that are explained.
     pub residual: Array2<f64>,
 }
 
@@ -41,7 +43,12 @@ impl Regression {
         let left = &yz - &product(yy, r.view());
         r += &product(inverse.view(), left.view());
         let explained = product(yz.t(), r.view());
-        let residual = &joint.slice(s![z.clone(), z]) - &((&explained + &explained.t()) * 0.5);
+        let zz = joint.slice(s![z.clone(), z]);
+        let mut residual = &zz - &((&explained + &explained.t()) * 0.5);
+        for k in (0..zz.nrows()).filter(|&k| zz[[k, k]] * EXPLAINED >= residual[[k, k]]).collect::<Vec<_>>() {
+            residual.row_mut(k).fill(0.0);
+            residual.column_mut(k).fill(0.0);
+        }
         Regression { r, residual }
     }
 
