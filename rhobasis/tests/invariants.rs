@@ -101,7 +101,7 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
         let both = |settings: &mut NiceSettings| {
             (settings.sequence, settings.purify, settings.n_invariants) = (Sequence::PerSpecies, true, 30);
         };
-        let kinds: [(_, &dyn Fn(&mut NiceSettings)); 5] = [
+        let kinds: [(_, Change); 5] = [
             ("nice", &|_| ()),
             ("nice of principal components", &principal),
             ("nice per species", &per_species),
@@ -117,8 +117,11 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
     all
 }
 
+/// Other settings of NICE.
+type Change<'a> = &'a dyn Fn(&mut NiceSettings);
+
 /// Few of many products, with other settings; none of an expansion that does not know these species.
-fn nice(expansion: &SphericalExpansion, change: &dyn Fn(&mut NiceSettings)) -> Option<Nice> {
+fn nice(expansion: &SphericalExpansion, change: Change) -> Option<Nice> {
     let mut settings = NiceSettings {
         nu_max: 4,
         n_candidates: 60,

@@ -15,6 +15,7 @@ use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
+use crate::interrupt;
 use crate::nice::{self, NiceFlags};
 use crate::nice_fit;
 use crate::output;
@@ -134,6 +135,9 @@ impl NiceArgs {
             }
         }
         let fitted = nice_fit::orders(&settings, &sample, choice.part, checkpoint.as_ref())?;
+        if !self.checkpoint.is_given() {
+            interrupt::keeps_files();
+        }
         nice::account(&fitted, out)?;
         match &self.save_nice {
             Some(path) => {
