@@ -230,6 +230,23 @@ def test_each_species_of_centre_may_have_products_of_its_own(tmp_path, purify):
     assert fitted.equivariants(MOLECULES, nu=2)[1, 1].shape[0] == len(x)
 
 
+@pytest.mark.parametrize("model", [rb.Ridge(alpha=1e-9), rb.Gap(n_sparse=12, zeta=2)])
+def test_forces_of_a_potential_with_products_per_species_are_those_of_its_energies(tmp_path, model):
+    features = rb.Nice(optimal(), q_max=2, sequence="per-species", purify=True, **FEW)
+    potential = rb.Potential(features, model).fit(FRAMES)
+    potential.save(tmp_path / "a.rho")
+    same(rb.load(tmp_path / "a.rho"), potential)
+    atoms = FRAMES[9].copy()
+    forces = potential.predict([atoms]).forces[0]
+    h = 1e-4
+    for sign in (1, -1):
+        atoms.positions[1, 2] += sign * h
+        energy = potential.predict([atoms]).energies[0]
+        atoms.positions[1, 2] -= sign * h
+        forces[1, 2] += sign * energy / (2 * h)
+    assert abs(forces[1, 2]) < 1e-6
+
+
 def test_dask_samples_the_same_atoms():
     distributed = pytest.importorskip("distributed")
     own = basis().fit(MOLECULES)

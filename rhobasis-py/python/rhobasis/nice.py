@@ -199,9 +199,9 @@ class Nice(Invariants):
         >>> from ase.build import molecule
         >>> basis = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=4), l_max=2, q_max=3, mixing="combined")
         >>> basis = basis.fit([molecule("H2O"), molecule("CH4")])
-        >>> nice = rb.Nice(basis, n_equivariants=5, n_invariants=6)
+        >>> nice = rb.Nice(basis, n_equivariants=3, n_invariants=3)
         >>> nice.partial_fit(molecule("H2O")).partial_fit(molecule("CH4")).transform(molecule("H2O")).shape
-        (3, 15)
+        (3, 9)
         """
         sample = self.__dict__.get("_sample")
         if sample is None:
