@@ -9,41 +9,12 @@ use super::needed::needed;
 use super::purify::Purified;
 use super::recipe::{Order, Products};
 use super::{Nice, NiceFeatures};
+use crate::Result;
 use crate::correlations::combinations::Matrix;
 use crate::correlations::correlation::Correlation;
 use crate::density::{BlockKey, Channel};
-use crate::structure::symbol;
-use crate::{Error, Result};
 
 impl Nice {
-    /// Whether centres of each species have a sequence of their own.
-    pub fn is_per_species(&self) -> bool {
-        !self.of_species.is_empty()
-    }
-
-    /// The sequence of all centres (`None`), or those of each species, ascending; each is NICE of its own, with its account.
-    pub fn sequences(&self) -> Vec<(Option<u8>, &Nice)> {
-        match self.is_per_species() {
-            false => vec![(None, self)],
-            true => self.of_species.iter().map(|(&z, nice)| (Some(z), nice)).collect(),
-        }
-    }
-
-    /// The sequence of centres of a species.
-    ///
-    /// # Errors
-    /// If there was no such atom when it was fitted.
-    pub(super) fn around(&self, z: u8) -> Result<&Nice> {
-        if !self.is_per_species() {
-            return Ok(self);
-        }
-        self.of_species.get(&z).ok_or_else(|| {
-            let known: Vec<&str> = self.of_species.keys().map(|&z| symbol(z)).collect();
-            let problem = format!("products were chosen for centres of {} only", known.join(", "));
-            Error::setting("species", symbol(z), problem, "fit NICE to data that have it, or share one sequence")
-        })
-    }
-
     /// One of the same settings, made of these.
     pub(super) fn of_sequences(of_species: BTreeMap<u8, Nice>) -> Option<Nice> {
         let first = of_species.values().next()?;
@@ -79,16 +50,6 @@ impl Nice {
         let steps: Vec<_> = lower.into_iter().enumerate().filter_map(step).collect();
         let of: Arc<dyn Correlation> = Arc::new(NiceFeatures::new(recipe));
         Ok(if steps.is_empty() { of } else { Arc::new(Purified { of, steps }) })
-    }
-
-    /// Features of each order from 1 on; of the sequence that has the most.
-    pub(super) fn n_of_orders(&self) -> Vec<usize> {
-        let first = self.channels.first().map_or(0, Vec::len);
-        let largest = |k: usize| {
-            let of = |(_, nice): &(_, &Nice)| nice.orders[k].invariants.n_channels();
-            self.sequences().iter().map(of).max().unwrap_or(0)
-        };
-        std::iter::once(first).chain((0..self.settings.nu_max - 1).map(largest)).collect()
     }
 }
 

@@ -36,7 +36,7 @@ use super::combinations::{Block, Matrix};
 use super::lanes::{Layout, eights};
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
 use crate::simd::Aligned;
-use crate::structure::Structure;
+use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
 /// Products of the density with itself, order by order, of which what matters for a data set is kept.
@@ -87,31 +87,6 @@ pub struct Nice {
 }
 
 impl Nice {
-    /// Fits the iteration to a sample.
-    ///
-    /// # Errors
-    /// As [`NiceFit::new`].
-    pub fn fit(settings: &NiceSettings, sample: &NiceSample) -> Result<Self> {
-        Nice::fit_to_part(settings, sample, None, None)
-    }
-
-    /// [`Nice::fit`] to the leading channels of each species and l up to some, all if not given.
-    ///
-    /// # Errors
-    /// As [`Nice::fit`], and if there are fewer.
-    pub fn fit_to_part(
-        settings: &NiceSettings,
-        sample: &NiceSample,
-        q_max: Option<usize>,
-        l_max: Option<usize>,
-    ) -> Result<Self> {
-        let mut fit = NiceFit::new(settings, sample, q_max, l_max)?;
-        while fit.done() < settings.nu_max {
-            fit.next_order()?;
-        }
-        fit.finish()
-    }
-
     /// How it was built.
     pub fn settings(&self) -> &NiceSettings {
         &self.settings
@@ -130,6 +105,34 @@ impl Nice {
     /// Variances of the features of each order from 2 on, over the sample; as for [`Nice::audit`].
     pub fn variances(&self) -> Vec<&[f64]> {
         self.orders.iter().map(|order| &order.invariants.variances[..]).collect()
+    }
+
+    /// Whether centres of each species have a sequence of their own.
+    pub fn is_per_species(&self) -> bool {
+        !self.of_species.is_empty()
+    }
+
+    /// The sequence of all centres (`None`), or those of each species, ascending; each is NICE of its own, with its account.
+    pub fn sequences(&self) -> Vec<(Option<u8>, &Nice)> {
+        match self.is_per_species() {
+            false => vec![(None, self)],
+            true => self.of_species.iter().map(|(&z, nice)| (Some(z), nice)).collect(),
+        }
+    }
+
+    /// The sequence of centres of a species.
+    ///
+    /// # Errors
+    /// If there was no such atom when it was fitted.
+    pub(super) fn around(&self, z: u8) -> Result<&Nice> {
+        if !self.is_per_species() {
+            return Ok(self);
+        }
+        self.of_species.get(&z).ok_or_else(|| {
+            let known: Vec<&str> = self.of_species.keys().map(|&z| symbol(z)).collect();
+            let problem = format!("products were chosen for centres of {} only", known.join(", "));
+            Error::setting("species", symbol(z), problem, "fit NICE to data that have it, or share one sequence")
+        })
     }
 
     /// Equivariants of order ν of all atoms, blocks (σ, λ), of the coefficients it was fitted to. Where each species has a sequence of
@@ -196,6 +199,16 @@ impl Nice {
         let mut recipe = Recipe::new(&Layout::new(&self.keys, &self.channels), self.unit);
         orders.iter().try_for_each(|order| recipe.push(order))?;
         Ok(recipe)
+    }
+
+    /// Features of each order from 1 on; of the sequence that has the most.
+    pub(super) fn n_of_orders(&self) -> Vec<usize> {
+        let first = self.channels.first().map_or(0, Vec::len);
+        let largest = |k: usize| {
+            let of = |(_, nice): &(_, &Nice)| nice.orders[k].invariants.n_channels();
+            self.sequences().iter().map(of).max().unwrap_or(0)
+        };
+        std::iter::once(first).chain((0..self.settings.nu_max - 1).map(largest)).collect()
     }
 
     /// How features are combined of what [`Nice::features`] gives: of order 1, 2, …

@@ -165,6 +165,33 @@ impl<'a> NiceFit<'a> {
     }
 }
 
+impl Nice {
+    /// Fits the iteration to a sample.
+    ///
+    /// # Errors
+    /// As [`NiceFit::new`].
+    pub fn fit(settings: &NiceSettings, sample: &NiceSample) -> Result<Self> {
+        Nice::fit_to_part(settings, sample, None, None)
+    }
+
+    /// [`Nice::fit`] to the leading channels of each species and l up to some, all if not given.
+    ///
+    /// # Errors
+    /// As [`Nice::fit`], and if there are fewer.
+    pub fn fit_to_part(
+        settings: &NiceSettings,
+        sample: &NiceSample,
+        q_max: Option<usize>,
+        l_max: Option<usize>,
+    ) -> Result<Self> {
+        let mut fit = NiceFit::new(settings, sample, q_max, l_max)?;
+        while fit.done() < settings.nu_max {
+            fit.next_order()?;
+        }
+        fit.finish()
+    }
+}
+
 /// Coefficients of at most `n` atoms of a sample, of a species if given: those of a part.
 fn rows_of(sample: &NiceSample, center: Option<u8>, n: usize, part: Option<&Part>) -> Result<Array2<f64>> {
     let mut rows = sample.coefficients_around(center);
