@@ -2,6 +2,7 @@
 
 pub mod columns;
 mod descriptor;
+mod products;
 mod stream;
 
 use std::io::Write;
@@ -9,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice, NiceSettings};
-use rhobasis::extxyz::{Dataset, Options, path_of};
-use rhobasis::files::{Stored, is_stream, sha256};
+use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice};
+use rhobasis::extxyz::{Dataset, Options};
+use rhobasis::files::{is_stream, sha256};
 use rhobasis::optimal::OptimalBasis;
 use rhobasis::settings::{Given, Named, Setting, Word};
 use rhobasis::{Error, Result};
@@ -21,12 +22,12 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::matrix::{Matrices, RowLabels, meta_path};
-use crate::nice::{self, NiceFlags};
 use crate::npy::{self, Array, Spool};
 use crate::output;
 use crate::settings::{Flags, Group};
-use crate::text::{count, plural, tell};
+use crate::text::{count, plural};
 use descriptor::Descriptor;
+use products::{Choice, NiceArgs};
 use stream::for_each_block;
 
 /// Compute features of all atoms of a data set and write them as NumPy arrays
@@ -34,7 +35,7 @@ use stream::for_each_block;
 #[command(after_help = EXAMPLE)]
 pub struct Features {
     /// Extended XYZ files, plain or packed, each with an optional slice: data.xyz@:1000
-    #[arg(required = true)]
+    #[arg(required_unless_present = "sample")]
     data: Vec<String>,
     /// Basis file, *.rho
     #[arg(long, value_name = "FILE.rho")]
@@ -42,7 +43,7 @@ pub struct Features {
     #[command(flatten)]
     what: Flags<What>,
     /// Divide the features of each atom by their norm
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     normalize: bool,
     /// Compute only these components of the power spectrum, in this order: the array 'columns' of a file that 'rhobasis
     /// select' made, or a *.npy with rows l, α, β
@@ -55,21 +56,15 @@ pub struct Features {
     #[arg(long, value_name = "N")]
     use_l_max: Option<usize>,
     #[command(flatten)]
-    nice_settings: NiceFlags,
-    /// Features of --kind nice with the products that this file holds
-    #[arg(long, value_name = "FILE.nice")]
-    nice: Option<PathBuf>,
-    /// Write the products of --kind nice, which are chosen by the atoms of DATA, to this file
-    #[arg(long, value_name = "FILE.nice", conflicts_with = "nice")]
-    save_nice: Option<PathBuf>,
+    nice: NiceArgs,
     /// *.npz: an array X with axes [center, column], and what its rows and columns are; of the density, arrays l0, l1, …
     /// with axes [center, m, channel]. *.npy: one matrix [center, column] that can be memory-mapped (of the density, its
     /// columns are (l, m, channel)), and *.meta.npz beside it
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present_any = ["save_nice", "save_sample"])]
+    output: Option<PathBuf>,
     /// Write a matrix X.npy as X-00000.npy, X-00001.npy, … of N rows each, every one complete once it is there, with its
     /// X-00000.meta.npz; the same command goes on after those that are
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "output")]
     chunk_rows: Option<u32>,
 }
 
@@ -100,36 +95,58 @@ impl Group for What {
 const EXAMPLE: &str = "\
 Example:
   rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum -o silicon.npz
-  python -c \"import numpy; print(numpy.load('silicon.npz')['X'].shape)\"";
+  python -c \"import numpy; print(numpy.load('silicon.npz')['X'].shape)\"
+Example: products of four neighbours at a time, chosen by a large set in a run that may be killed at any time
+  rhobasis features qm9.xyz.xz --basis qm9.rho --kind nice --nu-max 4 --save-nice qm9.nice --checkpoint qm9.ckpt
+  rhobasis features some.xyz --basis qm9.rho --kind nice --nice qm9.nice -o some.npz";
 
 impl Features {
     pub fn files(&self) -> Files {
-        let read = [Some(&self.basis), self.columns.as_ref(), self.nice.as_ref()];
-        let files = Files::reading(read.into_iter().flatten()).and_data(&self.data);
-        let files = files.writing("--save-nice", Holds::Archive(Nice::KIND), &self.save_nice);
-        let holds = Holds::arrays(&self.output);
+        let read = [Some(&self.basis), self.columns.as_ref()];
+        let files = self.nice.among(Files::reading(read.into_iter().flatten()).and_data(&self.data));
+        let Some(output) = &self.output else { return files };
+        let holds = Holds::arrays(output);
         match holds {
-            Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(&self.output)]),
+            Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(output)]),
             _ => files,
         }
-        .writing("--output", holds, [&self.output])
+        .writing("--output", holds, [output])
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
-        let npz = self.check()?;
+        self.check()?;
         let basis: OptimalBasis = load(&self.basis)?;
-        let descriptor = self.descriptor(&basis, out)?;
+        let nice = match self.kind()? {
+            Some(FeatureKind::Nice) => self.nice.choose(&self.choice(&basis), out)?,
+            _ => None,
+        };
+        if let Some(output) = &self.output {
+            self.write(output, &basis, nice, out)?;
+        }
+        Ok(self.nice.remove_checkpoint()?)
+    }
+
+    /// What products of NICE are chosen by, and for.
+    fn choice<'a>(&'a self, basis: &'a OptimalBasis) -> Choice<'a> {
+        let part = [self.use_q_max, self.use_l_max];
+        Choice { data: &self.data, basis, part, are_used: self.output.is_some() }
+    }
+
+    /// Computes and writes the features.
+    fn write(&self, output: &Path, basis: &OptimalBasis, nice: Option<Arc<Nice>>, out: &mut dyn Write) -> Outcome {
+        let descriptor = self.descriptor(basis, nice.clone())?;
         let input = Dataset::open(&self.data, &Options::default())?;
-        let settings = |more| self.settings(&basis, more);
+        let settings = |more| self.settings(basis, nice.as_deref(), more);
+        let npz = is_npz(output);
         let (n_centers, shape) = if npz {
-            self.write_npz(&descriptor, settings, input)?
+            write_npz(output, &descriptor, settings, input)?
         } else {
-            self.write_npy(&descriptor, settings, input, out)?
+            self.write_npy(output, &descriptor, settings, input, out)?
         };
         writeln!(out, "{}: {shape}", plural(n_centers, "centre"))?;
         let file = match self.chunk_rows {
-            Some(_) => self.output.with_extension("").display().to_string() + "-00000.npy",
-            None => self.output.display().to_string(),
+            Some(_) => output.with_extension("").display().to_string() + "-00000.npy",
+            None => output.display().to_string(),
         };
         writeln!(out, "wrote {}", if self.chunk_rows.is_some() { file.clone() + ", …" } else { file.clone() })?;
         let show = if npz { format!("['{}']", descriptor.arrays()[0].0) } else { String::new() };
@@ -145,17 +162,19 @@ impl Features {
         })
     }
 
-    /// Whether the output is an archive; refuses arguments that do not fit together.
-    fn check(&self) -> Outcome<bool> {
-        output::check(&self.output, &["npz", "npy"])?;
-        let npz = self.output.extension().is_none_or(|e| e != "npy");
-        if !npz && is_stream(&self.output) {
-            let problem =
-                "is a pipe or a device, and the number of rows of a matrix is written to its start at the end";
-            return Err(Error::file(&self.output, problem, "write an *.npz to it, or a matrix to a file").into());
-        }
-        if npz && self.chunk_rows.is_some() {
-            return Err(Failure::usage("--chunk-rows: only a matrix is written in pieces; name the output *.npy"));
+    /// Refuses arguments that do not fit together.
+    fn check(&self) -> Outcome {
+        if let Some(output) = &self.output {
+            output::check(output, &["npz", "npy"])?;
+            let npz = is_npz(output);
+            if !npz && is_stream(output) {
+                let problem =
+                    "is a pipe or a device, and the number of rows of a matrix is written to its start at the end";
+                return Err(Error::file(output, problem, "write an *.npz to it, or a matrix to a file").into());
+            }
+            if npz && self.chunk_rows.is_some() {
+                return Err(Failure::usage("--chunk-rows: only a matrix is written in pieces; name the output *.npy"));
+            }
         }
         let kind = self.kind()?;
         if self.normalize && kind.is_none() {
@@ -170,64 +189,32 @@ impl Features {
                 return Err(Failure::usage(format!("{flag}: {problem}")));
             }
         }
-        if let Some(flag) = self.of_nice() {
-            if kind != Some(FeatureKind::Nice) {
+        match self.nice.given() {
+            Some(flag) if kind != Some(FeatureKind::Nice) => {
                 return Err(Failure::usage(format!("{flag}: only of --kind nice; use that, or leave it out")));
             }
-            if self.nice.is_some() && flag != "--nice" {
-                return Err(Failure::usage(format!("{flag}: the file of --nice says it; leave one of them out")));
+            _ if kind == Some(FeatureKind::Nice) => {
+                let takes_part = self.use_q_max.is_some() || self.use_l_max.is_some();
+                self.nice.check([!self.data.is_empty(), self.output.is_some(), takes_part])?;
             }
+            _ => {}
         }
         if self.columns.is_some() && kind != Some(FeatureKind::PowerSpectrum) {
             let problem = "--columns: only of a power spectrum some components can be computed without the rest; \
                            use --kind power-spectrum, or leave it out";
             return Err(Failure::usage(problem));
         }
-        Ok(npz)
+        Ok(())
     }
 
-    /// A flag that is given, and means something for --kind nice alone.
-    fn of_nice(&self) -> Option<String> {
-        let setting = NiceSettings::SETTINGS.into_iter().find(|setting| self.nice_settings.is_given(setting.name));
-        let setting = setting.map(|setting| format!("--{}", setting.name.replace('_', "-")));
-        let files = [("--save-nice", &self.save_nice), ("--nice", &self.nice)];
-        let file = files.into_iter().find(|(_, path)| path.is_some()).map(|(flag, _)| flag.to_string());
-        setting.or(file)
-    }
-
-    /// The products of --kind nice, read or chosen.
-    fn fit_nice(&self, member: &mut Member, basis: &OptimalBasis, out: &mut dyn Write) -> Result<()> {
-        if let Some(path) = &self.nice {
-            let nice: Nice = load(path)?;
-            member.nice = Some(nice.settings().clone());
-            member.fitted = Some(Arc::new(nice));
-            return Ok(());
-        }
-        member.nice = Some(self.nice_settings.read(NiceSettings::read)?);
-        if let Some(pipe) = self.data.iter().find(|data| is_stream(&path_of(data))) {
-            let problem = "is a pipe, and data are read twice where products are chosen by them";
-            return Err(Error::file(pipe, problem, "give a file, or products with --nice"));
-        }
-        nice::fit(member, basis.expansion(), Dataset::open(&self.data, &Options::default())?)?;
-        let Some(fitted) = &member.fitted else { return Ok(()) };
-        nice::account(fitted, out).map_err(|e| Error::io("standard output", e))?;
-        match &self.save_nice {
-            Some(path) => fitted.save(path),
-            None => {
-                tell("warning: the products are kept nowhere: other data will have other features; use --save-nice");
-                Ok(())
-            }
-        }
-    }
-
-    fn descriptor(&self, basis: &OptimalBasis, out: &mut dyn Write) -> Result<Descriptor> {
+    fn descriptor(&self, basis: &OptimalBasis, nice: Option<Arc<Nice>>) -> Result<Descriptor> {
         let expansion = basis.expansion();
         let Some(kind) = self.kind()? else { return Ok(Descriptor::Density(expansion.clone())) };
         let columns = self.columns.as_deref().map(columns::read).transpose()?;
         let (q_max, l_max) = (self.use_q_max, self.use_l_max);
         let mut member = Member { columns, q_max, l_max, ..Member::new(kind, self.normalize) };
-        if kind == FeatureKind::Nice {
-            self.fit_nice(&mut member, basis, out)?;
+        if let Some(nice) = nice {
+            (member.nice, member.fitted) = (Some(nice.settings().clone()), Some(nice));
         }
         let invariants = Invariants::of_members(expansion, &[member]);
         invariants.map(Descriptor::Invariants).map_err(|e| match (e, &self.columns) {
@@ -245,40 +232,9 @@ impl Features {
         })
     }
 
-    fn write_npz(
-        &self,
-        descriptor: &Descriptor,
-        settings: impl Fn(serde_json::Value) -> Result<Array>,
-        input: Dataset,
-    ) -> Result<(usize, String)> {
-        let spool = |(name, row)| Spool::reals(&self.output, name, row);
-        let mut spools = descriptor.arrays().into_iter().map(spool).collect::<Result<Vec<_>>>()?;
-        let mut labels = RowLabels::new(&self.output)?;
-        let mut n_centers = 0;
-        let files = for_each_block(descriptor, input, 0, |centers, values| {
-            for (spool, (block, _)) in spools.iter_mut().zip(values.into_iter().flatten()) {
-                spool.write(block)?;
-            }
-            n_centers += centers.len();
-            labels.add(centers)
-        })?;
-        let mut arrays = descriptor.description(false);
-        arrays.push(settings(json!({ "files": files }))?);
-        let all = spools.iter_mut().chain(labels.spools());
-        rhobasis::files::write_atomically(&self.output, |file| npy::write_npz(file, n_centers, all, &arrays))?;
-        let shape = match descriptor {
-            Descriptor::Density(expansion) => {
-                format!("arrays l0 to l{}, axes [center, m, channel]", expansion.l_max())
-            }
-            Descriptor::Invariants(invariants) => {
-                format!("array X, axes [center, column], {}", plural(invariants.n_features(), "column"))
-            }
-        };
-        Ok((n_centers, shape))
-    }
-
     fn write_npy(
         &self,
+        output: &Path,
         descriptor: &Descriptor,
         settings: impl Fn(serde_json::Value) -> Result<Array>,
         mut input: Dataset,
@@ -287,10 +243,10 @@ impl Features {
         let width = descriptor.width();
         let described = |settings: Array| [vec![settings], descriptor.description(true)].concat();
         let mut matrices = match self.chunk_rows {
-            None => Matrices::whole(&self.output, width)?,
+            None => Matrices::whole(output, width)?,
             Some(n) => {
                 let data = json!({ "files": input.hash()?, "chunk_rows": n });
-                Matrices::in_chunks(&self.output, width, n as usize, described(settings(data)?))?
+                Matrices::in_chunks(output, width, n as usize, described(settings(data)?))?
             }
         };
         let done = matrices.done();
@@ -307,13 +263,13 @@ impl Features {
         };
         let n_rows = matrices.rows();
         matrices.finish(&described(settings(data)?))?;
-        let (width, meta) = (count(width), meta_path(&self.output));
+        let (width, meta) = (count(width), meta_path(output));
         let what = self.chunk_rows.map_or("matrix".into(), |n| format!("matrices of {} rows", count(n as usize)));
         Ok((n_rows, format!("{what} with {width} columns; rows and columns are described in {}", meta.display())))
     }
 
     /// How the numbers were made, as JSON, with these entries too.
-    fn settings(&self, basis: &OptimalBasis, more: serde_json::Value) -> Result<Array> {
+    fn settings(&self, basis: &OptimalBasis, nice: Option<&Nice>, more: serde_json::Value) -> Result<Array> {
         let kind = self.kind()?;
         let described = |path: &Path| -> Result<serde_json::Value> {
             Ok(json!({ "path": path.display().to_string(), "sha256": sha256(path)? }))
@@ -332,10 +288,13 @@ impl Features {
                 }
             }
         }
-        if let Some(path) = &self.nice {
+        if let Some(path) = &self.nice.nice {
             settings["nice_file"] = described(path)?;
-        } else if kind == Some(FeatureKind::Nice) {
-            settings["nice"] = json!(self.nice_settings.read(NiceSettings::read)?);
+        } else if let Some(nice) = nice {
+            settings["nice"] = json!(nice.settings());
+        }
+        if let Some(path) = self.nice.sample_file() {
+            settings["sample_file"] = described(path)?;
         }
         if let Some(path) = &self.columns {
             settings["columns_file"] = described(path)?;
@@ -345,4 +304,42 @@ impl Features {
         }
         Ok(Array::text("settings", &settings.to_string()))
     }
+}
+
+/// Writes features or coefficients as an archive of arrays; returns the number of centres, and what was written.
+fn write_npz(
+    output: &Path,
+    descriptor: &Descriptor,
+    settings: impl Fn(serde_json::Value) -> Result<Array>,
+    input: Dataset,
+) -> Result<(usize, String)> {
+    let spool = |(name, row)| Spool::reals(output, name, row);
+    let mut spools = descriptor.arrays().into_iter().map(spool).collect::<Result<Vec<_>>>()?;
+    let mut labels = RowLabels::new(output)?;
+    let mut n_centers = 0;
+    let files = for_each_block(descriptor, input, 0, |centers, values| {
+        for (spool, (block, _)) in spools.iter_mut().zip(values.into_iter().flatten()) {
+            spool.write(block)?;
+        }
+        n_centers += centers.len();
+        labels.add(centers)
+    })?;
+    let mut arrays = descriptor.description(false);
+    arrays.push(settings(json!({ "files": files }))?);
+    let all = spools.iter_mut().chain(labels.spools());
+    rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_centers, all, &arrays))?;
+    let shape = match descriptor {
+        Descriptor::Density(expansion) => {
+            format!("arrays l0 to l{}, axes [center, m, channel]", expansion.l_max())
+        }
+        Descriptor::Invariants(invariants) => {
+            format!("array X, axes [center, column], {}", plural(invariants.n_features(), "column"))
+        }
+    };
+    Ok((n_centers, shape))
+}
+
+/// Whether the output is an archive rather than a matrix.
+fn is_npz(output: &Path) -> bool {
+    output.extension().is_none_or(|e| e != "npy")
 }

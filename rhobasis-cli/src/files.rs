@@ -45,6 +45,12 @@ impl Files {
         Files { read: paths.into_iter().map(Into::into).collect(), written: Vec::new() }
     }
 
+    /// What else is read.
+    pub fn and_read<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.read.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
     /// Files of structures, each with an optional slice.
     pub fn and_data<S: AsRef<str>>(mut self, specs: impl IntoIterator<Item = S>) -> Self {
         self.read.extend(specs.into_iter().map(|spec| path_of(spec.as_ref())));

@@ -8,7 +8,7 @@ use rhobasis::density::species_of;
 use rhobasis::extxyz::{Chunk, Dataset, Options, Shard, SourceFile};
 use rhobasis::files::Stored;
 use rhobasis::optimal::{
-    Adaptation, Covariance, NU, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation,
+    Adaptation, Covariance, NU, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation, remove_checkpoint,
 };
 use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
@@ -99,7 +99,7 @@ impl Fit {
         covariance.check_truncation(truncation)?;
         let checkpoint = self.accumulate(&mut covariance, truncation)?;
         finish(&covariance, truncation, &self.output, out)?;
-        Ok(checkpoint.map_or(Ok(()), Checkpoint::remove)?)
+        Ok(checkpoint.map_or(Ok(()), |checkpoint| remove_checkpoint(&checkpoint.path))?)
     }
 
     /// A basis for correlations of an order above 1.

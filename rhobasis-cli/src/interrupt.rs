@@ -56,6 +56,11 @@ pub fn keeps(text: impl Into<String>) {
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.into());
 }
 
+/// From now on it leaves the files that are complete.
+pub fn keeps_files() {
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
 /// Ends the process: removes what is not complete and says what is kept.
 pub fn end() -> ! {
     let last = files::abandon_drafts();

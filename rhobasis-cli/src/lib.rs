@@ -21,6 +21,7 @@ mod md;
 mod merge;
 mod model_file;
 mod nice;
+mod nice_fit;
 mod npy;
 mod npy_read;
 mod output;

@@ -8,7 +8,9 @@ use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::equivariant::EquivariantRidge;
 use rhobasis::files::{Stored, sha256};
-use rhobasis::potential::{Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split};
+use rhobasis::potential::{
+    Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
+};
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
@@ -24,7 +26,7 @@ use crate::make_basis::make_basis;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::tensors;
 use crate::text::{count, field, plural, tell};
-use crate::{interrupt, output};
+use crate::{interrupt, nice_fit, output};
 
 /// Frames whose rows are computed between two looks at the clock.
 const CHUNK: usize = 16;
@@ -98,6 +100,7 @@ impl Train {
         potential.save(&self.output)?;
         if let Some((path, _)) = self.checkpoint.file() {
             Trainer::remove_checkpoint(path)?;
+            nice_fit::remove_checkpoints(&settings.features, &self.checkpoint)?;
         }
         self.report(&potential, [&train, &test], [start, trained], out)
     }
@@ -120,7 +123,11 @@ impl Train {
         out: &mut dyn Write,
     ) -> Outcome<(Option<Potential>, Instant)> {
         let basis = make_basis(&file.basis, &train.frames, &train.labels, &train.files).map_err(|e| train.locate(e))?;
-        let mut trainer = Trainer::new(basis, settings, &train.frames, &train.labels).map_err(|e| train.locate(e))?;
+        // A dry run writes nothing.
+        let flags = if self.dry_run { self.checkpoint.at(None) } else { self.checkpoint.clone() };
+        let features = |basis: &Basis| nice_fit::features(&settings.features, basis, &train.frames, &flags);
+        let trainer = Trainer::with_features(basis, settings, &train.frames, &train.labels, features);
+        let mut trainer = trainer.map_err(|e| train.locate(e))?;
         describe(file, settings, train, &trainer, out)?;
         out.flush()?;
         for remark in trainer.remarks() {

@@ -130,24 +130,10 @@ pub(crate) struct Nice {
 }
 
 /// An order: ν and parts of its squared norm, in the order of [`AuditRow`].
-type Account = (usize, [f64; 10]);
+type Account = (usize, [f64; 11]);
 
 #[pymethods]
 impl Nice {
-    /// Fits it to the atoms of frames; `settings` as for [`Invariants`].
-    #[staticmethod]
-    fn fit(settings: &Bound<'_, PyDict>, evaluator: &Bound<'_, PyAny>, frames: &Frames) -> PyResult<Self> {
-        let mut member = member(settings)?;
-        let py = evaluator.py();
-        let mut fit = |expansion: &SphericalExpansion| detach(py, || member.fit(expansion, frames.structures()));
-        match evaluator.cast::<Basis>() {
-            Ok(basis) => fit(basis.get().expansion()),
-            Err(_) => fit(evaluator.cast::<Expansion>()?.get().expansion()),
-        }
-        .map_err(|e| frames.refuse(e, 0))?;
-        member.fitted.map(|inner| Nice { inner }).ok_or_else(|| PyTypeError::new_err("these are settings of NICE"))
-    }
-
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         detach(py, || correlations::Nice::load(&path)).map(Nice::from).map_err(refuse)
@@ -179,18 +165,26 @@ impl Nice {
         self.inner.n_centers()
     }
 
-    fn audit(&self) -> Vec<Account> {
+    /// The account of the sequence of all centres (0), or of those of each species.
+    fn audit(&self) -> Vec<(u8, Vec<Account>)> {
         let of = |row: &AuditRow| {
             let AuditRow { full, inherited, lambda, choice, contraction, kept, .. } = *row;
-            let [all, unseen, dropped] = [row.invariants, row.invariants_choice, row.invariants_contraction];
-            (row.nu, [full, inherited, lambda, choice, contraction, kept, all, unseen, dropped, row.invariants_kept])
+            let [all, unseen, lower] = [row.invariants, row.invariants_choice, row.invariants_purified];
+            let [dropped, own] = [row.invariants_contraction, row.invariants_kept];
+            (row.nu, [full, inherited, lambda, choice, contraction, kept, all, unseen, lower, dropped, own])
         };
-        self.inner.audit().iter().map(of).collect()
+        let own = |(center, nice): (Option<u8>, &correlations::Nice)| {
+            (center.unwrap_or(0), nice.audit().iter().map(of).collect())
+        };
+        self.inner.sequences().into_iter().map(own).collect()
     }
 
-    /// Variance of each feature of each order from 2 on.
-    fn variances<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<f64>>> {
-        self.inner.variances().into_iter().map(|variances| PyArray1::from_slice(py, variances)).collect()
+    /// Variance of each feature of each order from 2 on, by species as in `audit`.
+    fn variances<'py>(&self, py: Python<'py>) -> Vec<(u8, Vec<Bound<'py, PyArray1<f64>>>)> {
+        let arrays = |nice: &correlations::Nice| {
+            nice.variances().into_iter().map(|variances| PyArray1::from_slice(py, variances)).collect()
+        };
+        self.inner.sequences().into_iter().map(|(center, nice)| (center.unwrap_or(0), arrays(nice))).collect()
     }
 
     /// Equivariants of order ν: (σ, λ) of each block, the blocks, structure, atom and species of each centre.

@@ -16,6 +16,7 @@ mod left_out;
 mod memory;
 mod metrics;
 mod models;
+mod nice;
 mod optimal;
 mod pcovr;
 mod potential;
@@ -90,6 +91,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_class::<correlations::Nice>()?;
+    m.add_class::<nice::NiceSample>()?;
+    m.add_function(wrap_pyfunction!(nice::remove_nice_checkpoint, m)?)?;
     m.add_function(wrap_pyfunction!(correlations::clebsch_gordan, m)?)?;
     m.add_class::<equivariant::EquivariantRidge>()?;
     m.add_function(wrap_pyfunction!(equivariant::tensor_labels, m)?)?;

@@ -264,7 +264,7 @@ pub(crate) fn files_of(files: &[SourceFile]) -> Vec<File> {
     files.iter().map(|f| (f.path.clone(), f.frames, f.sha256.clone())).collect()
 }
 
-fn source_files(files: Vec<File>) -> Vec<SourceFile> {
+pub(crate) fn source_files(files: Vec<File>) -> Vec<SourceFile> {
     files.into_iter().map(|(path, frames, sha256)| SourceFile { path, frames, sha256 }).collect()
 }
 

@@ -4,7 +4,9 @@ mod common;
 
 use ndarray::{Array2, Axis};
 use rhobasis::Structure;
-use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Split};
+use rhobasis::correlations::{
+    FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Sequence, Split,
+};
 use rhobasis::density::{
     Density, ExpansionSettings, Motion, Primitive, RadialScaling, Sigma, SphericalExpansion, Variable,
 };
@@ -91,10 +93,23 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
     if expansion.l_max() < 5 {
         all.push(("bispectrum", Invariants::bispectrum(expansion, false).unwrap()));
         all.push(("bispectrum, normalised", Invariants::bispectrum(expansion, true).unwrap()));
-        for (name, selection) in
-            [("nice", NiceSelection::Cholesky), ("nice of principal components", NiceSelection::Pca)]
-        {
-            let Some(nice) = nice(expansion, selection) else { continue };
+        let principal = |settings: &mut NiceSettings| {
+            (settings.selection, settings.split) = (NiceSelection::Pca, Split::Balanced);
+        };
+        let per_species = |settings: &mut NiceSettings| settings.sequence = Sequence::PerSpecies;
+        let purified = |settings: &mut NiceSettings| settings.purify = true;
+        let both = |settings: &mut NiceSettings| {
+            (settings.sequence, settings.purify, settings.n_invariants) = (Sequence::PerSpecies, true, 30);
+        };
+        let kinds: [(_, Change); 5] = [
+            ("nice", &|_| ()),
+            ("nice of principal components", &principal),
+            ("nice per species", &per_species),
+            ("nice, purified", &purified),
+            ("nice per species, purified", &both),
+        ];
+        for (name, change) in kinds {
+            let Some(nice) = nice(expansion, change) else { continue };
             all.push((name, Invariants::nice(expansion, &nice, false).unwrap()));
             all.push(("nice, normalised", Invariants::nice(expansion, &nice, true).unwrap()));
         }
@@ -102,22 +117,31 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
     all
 }
 
-/// Few of many products, of both kinds of split; none of an expansion that does not know these species.
-fn nice(expansion: &SphericalExpansion, selection: NiceSelection) -> Option<Nice> {
-    let split = if selection == NiceSelection::Pca { Split::Balanced } else { Split::Density };
-    let settings = NiceSettings {
+/// Other settings of NICE.
+type Change<'a> = &'a dyn Fn(&mut NiceSettings);
+
+/// Few of many products, with other settings; none of an expansion that does not know these species.
+fn nice(expansion: &SphericalExpansion, change: Change) -> Option<Nice> {
+    let mut settings = NiceSettings {
         nu_max: 4,
         n_candidates: 60,
         n_equivariants: 9,
         n_invariant_candidates: 50,
         n_invariants: 11,
-        selection,
-        split,
         ..NiceSettings::default()
     };
-    let mut sample = NiceSample::new(expansion, settings.n_centers).unwrap();
+    change(&mut settings);
+    let mut sample = NiceSample::for_fit(expansion, &settings).unwrap();
     sample.add(&[molecule(), crystal()]).ok()?;
-    Some(Nice::fit(&settings, &sample).unwrap())
+    // More atoms than features, or none of higher orders is left.
+    for k in 0..if settings.purify { 30 } else { 0 } {
+        for mut structure in [molecule(), crystal()] {
+            let positions = structure.positions.iter_mut().flatten().enumerate();
+            positions.for_each(|(i, x)| *x += 0.1 * ((7 * k + 3 * i) as f64).sin());
+            sample.add(&[structure]).ok()?;
+        }
+    }
+    Nice::fit(&settings, &sample).map_err(|e| assert!(e.to_string().contains("there is no atom of"), "{e}")).ok()
 }
 
 fn largest(x: &Array2<f64>) -> f64 {

@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from . import _native
 from ._errors import RhobasisError
+from .nice import Nice
 from .optimal import OptimalBasis
 from .structure import Frames, as_native, streamed_files
 
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 # Accumulator, and the frames and atoms that should be in it.
 _Sum: TypeAlias = tuple[bytes, int, int]
+_Fitted = TypeVar("_Fitted", OptimalBasis, Nice)
 
 _CHUNK = 1024
 _FAN_IN = 8
 
 
-def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int = 1024) -> OptimalBasis:
+def fit(basis: _Fitted, frames: FramesLike, client: Any = None, part: int = 1024) -> _Fitted:
     """Fits `basis` on the workers of a `dask.distributed.Client`; without one, on those of the client in use.
+
+    It is an `OptimalBasis`, or a `Nice` with a fitted basis: then the workers sample its atoms, and the products are
+    chosen here, with the bits of `Nice.fit`.
 
     Files must be there under the same name on all workers. Each of them is read from its beginning to the end of a
     part, so a packed file is unpacked many times: unpack it, or cut it into several files. `part` is the number of
@@ -49,36 +54,55 @@ def fit(basis: OptimalBasis, frames: FramesLike, client: Any = None, part: int =
     client = _client(client)
     if not isinstance(part, int) or part < 1:
         raise RhobasisError(f"part = {part!r}: a task takes at least one frame; the default is 1024")
-    if basis.method != "pca":
+    if isinstance(basis, OptimalBasis) and basis.method != "pca":
         raise RhobasisError(
             f"method = {basis.method}: the regression of energies is made in one run over all frames; "
             "call OptimalBasis.fit, or use method='pca'"
         )
-    empty = OptimalBasis(**basis.get_params(deep=False))
-    _native.Covariance(empty)  # refuses its parameters here rather than on a worker
+    empty = _unfitted(basis)
+    _begin(empty)  # refuses its parameters here rather than on a worker
     pieces, files, n_frames = _pieces(frames, part)
     run = uuid.uuid4().hex
-    name = f"rhobasis-part-{run}"
+    name, kind = f"rhobasis-part-{run}", type(_begin(empty))
     sums = [client.submit(_accumulate, empty, *piece, key=f"{name}-{k}") for k, piece in enumerate(pieces)]
     while len(sums) > 1:
         groups = [sums[k : k + _FAN_IN] for k in range(0, len(sums), _FAN_IN)]
         name = f"{name}-sum"
-        sums = [client.submit(_merge, group, key=f"{name}-{k}") for k, group in enumerate(groups)]
+        sums = [client.submit(_merge, kind, group, key=f"{name}-{k}") for k, group in enumerate(groups)]
     accumulated, n_read, n_atoms = cast(_Sum, sums[0].result()) if sums else (None, 0, 0)
-    covariance = _native.Covariance(empty) if accumulated is None else _native.Covariance.from_bytes(accumulated)
-    if (n_frames, n_frames, n_atoms) != (n_read, *covariance.counts()):
-        found = covariance.counts()
+    total = _begin(empty) if accumulated is None else kind.from_bytes(accumulated)
+    found_atoms = total.counts()[1] if isinstance(total, _native.Covariance) else n_atoms
+    if (n_frames, n_frames, n_atoms) != (n_read, total.counts()[0], found_atoms):
         raise RhobasisError(
-            f"{found[0]} frames with {found[1]} centres were accumulated, but there are {n_frames} with {n_atoms}; "
-            "the files changed meanwhile, or differ between the workers: give all workers the same files"
+            f"{total.counts()[0]} frames with {found_atoms} centres were accumulated, but there are {n_frames} with "
+            f"{n_atoms}; the files changed meanwhile, or differ between the workers: give all workers the same files"
         )
     if files:
         names = [name for name, _, _ in files]
         _native.check_unchanged(files, _native.Dataset.of_files(names, None, None, part).identity())
-    covariance.set_files(files, None)
-    basis._adopt(covariance)
-    basis._finish()
+    total.set_files(files, None)
+    basis._adopt(total)  # pyright: ignore[reportArgumentType]
+    if isinstance(basis, OptimalBasis):
+        basis._finish()
     return basis
+
+
+def _unfitted(of: _Fitted) -> OptimalBasis | Nice:
+    """What a worker needs to begin."""
+    if isinstance(of, OptimalBasis):
+        return OptimalBasis(**of.get_params(deep=False))
+    twin = of._unfitted()
+    twin.basis = of.basis_
+    return twin
+
+
+def _begin(of: OptimalBasis | Nice) -> _native.Covariance | _native.NiceSample:
+    """An empty accumulator."""
+    return _native.Covariance(of) if isinstance(of, OptimalBasis) else of._empty_sample()
+
+
+def _add(total: _native.Covariance | _native.NiceSample, frames: _native.Frames) -> None:
+    total.add(frames, None) if isinstance(total, _native.Covariance) else total.add(frames)
 
 
 def _client(client: Any) -> Any:
@@ -112,33 +136,33 @@ def _pieces(frames: FramesLike, part: int) -> tuple[list[tuple[Any, int, int]], 
     return pieces, files, sum(n for _, n, _ in files)
 
 
-def _accumulate(basis: OptimalBasis, frames: Frames | str, first: int, n: int) -> _Sum:
+def _accumulate(basis: OptimalBasis | Nice, frames: Frames | str, first: int, n: int) -> _Sum:
     """One part, on a worker."""
     _take_threads()
-    covariance = _native.Covariance(basis)
+    total = _begin(basis)
     n_read = n_atoms = 0
     if isinstance(frames, Frames):
-        covariance.add(frames._native, None)
-        return covariance.to_bytes(), len(frames), sum(frames.n_atoms)
+        _add(total, frames._native)
+        return total.to_bytes(), len(frames), sum(frames.n_atoms)
     data = _native.Dataset.of_files([frames], None, None, min(_CHUNK, n))
     data.skip(first)
     for chunk, _, _, _ in data:
         chunk = chunk.slice(0, 1, min(len(chunk), n - n_read))
-        covariance.add(chunk, None)
+        _add(total, chunk)
         n_read += len(chunk)
         n_atoms += sum(chunk.n_atoms())
         if n_read == n:
             break
-    return covariance.to_bytes(), n_read, n_atoms
+    return total.to_bytes(), n_read, n_atoms
 
 
-def _merge(parts: list[_Sum]) -> _Sum:
-    """The sum of some parts, in their order, on a worker."""
+def _merge(kind: Any, parts: list[_Sum]) -> _Sum:
+    """The sum of some parts, accumulators of this kind, in their order, on a worker."""
     _take_threads()
-    covariance = _native.Covariance.from_bytes(parts[0][0])
+    total = kind.from_bytes(parts[0][0])
     for part, _, _ in parts[1:]:
-        covariance.merge(_native.Covariance.from_bytes(part))
-    return covariance.to_bytes(), sum(n for _, n, _ in parts), sum(n for _, _, n in parts)
+        total.merge(kind.from_bytes(part))
+    return total.to_bytes(), sum(n for _, n, _ in parts), sum(n for _, _, n in parts)
 
 
 def _take_threads() -> None:

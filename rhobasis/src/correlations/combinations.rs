@@ -18,9 +18,16 @@ pub(crate) struct Combinations(Vec<Block>);
 pub(crate) struct Block {
     pub n: usize,
     pub v: Option<Matrix>,
+    /// B, if x = z V − y B is to be made of it, y being the features just before.
+    pub lower: Option<Matrix>,
 }
 
 impl Block {
+    /// So many numbers as they are.
+    pub fn plain(n: usize) -> Self {
+        Block { n, v: None, lower: None }
+    }
+
     fn n_out(&self) -> usize {
         self.v.as_ref().map_or(self.n, Matrix::n_out)
     }
@@ -29,7 +36,7 @@ impl Block {
 impl Combinations {
     /// None if nothing is combined.
     pub fn new(blocks: Vec<Block>) -> Option<Self> {
-        blocks.iter().any(|block| block.v.is_some()).then_some(Combinations(blocks))
+        blocks.iter().any(|block| block.v.is_some() || block.lower.is_some()).then_some(Combinations(blocks))
     }
 
     pub fn n_in(&self) -> usize {
@@ -53,16 +60,25 @@ impl Combinations {
     /// x of rows z. The bits of a row do not depend on the others.
     pub fn forward(&self, z: ArrayView2<f64>, mut x: ArrayViewMut2<f64>) {
         for (block, from, to) in self.places() {
-            let (z, mut x) = (z.slice(s![.., from]), x.slice_mut(s![.., to]));
+            let (z, mut own) = (z.slice(s![.., from]), x.slice_mut(s![.., to.clone()]));
             match &block.v {
-                None => x.assign(&z),
-                Some(v) => v.forward.of_rows(z, x),
+                None => own.assign(&z),
+                Some(v) => v.forward.of_rows(z, own),
+            }
+            if let Some(b) = &block.lower {
+                let lower = x.slice(s![.., to.start - b.n_in()..to.start]);
+                let mut explained = Array2::zeros((x.nrows(), to.len()));
+                b.forward.of_rows(lower, explained.view_mut());
+                let mut own = x.slice_mut(s![.., to]);
+                own -= &explained;
             }
         }
     }
 
     /// dE/dz, given dE/dx.
     pub fn backward(&self, grad_x: ArrayView2<f64>, mut grad_z: ArrayViewMut2<f64>) {
+        let purified = self.before_purification(grad_x);
+        let grad_x = purified.as_ref().map_or(grad_x, |grad_x| grad_x.view());
         for (block, to, from) in self.places() {
             let (grad_x, mut grad_z) = (grad_x.slice(s![.., from]), grad_z.slice_mut(s![.., to]));
             match &block.v {
@@ -70,6 +86,22 @@ impl Combinations {
                 Some(v) => v.backward.of_rows(grad_x, grad_z),
             }
         }
+    }
+
+    /// dE/d(z V), given dE/dx, if anything is subtracted from z V.
+    fn before_purification(&self, grad_x: ArrayView2<f64>) -> Option<Array2<f64>> {
+        self.0.iter().any(|block| block.lower.is_some()).then(|| {
+            let mut grad = grad_x.to_owned();
+            let places: Vec<_> = self.places().collect();
+            for (block, _, own) in places.into_iter().rev() {
+                let Some(b) = &block.lower else { continue };
+                let mut of_lower = Array2::zeros((grad.nrows(), b.n_in()));
+                b.backward.of_rows(grad.slice(s![.., own.clone()]), of_lower.view_mut());
+                let mut lower = grad.slice_mut(s![.., own.start - b.n_in()..own.start]);
+                lower -= &of_lower;
+            }
+            grad
+        })
     }
 
     /// V w: weights of z that do what weights w of x do.
@@ -100,6 +132,10 @@ pub(crate) struct Matrix {
 impl Matrix {
     pub fn new(v: ArrayView2<f64>) -> Self {
         Matrix { forward: Panels::new(v), backward: Panels::new(v.t()) }
+    }
+
+    pub fn n_in(&self) -> usize {
+        self.forward.n_in
     }
 
     pub fn n_out(&self) -> usize {
@@ -141,6 +177,9 @@ impl Panels {
 
     /// out = rows times the matrix. The bits of a row do not depend on the others.
     fn of_rows(&self, rows: ArrayView2<f64>, mut out: ArrayViewMut2<f64>) {
+        if self.n_in == 0 {
+            return out.fill(0.0);
+        }
         let n = rows.nrows();
         let number = |first: usize, k: usize, r: usize| rows.get((first + r, k)).copied().unwrap_or(0.0);
         let tile = |first: usize| (0..self.n_in).map(move |k| std::array::from_fn(|r| number(first, k, r)));
@@ -181,6 +220,9 @@ fn some_rows(panel: &[Lanes], tile: &[[f64; ROWS]]) -> [Lanes; ROWS] {
 ))]
 fn of_lanes(panels: &Panels, from: &[Lanes], to: &mut [Lanes]) {
     let to = &mut to[..panels.n_out];
+    if panels.n_in == 0 {
+        return to.fill([0.0; LANES]);
+    }
     for (to, panel) in to.chunks_mut(LANES).zip(panels.numbers.chunks_exact(panels.n_in.max(1))) {
         for (part, to) in to.chunks_mut(COLUMNS).enumerate() {
             let mut sums = [[0.0; LANES]; COLUMNS];

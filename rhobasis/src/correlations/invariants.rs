@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice, s};
 
 use super::bispectrum::Bispectrum;
+use super::by_center::ByCenter;
 use super::combinations::Combinations;
 use super::correlation::Correlation;
 use super::lanes::Eight;
@@ -39,7 +40,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Invariants {
     pub(super) expansion: SphericalExpansion,
-    pub(super) correlation: Arc<dyn Correlation>,
+    pub(super) correlation: ByCenter,
     /// Of what the correlation makes, if features are not that itself.
     pub(super) combinations: Option<Arc<Combinations>>,
     pub(super) pool: Arc<Pool<Work>>,
@@ -114,6 +115,7 @@ impl Invariants {
         if normalize {
             correlation = Arc::new(Normalized { of: correlation, norm: 1.0 });
         }
+        let correlation = ByCenter::alike(correlation);
         Invariants { expansion: expansion.clone(), correlation, combinations: None, pool: Arc::default() }
     }
 
@@ -140,7 +142,7 @@ impl Invariants {
 
     /// What the features are: a row for each, with the fields that the constructor names.
     pub fn columns(&self) -> Array2<usize> {
-        let columns = self.correlation.columns();
+        let columns = self.correlation.first().columns();
         self.combinations.as_ref().map_or_else(|| columns.clone(), |combinations| combinations.columns(columns.view()))
     }
 
@@ -189,12 +191,12 @@ impl Invariants {
             self.coefficients(run, work);
             let Work { density, eight, c, of_c, kept, z, .. } = work;
             if motions.is_none() {
-                self.combine(out[0], z, |z| self.correlation.forward_rows(run.len(), c, z, kept, eight));
+                self.combine(out[0], z, |z| self.correlation.forward_rows(&run.species, c, z, kept, eight));
                 return Ok(());
             }
             of_c.resize(c.len());
             self.expansion.forward_run(run, true, &mut self.correlation.layout().cut(of_c, run.len()), density);
-            self.combine(out[0], z, |z| self.correlation.tangent_rows(run.len(), c, of_c, z, eight));
+            self.combine(out[0], z, |z| self.correlation.tangent_rows(&run.species, c, of_c, z, eight));
             Ok(())
         })
     }
@@ -241,7 +243,7 @@ impl Invariants {
                 self.features(run, work);
             }
             let rows = gradient.slice_axis(Axis(0), Slice::from(run.first..run.first + run.len()));
-            self.coefficients_backward(rows, work);
+            self.coefficients_backward(&run.species, rows, work);
             self.density_backward(run, of_pairs, work);
             Ok(())
         })?;
@@ -267,7 +269,7 @@ impl Invariants {
     pub(crate) fn features(&self, run: &Run, work: &mut Work) {
         let Work { eight, c, x, z, kept, .. } = work;
         x.resize(run.len() * self.n_features());
-        self.combine(x, z, |z| self.correlation.forward_rows(run.len(), c, z, kept, eight));
+        self.combine(x, z, |z| self.correlation.forward_rows(&run.species, c, z, kept, eight));
     }
 
     /// Rows of features from what the correlation makes: `make` writes that, with `z` as memory.
@@ -280,19 +282,19 @@ impl Invariants {
         combinations.forward(z, ArrayViewMut2::from_shape((n, combinations.n_out()), x).expect(AS_LONG));
     }
 
-    /// dE/dc of a run, into `work.of_c`, given dE/dX `[center, feature]`.
-    pub(crate) fn coefficients_backward(&self, grad_x: ArrayView2<f64>, work: &mut Work) {
+    /// dE/dc of a run of centres of these species, into `work.of_c`, given dE/dX `[center, feature]`.
+    pub(crate) fn coefficients_backward(&self, species: &[u8], grad_x: ArrayView2<f64>, work: &mut Work) {
         let Work { eight, c, of_c, x, z, kept, .. } = work;
         of_c.resize(c.len());
         let Some(combinations) = &self.combinations else {
-            return self.correlation.backward_rows(c, (x, kept), grad_x, of_c, eight);
+            return self.correlation.backward_rows(species, c, (x, kept), grad_x, of_c, eight);
         };
         // One row for all, if the view is broadcast.
         let n_rows = if grad_x.strides()[0] == 0 { grad_x.nrows().min(1) } else { grad_x.nrows() };
         let mut grad_z = Array2::zeros((n_rows, combinations.n_in()));
         combinations.backward(grad_x.slice(s![..n_rows, ..]).as_standard_layout().view(), grad_z.view_mut());
         let grad_z = grad_z.broadcast((grad_x.nrows(), combinations.n_in())).expect("one row, or as many");
-        self.correlation.backward_rows(c, (z, kept), grad_z, of_c, eight);
+        self.correlation.backward_rows(species, c, (z, kept), grad_z, of_c, eight);
     }
 
     /// dE/dr_ji of the pairs of a run, given dE/dc in `work.of_c`.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
-use super::correlation::TangentInTiles;
+use super::correlation::{Correlation, TangentInTiles};
 use super::invariants::{Invariants, Work};
 use super::lanes::{Layout, Shape, starts, to_lanes};
 use super::stage::features_to_rows;
@@ -69,17 +69,18 @@ impl Invariants {
         let Work { density, eight, c: c_rows, of_c: of_center, moving, .. } = work;
         for (k, own_rows) in rows.each_center() {
             layout.to_lanes(c_rows, n, k..k + 1, &mut eight.c);
-            let mut kept = vec![[0.0; LANES]; self.correlation.n_kept()];
-            if self.correlation.reads_features() {
+            let correlation = self.correlation.around(rows.run.species[k]);
+            let mut kept = vec![[0.0; LANES]; correlation.n_kept()];
+            if correlation.reads_features() {
                 eight.x.resize(n_features * LANES);
-                self.correlation.forward(eight.c.lanes(), eight.x.lanes_mut(), &mut kept);
+                correlation.forward(eight.c.lanes(), eight.x.lanes_mut(), &mut kept);
             }
             let atoms = &rows.rows[own_rows.clone()];
             let out = &mut out[own_rows.start * width..own_rows.end * width];
             let c = eight.c.lanes().iter().map(|lanes| lanes[0]).collect();
             let center = Center { c, x: eight.x.lanes(), kept };
             let buffers = [&mut *moving, &mut eight.of_c, &mut eight.of_x];
-            let mut directions = Directions::new(self, center, buffers, out);
+            let mut directions = Directions::new(correlation, center, buffers, out);
             if let Some((_, tiles, _)) = &mut directions.tiles {
                 let block = |(shape, block): (Shape, Range<usize>)| &c_rows[block.start + k * shape.n_m * shape.n_q..];
                 tiles.set(layout, layout.blocks(n).map(block), layout.counts.iter().map(|&n| 0..n));
@@ -122,7 +123,7 @@ struct Center<'a> {
 
 /// Directions in which the coefficients of one centre change: eight at a time, or three in tiles.
 struct Directions<'a> {
-    invariants: &'a Invariants,
+    correlation: &'a dyn Correlation,
     center: Center<'a>,
     /// dc of at most eight directions: blocks `[direction, m, channel]`.
     blocks: Vec<&'a mut [f64]>,
@@ -141,22 +142,22 @@ struct Directions<'a> {
 
 impl<'a> Directions<'a> {
     fn new(
-        invariants: &'a Invariants,
+        correlation: &'a dyn Correlation,
         center: Center<'a>,
         [rows, c_dot, x_dot]: [&'a mut Aligned; 3],
         out: &'a mut [f64],
     ) -> Self {
-        let (correlation, layout) = (&*invariants.correlation, invariants.correlation.layout());
+        let layout = correlation.layout();
         rows.resize(LANES * layout.len());
         let blocks = layout.cut(rows, LANES);
         let zeros = || Tiles::zeros(layout);
         let tiles = correlation.in_tiles().map(|tangent| (tangent, zeros(), std::array::from_fn(|_| zeros())));
         if tiles.is_none() {
             c_dot.resize(LANES * layout.len());
-            x_dot.resize(LANES * invariants.correlation.n_features());
+            x_dot.resize(LANES * correlation.n_features());
         }
         let (waiting, active, touched) = (Vec::with_capacity(LANES), Vec::new(), Vec::new());
-        Directions { invariants, center, blocks, c_dot, x_dot, tiles, waiting, active, touched, out }
+        Directions { correlation, center, blocks, c_dot, x_dot, tiles, waiting, active, touched, out }
     }
 
     /// Adds the components of a gradient, whose derivatives belong to these rows.
@@ -173,7 +174,7 @@ impl<'a> Directions<'a> {
 
     /// Adds directions in which all channels change: blocks `[direction, m, channel]`.
     fn add_whole(&mut self, dc: &[f64], rows: Range<usize>) {
-        let Layout { counts, offsets, .. } = self.invariants.correlation.layout();
+        let Layout { counts, offsets, .. } = self.correlation.layout();
         self.set_active(counts.iter().map(|&n| 0..n).collect());
         let n = rows.len();
         for (direction, row) in rows.enumerate() {
@@ -197,7 +198,7 @@ impl<'a> Directions<'a> {
 
     /// Computes three directions in tiles, whose rows follow each other; whether there are tiles.
     fn flush_tiles(&mut self) -> bool {
-        let (n_features, layout) = (self.invariants.correlation.n_features(), self.invariants.correlation.layout());
+        let (n_features, layout) = (self.correlation.n_features(), self.correlation.layout());
         let Some((tangent, c, c_dot)) = &mut self.tiles else { return false };
         for (direction, c_dot) in c_dot.iter_mut().enumerate() {
             let blocks = self.blocks.iter().zip(layout.widths()).map(|(block, width)| &block[direction * width..]);
@@ -214,7 +215,7 @@ impl<'a> Directions<'a> {
             Some((_, _, c_dot)) => c_dot.iter_mut().for_each(Tiles::clear),
             None => {
                 self.c_dot.fill(0.0);
-                self.touched = self.invariants.correlation.touched(&active);
+                self.touched = self.correlation.touched(&active);
             }
         }
         self.active = active;
@@ -225,8 +226,8 @@ impl<'a> Directions<'a> {
         if self.waiting.is_empty() || self.flush_tiles() {
             return;
         }
-        let correlation = &self.invariants.correlation;
-        let (n_features, Layout { offsets, .. }) = (self.invariants.correlation.n_features(), correlation.layout());
+        let correlation = self.correlation;
+        let (n_features, Layout { offsets, .. }) = (correlation.n_features(), correlation.layout());
         for (block, (shape, _)) in correlation.layout().blocks(LANES).enumerate() {
             let starts = starts(0, 0, shape.n_m * shape.n_q);
             let to = &mut self.c_dot.lanes_mut()[offsets[block]..];

@@ -1,10 +1,12 @@
 //! The kinds of invariant features, by name, and what can be said of each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::bispectrum::Bispectrum;
+use super::by_center::ByCenter;
 use super::combinations::{Block, Combinations};
 use super::correlation::Correlation;
 use super::invariants::Invariants;
@@ -123,7 +125,7 @@ impl Member {
     /// As [`NiceSample::add`] and [`Nice::fit`].
     pub fn fit(&mut self, expansion: &SphericalExpansion, structures: &[Structure]) -> Result<()> {
         let Some(settings) = self.nice.as_ref().filter(|_| self.fitted.is_none()) else { return Ok(()) };
-        let mut sample = NiceSample::new(expansion, settings.n_centers)?;
+        let mut sample = NiceSample::for_fit(expansion, settings)?;
         structures.chunks(AT_ONCE).try_for_each(|structures| sample.add(structures))?;
         self.fit_to(&sample)
     }
@@ -145,7 +147,12 @@ impl Member {
     }
 
     /// The stage from coefficients to what these features are combinations of, and the blocks of these.
-    fn correlation(&self, expansion: &SphericalExpansion) -> Result<(Arc<dyn Correlation>, Vec<Block>)> {
+    /// Around centres of a species, if what is made differs with it.
+    fn correlation(
+        &self,
+        expansion: &SphericalExpansion,
+        center: Option<u8>,
+    ) -> Result<(Arc<dyn Correlation>, Vec<Block>)> {
         WEIGHT.check(self.weight)?;
         if let Some(columns) = &self.columns
             && self.kind != FeatureKind::PowerSpectrum
@@ -156,10 +163,10 @@ impl Member {
         }
         let (keys, channels) = (expansion.keys(), expansion.channels());
         let Some(part) = Part::new(keys, channels, self.q_max, self.l_max)? else {
-            return self.scaled(self.stage(keys, channels, self.columns.as_deref())?);
+            return self.scaled(self.stage(keys, channels, self.columns.as_deref(), center)?);
         };
         let columns = self.columns.as_deref().map(|columns| part.components(columns)).transpose()?;
-        let (of, blocks) = self.scaled(self.stage(part.keys(), part.channels(), columns.as_deref())?)?;
+        let (of, blocks) = self.scaled(self.stage(part.keys(), part.channels(), columns.as_deref(), center)?)?;
         Ok((Arc::new(OfPart { part, of }), blocks))
     }
 
@@ -169,6 +176,7 @@ impl Member {
         keys: &[BlockKey],
         channels: &[Vec<Channel>],
         columns: Option<&[[usize; 3]]>,
+        center: Option<u8>,
     ) -> Result<Arc<dyn Correlation>> {
         Ok(match self.kind {
             FeatureKind::RadialSpectrum => Arc::new(RadialSpectrum::new(keys, channels)),
@@ -180,7 +188,7 @@ impl Member {
                         let problem = format!("the products were chosen with {before}");
                         return Err(Error::setting(name, now, problem, "fit anew, or leave it as it was"));
                     }
-                    Arc::new(nice.features(keys, channels, self.normalize)?)
+                    nice.features(keys, channels, center, self.normalize)?
                 }
                 None => {
                     let problem = "its products are chosen by data, and it was not fitted to any";
@@ -194,7 +202,7 @@ impl Member {
     fn scaled(&self, of: Arc<dyn Correlation>) -> Result<(Arc<dyn Correlation>, Vec<Block>)> {
         let blocks = match &self.fitted {
             Some(nice) if !self.normalize => nice.combinations(),
-            _ => vec![Block { n: of.n_features(), v: None }],
+            _ => vec![Block::plain(of.n_features())],
         };
         let scaled: Arc<dyn Correlation> = match (self.normalize, self.weight) {
             (true, norm) => Arc::new(Normalized { of, norm }),
@@ -227,14 +235,21 @@ impl Invariants {
     /// If there is no member; if one asks for more than the basis has, for columns that do not exist, or for columns of a kind that
     /// has them only all.
     pub fn of_members(expansion: &SphericalExpansion, members: &[Member]) -> Result<Self> {
-        let made = members.iter().map(|member| member.correlation(expansion)).collect::<Result<Vec<_>>>()?;
-        let (mut correlations, blocks): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-        let combinations = Combinations::new(blocks.concat()).map(Arc::new);
-        let correlation = match correlations.len() {
-            0 => return Err(Error::setting("kind", "[]", "there are no features", "give one kind or more")),
-            1 => correlations.swap_remove(0),
-            _ => Arc::new(Mixed::new(correlations)),
+        let differ = members.iter().filter_map(|member| member.fitted.as_ref()).any(|nice| nice.is_per_species());
+        let (correlation, combinations) = if differ {
+            let around = |&z: &u8| Ok((z, made(expansion, members, Some(z))?));
+            let of: BTreeMap<u8, _> = expansion.species().iter().map(around).collect::<Result<_>>()?;
+            let combinations = of.values().next().and_then(|(_, combinations)| combinations.clone());
+            let of = of.into_iter().map(|(z, (correlation, _))| (z, correlation)).collect();
+            let of = ByCenter::differing(of).ok_or_else(|| {
+                Error::setting("species", "[]", "the basis knows no species of centres", "fit it to some structures")
+            })?;
+            (of, combinations)
+        } else {
+            let (correlation, combinations) = made(expansion, members, None)?;
+            (ByCenter::alike(correlation), combinations)
         };
+        let combinations = combinations.map(Arc::new);
         Ok(Invariants { expansion: expansion.clone(), correlation, combinations, pool: Arc::default() })
     }
 
@@ -256,4 +271,21 @@ impl Invariants {
         };
         Invariants::of_members(expansion, &[member])
     }
+}
+
+/// What features of members beside each other are made of, around centres of a species if they differ with it, and how they are
+/// combined of that, which does not.
+fn made(
+    expansion: &SphericalExpansion,
+    members: &[Member],
+    center: Option<u8>,
+) -> Result<(Arc<dyn Correlation>, Option<Combinations>)> {
+    let made = members.iter().map(|member| member.correlation(expansion, center)).collect::<Result<Vec<_>>>()?;
+    let (mut correlations, blocks): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    let correlation = match correlations.len() {
+        0 => return Err(Error::setting("kind", "[]", "there are no features", "give one kind or more")),
+        1 => correlations.swap_remove(0),
+        _ => Arc::new(Mixed::new(correlations)),
+    };
+    Ok((correlation, Combinations::new(blocks.concat())))
 }

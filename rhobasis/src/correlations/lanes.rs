@@ -65,6 +65,26 @@ impl Layout {
         self.blocks(n).map(view).collect()
     }
 
+    /// The coefficients of some of n centres, in blocks of their own.
+    pub fn some_rows(&self, rows: &[f64], n: usize, centers: &[usize]) -> Vec<f64> {
+        let block = |(shape, block): (Shape, Range<usize>)| {
+            let width = shape.n_m * shape.n_q;
+            centers.iter().flat_map(move |k| rows[block.start + k * width..][..width].iter().copied())
+        };
+        self.blocks(n).flat_map(block).collect()
+    }
+
+    /// The inverse of [`Layout::some_rows`].
+    pub fn set_rows(&self, rows: &mut [f64], n: usize, centers: &[usize], some: &[f64]) {
+        for ((shape, to), (_, from)) in self.blocks(n).zip(self.blocks(centers.len())) {
+            let width = shape.n_m * shape.n_q;
+            for (k, &center) in centers.iter().enumerate() {
+                let row = &some[from.start + k * width..][..width];
+                rows[to.start + center * width..][..width].copy_from_slice(row);
+            }
+        }
+    }
+
     /// Coefficients of at most eight of n centres, from blocks to lanes.
     pub fn to_lanes(&self, rows: &[f64], n: usize, eight: Range<usize>, lanes: &mut Aligned) {
         lanes.resize(LANES * self.len());

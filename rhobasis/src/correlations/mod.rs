@@ -1,6 +1,7 @@
 //! Correlations of the density with itself, Eqs. (15)-(21).
 
 mod bispectrum;
+mod by_center;
 mod clebsch_gordan;
 mod combinations;
 mod correlation;
@@ -31,7 +32,9 @@ pub use invariants::Invariants;
 pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
 pub use kinds::{FeatureKind, Member};
-pub use nice::{AuditRow, Choice, Nice, NiceSample, NiceSelection, NiceSettings, Split};
+pub use nice::{
+    AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Sequence, Split, remove_nice_checkpoint,
+};
 pub(crate) use nice::{NiceTensors, TensorSum};
 pub use rotation_average::RotationAverage;
 pub use spectrum_norms::{Kept, SpectrumNorms};

@@ -121,7 +121,7 @@ mod tests {
         let species: Vec<u8> = (0..11).map(|i| if i % 3 == 1 { 8 } else { 1 }).collect();
         for members in all {
             let x = Invariants::of_members(&expansion, &members).unwrap();
-            let (correlation, n_features) = (&x.correlation, x.n_features());
+            let (correlation, n_features) = (x.correlation.first(), x.n_features());
             let c: Vec<f64> = (0..11 * correlation.layout().len()).map(wave).collect();
             let weights: BTreeMap<u8, Vec<f64>> =
                 [1, 8].map(|z| (z, (0..n_features).map(|k| wave(k + usize::from(z))).collect())).into();

@@ -31,7 +31,7 @@ pub struct Task {
 
 impl Task {
     /// What differs from the task of a checkpoint, and what to do.
-    fn difference(&self, before: &Task) -> Option<(String, String)> {
+    pub(crate) fn difference(&self, before: &Task) -> Option<(String, String)> {
         let shard = |task: &Task| task.shard.map_or("all frames".into(), |s| format!("shard {s}"));
         if self.shard != before.shard {
             let problem = format!("it is a checkpoint of {}, not of {}", shard(before), shard(self));

@@ -19,46 +19,51 @@ impl Covariance {
         let Some(first) = paths.first() else {
             return Err(Error::setting("parts", 0, "there is nothing to merge", "name the accumulator files (*.cov)"));
         };
-        let parts: Vec<Part> = paths.iter().map(|path| Part::of(path)).collect::<Result<_>>()?;
-        for part in &parts[1..] {
-            if let Some((name, here, there)) = parts[0].settings.difference(&part.settings) {
+        let origins = paths.iter().map(|path| Covariance::origin(path)).collect::<Result<Vec<_>>>()?;
+        for ((settings, ..), path) in origins.iter().zip(paths).skip(1) {
+            if let Some((name, here, there)) = origins[0].0.difference(settings) {
                 let problem = format!("made with {name} = {there}, but {} with {name} = {here}", first.display());
-                return Err(Error::file(part.path, problem, "accumulate all parts with the same settings"));
+                return Err(Error::file(path, problem, "accumulate all parts with the same settings"));
             }
         }
-        let order = if parts.iter().any(|part| part.shard.is_some()) { shards(&parts)? } else { different(&parts)? };
-        let mut sum = Covariance::load(order[0].path)?;
-        for part in &order[1..] {
-            sum.merge(&Covariance::load(part.path)?)?;
+        let part = |(path, (_, files, shard)): (_, (_, _, _))| Part { path, files, shard };
+        let parts: Vec<Part> = paths.iter().map(PathBuf::as_path).zip(origins).map(part).collect();
+        let (order, files) = union(&parts, ".cov", "fit --shard")?;
+        let mut sum = Covariance::load(order[0])?;
+        for path in &order[1..] {
+            sum.merge(&Covariance::load(path)?)?;
         }
-        let sharded = order[0].shard.is_some();
-        sum.set_files(if sharded { frames_of_all(&order) } else { files_of_all(&order) }, None);
+        sum.set_files(files, None);
         Ok(sum)
     }
 }
 
-/// What is known of an accumulator file before its sums are added.
-struct Part<'a> {
-    path: &'a Path,
-    settings: super::CovarianceSettings,
-    files: Vec<SourceFile>,
-    shard: Option<Shard>,
+/// What the file of a part says of its origin.
+pub(crate) struct Part<'a> {
+    pub path: &'a Path,
+    pub files: Vec<SourceFile>,
+    pub shard: Option<Shard>,
 }
 
-impl<'a> Part<'a> {
-    fn of(path: &'a Path) -> Result<Self> {
-        let (settings, files, shard) = Covariance::origin(path)?;
-        Ok(Part { path, settings, files, shard })
-    }
+/// In which order the parts of a data set are put together, or those of different data, and of which files all is. Files of
+/// parts have this `ending`, and `command` makes a shard.
+///
+/// # Errors
+/// If shards are missing, repeated, or of different data, or the same data is in two parts.
+pub(crate) fn union<'a>(parts: &[Part<'a>], ending: &str, command: &str) -> Result<(Vec<&'a Path>, Vec<SourceFile>)> {
+    let sharded = parts.iter().any(|part| part.shard.is_some());
+    let order = if sharded { shards(parts, ending, command)? } else { different(parts)? };
+    let files = if sharded { frames_of_all(&order) } else { files_of_all(&order) };
+    Ok((order.into_iter().map(|part| part.path).collect(), files))
 }
 
 /// Shards by index, if they are all those of one data set.
-fn shards<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
+fn shards<'p, 'a>(parts: &'p [Part<'a>], ending: &str, command: &str) -> Result<Vec<&'p Part<'a>>> {
     let Some(first) = parts.iter().find(|part| part.shard.is_some()) else { return Ok(Vec::new()) };
     let of = first.shard.unwrap_or_default().of;
     let mut order: BTreeMap<usize, &Part> = BTreeMap::new();
     for part in parts {
-        let apart = "merge the shards of one data set into a .cov first, then that with the others";
+        let apart = format!("merge the shards of one data set into a {ending} first, then that with the others");
         let Some(shard) = part.shard else {
             let problem =
                 format!("is no shard, but {} is shard {}", first.path.display(), first.shard.unwrap_or_default());
@@ -86,13 +91,13 @@ fn shards<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
         let noun = if n == 1 { "shard" } else { "shards" };
         let more = if n > named.len() { format!(" and {} more", n - named.len()) } else { String::new() };
         let problem = format!("{} of {of} shards of {} are there", order.len(), names(first));
-        let remedy = format!("make {noun} {}{more} with fit --shard, and name it too", named.join(", "));
+        let remedy = format!("make {noun} {}{more} with {command}, and name it too", named.join(", "));
         return Err(Error::setting("missing", format!("{}{more}", named.join(" ")), problem, remedy));
     }
     Ok(order.into_values().collect())
 }
 
-/// Accumulators as given, if no data is in two of them.
+/// Parts as given, if no data is in two of them.
 fn different<'p, 'a>(parts: &'p [Part<'a>]) -> Result<Vec<&'p Part<'a>>> {
     for (k, part) in parts.iter().enumerate() {
         for earlier in &parts[..k] {

@@ -27,6 +27,7 @@ pub(crate) use contraction::ranked;
 pub use covariance::Covariance;
 pub use energy_regression::EnergyRegression;
 pub use export::FeatomicHypers;
+pub(crate) use merge::{Part, union};
 pub use pcovr::SupervisedCovariance;
 pub use provenance::{BasisSettings, Provenance};
 pub use settings::{CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings, Truncation};

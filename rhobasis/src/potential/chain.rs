@@ -81,7 +81,7 @@ impl Chain<'_> {
         if site.weighted_sum().is_none() {
             let of_x = std::mem::take(&mut work.of_x);
             let grad_x = ArrayView2::from_shape((run.len(), invariants.n_features()), &of_x).expect(AS_LONG);
-            invariants.coefficients_backward(grad_x, work); // dE/dc_i
+            invariants.coefficients_backward(&run.species, grad_x, work); // dE/dc_i
             work.of_x = of_x;
         }
         invariants.density_backward(run, grad_r, work); // dE/dr_ji

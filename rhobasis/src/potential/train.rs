@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use super::alone;
 use super::baseline::{energies_of_atoms, is_free_atom, of_atoms};
 use super::exact;
-use super::features::Basis;
+use super::features::{Basis, FeatureSettings};
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
 use super::remarks::{self, Remark};
@@ -70,6 +70,21 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// For settings that make no sense, frames that cannot be used, and if no frame has a quantity that has a weight.
     pub fn new(basis: Basis, settings: &TrainSettings, frames: &'a [Structure], labels: &'a [Labels]) -> Result<Self> {
+        Trainer::with_features(basis, settings, frames, labels, |basis| settings.features.fitted(basis, frames))
+    }
+
+    /// [`Trainer::new`] where `fit` gives the features of the settings, fitted to the frames if they want to be: it is asked when nothing
+    /// else is refused.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_features(
+        basis: Basis,
+        settings: &TrainSettings,
+        frames: &'a [Structure],
+        labels: &'a [Labels],
+        fit: impl FnOnce(&Basis) -> Result<FeatureSettings>,
+    ) -> Result<Self> {
         settings.model.validate()?;
         settings.weights.validate()?;
         let r_cut = basis.expansion().density().r_cut;
@@ -82,7 +97,7 @@ impl<'a> Trainer<'a> {
         }
         let species: Vec<u8> = sparse_points::counts(frames).into_keys().collect();
         let baseline = energies_of_atoms(&settings.baseline, frames, labels, &species, r_cut)?;
-        let features = settings.features.fitted(&basis, frames)?;
+        let features = fit(&basis)?;
         let settings = &TrainSettings { features, ..settings.clone() };
         let (invariants, combinations) = settings.invariants(&basis)?;
         let lone = if of_free_atoms { alone::features(&invariants, &species, frames)? } else { BTreeMap::new() };

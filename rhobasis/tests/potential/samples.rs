@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rhobasis::correlations::NiceSettings;
+use rhobasis::correlations::{NiceSettings, Sequence};
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma};
 use rhobasis::extxyz::Labels;
 use rhobasis::neighbors::NeighborList;
@@ -116,6 +116,15 @@ pub fn nice(normalize: bool, mixed: bool) -> FeatureSettings {
     FeatureSettings { members: pairs.into_iter().chain([nice]).collect() }
 }
 
+/// The same, purified, and other products for each species of centre.
+pub fn nice_per_species(normalize: bool, mixed: bool) -> FeatureSettings {
+    let mut features = nice(normalize, mixed);
+    for settings in features.members.iter_mut().filter_map(|member| member.nice.as_mut()) {
+        (settings.sequence, settings.purify) = (Sequence::PerSpecies, true);
+    }
+    features
+}
+
 pub fn train(
     basis: Basis,
     features: FeatureSettings,
@@ -169,6 +178,8 @@ pub fn one_of_each_kind() -> Vec<(&'static str, Potential, Vec<Structure>)> {
         ("linear, nice and power spectrum", per_species(), nice(false, true), ModelSettings::ridge()),
         ("linear, nice, normalised", combined(), nice(true, false), ModelSettings::ridge()),
         ("sparse, nice", combined(), nice(true, true), gap(2)),
+        ("linear, nice per species", combined(), nice_per_species(false, false), ModelSettings::ridge()),
+        ("sparse, nice per species and pairs", combined(), nice_per_species(true, true), gap(2)),
         ("kernel ridge, nice, as it is", combined(), nice(false, false), kernel(1)),
         ("sparse, zeta 4", combined(), soap(true), gap(4)),
         ("sparse, zeta 1", per_species(), soap(false), gap(1)),

@@ -34,10 +34,18 @@ pub struct AuditRow {
     pub invariants: f64,
     /// Lost of them with pairs that were not looked at.
     pub invariants_choice: f64,
+    /// Linear in features of lower orders, and taken out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub invariants_purified: f64,
     /// And with products that are not kept.
     pub invariants_contraction: f64,
     /// What is left of them: of all features of this order.
     pub invariants_kept: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde has it
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Sums of squares, for each of eight centres, of all products of two orders.

@@ -27,6 +27,11 @@ impl Kept {
         Kept::some((0..covariance.nrows()).collect(), covariance)
     }
 
+    /// Those of which something is left, as they are.
+    pub fn not_explained(covariance: ArrayView2<f64>) -> Self {
+        Kept::some((0..covariance.nrows()).filter(|&k| covariance[[k, k]] > 0.0).collect(), covariance)
+    }
+
     /// These, as they are.
     pub fn some(mut products: Vec<usize>, covariance: ArrayView2<f64>) -> Self {
         products.sort_unstable();
@@ -39,6 +44,9 @@ impl Kept {
     pub fn choose(selection: NiceSelection, covariance: ArrayView2<f64>, n: usize, rotate: bool) -> Self {
         if covariance.nrows() <= n {
             return Kept::all(covariance);
+        }
+        if covariance.diag().iter().all(|variance| *variance <= 0.0) {
+            return Kept::some(Vec::new(), covariance);
         }
         match (selection, rotate) {
             (NiceSelection::Pca, _) => Kept::principal(covariance, n),

@@ -3,36 +3,42 @@
 //! Tensors (float64): under `nice/nu{ν}/s{σ}l{λ}/` for equivariants and `nice/nu{ν}/invariants/` (`features/{k}/nice/…` in a
 //! potential whose features of number k they are): `products`
 //! `[product, (block, channel of A, block, channel of B)]`, `scales` `[product]`, `variances` `[channel]`, and, where products are
-//! combined, `combinations` `[product, channel]`. Metadata `nice` (JSON): settings, the channels of the density, the orders, the
+//! combined, `combinations` `[product, channel]`; with the invariants `lower` `[lower feature, own]` where they are purified. Sequences
+//! of one species of centre are under `nice/{Z}/…`. Metadata `nice` (JSON): settings, the channels of the density, the orders, the
 //! account.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditRow;
+use super::origin::ChannelNote;
 use super::recipe::{Factor, Order, Product, Products};
 use super::settings::NiceSettings;
 use super::{Nice, Recipe};
 use crate::Result;
 use crate::correlations::L_MAX_COUPLED;
 use crate::correlations::lanes::Layout;
-use crate::density::{BlockKey, Channel};
+use crate::density::BlockKey;
 use crate::files::{Archive, Stored, damaged};
 
 /// Of the metadata, and before the names of all arrays.
-const NAME: &str = "nice";
+pub(super) const NAME: &str = "nice";
 
 #[derive(Serialize, Deserialize)]
 struct Note {
     settings: NiceSettings,
-    /// Species and n of the channels of each l of the density.
-    channels: Vec<Vec<(u8, usize)>>,
+    /// Those of the density.
+    channels: ChannelNote,
     unit: f64,
     n_centers: usize,
     orders: Vec<OrderNote>,
     audit: Vec<AuditRow>,
+    /// Of centres that have sequences of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    species: Vec<u8>,
 }
 
 /// The two orders that an order is made of, and σ, λ of its equivariants.
@@ -56,37 +62,49 @@ impl Nice {
     /// Adds it to a file under this name.
     pub(crate) fn store(&self, archive: &mut Archive, name: &str) {
         let keys = |order: &Order| order.equivariants.iter().map(|block| (block.key.sigma, block.key.lambda)).collect();
-        let of_channel = |channel: &Channel| (channel.species, channel.n);
         let note = Note {
             settings: self.settings.clone(),
-            channels: self.channels.iter().map(|channels| channels.iter().map(of_channel).collect()).collect(),
+            channels: ChannelNote::of(&self.channels),
             unit: self.unit,
             n_centers: self.n_centers,
             orders: self.orders.iter().map(|order| (order.of, keys(order))).collect(),
             audit: self.audit.clone(),
+            species: self.of_species.keys().copied().collect(),
         };
         archive.note(name, &note);
+        self.of_species.iter().for_each(|(z, nice)| nice.store(archive, &format!("{name}/{z}")));
         for order in &self.orders {
             order
                 .equivariants
                 .iter()
                 .for_each(|block| insert(archive, &equivariants(name, order.nu, block.key), block));
             insert(archive, &invariants(name, order.nu), &order.invariants);
+            if let Some(b) = &order.lower {
+                archive.insert(lower(name, order.nu), b);
+            }
         }
     }
 
     /// What [`Nice::store`] has added.
     pub(crate) fn restore(archive: &Archive, path: &Path, name: &str) -> Result<Self> {
+        let nice = Nice::restore_some(archive, path, name)?;
+        match nice.sequences().iter().all(|(_, own)| own.orders.len() + 1 == nice.settings.nu_max) {
+            true => Ok(nice),
+            false => Err(damaged(path, "the orders are not those of its nu_max")),
+        }
+    }
+
+    /// The same, of a fit that need not have come to its end.
+    pub(super) fn restore_some(archive: &Archive, path: &Path, name: &str) -> Result<Self> {
         let note: Note = archive.json(path, name)?;
         note.settings.validate().map_err(|e| damaged(path, format!("settings that make no features ({e})")))?;
-        if note.orders.len() + 1 != note.settings.nu_max || note.audit.len() != note.orders.len() {
+        if note.orders.len() >= note.settings.nu_max || note.audit.len() != note.orders.len() {
             return Err(damaged(path, "the orders are not those of its nu_max"));
         }
         if !(note.unit.is_finite() && note.unit > 0.0) {
             return Err(damaged(path, format!("coefficients are divided by {}", 1.0 / note.unit)));
         }
-        let of_channel = |&(species, n): &(u8, usize)| Channel { species, n };
-        let channels: Vec<Vec<Channel>> = note.channels.iter().map(|c| c.iter().map(of_channel).collect()).collect();
+        let channels = note.channels.channels();
         let keys: Vec<BlockKey> = (0..channels.len()).map(BlockKey::density).collect();
         note.settings.largest_lambda(keys.len().saturating_sub(1)).map_err(|e| damaged(path, e))?;
         let mut recipe = Recipe::new(&Layout::new(&keys, &channels), note.unit);
@@ -101,12 +119,25 @@ impl Nice {
             let equivariants = blocks.into_iter().map(key).map(|key| read(key, equivariants(name, nu, key)));
             let equivariants = equivariants.collect::<Result<_>>()?;
             let invariants = read(BlockKey::density(0), invariants(name, nu))?;
-            let order = Order { nu, of, equivariants, invariants };
+            let lower = match archive.tensors.contains_key(&lower(name, nu)) {
+                false => None,
+                true => {
+                    let shape = (recipe.n_of_orders().iter().sum::<usize>(), invariants.n_channels());
+                    Some(archive.array_of(path, &lower(name, nu), shape)?)
+                }
+            };
+            let order = Order { nu, of, equivariants, invariants, lower };
             recipe.push(&order).map_err(|e| damaged(path, e))?;
             orders.push(order);
         }
+        let sequence = |&z: &u8| Ok((z, Nice::restore_some(archive, path, &format!("{name}/{z}"))?));
+        let of_species: BTreeMap<u8, Nice> = note.species.iter().map(sequence).collect::<Result<_>>()?;
+        let differs = |own: &Nice| own.is_per_species() || own.settings != note.settings || own.channels != channels;
+        if of_species.values().any(differs) || !(of_species.is_empty() || orders.is_empty()) {
+            return Err(damaged(path, "its sequences are of other settings or channels"));
+        }
         let Note { settings, unit, n_centers, audit, .. } = note;
-        Ok(Nice { settings, keys, channels, unit, orders, audit, n_centers })
+        Ok(Nice { settings, keys, channels, unit, orders, audit, n_centers, of_species })
     }
 }
 
@@ -116,6 +147,10 @@ fn equivariants(name: &str, nu: usize, key: BlockKey) -> String {
 
 fn invariants(name: &str, nu: usize) -> String {
     format!("{name}/nu{nu}/invariants")
+}
+
+fn lower(name: &str, nu: usize) -> String {
+    format!("{name}/nu{nu}/invariants/lower")
 }
 
 fn insert(archive: &mut Archive, name: &str, block: &Products) {

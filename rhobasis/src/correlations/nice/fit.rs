@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use super::audit::{AuditRow, Norms, invariant_norm, norm, overlaps};
 use super::choose::Kept;
+use super::purify::Regression;
 use super::recipe::{Factor, Made, Order, Place, Product, Products, Recipe, Scratch};
 use super::settings::{Choice, NiceSelection, NiceSettings};
 use crate::Result;
@@ -21,9 +22,10 @@ const AT_ONCE: usize = 32;
 const ROWS: usize = 64;
 
 /// An iteration that is being fitted.
-pub(super) struct Fit<'a> {
-    settings: &'a NiceSettings,
-    eights: &'a [Vec<Lanes>],
+pub(super) struct Fit {
+    settings: NiceSettings,
+    /// Coefficients of the sample.
+    eights: Vec<Vec<Lanes>>,
     n_centers: usize,
     lambda_max: usize,
     recipe: Recipe,
@@ -57,15 +59,15 @@ struct Sums {
     invariants: f64,
 }
 
-impl<'a> Fit<'a> {
+impl Fit {
     /// `channels` are those of the density, `eights` the coefficients of the sample.
     ///
     /// # Errors
     /// If l_max is beyond the Clebsch–Gordan coefficients.
     pub fn new(
-        settings: &'a NiceSettings,
+        settings: &NiceSettings,
         (layout, channels): (&Layout, &[Vec<Channel>]),
-        (eights, n_centers): (&'a [Vec<Lanes>], usize),
+        (eights, n_centers): (Vec<Vec<Lanes>>, usize),
         unit: f64,
     ) -> Result<Self> {
         let l_max = layout.keys.iter().map(|key| key.lambda).max().unwrap_or(0);
@@ -75,8 +77,8 @@ impl<'a> Fit<'a> {
             channels.iter().map(|channel| channel.n + key.lambda).collect()
         };
         let degrees = vec![layout.keys.iter().zip(channels).map(degree).collect()];
-        let variances = vec![first_variances(&recipe, eights, n_centers)];
-        let (orders, audit) = (Vec::new(), Vec::new());
+        let variances = vec![first_variances(&recipe, &eights, n_centers)];
+        let (orders, audit, settings) = (Vec::new(), Vec::new(), settings.clone());
         Ok(Fit { settings, eights, n_centers, lambda_max, recipe, orders, audit, variances, degrees })
     }
 
@@ -111,13 +113,24 @@ impl<'a> Fit<'a> {
         let candidates =
             if self.settings.keeps_equivariants(nu) { self.equivariant_candidates(&pairs, of) } else { Vec::new() };
         let invariant_candidates = self.invariant_candidates(&pairs, of);
-        let (mut covariances, of_invariants, sums) = self.covariances(nu, of, &candidates, &invariant_candidates)?;
+        let n_lower = if self.settings.purify { self.recipe.n_of_orders().iter().sum() } else { 0 };
+        let (mut covariances, of_invariants, sums) =
+            self.covariances(nu, of, &candidates, &invariant_candidates, n_lower)?;
         let mut equivariants = Vec::new();
         for ((key, products), covariance) in candidates.iter().zip(covariances.drain(..)) {
             let kept = self.kept(of, products, &covariance, self.settings.n_equivariants, false);
             equivariants.push(products_of(*key, products, kept));
         }
-        let kept = self.kept(of, &invariant_candidates, &of_invariants, self.settings.n_invariants, true);
+        let looked_at = of_invariants.diag().slice(s![n_lower..]).sum();
+        let regression = (n_lower > 0).then(|| Regression::new(&of_invariants, n_lower));
+        let of_invariants = regression.as_ref().map_or(&of_invariants, |regression| &regression.residual);
+        let kept = match regression {
+            Some(_) if invariant_candidates.len() <= self.settings.n_invariants => {
+                Kept::not_explained(of_invariants.view())
+            }
+            _ => self.kept(of, &invariant_candidates, of_invariants, self.settings.n_invariants, true),
+        };
+        let lower = regression.as_ref().map(|regression| regression.of_kept(&kept));
         let invariants = products_of(BlockKey::density(0), &invariant_candidates, kept);
         let total = |variances: &[f64]| variances.iter().sum::<f64>();
         let kept: f64 = equivariants.iter().map(|block| total(&block.variances)).sum();
@@ -127,7 +140,8 @@ impl<'a> Fit<'a> {
             full: sums.full,
             inherited: sums.full - sums.factors,
             invariants: sums.invariants,
-            invariants_choice: sums.invariants - of_invariants.diag().sum(),
+            invariants_choice: sums.invariants - looked_at,
+            invariants_purified: if n_lower > 0 { looked_at - of_invariants.diag().sum() } else { 0.0 },
             invariants_contraction: of_invariants.diag().sum() - kept_invariants,
             invariants_kept: kept_invariants,
             ..AuditRow::default()
@@ -138,7 +152,7 @@ impl<'a> Fit<'a> {
             row.contraction = sums.candidates - kept;
             row.kept = kept;
         }
-        self.take(Order { nu, of, equivariants, invariants }, row)
+        self.take(Order { nu, of, equivariants, invariants, lower }, row)
     }
 
     fn degree(&self, of: [usize; 2], product: &Product) -> usize {
@@ -238,13 +252,15 @@ impl<'a> Fit<'a> {
         Kept::choose(self.settings.selection, covariance.view(), n, rotate)
     }
 
-    /// Covariances of the candidates of each (σ, λ), and of the invariants: means over the sample.
+    /// Covariances of the candidates of each (σ, λ), and of the invariants, with the `n_lower` features of lower orders before
+    /// them: means over the sample.
     fn covariances(
         &mut self,
         nu: usize,
         of: [usize; 2],
         candidates: &[(BlockKey, Vec<Product>)],
         invariants: &[Product],
+        n_lower: usize,
     ) -> Result<(Vec<Array2<f64>>, Array2<f64>, Sums)> {
         let made: Vec<Made> =
             candidates.iter().map(|(key, products)| self.recipe.made(*key, of, products)).collect::<Result<_>>()?;
@@ -255,7 +271,7 @@ impl<'a> Fit<'a> {
         let norms = norms.filter(Norms::cuts);
         let square = |n: usize| Array2::<f64>::zeros((n, n));
         let mut grams: Vec<Array2<f64>> = candidates.iter().map(|(_, products)| square(products.len())).collect();
-        let mut of_invariants = square(invariants.len());
+        let mut of_invariants = square(n_lower + invariants.len());
         let mut sums = Sums::default();
         for eights in self.eights.chunks(AT_ONCE) {
             let states: Vec<Aligned> = eights
@@ -269,7 +285,13 @@ impl<'a> Fit<'a> {
             for (made, gram) in made.iter().zip(&mut grams) {
                 add_gram_of(&states, made.len(), gram, |state, out| made.products(state, out));
             }
-            add_gram_of(&states, dots.len(), &mut of_invariants, |state, out| dots.values(state, out));
+            add_gram_of(&states, n_lower + dots.len(), &mut of_invariants, |state, out| {
+                let (lower, own) = out.split_at_mut(n_lower);
+                if n_lower > 0 {
+                    recipe.features(state, lower);
+                }
+                dots.values(state, own);
+            });
             for part in sums_of(nu, places, norms.as_ref(), &recipe.places[0], &states) {
                 sums.full += part.full;
                 sums.factors += part.factors;

@@ -2,36 +2,44 @@
 
 mod audit;
 mod buffers;
+mod by_species;
+mod checkpoint;
 mod choose;
 mod dots;
 mod file;
 mod fit;
 mod needed;
+mod origin;
 mod products;
+mod purify;
 mod recipe;
+mod run;
 mod sample;
+mod sample_file;
 mod settings;
 mod stage;
 mod sum;
 mod tensors;
 
-use ndarray::Array2;
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, s};
 
 pub use audit::AuditRow;
-use fit::Fit;
-use needed::{needed, needed_for};
-use recipe::{Order, Products, Recipe, Scratch};
+pub use checkpoint::remove_nice_checkpoint;
+use needed::needed_for;
+use recipe::{Order, Place, Products, Recipe, Scratch};
+pub use run::NiceFit;
 pub use sample::NiceSample;
-pub use settings::{Choice, NiceSelection, NiceSettings, Split};
-pub(super) use stage::NiceFeatures;
+pub use settings::{Choice, NiceSelection, NiceSettings, Sequence, Split};
+use stage::NiceFeatures;
 pub(crate) use tensors::{NiceTensors, TensorSum};
 
 use super::combinations::{Block, Matrix};
 use super::lanes::{Layout, eights};
-use super::leading::Part;
 use crate::density::{BlockKey, Channel, Equivariants, SphericalExpansion};
 use crate::simd::Aligned;
-use crate::structure::Structure;
+use crate::structure::{Structure, symbol};
 use crate::{Error, Result};
 
 /// Products of the density with itself, order by order, of which what matters for a data set is kept.
@@ -77,57 +85,17 @@ pub struct Nice {
     audit: Vec<AuditRow>,
     /// Atoms of the sample.
     n_centers: usize,
+    /// Those of centres of each species, where they do not share this one, which then is empty.
+    of_species: BTreeMap<u8, Nice>,
 }
 
 impl Nice {
-    /// Fits the iteration to a sample.
-    ///
-    /// # Errors
-    /// For settings outside their range, an empty sample, one without any density, and l_max above 12.
-    pub fn fit(settings: &NiceSettings, sample: &NiceSample) -> Result<Self> {
-        Nice::fit_to_part(settings, sample, None, None)
-    }
-
-    /// [`Nice::fit`] to the leading channels of each species and l up to some, all if not given.
-    ///
-    /// # Errors
-    /// As [`Nice::fit`], and if there are fewer.
-    pub fn fit_to_part(
-        settings: &NiceSettings,
-        sample: &NiceSample,
-        q_max: Option<usize>,
-        l_max: Option<usize>,
-    ) -> Result<Self> {
-        settings.validate()?;
-        let expansion = sample.expansion();
-        let (mut keys, mut channels) = (expansion.keys().to_vec(), expansion.channels().to_vec());
-        let mut rows = sample.coefficients();
-        if let Some(part) = Part::new(&keys, &channels, q_max, l_max)? {
-            rows = part.columns(&rows);
-            (keys, channels) = (part.keys().to_vec(), part.channels().to_vec());
-        }
-        let n_centers = rows.nrows();
-        if n_centers == 0 {
-            return Err(Error::setting("structures", 0, "there is no atom to fit NICE to", "give some structures"));
-        }
-        let unit = if settings.unit_density { 1.0 / mean_norm(&rows)?.sqrt() } else { 1.0 };
-        let layout = Layout::new(&keys, &channels);
-        let eights = sample::eights(&rows);
-        drop(rows);
-        let mut fit = Fit::new(settings, (&layout, &channels), (&eights, n_centers), unit)?;
-        while fit.done() < settings.nu_max {
-            fit.next()?;
-        }
-        let Fit { orders, audit, .. } = fit;
-        Ok(Nice { settings: settings.clone(), keys, channels, unit, orders, audit, n_centers })
-    }
-
     /// How it was built.
     pub fn settings(&self) -> &NiceSettings {
         &self.settings
     }
 
-    /// What each order from 2 on holds and has lost.
+    /// What each order from 2 on holds and has lost; nothing where there are [`Nice::sequences`] of each species.
     pub fn audit(&self) -> &[AuditRow] {
         &self.audit
     }
@@ -137,51 +105,87 @@ impl Nice {
         self.n_centers
     }
 
-    /// Variances of the features of each order from 2 on, over the sample.
+    /// Variances of the features of each order from 2 on, over the sample; as for [`Nice::audit`].
     pub fn variances(&self) -> Vec<&[f64]> {
         self.orders.iter().map(|order| &order.invariants.variances[..]).collect()
     }
 
-    /// Equivariants of order ν of all atoms, blocks (σ, λ), of the coefficients it was fitted to.
+    /// Whether centres of each species have a sequence of their own.
+    pub fn is_per_species(&self) -> bool {
+        !self.of_species.is_empty()
+    }
+
+    /// The sequence of all centres (`None`), or those of each species, ascending; each is NICE of its own, with its account.
+    pub fn sequences(&self) -> Vec<(Option<u8>, &Nice)> {
+        match self.is_per_species() {
+            false => vec![(None, self)],
+            true => self.of_species.iter().map(|(&z, nice)| (Some(z), nice)).collect(),
+        }
+    }
+
+    /// The sequence of centres of a species.
     ///
     /// # Errors
-    /// As [`SphericalExpansion::forward`], for an expansion of other channels, and for an order of which only invariants are
-    /// kept.
+    /// If there was no such atom when it was fitted.
+    pub(super) fn around(&self, z: u8) -> Result<&Nice> {
+        if !self.is_per_species() {
+            return Ok(self);
+        }
+        self.of_species.get(&z).ok_or_else(|| {
+            let known: Vec<&str> = self.of_species.keys().map(|&z| symbol(z)).collect();
+            let problem = format!("products were chosen for centres of {} only", known.join(", "));
+            Error::setting("species", symbol(z), problem, "fit NICE to data that have it, or share one sequence")
+        })
+    }
+
+    /// Equivariants of order ν of all atoms, blocks (σ, λ), of the coefficients it was fitted to. Where each species has a sequence of
+    /// its own, channels are those of the species of the centre, and zeros complete them to the largest number.
+    ///
+    /// # Errors
+    /// As [`SphericalExpansion::forward`], for an expansion of other channels, for a species without a sequence, and for an order
+    /// of which only invariants are kept.
     pub fn equivariants(
         &self,
         expansion: &SphericalExpansion,
         nu: usize,
         structures: &[Structure],
     ) -> Result<Equivariants> {
-        let recipe = self.recipe(expansion.keys(), expansion.channels(), &self.orders)?;
+        let mut recipes = Vec::new();
+        for (center, nice) in self.sequences() {
+            nice.check_order(nu)?;
+            recipes.push((center, nice.recipe(expansion.keys(), expansion.channels(), &nice.orders)?));
+        }
+        let c = expansion.forward(structures)?;
+        c.centers.iter().try_for_each(|center| self.around(center.species).map(|_| ()))?;
+        let mut counts: BTreeMap<(i8, usize), usize> = BTreeMap::new(); // (−σ, λ): as blocks stand
+        for (_, Recipe { places, .. }) in &recipes {
+            let Place { keys, counts: own, .. } = &places[nu - 1];
+            for (key, &n) in keys.iter().zip(own) {
+                let count = counts.entry((-key.sigma, key.lambda)).or_default();
+                *count = n.max(*count);
+            }
+        }
+        let keys: Vec<BlockKey> = counts.keys().map(|&(sigma, lambda)| BlockKey { sigma: -sigma, lambda }).collect();
+        let channels = counts.values().map(|&n| channels_of_all(n)).collect();
+        let mut out = Equivariants::zeros(c.centers.clone(), keys, channels);
+        let rows: Vec<f64> = c.blocks.iter().flatten().copied().collect();
+        for (center, recipe) in &recipes {
+            let is_own = |i: &usize| center.is_none_or(|z| c.centers[*i].species == z);
+            let own: Vec<usize> = (0..c.centers.len()).filter(is_own).collect();
+            equivariants_of(recipe, nu, &recipe.layout.some_rows(&rows, c.centers.len(), &own), &own, &mut out);
+        }
+        Ok(out)
+    }
+
+    /// Refuses an order of which there are no equivariants.
+    fn check_order(&self, nu: usize) -> Result<()> {
         let known = (1..=self.orders.len() + 1).filter(|&nu| nu == 1 || !self.orders[nu - 2].equivariants.is_empty());
         let known: Vec<usize> = known.collect();
         if !known.contains(&nu) {
             let remedy = format!("use one of {known:?}, or a larger nu_max");
             return Err(Error::setting("nu", nu, "equivariants of this order are not made", remedy));
         }
-        let c = expansion.forward(structures)?;
-        let place = &recipe.places[nu - 1];
-        let channels = |n: &usize| (0..*n).map(|n| Channel { species: 0, n }).collect();
-        let channels = place.counts.iter().map(channels).collect();
-        let mut out = Equivariants::zeros(c.centers.clone(), place.keys.clone(), channels);
-        let own = Layout::new(&place.keys, &out.channels);
-        let rows: Vec<f64> = c.blocks.iter().flatten().copied().collect();
-        let n = c.centers.len();
-        let (mut lanes, mut state, mut scratch) = (Aligned::default(), Aligned::default(), Scratch::default());
-        let mut made = vec![0.0; n * own.len()];
-        for eight in eights(n) {
-            recipe.layout.to_lanes(&rows, n, eight.clone(), &mut lanes);
-            recipe.fill(lanes.lanes(), &mut state, &mut scratch);
-            own.to_rows(&state.lanes()[place.start()..place.end], n, eight, &mut made);
-        }
-        let mut made = &made[..];
-        for block in &mut out.blocks {
-            let (of_block, rest) = made.split_at(block.len());
-            block.as_slice_mut().expect("a new array is contiguous").copy_from_slice(of_block);
-            made = rest;
-        }
-        Ok(out)
+        Ok(())
     }
 
     /// The recipe of some orders, for these coefficients.
@@ -200,30 +204,31 @@ impl Nice {
         Ok(recipe)
     }
 
-    /// The stage from these coefficients to features, or, unless `combined`, to what they are combinations of.
-    pub(super) fn features(
-        &self,
-        keys: &[BlockKey],
-        channels: &[Vec<Channel>],
-        combined: bool,
-    ) -> Result<NiceFeatures> {
-        let mut recipe = self.recipe(keys, channels, &needed(&self.orders))?;
-        if !combined {
-            recipe.rotations.iter_mut().for_each(|rotation| *rotation = None);
-        }
-        Ok(NiceFeatures::new(recipe))
+    /// Features of each order from 1 on; of the sequence that has the most.
+    pub(super) fn n_of_orders(&self) -> Vec<usize> {
+        let first = self.channels.first().map_or(0, Vec::len);
+        let largest = |k: usize| {
+            let of = |(_, nice): &(_, &Nice)| nice.orders[k].invariants.n_channels();
+            self.sequences().iter().map(of).max().unwrap_or(0)
+        };
+        std::iter::once(first).chain((0..self.settings.nu_max - 1).map(largest)).collect()
     }
 
     /// The stage from these coefficients to the equivariants of σ = +1 and these λ, of all orders.
     ///
     /// # Errors
-    /// If the coefficients are others than those it was fitted to, and for an order or a λ of which no equivariants are kept.
+    /// If the coefficients are others than those it was fitted to, if each species has a sequence of its own, and for an order or a λ
+    /// of which no equivariants are kept.
     pub(crate) fn tensors(
         &self,
         keys: &[BlockKey],
         channels: &[Vec<Channel>],
         lambdas: &[usize],
     ) -> Result<NiceTensors> {
+        if self.is_per_species() {
+            let problem = "tensors are made of one sequence for all atoms; weights are those of each species anyway";
+            return Err(Error::setting("sequence", "per-species", problem, "fit NICE with sequence = \"shared\""));
+        }
         if let Some(nu) = (2..=self.settings.nu_max).find(|&nu| !self.settings.keeps_equivariants(nu)) {
             let problem = format!("of order {nu} only invariants are kept, and a tensor is made of equivariants");
             return Err(Error::setting("all_equivariants", false, problem, "fit NICE with all_equivariants = true"));
@@ -233,14 +238,43 @@ impl Nice {
         NiceTensors::new(recipe, lambdas)
     }
 
-    /// How features are combined of products: of order 1, 2, …
+    /// How features are combined of what [`Nice::features`] gives: of order 1, 2, …
     pub(super) fn combinations(&self) -> Vec<Block> {
-        let first = Block { n: self.channels.first().map_or(0, Vec::len), v: None };
+        let counts = self.n_of_orders();
+        if self.is_per_species() {
+            return vec![Block::plain(counts.iter().sum())];
+        }
         let of_order = |order: &Order| {
             let Products { products, combinations, .. } = &order.invariants;
-            Block { n: products.len(), v: combinations.as_ref().map(|v| Matrix::new(v.view())) }
+            let matrix = |v: &Option<Array2<f64>>| v.as_ref().map(|v| Matrix::new(v.view()));
+            Block { n: products.len(), v: matrix(combinations), lower: matrix(&order.lower) }
         };
-        std::iter::once(first).chain(self.orders.iter().map(of_order)).collect()
+        std::iter::once(Block::plain(counts[0])).chain(self.orders.iter().map(of_order)).collect()
+    }
+}
+
+fn channels_of_all(n: usize) -> Vec<Channel> {
+    (0..n).map(|n| Channel { species: 0, n }).collect()
+}
+
+/// Equivariants of order ν of the centres `own`, whose coefficients these are, into the blocks of all centres.
+fn equivariants_of(recipe: &Recipe, nu: usize, rows: &[f64], own: &[usize], out: &mut Equivariants) {
+    let place = &recipe.places[nu - 1];
+    let channels: Vec<Vec<Channel>> = place.counts.iter().map(|&n| channels_of_all(n)).collect();
+    let layout = Layout::new(&place.keys, &channels);
+    let n = own.len();
+    let (mut lanes, mut state, mut scratch) = (Aligned::default(), Aligned::default(), Scratch::default());
+    let mut made = vec![0.0; n * layout.len()];
+    for eight in eights(n) {
+        recipe.layout.to_lanes(rows, n, eight.clone(), &mut lanes);
+        recipe.fill(lanes.lanes(), &mut state, &mut scratch);
+        layout.to_rows(&state.lanes()[place.start()..place.end], n, eight, &mut made);
+    }
+    for (key, made) in place.keys.iter().zip(layout.views(&made, n)) {
+        let block = out.keys.iter().position(|known| known == key).expect("the blocks of all sequences are there");
+        for (&center, made) in own.iter().zip(made.outer_iter()) {
+            out.blocks[block].slice_mut(s![center, .., ..made.ncols()]).assign(&made);
+        }
     }
 }
 

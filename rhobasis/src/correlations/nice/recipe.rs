@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use super::dots::Dots;
 use super::products::{Coupled, Pair};
+use super::purify::subtract;
 use crate::Result;
 use crate::correlations::combinations::Matrix;
 use crate::correlations::lanes::Layout;
@@ -63,6 +64,8 @@ pub struct Order {
     pub equivariants: Vec<Products>,
     /// The invariants, which are features.
     pub invariants: Products,
+    /// B, where Bᵀy of the features y of all lower orders is subtracted from them: `[lower, own]`.
+    pub lower: Option<Array2<f64>>,
 }
 
 /// Where the equivariants of one order stand among lanes.
@@ -125,6 +128,8 @@ pub(super) struct Recipe {
     /// Invariants of ν = 2, 3 …, and their combinations.
     pub dots: Vec<Dots>,
     pub rotations: Vec<Option<Matrix>>,
+    /// What is subtracted of lower orders.
+    pub lower: Vec<Option<Matrix>>,
     /// What coefficients are multiplied with.
     pub unit: f64,
     coupled: BTreeMap<[usize; 3], Arc<Coupled>>,
@@ -139,6 +144,7 @@ impl Recipe {
             made: Vec::new(),
             dots: Vec::new(),
             rotations: Vec::new(),
+            lower: Vec::new(),
             unit,
             coupled: BTreeMap::new(),
         }
@@ -159,9 +165,40 @@ impl Recipe {
         }
         self.dots.push(self.dots(order.of, &order.invariants.products));
         self.rotations.push(order.invariants.combinations.as_ref().map(|v| Matrix::new(v.view())));
+        self.lower.push(order.lower.as_ref().map(|b| Matrix::new(b.view())));
         self.places.push(place);
         self.made.push(made);
         Ok(())
+    }
+
+    /// Features of each order: coefficients of l = 0, and the invariants of ν = 2, 3, …
+    pub fn n_of_orders(&self) -> Vec<usize> {
+        let first = self.layout.counts.first().copied().unwrap_or(0);
+        let made = self.dots.iter().zip(&self.rotations);
+        let made = made.map(|(dots, rotation)| rotation.as_ref().map_or(dots.len(), Matrix::n_out));
+        std::iter::once(first).chain(made).collect()
+    }
+
+    /// All features of eight centres.
+    pub fn features(&self, state: &[Lanes], x: &mut [Lanes]) {
+        let counts = self.n_of_orders();
+        x[..counts[0]].copy_from_slice(&state[..counts[0]]);
+        let mut done = counts[0];
+        for (k, &n) in counts[1..].iter().enumerate() {
+            let (before, own) = x[..done + n].split_at_mut(done);
+            match &self.rotations[k] {
+                None => self.dots[k].values(state, own),
+                Some(rotation) => {
+                    let mut z = vec![[0.0; LANES]; self.dots[k].len()];
+                    self.dots[k].values(state, &mut z);
+                    rotation.forward_lanes(&z, own);
+                }
+            }
+            if let Some(b) = &self.lower[k] {
+                subtract(b, before, own);
+            }
+            done += n;
+        }
     }
 
     /// Products ready to be computed; those of the same two blocks follow each other.

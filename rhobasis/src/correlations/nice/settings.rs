@@ -33,8 +33,13 @@ static SELECTION: Setting =
 static SPLIT: Setting =
     Setting::word("split", Split::WORDS, "density", "Of which two orders the products of order ν are made");
 static CENTERS: Setting = Setting::count("n_centers", Range::AtLeast(1.0), Given::Count(10_000)).says(
-    "Atoms from which it is fitted: a sample of the data that depends neither on their order nor on their cut into files",
+    "Atoms (of each species, if per-species) from which it is fitted: a sample of the data, the same for any order and any cut into files",
     "10000 is ample for molecules; all atoms are taken if there are fewer",
+);
+static SEQUENCE: Setting = Setting::word("sequence", Sequence::WORDS, "shared", "Which centres have the same products");
+static PURIFY: Setting = Setting::flag("purify", Given::Flag(false)).says(
+    "Whether what is linear in features of lower orders is taken out of the features of each order",
+    "true for models in which it would count twice",
 );
 static UNIT: Setting = Setting::flag("unit_density", Given::Flag(true)).says(
     "Whether coefficients are divided by the root of their mean squared norm, so that all orders are of one size",
@@ -78,6 +83,30 @@ named! {
     }
 }
 
+named! {
+    /// Which centres have the same products.
+    pub enum Sequence {
+        /// All centres
+        Shared = "shared",
+        /// Those of one species: chosen by n_centers atoms of it alone
+        PerSpecies = "per-species",
+    }
+}
+
+fn shared() -> Sequence {
+    Sequence::Shared
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde has it
+fn is_shared(sequence: &Sequence) -> bool {
+    *sequence == Sequence::Shared
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde has it
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// How the iteration is built.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NiceSettings {
@@ -99,7 +128,13 @@ pub struct NiceSettings {
     pub selection: NiceSelection,
     /// Which orders are multiplied.
     pub split: Split,
-    /// Centres of the sample.
+    /// Which centres have the same products.
+    #[serde(default = "shared", skip_serializing_if = "is_shared")]
+    pub sequence: Sequence,
+    /// Whether features are made uncorrelated with those of lower orders.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub purify: bool,
+    /// Centres of the sample, of each species if these have sequences of their own.
     pub n_centers: usize,
     /// Whether coefficients are divided by the root of their mean squared norm.
     pub unit_density: bool,
@@ -116,7 +151,7 @@ impl Default for NiceSettings {
 
 impl NiceSettings {
     /// All settings.
-    pub const SETTINGS: [&'static Setting; 12] = [
+    pub const SETTINGS: [&'static Setting; 14] = [
         &NU,
         &LAMBDA,
         &CANDIDATES,
@@ -126,6 +161,8 @@ impl NiceSettings {
         &CHOICE,
         &SELECTION,
         &SPLIT,
+        &SEQUENCE,
+        &PURIFY,
         &CENTERS,
         &UNIT,
         &ALL,
@@ -146,6 +183,8 @@ impl NiceSettings {
             choice: CHOICE.read(given)?,
             selection: SELECTION.read(given)?,
             split: SPLIT.read(given)?,
+            sequence: SEQUENCE.read(given)?,
+            purify: PURIFY.read(given)?,
             n_centers: CENTERS.read(given)?,
             unit_density: UNIT.read(given)?,
             all_equivariants: ALL.read(given)?,
@@ -164,6 +203,8 @@ impl NiceSettings {
             self.choice.into(),
             self.selection.into(),
             self.split.into(),
+            self.sequence.into(),
+            self.purify.into(),
             self.n_centers.into(),
             self.unit_density.into(),
             self.all_equivariants.into(),

@@ -1,7 +1,11 @@
 //! NICE: exact where nothing is chosen away, accounted for where something is, the same for any order of the data.
 
+#[path = "../common/mod.rs"]
 mod common;
+#[path = "../naive/mod.rs"]
 mod naive;
+mod parts;
+mod variants;
 
 use ndarray::{Array2, Axis, s};
 use rhobasis::Structure;
@@ -22,7 +26,7 @@ fn molecules(n: u64) -> Vec<Structure> {
 }
 
 fn fit(settings: &NiceSettings, expansion: &SphericalExpansion, structures: &[Structure]) -> Nice {
-    let mut sample = NiceSample::new(expansion, settings.n_centers).unwrap();
+    let mut sample = NiceSample::for_fit(expansion, settings).unwrap();
     sample.add(structures).unwrap();
     Nice::fit(settings, &sample).unwrap()
 }
