@@ -394,12 +394,11 @@ fn kind_of(value: &Value) -> String {
     };
     match value {
         Value::Bool(_) => "logical".into(),
-        Value::Int(_) => "integer".into(),
-        Value::Real(_) => "real".into(),
+        // Reals that happen to be whole are written as integers.
+        Value::Int(_) | Value::Real(_) => "number".into(),
         Value::Text(_) => "text".into(),
         Value::Bools(_, shape) => array("logicals", shape),
-        Value::Ints(_, shape) => array("integers", shape),
-        Value::Reals(_, shape) => array("reals", shape),
+        Value::Ints(_, shape) | Value::Reals(_, shape) => array("numbers", shape),
         Value::Texts(_, shape) => array("texts", shape),
     }
 }

@@ -36,7 +36,7 @@ impl Table {
 
 /// A line `name   value` of a header.
 pub fn field(out: &mut dyn Write, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    writeln!(out, "{name:<16}{value}")
+    writeln!(out, "{name:<15} {value}")
 }
 
 /// A line on standard error. That nobody can read it is no reason to stop.
