@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use rhobasis::Error;
 use rhobasis::correlations::NiceSample;
 use rhobasis::files::{Stored, kind_of};
 use rhobasis::optimal::{Covariance, Truncation};
@@ -56,6 +57,10 @@ impl Merge {
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        // Of what is not there, nobody knows what it is to be merged to.
+        if let Some(missing) = self.parts.iter().find(|part| !part.exists()) {
+            return Err(Error::file(missing, "no such file", "check the path").into());
+        }
         if self.is_of_samples() {
             return self.unite_samples(out);
         }

@@ -4,21 +4,15 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::{Dataset, Writer};
 use rhobasis::potential::{Potential, Prediction};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Result, Structure};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::{Keys, for_each_chunk, load};
-use crate::output;
-use crate::references::{has_references, put_labels_aside};
-use crate::tensors;
-use crate::text::plural;
-
-/// Frames that are predicted at once.
-const CHUNK: usize = 64;
+use crate::input::load;
+use crate::predicted::{self, put_labels_aside};
+use crate::{output, tensors};
 
 /// Predict energies, forces and stress of structures, or their dipoles or polarisabilities, and write them as extended XYZ
 #[derive(Args)]
@@ -71,39 +65,18 @@ impl Predict {
             return Err(Failure::usage("--derivatives: a potential gives forces and stress in any case: leave it out"));
         }
         let potential: Potential = load(&self.model)?;
-        // Labels are carried along, not read: they may be anything.
-        let keys = Keys::none();
-        let input = Dataset::open(&self.data, &keys)?;
-        let mut writer = Writer::create(&self.output)?;
-        let (mut n_frames, mut n_atoms, mut labels) = (0, 0, false);
-        for_each_chunk(input, "predicting", |mut chunk| {
-            let structures = std::mem::take(&mut chunk.structures);
-            let mut first = 0;
-            for part in structures.chunks(CHUNK) {
-                let located = |e| chunk.locate(e, |frame| frame + first);
-                let predictions = potential.predict(part, true).map_err(located)?;
-                let variances = match self.uncertainty {
-                    true => potential.energy_variances(part).map_err(located)?.into_iter().map(Some).collect(),
-                    false => vec![None; part.len()],
-                };
-                for ((structure, prediction), variance) in part.iter().zip(predictions).zip(variances) {
-                    n_atoms += structure.len();
-                    let frame = labelled(structure.clone(), prediction, variance)?;
-                    labels |= has_references(&frame);
-                    writer.write(&frame)?;
-                }
-                first += part.len();
-            }
-            n_frames += structures.len();
-            Ok(())
-        })?;
-        writer.finish()?;
-        writeln!(out, "{}, {}", plural(n_frames, "frame"), plural(n_atoms, "atom"))?;
-        writeln!(out, "wrote {}", self.output.display())?;
-        if labels {
-            writeln!(out, "next: rhobasis evaluate {} {}", self.model.display(), self.data.join(" "))?;
-        }
-        Ok(())
+        let predict = |part: &[Structure]| {
+            let predictions = potential.predict(part, true)?;
+            let variances = match self.uncertainty {
+                true => potential.energy_variances(part)?.into_iter().map(Some).collect(),
+                false => vec![None; part.len()],
+            };
+            let frames = part.iter().zip(predictions).zip(variances);
+            frames
+                .map(|((structure, prediction), variance)| labelled(structure.clone(), prediction, variance))
+                .collect()
+        };
+        predicted::write([&self.model, &self.output], &self.data, predict, out)
     }
 }
 

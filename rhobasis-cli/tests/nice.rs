@@ -125,6 +125,7 @@ fn samples_of_shards_are_merged_to_that_of_all() {
     place.refused(1, &["merge", "1.sample", "3.sample", "-o", "x.sample"], &["2/3", "features --save-sample --shard"]);
     place.refused(1, &["merge", "1.sample", "1.sample", "-o", "x.sample"], &["count twice"]);
     place.refused(1, &["merge", "1.sample", "a.rho", "-o", "x.sample"], &["a.rho", "nice-sample"]);
+    place.refused(1, &["merge", "none.sample", "1.sample", "-o", "x.sample"], &["none.sample", "no such file"]);
     place.refused(2, &["merge", "1.sample", "-o", "x.rho"], &["must end in .sample"]);
     place.refused(2, &["merge", "1.sample", "-o", "x.sample", "--q-max", "2"], &["--q-max", "leave it out"]);
 }

@@ -2,7 +2,8 @@
 //!
 //! Tensors (float64): `keys` `[atom, (upper 32 bits, lower 32 bits)]`, ascending (of each species), `species` `[atom]`, `coefficients`
 //! `[atom, (block, channel, m)]`, and `probe`, by which the basis is known. Metadata (JSON): `sample` (channels and species of the
-//! density, the largest number of atoms, and whether of each species, the number of structures), and of the data `files` (path, frames, sha256) and `shard`.
+//! density, the largest number of atoms, and whether of each species, the number of structures), and of the data `files` (path,
+//! frames, sha256) and `shard`.
 
 use std::path::{Path, PathBuf};
 

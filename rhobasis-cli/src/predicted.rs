@@ -1,12 +1,55 @@
-//! Labels that a frame keeps beside predictions of the same name.
+//! Files of frames with predictions, beside which each frame keeps its labels.
 
-use rhobasis::Structure;
+use std::io::Write;
+use std::path::Path;
+
+use rhobasis::extxyz::{Dataset, Writer};
+use rhobasis::{Result, Structure};
+
+use crate::failure::Outcome;
+use crate::input::{Keys, for_each_chunk};
+use crate::text::plural;
+
+/// Frames that are predicted at once.
+const CHUNK: usize = 64;
 
 /// What is put before the names of labels.
 const REFERENCE: &str = "reference_";
 
+/// Writes all frames with what `predict` says of some of them, and what to do next, if they have labels.
+pub fn write(
+    [model, output]: [&Path; 2],
+    specs: &[String],
+    predict: impl Fn(&[Structure]) -> Result<Vec<Structure>>,
+    out: &mut dyn Write,
+) -> Outcome {
+    // Labels are carried along, not read: they may be anything.
+    let input = Dataset::open(specs, &Keys::none())?;
+    let mut writer = Writer::create(output)?;
+    let (mut n_frames, mut n_atoms, mut labels) = (0, 0, false);
+    for_each_chunk(input, "predicting", |mut chunk| {
+        let structures = std::mem::take(&mut chunk.structures);
+        for (k, part) in structures.chunks(CHUNK).enumerate() {
+            for frame in predict(part).map_err(|e| chunk.locate(e, |frame| frame + k * CHUNK))? {
+                n_atoms += frame.len();
+                labels |= has_references(&frame);
+                writer.write(&frame)?;
+            }
+        }
+        n_frames += structures.len();
+        Ok(())
+    })?;
+    writer.finish()?;
+    writeln!(out, "{}, {}", plural(n_frames, "frame"), plural(n_atoms, "atom"))?;
+    writeln!(out, "wrote {}", output.display())?;
+    if labels {
+        writeln!(out, "next: rhobasis evaluate {} {}", model.display(), specs.join(" "))?;
+    }
+    Ok(())
+}
+
 /// Whether a frame has labels that were put aside.
-pub fn has_references(structure: &Structure) -> bool {
+fn has_references(structure: &Structure) -> bool {
     let mut names = structure.info.iter().map(|(key, _)| key).chain(structure.columns.iter().map(|c| &c.name));
     names.any(|name| name.starts_with(REFERENCE))
 }
