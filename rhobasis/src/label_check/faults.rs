@@ -1,6 +1,6 @@
 //! What labels can suffer on their way into a file, and how it is undone.
 
-use super::compare::Part;
+use super::part::Part;
 use super::report::Label;
 
 /// eV in a Hartree, Å in a Bohr (CODATA 2018).

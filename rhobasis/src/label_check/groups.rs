@@ -1,7 +1,8 @@
 //! Faults of whole groups of frames: labels that go with a model once a fault is undone, and do not as they are.
 
-use super::compare::{Pair, Part, median, mismatch, size};
+use super::compare::{Pair, median, mismatch, size};
 use super::faults::{Fault, Undo};
+use super::part::Part;
 use super::report::Sureness;
 
 /// Frames at least, and for a finding to be certain.

@@ -17,6 +17,8 @@ mod faults;
 mod groups;
 /// Faults of single frames.
 mod outliers;
+/// Parts of a stress, by which some faults are told.
+mod part;
 /// The small models that labels are compared with.
 mod reference;
 /// Frames of the same geometry with different labels.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{Pair, Part, distance, median, mismatch, quantile, size};
+use super::compare::{Pair, distance, median, mismatch, quantile, size};
 use super::faults::{Fault, faults_of};
+use super::part::Part;
 use super::report::{Finding, Label, Sureness};
 
 /// Frames at least.

@@ -40,11 +40,11 @@ pub struct NiceFit<'a> {
     keys: Vec<BlockKey>,
     channels: Vec<Vec<Channel>>,
     /// One of all centres, or one of each species, ascending.
-    sequences: Vec<Sequence>,
+    sequences: Vec<SequenceFit>,
 }
 
 /// The fit of one sequence.
-struct Sequence {
+struct SequenceFit {
     /// Whose centres it is of; all if not given.
     center: Option<u8>,
     unit: f64,
@@ -94,7 +94,7 @@ impl<'a> NiceFit<'a> {
             let n_centers = rows.nrows();
             let unit = if settings.unit_density { 1.0 / mean_norm(&rows)?.sqrt() } else { 1.0 };
             let fit = Fit::new(settings, (&layout, &channels), (eights(&rows), n_centers), unit)?;
-            sequences.push(Sequence { center, unit, n_centers, fit });
+            sequences.push(SequenceFit { center, unit, n_centers, fit });
         }
         Ok(NiceFit { sample, settings: settings.clone(), keys, channels, sequences })
     }
@@ -130,7 +130,7 @@ impl<'a> NiceFit<'a> {
 
     /// The orders that are there.
     pub(super) fn so_far(&self) -> Nice {
-        let of = |sequence: &Sequence| Nice {
+        let of = |sequence: &SequenceFit| Nice {
             settings: self.settings.clone(),
             keys: self.keys.clone(),
             channels: self.channels.clone(),
@@ -150,7 +150,7 @@ impl<'a> NiceFit<'a> {
     /// As [`NiceFit::new`].
     pub(super) fn take(&mut self, before: &Nice) -> Result<bool> {
         let before = before.sequences();
-        let same = |(own, (center, nice)): (&Sequence, &(Option<u8>, &Nice))| {
+        let same = |(own, (center, nice)): (&SequenceFit, &(Option<u8>, &Nice))| {
             (own.center, own.unit, own.n_centers) == (*center, nice.unit, nice.n_centers)
         };
         if before.len() != self.sequences.len() || !self.sequences.iter().zip(&before).all(same) {
