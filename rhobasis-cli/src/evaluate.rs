@@ -191,7 +191,8 @@ impl Evaluate {
         let data = read_training(&file)?;
         let settings = file.settings(&data.frames, &data.labels)?;
         let folds = folds(&data.frames, k, self.seed.unwrap_or(file.seed))?;
-        let mut make = |frames: &[_], labels: &[_]| make_basis(&file.basis, frames, labels, &data.files);
+        let mut make =
+            |frames: &[_], labels: &[_]| make_basis(&file.basis, Some(&settings), frames, labels, &data.files);
         let (frames, labels) = (&data.frames, &data.labels);
         let done = cross_validate(&mut make, &settings, frames, labels, &folds, &mut progress())
             .map_err(|e| data.locate(e))?;
@@ -235,7 +236,8 @@ impl Evaluate {
         let settings = file.settings(&data.frames[..n_train], &data.labels[..n_train])?;
         let [on, with]: [Vec<usize>; 2] = [(0..n_train).collect(), (n_train..n).collect()];
         let seed = self.seed.unwrap_or(file.seed);
-        let mut make = |frames: &[_], labels: &[_]| make_basis(&file.basis, frames, labels, &data.files);
+        let mut make =
+            |frames: &[_], labels: &[_]| make_basis(&file.basis, Some(&settings), frames, labels, &data.files);
         let (frames, labels) = (&data.frames, &data.labels);
         let curve = learning_curve(&mut make, &settings, frames, labels, [&on, &with], sizes, seed, &mut progress())
             .map_err(|e| data.locate(e))?;

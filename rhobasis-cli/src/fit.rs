@@ -10,6 +10,7 @@ use rhobasis::files::Stored;
 use rhobasis::optimal::{
     Adaptation, Covariance, NU, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation, remove_checkpoint,
 };
+use rhobasis::potential::{Potential, Sensitivity};
 use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
@@ -17,8 +18,9 @@ use rhobasis::{Result, Structure};
 use crate::checkpoint::{Checkpoint, CheckpointFlags};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::for_each_chunk;
-use crate::settings::{ContractionFlags, MethodFlags, TruncationFlags, is_covariance};
+use crate::input::{for_each_chunk, load};
+use crate::method::{Found, MethodFlags};
+use crate::settings::{ContractionFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural, tell};
 use crate::{interrupt, output, show};
 
@@ -66,7 +68,9 @@ Example: one of four parts of a large set, interrupted at any time and run again
 Example: the functions that keep the most of the trispectrum
   rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4
 Example: functions for l = 0 that also know the energies, as in Fig. 6
-  rhobasis fit silicon.xyz -o silicon.rho --q-max 4 --method pcovr --gamma 0.1 --energy-key energy";
+  rhobasis fit silicon.xyz -o silicon.rho --q-max 4 --method pcovr --gamma 0.1 --energy-key energy
+Example: two functions for each l, made for a linear model of energies and forces
+  rhobasis fit silicon.xyz -o silicon.rho --q-max 2 --method supervised";
 
 fn nu(text: &str) -> Result<usize> {
     NU.read(&|_| Some(Given::from_text(text)))
@@ -75,7 +79,11 @@ fn nu(text: &str) -> Result<usize> {
 impl Fit {
     pub fn files(&self) -> Files {
         let output = Holds::basis_or_covariance(&self.output);
-        self.checkpoint.among(Files::default().and_data(&self.data).writing("--output", output, [&self.output]))
+        self.checkpoint.among(Files::reading(self.method.potential()).and_data(&self.data).writing(
+            "--output",
+            output,
+            [&self.output],
+        ))
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -87,8 +95,9 @@ impl Fit {
             ));
         }
         self.checkpoint.check()?;
-        if let Some((settings, key)) = self.method.pcovr()? {
-            return self.supervise(settings, key, out);
+        match self.method.read()? {
+            Found::Variance => {}
+            found => return self.for_a_target(found, out),
         }
         if self.nu > 1 {
             return self.adapt(out);
@@ -136,19 +145,49 @@ impl Fit {
         write_basis(&basis, &self.output, out)
     }
 
-    /// A basis of Eq. (14).
-    fn supervise(&self, pcovr: PcovrSettings, key: String, out: &mut dyn Write) -> Outcome {
+    /// A basis that knows more than the density.
+    fn for_a_target(&self, found: Found, out: &mut dyn Write) -> Outcome {
         if self.nu > 1 {
             return Err(Failure::usage(
-                "--method pcovr: energies weigh no environments, as --nu does; leave one of the two out",
+                "--method: such a method weighs no environments, as --nu does; leave one of the two out",
             ));
         }
         if self.shard.is_some() || self.checkpoint.is_given() || is_covariance(&self.output) {
             return Err(Failure::usage(
-                "--method pcovr: the regression of the energies is made in one run over all the data, which --shard, \
-                 --checkpoint and *.cov do not go with; leave them out and write a *.rho, or use --method pca",
+                "--method: the fit to energies is made in one run over all the data, which --shard, --checkpoint and \
+                 *.cov do not go with; leave them out and write a *.rho, or use --method pca",
             ));
         }
+        let truncation = self.truncation.truncation()?;
+        match found {
+            Found::Variance => Ok(()),
+            Found::Energies(pcovr, key) => self.supervise(pcovr, key, out),
+            Found::Linear(settings) => {
+                let covariance = self.contraction.settings()?;
+                let basis = self.method.supervised(&self.data, &covariance, (settings, truncation), out)?;
+                write_basis(&basis, &self.output, out)
+            }
+            Found::Potential(settings, path) => {
+                if let Some(flag) = self.contraction.given().next() {
+                    return Err(Failure::usage(format!(
+                        "{flag}: --method sensitivity takes density and functions from the basis of --potential; leave it out"
+                    )));
+                }
+                let potential: Potential = load(&path)?;
+                let mut sensitivity = Sensitivity::new(&potential)?;
+                let input = Dataset::open(&self.data, &Options::default())?.without_labels();
+                let files = for_each_chunk(input, "sensitivity", |chunk| {
+                    sensitivity.add(&potential, &chunk.structures).map_err(|e| chunk.locate(e, |frame| frame))
+                })?;
+                let mut basis = sensitivity.basis(settings, truncation.q_max()?)?;
+                basis.set_files(files);
+                write_basis(&basis, &self.output, out)
+            }
+        }
+    }
+
+    /// A basis of Eq. (14).
+    fn supervise(&self, pcovr: PcovrSettings, key: String, out: &mut dyn Write) -> Outcome {
         let truncation = self.truncation.truncation()?;
         let mut covariance = SupervisedCovariance::new(&self.contraction.settings()?)?;
         covariance.covariance().check_truncation(truncation)?;

@@ -19,6 +19,7 @@ mod make_basis;
 mod matrix;
 mod md;
 mod merge;
+mod method;
 mod model_file;
 mod nice;
 mod nice_fit;

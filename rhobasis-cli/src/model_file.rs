@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rhobasis::density::ExpansionSettings;
 use rhobasis::extxyz::{LabelKeys, Labels, Options};
-use rhobasis::optimal::{CovarianceSettings, OptimalBasis, PcovrSettings, Truncation};
+use rhobasis::optimal::{CovarianceSettings, Method, OptimalBasis, SupervisedSettings, Truncation};
 use rhobasis::potential::{
     Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Weights, config_type,
 };
@@ -27,6 +27,7 @@ static METHOD: Setting = Setting::word(
         Word { name: "pca", sentence: "Principal components" },
         Word { name: "optimal", sentence: "Principal components too" },
         Word { name: "pcovr", sentence: "Principal covariates regression" },
+        Word { name: "supervised", sentence: "What a linear model of the power spectrum needs" },
         Word { name: "primitive", sentence: "No contraction: the primitive basis" },
     ],
     "pca",
@@ -106,10 +107,8 @@ pub enum BasisPlan {
     File(PathBuf),
     /// The primitive one.
     Primitive(ExpansionSettings),
-    /// A fit to the training frames: principal components,
-    Optimal(CovarianceSettings, Truncation),
-    /// or principal covariates with their energies.
-    Supervised(CovarianceSettings, PcovrSettings, Truncation),
+    /// A fit to the training frames.
+    Optimal(CovarianceSettings, Method, Truncation),
 }
 
 impl BasisPlan {
@@ -118,7 +117,7 @@ impl BasisPlan {
         Ok(match self {
             BasisPlan::File(path) => load::<OptimalBasis>(path)?.expansion().density().r_cut,
             BasisPlan::Primitive(settings) => settings.density.r_cut,
-            BasisPlan::Optimal(settings, _) | BasisPlan::Supervised(settings, ..) => settings.expansion.density.r_cut,
+            BasisPlan::Optimal(settings, ..) => settings.expansion.density.r_cut,
         })
     }
 }
@@ -161,12 +160,13 @@ impl ModelFile {
         data.finish()?;
 
         let remedy = "add one with file = \"basis.rho\", or with r_cut, sigma, …";
-        let basis = basis(file, &needed(path, root.section("basis")?, "basis", remedy)?)?;
+        let section = needed(path, root.section("basis")?, "basis", remedy)?;
         let model = match root.section("model")? {
             Some(section) => section.whole(ModelSettings::read)?,
             None => ModelSettings::ridge(),
         };
         let kernel = !matches!(model, ModelSettings::Ridge { .. });
+        let basis = basis(file, &section, kernel)?;
         let (features, columns) = match root.section("features")? {
             Some(section) => features(file, &section, kernel)?,
             None => (FeatureSettings::read(&|_| None, kernel)?, None),
@@ -203,14 +203,11 @@ impl ModelFile {
 
     /// Settings of a fit to these frames: a weight that the file does not give is the default where there are such labels.
     pub fn settings(&self, frames: &[Structure], labels: &[Labels]) -> Result<TrainSettings> {
-        let standard = Sigmas::default();
-        let energies_only = matches!(self.model, ModelSettings::KernelRidge { .. });
+        let mut found = Sigmas::of_labels(labels);
+        if matches!(self.model, ModelSettings::KernelRidge { .. }) {
+            (found.force_sigma, found.stress_sigma) = (None, None);
+        }
         let has = |what: fn(&Labels) -> bool| labels.iter().any(what);
-        let found = Sigmas {
-            energy_sigma: standard.energy_sigma.filter(|_| has(|l| l.energy.is_some())),
-            force_sigma: standard.force_sigma.filter(|_| !energies_only && has(|l| l.forces.is_some())),
-            stress_sigma: standard.stress_sigma.filter(|_| !energies_only && has(|l| l.stress.is_some())),
-        };
         let all = self.weights.or(&found)?;
         let labels = [
             (has(|l| l.energy.is_some()), "energy", &self.options.energy_key),
@@ -284,8 +281,8 @@ impl ModelFile {
     }
 }
 
-/// What the section `[basis]` says.
-pub fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
+/// What the section `[basis]` says; of a supervised basis, kernels take one supervised function of each l unless they are told.
+pub fn basis(file: &TomlFile, section: &Section, kernel: bool) -> Result<BasisPlan> {
     if let Some(path) = section.text("file")? {
         section.finish()?;
         return Ok(BasisPlan::File(file.beside(&path)));
@@ -296,10 +293,14 @@ pub fn basis(file: &TomlFile, section: &Section) -> Result<BasisPlan> {
             return ExpansionSettings::read(given).map(BasisPlan::Primitive);
         }
         let (settings, truncation) = (CovarianceSettings::read(given)?, Truncation::read(given)?);
-        if method == "pcovr".into() {
-            return Ok(BasisPlan::Supervised(settings, PcovrSettings::read(given)?, truncation));
+        let mut method = if method == "optimal".into() { Method::Pca } else { Method::read(given)? };
+        if let Method::Supervised(SupervisedSettings { supervised, .. }) = &mut method {
+            truncation.q_max()?;
+            if kernel && given("supervised").is_none() {
+                *supervised = Some(1);
+            }
         }
-        Ok(BasisPlan::Optimal(settings, truncation))
+        Ok(BasisPlan::Optimal(settings, method, truncation))
     })?;
     Ok(plan)
 }

@@ -9,8 +9,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use rhobasis::Result;
-use rhobasis::extxyz::Options;
-use rhobasis::optimal::{CovarianceSettings, Method, PcovrSettings, Truncation};
+use rhobasis::optimal::{CovarianceSettings, Truncation};
 use rhobasis::settings::{Given, Range, Setting, Source, Takes};
 use rhobasis::structure::{atomic_number, isotope_remedy};
 
@@ -43,6 +42,11 @@ impl<G> Flags<G> {
     /// Whether a value was given for this setting.
     pub fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)
+    }
+
+    /// The flags that were given.
+    pub fn given(&self) -> impl Iterator<Item = String> {
+        self.given.keys().map(|name| format!("--{}", name.replace('_', "-")))
     }
 }
 
@@ -80,6 +84,7 @@ fn flag(setting: &'static Setting) -> Arg {
         _ if !setting.unit.is_empty() => setting.unit.into(),
         Takes::NumberOr(none) => format!("NUMBER|{none}"),
         Takes::Count => "N".into(),
+        Takes::CountOr(none) => format!("N|{none}"),
         Takes::Word(_) => setting.name.to_uppercase(),
         _ if setting.range == Range::Fraction => "FRACTION".into(),
         _ => "NUMBER".into(),
@@ -127,39 +132,6 @@ impl Group for CovarianceSettings {
 impl ContractionFlags {
     pub fn settings(&self) -> Result<CovarianceSettings> {
         self.read(CovarianceSettings::read)
-    }
-}
-
-impl Group for Method {
-    fn settings() -> Vec<&'static Setting> {
-        Method::SETTINGS.to_vec()
-    }
-}
-
-/// How contraction coefficients are found.
-#[derive(Args, Debug)]
-pub struct MethodFlags {
-    #[command(flatten)]
-    method: Flags<Method>,
-    /// Key of the energy of a frame, in eV, for --method pcovr [default: energy]
-    #[arg(long, value_name = "KEY")]
-    energy_key: Option<String>,
-}
-
-impl MethodFlags {
-    /// γ, and the key of the energies; none for principal components.
-    pub fn pcovr(&self) -> Outcome<Option<(PcovrSettings, String)>> {
-        let Method::Pcovr(settings) = self.method.read(Method::read)? else {
-            let gamma = self.method.is_given("gamma");
-            if gamma || self.energy_key.is_some() {
-                let flag = if gamma { "--gamma" } else { "--energy-key" };
-                return Err(Failure::usage(format!(
-                    "{flag}: principal components need none; add --method pcovr, or leave it out"
-                )));
-            }
-            return Ok(None);
-        };
-        Ok(Some((settings, self.energy_key.clone().unwrap_or(Options::default().energy_key))))
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use rhobasis::correlations::Nice;
 use rhobasis::density::Primitive;
 use rhobasis::files::{Stored, kind_of};
-use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, Truncation};
+use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, SupervisedSettings, Truncation};
 use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
@@ -205,6 +205,11 @@ fn method_text(basis: &OptimalBasis) -> String {
                 basis.provenance().energy_r2.map_or(String::new(), |r2| format!(", whose R² of energies is {r2:.4}"));
             format!("pcovr with gamma {} for l = 0{r2}; pca for l > 0", pcovr.gamma)
         }
+        Method::Supervised(SupervisedSettings { supervised, span }) => {
+            let q = supervised.map_or("all functions".into(), |q| plural(q, "function"));
+            format!("supervised: {q} of each l made for a linear model, of {span} principal functions; then pca")
+        }
+        Method::Sensitivity(sensitivity) => format!("sensitivity of a potential, with gamma {}", sensitivity.gamma),
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::equivariant::EquivariantRidge;
 use rhobasis::files::{Stored, sha256};
+use rhobasis::optimal::Method;
 use rhobasis::potential::{
     Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
 };
@@ -122,7 +123,8 @@ impl Train {
         train: &LabelledFrames,
         out: &mut dyn Write,
     ) -> Outcome<(Option<Potential>, Instant)> {
-        let basis = make_basis(&file.basis, &train.frames, &train.labels, &train.files).map_err(|e| train.locate(e))?;
+        let basis = make_basis(&file.basis, Some(settings), &train.frames, &train.labels, &train.files);
+        let basis = basis.map_err(|e| train.locate(e))?;
         // A dry run writes nothing.
         let flags = if self.dry_run { self.checkpoint.at(None) } else { self.checkpoint.clone() };
         let features = |basis: &Basis| nice_fit::features(&settings.features, basis, &train.frames, &flags);
@@ -333,8 +335,8 @@ fn identity(file: &ModelFile, settings: &TrainSettings, train: &LabelledFrames) 
     let basis = match &file.basis {
         BasisPlan::File(path) => serde_json::json!({ "sha256": sha256(path)? }),
         BasisPlan::Primitive(settings) => serde_json::json!(settings),
-        BasisPlan::Optimal(settings, truncation) => serde_json::json!([settings, truncation]),
-        BasisPlan::Supervised(settings, pcovr, truncation) => serde_json::json!([settings, truncation, pcovr.gamma]),
+        BasisPlan::Optimal(settings, Method::Pca, truncation) => serde_json::json!([settings, truncation]),
+        BasisPlan::Optimal(settings, method, truncation) => serde_json::json!([settings, truncation, method]),
     };
     let keys = [&file.options.energy_key, &file.options.force_key, &file.options.stress_key, &file.options.virial_key];
     let identity = serde_json::json!({

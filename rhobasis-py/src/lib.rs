@@ -86,6 +86,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<expansion::JacobianParts>()?;
     m.add_class::<optimal::Covariance>()?;
     m.add_class::<optimal::SupervisedCovariance>()?;
+    m.add_class::<potential::Sensitivity>()?;
+    m.add("SUPERVISING_ALPHAS", rhobasis::potential::SUPERVISING_ALPHAS)?;
     m.add_class::<optimal::Basis>()?;
     m.add_class::<optimal::Adaptation>()?;
     m.add_class::<correlations::Invariants>()?;

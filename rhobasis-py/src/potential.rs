@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::{Array1, Array3};
@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
 use rhobasis::neighbors::VerletList;
+use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings};
 use rhobasis::potential::{self, Baseline, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Trainer, Weights};
 use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
@@ -123,6 +124,21 @@ impl Potential {
     }
 
     /// Energies of free atoms, by atomic number.
+    /// The basis made for a linear model, for `q_max`, `supervised` and `span` of `settings`, and by how much the sum of squares of
+    /// the fit exceeds that with all functions; with as many principal functions.
+    fn supervised(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<(Basis, f64, f64)> {
+        let (settings, truncation) =
+            (Values::of(settings)?.read(SupervisedSettings::read)?, settings::truncation(settings)?);
+        let made = detach(py, || self.inner.supervised(settings, truncation.q_max()?)).map_err(refuse)?;
+        Ok((Basis { inner: made.basis }, made.excess, made.excess_of_pca))
+    }
+
+    /// What its energies depend on, of no frame yet.
+    fn sensitivity(&self) -> PyResult<Sensitivity> {
+        let inner = potential::Sensitivity::new(&self.inner).map_err(refuse)?;
+        Ok(Sensitivity { potential: self.inner.clone(), inner: Mutex::new(inner) })
+    }
+
     fn baseline(&self) -> BTreeMap<u16, f64> {
         self.inner.baseline().iter().map(|(&z, &energy)| (z.into(), energy)).collect()
     }
@@ -195,6 +211,54 @@ impl Potential {
         PyBytes::new(py, &detach(py, || self.inner.to_bytes()))
     }
 }
+
+/// What the energies of a potential depend on, over frames that are added.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct Sensitivity {
+    potential: Arc<potential::Potential>,
+    inner: Mutex<potential::Sensitivity>,
+}
+
+#[pymethods]
+impl Sensitivity {
+    /// Adds frames.
+    fn add(&self, py: Python<'_>, frames: &Frames) -> PyResult<()> {
+        detach(py, || self.lock().add(&self.potential, frames.structures())).map_err(|e| frames.refuse(e, 0))
+    }
+
+    fn n_centers(&self) -> usize {
+        self.lock().n_centers()
+    }
+
+    /// By kind of centre: species of neighbours (none of all) and l of each block, and S.
+    fn matrices<'py>(&self, py: Python<'py>) -> Vec<(Option<u16>, Vec<Matrix<'py>>)> {
+        let inner = self.lock();
+        let of_kind = |(k, kind): (usize, &KindOfBasis)| {
+            let block = |(b, block): (usize, &ContractionBlock)| {
+                let sum = inner.matrix(k, b).expect("one for each block").to_owned();
+                (block.species.map(u16::from), block.key.lambda, sum.into_pyarray(py))
+            };
+            (kind.center.map(u16::from), kind.blocks.iter().enumerate().map(block).collect())
+        };
+        inner.of().kinds().iter().enumerate().map(of_kind).collect()
+    }
+
+    /// The basis for `gamma` and `q_max` of `settings`.
+    fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
+        let (settings, truncation) =
+            (Values::of(settings)?.read(SensitivitySettings::read)?, settings::truncation(settings)?);
+        detach(py, || self.lock().basis(settings, truncation.q_max()?)).map(|inner| Basis { inner }).map_err(refuse)
+    }
+}
+
+impl Sensitivity {
+    fn lock(&self) -> MutexGuard<'_, potential::Sensitivity> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Species of neighbours, l, and S `[q, q′]`.
+type Matrix<'py> = (Option<u16>, usize, Bound<'py, PyArray2<f64>>);
 
 impl From<potential::Potential> for Potential {
     fn from(inner: potential::Potential) -> Self {

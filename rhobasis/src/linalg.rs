@@ -3,11 +3,14 @@
 //! Every function here gives the same bits whatever the number of threads: most work on one, and those that say so share out
 //! chunks of fixed size.
 
+/// Rows of matrices.
+mod rows;
 /// Powers of two that keep squares from overflow.
 mod scale;
 /// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
 mod triangle;
 
+pub use rows::{complement, make_largest_positive, orthonormal_rows};
 pub use scale::{norm, safe_factor, scaled};
 pub use triangle::{
     add_gram_in_chunks, add_product, append_rows, cholesky, set_product, singular_values, solve_lower, solve_upper,

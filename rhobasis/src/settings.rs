@@ -47,6 +47,8 @@ pub enum Takes {
     Row(&'static [&'static Setting]),
     /// A whole number.
     Count,
+    /// A whole number, or this word for none.
+    CountOr(&'static str),
     /// true or false.
     Flag,
     /// One of some words.
@@ -186,16 +188,18 @@ impl Setting {
     pub fn accept(&self, given: Given) -> Result<Given> {
         let numbers = |items: &[Given]| items.iter().map(|x| x.number().map(Given::Number)).collect::<Option<_>>();
         let accepted = match (self.takes, &given) {
-            (Takes::NumberOr(_), Given::Nothing) => Some(Given::Nothing),
+            (Takes::NumberOr(_) | Takes::CountOr(_), Given::Nothing) => Some(Given::Nothing),
             (_, Given::Nothing) if self.default == Given::Nothing => Some(Given::Nothing),
-            (Takes::NumberOr(none), Given::Text(text)) => (text == none).then_some(Given::Nothing),
+            (Takes::NumberOr(none) | Takes::CountOr(none), Given::Text(text)) => {
+                (text == none).then_some(Given::Nothing)
+            }
             (Takes::Numbers, Given::List(items)) => numbers(items).map(Given::List),
             (Takes::Row(of), Given::List(items)) if items.len() == of.len() => numbers(items).map(Given::List),
             (Takes::NumberOrBySpecies | Takes::BySpecies, Given::Table(entries)) => Some(self.by_species(entries)?),
             (Takes::Number | Takes::NumberOr(_) | Takes::Numbers | Takes::NumberOrBySpecies, _) => {
                 given.number().map(Given::Number)
             }
-            (Takes::Count, Given::Count(_)) | (Takes::Flag, Given::Flag(_)) => Some(given.clone()),
+            (Takes::Count | Takes::CountOr(_), Given::Count(_)) | (Takes::Flag, Given::Flag(_)) => Some(given.clone()),
             (Takes::Word(words), Given::Text(text)) if words.iter().any(|word| word.name == text) => {
                 Some(given.clone())
             }
@@ -230,6 +234,7 @@ impl Setting {
             Takes::BySpecies => "numbers by species".into(),
             Takes::Row(of) => format!("{} numbers", of.len()),
             Takes::Count => "a whole number".into(),
+            Takes::CountOr(none) => format!("a whole number, or \"{none}\""),
             Takes::Flag => "true or false".into(),
             Takes::Word(_) => "a word".into(),
         }

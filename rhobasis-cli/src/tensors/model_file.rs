@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rhobasis::correlations::NiceSettings;
 use rhobasis::equivariant::{EquivariantRidge, EquivariantSettings, Target};
 use rhobasis::files::Stored;
+use rhobasis::optimal::Method;
 use rhobasis::{Error, Result};
 
 use crate::files::Files;
@@ -54,9 +55,9 @@ impl TensorFile {
         section.finish()?;
 
         let remedy = "add one with file = \"basis.rho\", or with r_cut, sigma, …";
-        let basis = basis(file, &needed(path, root.section("basis")?, "basis", remedy)?)?;
-        if let BasisPlan::Supervised(..) = basis {
-            let problem = "[basis]: method = \"pcovr\" fits a basis to energies, which this model does not learn";
+        let basis = basis(file, &needed(path, root.section("basis")?, "basis", remedy)?, false)?;
+        if let BasisPlan::Optimal(_, Method::Pcovr(_) | Method::Supervised(_) | Method::Sensitivity(_), _) = basis {
+            let problem = "[basis]: such a method fits a basis to energies, which this model does not learn";
             return Err(Error::file(path, problem, "use method = \"pca\""));
         }
         let nice = match root.section("features")? {

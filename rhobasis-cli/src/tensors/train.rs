@@ -71,7 +71,7 @@ fn fit(
     out: &mut dyn Write,
 ) -> Outcome<Option<EquivariantRidge>> {
     let TensorFrames { data, tensors } = train;
-    let basis = make_basis(&file.basis, &data.frames, &data.labels, &data.files).map_err(|e| data.locate(e))?;
+    let basis = make_basis(&file.basis, None, &data.frames, &data.labels, &data.files).map_err(|e| data.locate(e))?;
     let nice = Arc::new(fit_nice(file, &basis, train)?);
     let mut trainer =
         EquivariantTrainer::new(basis, nice, &file.model, &data.frames, tensors).map_err(|e| data.locate(e))?;

@@ -25,6 +25,7 @@ from .nice import EquivariantBlocks, Nice
 from .optimal import OptimalBasis
 from .pcovr import PCovR
 from .potential import Gap, Potential, Prediction
+from .sensitivity import Sensitivity
 from .structure import Frames
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
 
@@ -56,6 +57,7 @@ __all__ = [
     "RadialSpectrum",
     "RhobasisError",
     "Ridge",
+    "Sensitivity",
     "SphericalExpansion",
     "TruncationPlan",
     "__version__",

@@ -49,8 +49,10 @@ def member_settings(member: Invariants, model: Any) -> dict[str, Any]:
     return member._settings(normalize)
 
 
-def common_basis(members: Sequence[Invariants], frames: _native.Frames, energies: np.ndarray) -> Evaluator:
-    """The fitted basis of all of them; of one that is not, a copy is fitted to `frames`."""
+def common_basis(
+    members: Sequence[Invariants], frames: _native.Frames, labels: _native.Labels, target: dict[str, Any]
+) -> Evaluator:
+    """The fitted basis of all of them; of one that is not, a copy is fitted to `frames`, and to what a model shall learn."""
     first = members[0]
     for k, member in enumerate(members):
         if not isinstance(member.basis, Evaluator):
@@ -63,8 +65,11 @@ def common_basis(members: Sequence[Invariants], frames: _native.Frames, energies
             )
     if first._used_basis().__sklearn_is_fitted__():
         return first.basis_
-    known = energies if np.isfinite(energies).all() else None
-    return first.basis._unfitted().fit(Frames(frames), known)
+    basis = first.basis._unfitted()
+    if isinstance(basis, OptimalBasis) and basis.method == "supervised":
+        return basis._fit_to(frames, labels, target)
+    energies = labels.energies()
+    return basis.fit(Frames(frames), energies if np.isfinite(energies).all() else None)
 
 
 def _same(a: Evaluator, b: Evaluator) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import ArrayLike
 from . import _native
 from ._accumulation import Accumulation
 from ._errors import RhobasisError, warn_of
+from ._supervision import labels_of, linear_fit
 from .density import (
     _DEFAULT,
     Density,
@@ -47,8 +50,13 @@ class OptimalBasis(Accumulation):
         environment by |P c_i|^(2(ν−1)) (Eq. 21), until Σ_i |P c_i|^{2ν} grows no more; as many channels of each block
         are kept as for ν = 1. Eigenvalues are then those of the weighted covariance.
     method : ``"pca"`` finds the functions as principal components, Eqs. (7), (12); ``"pcovr"`` those of l = 0 by
-        principal covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before.
+        principal covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before;
+        ``"supervised"`` those of every l as what a linear model of the power spectrum needs for energies, forces and
+        stresses, see `Potential.supervised`. (Bases that `Sensitivity` made say ``"sensitivity"``.)
     gamma : for ``"pcovr"``: 1 is principal components, towards 0 regression. May be changed after the fit.
+    supervised : for ``"supervised"``: how many functions of each l are made so, a number or ``"all"``; principal
+        functions of the rest follow them. None stands for all, but for 1 below a `Gap` or a `KernelRidge`.
+    span : for ``"supervised"``: the leading principal functions of which the others are combinations.
 
     Attributes
     ----------
@@ -80,8 +88,10 @@ class OptimalBasis(Accumulation):
         center_specific: bool = False,
         spline_accuracy: float | None = _DEFAULT["spline_accuracy"],
         nu: int = 1,
-        method: Literal["pca", "pcovr"] = "pca",
+        method: Literal["pca", "pcovr", "supervised", "sensitivity"] = "pca",
         gamma: float = 0.5,
+        supervised: int | Literal["all"] | None = None,
+        span: int = 12,
     ) -> None:
         self.density = density
         self.primitive = primitive
@@ -94,6 +104,8 @@ class OptimalBasis(Accumulation):
         self.nu = nu
         self.method = method
         self.gamma = gamma
+        self.supervised = supervised
+        self.span = span
 
     def fit(
         self,
@@ -107,14 +119,29 @@ class OptimalBasis(Accumulation):
     ) -> Self:
         """Accumulates the covariance of `frames`, diagonalises, tabulates. Files are streamed.
 
-        `y` holds the total energy of each frame, in eV, for ``method="pcovr"``; without it, energies are those that the
-        frames have under `energy_key` ("energy" if None). Principal components ignore `y`.
+        `y` holds the total energy of each frame, in eV, for ``method="pcovr"`` and ``"supervised"``; without it, energies
+        are those that the frames have under `energy_key` ("energy" if None). Principal components ignore `y`.
+        ``"supervised"`` learns from forces and stresses of the frames too, under the usual names, with the default
+        weights of a `Potential`; below a `Potential`, it takes what that learns from, and its weights.
         `weights` holds a non-negative number for each centre (Eq. 21). With `checkpoint`, what is
         accumulated is written to that file every `checkpoint_every` seconds, and continued from if it is there: same
         settings, same data, same result to the last bit. It is removed at the end.
         """
         self._forget()
+        if self.method == "sensitivity":
+            raise RhobasisError(
+                "method = sensitivity: it is that of a potential; potential.sensitivity(frames).basis(q_max) makes the basis"
+            )
         try:
+            if self.method == "supervised":
+                if weights is not None or checkpoint is not None:
+                    raise RhobasisError(
+                        "method = supervised: the fit to labels is made in one run, and weighs no environments; leave "
+                        "weights and checkpoint out"
+                    )
+                native = as_native(frames, everything=True, lenient=True)
+                labels = labels_of(native, y, energy_key)
+                return self._fit_to(native, labels, None, progress)
             if self._is_pcovr(energy_key):
                 if weights is not None or checkpoint is not None:
                     raise RhobasisError(
@@ -139,6 +166,24 @@ class OptimalBasis(Accumulation):
             raise
         if checkpoint is not None:
             _native.remove_checkpoint(checkpoint)
+        return self
+
+    def _fit_to(
+        self, frames: _native.Frames, labels: _native.Labels, target: dict[str, Any] | None, progress: bool = False
+    ) -> Self:
+        """A supervised basis for what a potential of these settings shall learn; for energies, forces and stresses if None."""
+        kernel = target is not None and target["model"]["model"] != "ridge"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a potential says of the labels, and the last of the functions, of noise
+            span = OptimalBasis(**self.get_params(deep=False) | {"method": "pca", "q_max": None, "retain": None})
+            span.fit(Frames(frames), progress=progress)
+            span.q_max = min(self.span, len(span.residual_variance()) - 1)
+            made = linear_fit(span._finish(), frames, labels, target, progress)
+        counts = {"q_max": self.q_max, "retain": self.retain, "supervised": self.supervised, "span": self.span}
+        if kernel and self.supervised is None:
+            counts["supervised"] = 1
+        self._basis = made.supervised(SimpleNamespace(**counts))[0]
+        self._truncation, self._accumulated = self._late(), self._settings()
         return self
 
     def accumulate(
@@ -167,10 +212,10 @@ class OptimalBasis(Accumulation):
         >>> merged.species_, merged.n_centers_
         ([1, 6, 7, 8], 12)
         """
-        if self._is_pcovr():
+        if self.method == "supervised" or self._is_pcovr():
             raise RhobasisError(
-                "method = pcovr: the regression of energies is made in one run over all frames; call fit, or use "
-                "method='pca'"
+                f"method = {self.method}: the regression of energies is made in one run over all frames; call fit, or "
+                "use method='pca'"
             )
         one = OptimalBasis(**self.get_params(deep=False))
         one._accumulate(frames, weights, progress, shard, checkpoint, checkpoint_every)
@@ -223,6 +268,8 @@ class OptimalBasis(Accumulation):
                 "partial_fit: this basis was loaded, and a basis file does not hold the covariance; "
                 "call fit with all frames"
             )
+        if self.method == "supervised":
+            raise RhobasisError("method = supervised: it is made in one run over all frames; call fit")
         if self._is_pcovr(energy_key):
             if weights is not None:
                 raise RhobasisError("method = pcovr: energies weigh no environments; leave weights out")
@@ -358,7 +405,7 @@ class OptimalBasis(Accumulation):
         self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None, energy_key: str | None = None
     ) -> Equivariants:
         """`fit` and `transform`."""
-        frames = Frames(as_native(frames, everything=self.method == "pcovr" and y is None, lenient=True))
+        frames = Frames(as_native(frames, everything=self.method in ("pcovr", "supervised") and y is None, lenient=True))
         return self.fit(frames, y, weights=weights, energy_key=energy_key).transform(frames)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -377,6 +424,8 @@ class OptimalBasis(Accumulation):
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
     """Parameters of the constructor, from the settings of a file."""
     method = dict(settings.get("method", {"name": "pca"}))
+    if "supervised" in method and method["supervised"] is None:
+        method["supervised"] = "all"
     return {
         **expansion_parameters(settings["expansion"]),
         "mixing": settings["mixing"],

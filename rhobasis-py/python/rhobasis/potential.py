@@ -6,12 +6,14 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
+from ._accumulation import dataset
 from ._base import Parameters
 from ._errors import RhobasisError
 from ._matrix import not_fitted
@@ -23,6 +25,7 @@ from .correlations import Invariants
 from .density import SphericalExpansion
 from .models import KernelRidge
 from .optimal import OptimalBasis, expansion_parameters
+from .sensitivity import Sensitivity
 from .structure import as_native
 
 if TYPE_CHECKING:
@@ -215,7 +218,7 @@ class Potential(Parameters):
             "baseline": dict(baseline) if isinstance(baseline, Mapping) else baseline,
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
-        evaluator = common_basis(members, native, labels.energies())._evaluator(native)
+        evaluator = common_basis(members, native, labels, settings)._evaluator(native)
         bar = _FitProgress(progress)
         self._potential = _native.Potential.fit(
             settings, evaluator, native, labels, bar, checkpoint, float(checkpoint_every)
@@ -271,6 +274,46 @@ class Potential(Parameters):
         of_frames, virials, stresses = (None, None, None) if adjoint is None else adjoint
         deviations = np.sqrt(potential.energy_variances(native)) if uncertainty else None
         return Prediction(energies, of_atoms, of_frames, virials, stresses, deviations)
+
+    def supervised(self, q_max: int, supervised: int | Literal["all"] = "all") -> OptimalBasis:
+        """The basis of `q_max` functions for each l with which a linear model such as this fits its training set best.
+
+        This potential is a `Ridge` on a `PowerSpectrum` of an optimal basis of more functions (12 are enough as a
+        rule), of which those of the new one are combinations. `supervised` says how many of the functions are made so;
+        principal functions of the rest follow them, which kernels want: 1 is best for `Gap` and `KernelRidge`. Labels,
+        weights and regulariser are those of the fit, of which no frame is seen again.
+
+        ``OptimalBasis(method="supervised")`` does all of it in one call of `fit`.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import bulk
+        >>> from ase.calculators.emt import EMT
+        >>> frames = [bulk("Cu", cubic=True) for _ in range(8)]
+        >>> for k, atoms in enumerate(frames):
+        ...     atoms.rattle(0.1, seed=k)
+        ...     atoms.calc = EMT()
+        ...     _ = atoms.get_forces()
+        >>> span = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=8), l_max=2, q_max=6)
+        >>> potential = rb.Potential(rb.PowerSpectrum(span), rb.Ridge(alpha=1e-8)).fit(frames)
+        >>> basis = potential.supervised(q_max=1)
+        >>> rb.Potential(rb.PowerSpectrum(basis), rb.Ridge(alpha=1e-8)).fit(frames).n_parameters_
+        3
+        """
+        settings = SimpleNamespace(q_max=q_max, supervised=supervised)
+        return OptimalBasis._of_native(self._fitted().supervised(settings)[0])
+
+    def sensitivity(self, frames: FramesLike, progress: bool = False) -> Sensitivity:
+        """What the energies of atoms depend on in `frames`: sums of g gᵀ, g = ∂E_i/∂⟨qlm|ρ_i⟩, of an optimal basis.
+
+        A `Sensitivity` gives bases that keep both variance and this, for every l: Eq. (14) goes that way for l = 0.
+        Files are streamed.
+        """
+        native, bar = self._fitted().sensitivity(), Progress("sensitivity", progress)
+        for chunk, _, _, fraction in dataset(frames):
+            native.add(chunk)
+            bar.update(fraction)
+        bar.done()
+        return Sensitivity(native)
 
     def score(self, frames: FramesLike, energies: ArrayLike | None = None) -> float:
         """R² of the energies per atom, over the frames that have one: those in the frames, or `energies`."""

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Slice, s};
 
 use super::bispectrum::Bispectrum;
 use super::by_center::ByCenter;
@@ -295,6 +295,11 @@ impl Invariants {
         combinations.backward(grad_x.slice(s![..n_rows, ..]).as_standard_layout().view(), grad_z.view_mut());
         let grad_z = grad_z.broadcast((grad_x.nrows(), combinations.n_in())).expect("one row, or as many");
         self.correlation.backward_rows(species, c, (z, kept), grad_z, of_c, eight);
+    }
+
+    /// dE/dc of a run of `n` centres as they stand in `work.of_c`: for each block, `[center, m, channel]`.
+    pub(crate) fn of_coefficients<'a>(&self, work: &'a Work, n: usize) -> Vec<ArrayView3<'a, f64>> {
+        self.correlation.layout().views(&work.of_c, n)
     }
 
     /// dE/dr_ji of the pairs of a run, given dE/dc in `work.of_c`.

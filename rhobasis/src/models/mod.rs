@@ -4,6 +4,8 @@
 
 /// What least squares problems come down to, and their solutions.
 mod factor;
+/// Sums of quadratic forms of few combinations of channels.
+mod forms;
 /// Kernel ridge regression.
 mod kernel_ridge;
 /// Least squares of rows that come one after another.
@@ -16,6 +18,7 @@ mod relative_alpha;
 mod ridge;
 
 pub use factor::{Factor, Solver};
+pub use forms::{Contracted, Form, QuadraticForms};
 pub use kernel_ridge::{KernelRidge, KernelRidgeSettings, polynomial_kernel};
 pub use least_squares::LeastSquares;
 pub(crate) use pcovr::mixed_eigenvectors;

@@ -108,8 +108,11 @@ impl BasisSettings {
             Mixing::PerSpecies => self.truncation.validate(n_max, "per species")?,
             Mixing::Combined => self.truncation.validate(n_max * species.len(), "of all species together")?,
         }
-        if let Method::Pcovr(pcovr) = self.method {
-            pcovr.validate()?;
+        match self.method {
+            Method::Pca => {}
+            Method::Pcovr(pcovr) => pcovr.validate()?,
+            Method::Supervised(supervised) => supervised.validate()?,
+            Method::Sensitivity(sensitivity) => sensitivity.validate()?,
         }
         match self.nu {
             1..=12 => Ok(n_functions),

@@ -1,10 +1,10 @@
 //! From a covariance to contraction coefficients: diagonalisation, sign, and how many channels to keep.
 
-use ndarray::{Array2, ArrayViewMut1};
+use ndarray::Array2;
 
 use super::settings::{Method, Truncation};
 use crate::density::BlockKey;
-use crate::linalg::eigh;
+use crate::linalg::{eigh, make_largest_positive};
 
 /// Eigenvalues below this fraction of their block's largest are noise.
 const NOISE: f64 = 1e-14;
@@ -115,14 +115,6 @@ pub(crate) fn ranked(blocks: &[&Contraction]) -> Vec<(usize, usize)> {
     }
     all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     all.into_iter().map(|(_, block, q)| (block, q)).collect()
-}
-
-/// Turns a row whose component of largest magnitude (of equals, the first) is negative.
-pub(super) fn make_largest_positive(mut row: ArrayViewMut1<f64>) {
-    let largest = row.iter().copied().fold(0.0_f64, |a, b| if b.abs() > a.abs() { b } else { a });
-    if largest < 0.0 {
-        row.mapv_inplace(|x| -x);
-    }
 }
 
 #[cfg(test)]

@@ -158,6 +158,13 @@ impl Covariance {
         }
     }
 
+    /// The leading functions of each block, as many as are asked for or there are.
+    pub fn leading(&self, q: usize) -> Truncation {
+        let n_max = (0..=self.template.l_max()).map(|l| self.n_functions(l)).max().unwrap_or(0);
+        let of_block = if self.settings.mixing == Mixing::Combined { self.species().len() } else { 1 };
+        Truncation::QMax(q.min(n_max * of_block))
+    }
+
     /// Adds the sums of another accumulator of other structures: covariances of parts add up to that of the whole. The
     /// order of the sums differs from that of one accumulator for all, and so do the last bits.
     ///

@@ -17,6 +17,7 @@ mod pcovr;
 mod provenance;
 mod settings;
 mod supervision;
+mod turned;
 
 pub use adapted::Adaptation;
 pub use basis::{ContractionBlock, KindOfBasis, OptimalBasis};
@@ -30,6 +31,9 @@ pub use export::FeatomicHypers;
 pub(crate) use merge::{Part, union};
 pub use pcovr::SupervisedCovariance;
 pub use provenance::{BasisSettings, Provenance};
-pub use settings::{CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings, Truncation};
+pub use settings::{
+    CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings, SensitivitySettings, SupervisedSettings,
+    Truncation,
+};
 
 pub use crate::extxyz::{Shard, SourceFile};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::density::ExpansionSettings;
-use crate::settings::{Given, Named, Range, Setting, Source, named};
+use crate::settings::{Given, Named, Range, Setting, Source, Takes, named};
 use crate::{Error, Result};
 
 static MIXING: Setting = Setting::word(
@@ -19,12 +19,21 @@ static METHOD: Setting = Setting::word(
     "method",
     MethodName::WORDS,
     "pca",
-    "How the functions are found: all as principal components, or those of l = 0 by regression on energies too, \
-               Eq. (14)",
+    "How the functions are found: as principal components; those of l = 0 by regression on energies too, Eq. (14); or for \
+               every l as what a model of energies and forces needs",
 );
 static GAMMA: Setting = Setting::number("gamma", "", Range::Fraction, Given::Number(0.5)).says(
-    "Mixing of --method pcovr: 1 is pca, towards 0 regression",
+    "Mixing of --method pcovr and, where 0.1 is the default, of sensitivity: 1 is pca, towards 0 regression",
     "1 is principal components, towards 0 regression; use 0.1, or 1e-6 for all but pure regression",
+);
+static SUPERVISED: Setting =
+    Setting::count("supervised", Range::AtLeast(1.0), Given::Nothing).taking(Takes::CountOr("all")).says(
+        "Functions of each l that --method supervised makes for the target; principal functions follow them up to q_max",
+        "all is for linear models, 1 for kernels",
+    );
+static SPAN: Setting = Setting::count("span", Range::AtLeast(1.0), Given::Count(12)).says(
+    "Leading principal functions that --method supervised combines",
+    "12 is enough as a rule; the linear fit takes time and memory as its square",
 );
 static Q_MAX: Setting = Setting::count("q_max", Range::AtLeast(1.0), Given::Nothing).says(
     "Channels to keep of each species and l; of each l with --mixing combined",
@@ -99,8 +108,12 @@ named! {
     pub enum MethodName {
         /// Principal components
         Pca = "pca",
-        /// Principal covariates regression
+        /// Principal covariates regression: l = 0 knows the energies
         Pcovr = "pcovr",
+        /// What a linear model of the power spectrum needs, for every l
+        Supervised = "supervised",
+        /// Variance and what a given potential depends on, for every l
+        Sensitivity = "sensitivity",
     }
 }
 
@@ -115,11 +128,18 @@ pub enum Method {
     /// Principal covariates regression on energies for l = 0, Eq. (14); principal components for l > 0.
     #[serde(rename = "pcovr")]
     Pcovr(PcovrSettings),
+    /// Combinations of principal functions that a linear model of the power spectrum needs, for every l: see
+    /// [`Potential::supervised`](crate::potential::Potential::supervised).
+    #[serde(rename = "supervised")]
+    Supervised(SupervisedSettings),
+    /// Variance mixed with what a model depends on, for every l: see [`Sensitivity`](crate::potential::Sensitivity).
+    #[serde(rename = "sensitivity")]
+    Sensitivity(SensitivitySettings),
 }
 
 impl Method {
     /// Settings of all methods.
-    pub const SETTINGS: [&'static Setting; 2] = [&METHOD, &GAMMA];
+    pub const SETTINGS: [&'static Setting; 4] = [&METHOD, &GAMMA, &SUPERVISED, &SPAN];
 
     /// The method that is given.
     ///
@@ -129,6 +149,8 @@ impl Method {
         match METHOD.read(given)? {
             MethodName::Pca => Ok(Method::Pca),
             MethodName::Pcovr => PcovrSettings::read(given).map(Method::Pcovr),
+            MethodName::Supervised => SupervisedSettings::read(given).map(Method::Supervised),
+            MethodName::Sensitivity => SensitivitySettings::read(given).map(Method::Sensitivity),
         }
     }
 }
@@ -153,6 +175,70 @@ impl PcovrSettings {
     /// As [`PcovrSettings::validate`].
     pub fn read(given: Source) -> Result<Self> {
         Ok(PcovrSettings { gamma: GAMMA.read(given)? })
+    }
+
+    /// # Errors
+    /// Unless 0 < γ ≤ 1.
+    pub fn validate(&self) -> Result<()> {
+        GAMMA.check(self.gamma)
+    }
+}
+
+/// How many functions a supervised basis makes for the target, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SupervisedSettings {
+    /// Functions of each block that are made for the target; all of the basis if none.
+    pub supervised: Option<usize>,
+    /// Leading principal functions of each block that they are combinations of, where there are so many.
+    pub span: usize,
+}
+
+impl Default for SupervisedSettings {
+    fn default() -> Self {
+        SupervisedSettings::read(&|_| None).expect("defaults are within their ranges")
+    }
+}
+
+impl SupervisedSettings {
+    /// The settings that are given.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub fn read(given: Source) -> Result<Self> {
+        Ok(SupervisedSettings { supervised: SUPERVISED.read(given)?, span: SPAN.read(given)? })
+    }
+
+    /// # Errors
+    /// Unless both numbers are 1 or more.
+    pub fn validate(&self) -> Result<()> {
+        self.supervised.map_or(Ok(()), |n| SUPERVISED.check(n))?;
+        SPAN.check(self.span)
+    }
+}
+
+/// How a basis weighs variance against what a model depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SensitivitySettings {
+    /// γ: 1 is principal component analysis, towards 0 the sensitivity alone.
+    pub gamma: f64,
+}
+
+impl Default for SensitivitySettings {
+    fn default() -> Self {
+        SensitivitySettings { gamma: 0.1 }
+    }
+}
+
+impl SensitivitySettings {
+    /// The mixing that is given, or 0.1.
+    ///
+    /// # Errors
+    /// As [`SensitivitySettings::validate`].
+    pub fn read(given: Source) -> Result<Self> {
+        match given(GAMMA.name) {
+            Some(_) => Ok(SensitivitySettings { gamma: GAMMA.read(given)? }),
+            None => Ok(SensitivitySettings::default()),
+        }
     }
 
     /// # Errors
@@ -208,6 +294,20 @@ impl Truncation {
             )),
             Truncation::QMax(_) => Ok(()),
             Truncation::Retain(fraction) => RETAIN.check(fraction),
+        }
+    }
+
+    /// The number of channels, for bases whose functions do not stand in the order of their variance.
+    ///
+    /// # Errors
+    /// If a variance is to be retained instead.
+    pub fn q_max(self) -> Result<usize> {
+        match self {
+            Truncation::QMax(q) => Ok(q),
+            Truncation::Retain(_) => {
+                let problem = "functions made for a target do not stand in the order of their variance";
+                Err(Error::setting(Q_MAX.name, "none", problem, "say how many are kept; 2 to 4 are enough as a rule"))
+            }
         }
     }
 }

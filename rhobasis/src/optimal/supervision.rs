@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, s};
 
-use super::contraction::{Block, Contract, Contraction, make_largest_positive};
+use super::contraction::{Block, Contract, Contraction};
 use super::covariance::Covariance;
 use super::energy_regression::EnergyRegression;
 use super::settings::{Method, PcovrSettings};
 use crate::density::BlockKey;
-use crate::linalg::matmul;
+use crate::linalg::{make_largest_positive, matmul, orthonormal_rows};
 use crate::models::mixed_eigenvectors;
 
 /// What γ and the energies say about the functions of l = 0.
@@ -77,23 +77,4 @@ impl Contract for Supervision {
     fn method(&self) -> Method {
         Method::Pcovr(self.settings)
     }
-}
-
-/// Rows with the same spans, the first q of the first q, and orthonormal: Gram–Schmidt, twice for all digits.
-fn orthonormal_rows(mut rows: Array2<f64>) -> Array2<f64> {
-    for q in 0..rows.nrows() {
-        let (before, mut rest) = rows.view_mut().split_at(ndarray::Axis(0), q);
-        let mut row = rest.row_mut(0);
-        let norm = row.dot(&row).sqrt();
-        row /= norm;
-        for _ in 0..2 {
-            for earlier in before.rows() {
-                let overlap = earlier.dot(&row);
-                row.scaled_add(-overlap, &earlier);
-            }
-            let norm = row.dot(&row).sqrt();
-            row /= norm;
-        }
-    }
-    rows
 }

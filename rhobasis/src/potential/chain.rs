@@ -55,6 +55,29 @@ impl Chain<'_> {
         Ok((energies, adjoints))
     }
 
+    /// dE_i/dc_i of all centres, in file order: for each l, `[center, m, channel]`.
+    ///
+    /// # Errors
+    /// As [`Chain::energies`].
+    pub fn coefficient_gradients(self, structures: &[Structure]) -> Result<Vec<Vec<f64>>> {
+        let expansion = self.invariants.expansion();
+        let runs = expansion.runs(structures, None, None)?;
+        let widths: Vec<usize> =
+            expansion.channels().iter().enumerate().map(|(l, channels)| (2 * l + 1) * channels.len()).collect();
+        let mut gradients: Vec<Vec<f64>> = widths.iter().map(|width| vec![0.0; width * runs.n_centers()]).collect();
+        let out = gradients.iter_mut().map(|gradient| &mut gradient[..]).collect();
+        runs.for_each(self.invariants.pool(), out, &widths, |run, out, work| {
+            let mut energies = vec![0.0; run.len()];
+            self.forward(run, &mut energies, true, work)?;
+            self.to_coefficients(run, work);
+            for (out, of_c) in out.iter_mut().zip(self.invariants.of_coefficients(work, run.len())) {
+                out.copy_from_slice(of_c.as_slice().expect(AS_LONG));
+            }
+            Ok(())
+        })?;
+        Ok(gradients)
+    }
+
     /// E_i of a run; with `gradient`, dE_i/dX_i too, or dE_i/dc_i where features are not made.
     fn forward(self, run: &Run, energies: &mut [f64], gradient: bool, work: &mut Work) -> Result<()> {
         let Chain { invariants, site } = self;
@@ -77,14 +100,19 @@ impl Chain<'_> {
 
     /// dE/dr_ji of a run, after `forward`.
     fn backward(self, run: &Run, grad_r: &mut [Vec3], work: &mut Work) {
+        self.to_coefficients(run, work); // dE/dc_i
+        self.invariants.density_backward(run, grad_r, work); // dE/dr_ji
+    }
+
+    /// dE_i/dc_i of a run, where `forward` has left dE_i/dX_i.
+    fn to_coefficients(self, run: &Run, work: &mut Work) {
         let Chain { invariants, site } = self;
         if site.weighted_sum().is_none() {
             let of_x = std::mem::take(&mut work.of_x);
             let grad_x = ArrayView2::from_shape((run.len(), invariants.n_features()), &of_x).expect(AS_LONG);
-            invariants.coefficients_backward(&run.species, grad_x, work); // dE/dc_i
+            invariants.coefficients_backward(&run.species, grad_x, work);
             work.of_x = of_x;
         }
-        invariants.density_backward(run, grad_r, work); // dE/dr_ji
     }
 }
 

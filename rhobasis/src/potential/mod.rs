@@ -29,6 +29,8 @@ mod model;
 mod remarks;
 /// Rows of the least-squares problem of a fit.
 mod rows;
+/// What a fitted model looks at, and bases made for it.
+mod sensitivity;
 /// Hyperparameters.
 mod settings;
 /// The energy of an atom.
@@ -37,6 +39,8 @@ mod site;
 mod sparse;
 /// The environments that they are built on.
 mod sparse_points;
+/// Bases for linear models of power spectra.
+mod supervised;
 /// Which quantities of a frame are trained on.
 mod targets;
 /// From frames to a potential.
@@ -54,10 +58,12 @@ pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
 pub use remarks::Remark;
+pub use sensitivity::Sensitivity;
 pub(crate) use settings::SOLVER;
 pub use settings::{
     Alpha, Baseline, ModelSettings, ModelType, Sigmas, SparseMethod, TrainSettings, Weights, config_type,
 };
 pub(crate) use site::no_function;
+pub use supervised::{SUPERVISING_ALPHAS, Supervised, supervised_basis, supervising_model};
 pub use targets::TargetCounts;
 pub use train::Trainer;

@@ -173,7 +173,7 @@ impl Potential {
     /// # Errors
     /// As [`Potential::predict`].
     pub(super) fn less_alone(mut self) -> Result<Self> {
-        let chain = Chain { invariants: &self.invariants, site: self.model.function() };
+        let chain = self.chain();
         let of = |&z: &u8| Ok((z, chain.energies(&[alone::structure(z)], None)?[0]));
         self.alone = self.species.iter().map(of).collect::<Result<_>>()?;
         Ok(self)
@@ -200,13 +200,17 @@ impl Potential {
         predictions.pop().ok_or_else(|| Error::setting("structures", 0, "there is none", "give one"))
     }
 
+    pub(super) fn chain(&self) -> Chain<'_> {
+        Chain { invariants: &self.invariants, site: self.model.function() }
+    }
+
     fn predict_with(
         &self,
         structures: &[Structure],
         lists: Option<&[VerletList]>,
         forces: bool,
     ) -> Result<Vec<Prediction>> {
-        let chain = Chain { invariants: &self.invariants, site: self.model.function() };
+        let chain = self.chain();
         let (mut energies, adjoints) = match forces {
             true => chain.energies_and_forces(structures, lists)?,
             false => (chain.energies(structures, lists)?, Vec::new()),

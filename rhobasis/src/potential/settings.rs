@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{Basis, FeatureSettings};
 use crate::correlations::{Combinations, Invariants};
-use crate::extxyz::LARGEST;
+use crate::extxyz::{LARGEST, Labels};
 use crate::models::Solver;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value, named};
 use crate::structure::{self, SYMBOLS, Structure, atomic_number, isotope_remedy};
@@ -313,6 +313,17 @@ impl Default for Sigmas {
 }
 
 impl Sigmas {
+    /// Defaults of what some frame has a label of, none of the others.
+    pub fn of_labels(labels: &[Labels]) -> Self {
+        let standard = Sigmas::default();
+        let has = |what: fn(&Labels) -> bool| labels.iter().any(what);
+        Sigmas {
+            energy_sigma: standard.energy_sigma.filter(|_| has(|l| l.energy.is_some())),
+            force_sigma: standard.force_sigma.filter(|_| has(|l| l.forces.is_some())),
+            stress_sigma: standard.stress_sigma.filter(|_| has(|l| l.stress.is_some())),
+        }
+    }
+
     /// What is given, the rest being that of `others`.
     ///
     /// # Errors

@@ -1,0 +1,158 @@
+//! How the functions of a basis are found, and what they are made for: flags of `rhobasis fit`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use rhobasis::extxyz::{LabelKeys, Options};
+use rhobasis::optimal::{
+    CovarianceSettings, Method, OptimalBasis, PcovrSettings, SensitivitySettings, SupervisedSettings, Truncation,
+};
+use rhobasis::potential::{
+    Baseline, FeatureSettings, Sigmas, TrainSettings, Weights, supervised_basis, supervising_model,
+};
+use rhobasis::settings::Setting;
+
+use crate::failure::{Failure, Outcome};
+use crate::input::frames_bar;
+use crate::label_keys::Named;
+use crate::labelled::LabelledFrames;
+use crate::make_basis::principal;
+use crate::settings::{Flags, Group};
+use crate::text::{field, plural};
+
+impl Group for Method {
+    fn settings() -> Vec<&'static Setting> {
+        Method::SETTINGS.to_vec()
+    }
+}
+
+impl Group for Sigmas {
+    fn settings() -> Vec<&'static Setting> {
+        Sigmas::default().values().into_iter().map(|(setting, _)| setting).collect()
+    }
+}
+
+/// How contraction coefficients are found.
+#[derive(Args, Debug)]
+pub struct MethodFlags {
+    #[command(flatten)]
+    method: Flags<Method>,
+    /// Key of the energy of a frame, in eV, for --method pcovr and supervised [default: energy]
+    #[arg(long, value_name = "KEY")]
+    energy_key: Option<String>,
+    /// Key of forces, in eV/Å, for --method supervised [default: forces or force]
+    #[arg(long, value_name = "KEY")]
+    force_key: Option<String>,
+    /// Key of the stress, in eV/Å³, for --method supervised [default: stress]
+    #[arg(long, value_name = "KEY")]
+    stress_key: Option<String>,
+    /// Key of the virial, in eV, for --method supervised [default: virial or virials]
+    #[arg(long, value_name = "KEY")]
+    virial_key: Option<String>,
+    #[command(flatten)]
+    sigmas: Flags<Sigmas>,
+    /// Potential, *.rho, whose sensitivity --method sensitivity takes over DATA; its basis is the one that functions are made of
+    #[arg(long, value_name = "FILE.rho")]
+    potential: Option<PathBuf>,
+}
+
+/// What the flags ask for.
+pub enum Found {
+    /// Principal components.
+    Variance,
+    /// Eq. (14), with energies under this key.
+    Energies(PcovrSettings, String),
+    /// What a linear model needs.
+    Linear(SupervisedSettings),
+    /// What a potential depends on.
+    Potential(SensitivitySettings, PathBuf),
+}
+
+impl MethodFlags {
+    /// What is asked for; flags that it has no use for are refused.
+    pub fn read(&self) -> Outcome<Found> {
+        let method = self.method.read(Method::read)?;
+        let (found, name, uses): (Found, &str, &[&str]) = match method {
+            Method::Pca => (Found::Variance, "pca", &[]),
+            Method::Pcovr(settings) => {
+                let key = self.energy_key.clone().unwrap_or(Options::default().energy_key);
+                (Found::Energies(settings, key), "pcovr", &["--gamma", "--energy-key"])
+            }
+            Method::Supervised(settings) => {
+                let uses = &[
+                    "--supervised",
+                    "--span",
+                    "--energy-key",
+                    "--force-key",
+                    "--stress-key",
+                    "--virial-key",
+                    "--energy-sigma",
+                    "--force-sigma",
+                    "--stress-sigma",
+                ];
+                (Found::Linear(settings), "supervised", uses)
+            }
+            Method::Sensitivity(settings) => {
+                let Some(path) = self.potential.clone() else {
+                    let problem = "--method sensitivity: it is that of a potential; name one with --potential FILE.rho";
+                    return Err(Failure::usage(problem));
+                };
+                (Found::Potential(settings, path), "sensitivity", &["--gamma", "--potential"])
+            }
+        };
+        let keys = [
+            ("--energy-key", self.energy_key.is_some()),
+            ("--force-key", self.force_key.is_some()),
+            ("--stress-key", self.stress_key.is_some()),
+            ("--virial-key", self.virial_key.is_some()),
+            ("--potential", self.potential.is_some()),
+        ];
+        let keys = keys.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_string());
+        let mut given = self.method.given().chain(self.sigmas.given()).chain(keys).filter(|flag| flag != "--method");
+        if let Some(flag) = given.find(|flag| !uses.contains(&&flag[..])) {
+            let what = if name == "pca" { "principal components need none" } else { "it has no use for it" };
+            return Err(Failure::usage(format!("{flag}: --method is {name}, and {what}; change one of the two")));
+        }
+        Ok(found)
+    }
+
+    /// The potential that is read.
+    pub fn potential(&self) -> Option<&PathBuf> {
+        self.potential.as_ref()
+    }
+
+    /// A basis for a linear model of the labels of all frames.
+    pub fn supervised(
+        &self,
+        data: &[String],
+        covariance: &CovarianceSettings,
+        (settings, truncation): (SupervisedSettings, Truncation),
+        out: &mut dyn Write,
+    ) -> Outcome<OptimalBasis> {
+        let q_max = truncation.q_max()?;
+        let keys = LabelKeys {
+            energy_key: self.energy_key.clone(),
+            force_key: self.force_key.clone(),
+            stress_key: self.stress_key.clone(),
+            virial_key: self.virial_key.clone(),
+        };
+        let data = LabelledFrames::read(data, &keys)?;
+        Named::ByFlags(&data.files).check(&data.survey)?;
+        let (model, baseline) = (supervising_model(), Baseline::default());
+        let found = Sigmas::of_labels(&data.labels);
+        let weights = Weights { all: self.sigmas.read(|given| Sigmas::read(given, &found))?, ..Weights::default() };
+        let target = TrainSettings { features: FeatureSettings::default(), model, baseline, weights };
+        let span = principal(covariance, |sums| sums.leading(settings.span), &data.frames, &data.files)?;
+        let bar = frames_bar(data.len(), "supervision");
+        let progress = |done| bar.set_position(done as u64);
+        let made = supervised_basis(span, (settings, q_max), &target, &data.frames, &data.labels, progress);
+        let made = made.map_err(|e| data.locate(e))?;
+        bar.finish_and_clear();
+        let functions = plural(q_max, "function");
+        let left = format!("{:.1} %", 100.0 * made.excess / made.excess_of_pca.max(f64::MIN_POSITIVE));
+        let text = format!("{left} of what {functions} by variance leave of {} remain", settings.span);
+        field(out, "linear fit", text)?;
+        Ok(made.basis)
+    }
+}
