@@ -148,15 +148,17 @@ impl Fit {
     /// A basis that knows more than the density.
     fn for_a_target(&self, found: Found, out: &mut dyn Write) -> Outcome {
         if self.nu > 1 {
-            return Err(Failure::usage(
-                "--method: such a method weighs no environments, as --nu does; leave one of the two out",
-            ));
+            return Err(Failure::usage(format!(
+                "--method {}: energies weigh no environments, as --nu does; leave one of the two out",
+                found.name()
+            )));
         }
         if self.shard.is_some() || self.checkpoint.is_given() || is_covariance(&self.output) {
-            return Err(Failure::usage(
-                "--method: the fit to energies is made in one run over all the data, which --shard, --checkpoint and \
-                 *.cov do not go with; leave them out and write a *.rho, or use --method pca",
-            ));
+            return Err(Failure::usage(format!(
+                "--method {}: it takes one run over all the data, which --shard, --checkpoint and *.cov do not go with; \
+                 leave them out and write a *.rho, or use --method pca",
+                found.name()
+            )));
         }
         let truncation = self.truncation.truncation()?;
         match found {

@@ -69,36 +69,50 @@ pub enum Found {
     Potential(SensitivitySettings, PathBuf),
 }
 
+impl Found {
+    /// What the method is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Found::Variance => "pca",
+            Found::Energies(..) => "pcovr",
+            Found::Linear(_) => "supervised",
+            Found::Potential(..) => "sensitivity",
+        }
+    }
+
+    /// The flags that it has a use for.
+    fn flags(&self) -> &'static [&'static str] {
+        match self {
+            Found::Variance => &[],
+            Found::Energies(..) => &["--gamma", "--energy-key"],
+            Found::Linear(_) => &[
+                "--supervised",
+                "--span",
+                "--energy-key",
+                "--force-key",
+                "--stress-key",
+                "--virial-key",
+                "--energy-sigma",
+                "--force-sigma",
+                "--stress-sigma",
+            ],
+            Found::Potential(..) => &["--gamma", "--potential"],
+        }
+    }
+}
+
 impl MethodFlags {
     /// What is asked for; flags that it has no use for are refused.
     pub fn read(&self) -> Outcome<Found> {
-        let method = self.method.read(Method::read)?;
-        let (found, name, uses): (Found, &str, &[&str]) = match method {
-            Method::Pca => (Found::Variance, "pca", &[]),
+        let found = match self.method.read(Method::read)? {
+            Method::Pca => Found::Variance,
             Method::Pcovr(settings) => {
-                let key = self.energy_key.clone().unwrap_or(Options::default().energy_key);
-                (Found::Energies(settings, key), "pcovr", &["--gamma", "--energy-key"])
+                Found::Energies(settings, self.energy_key.clone().unwrap_or(Options::default().energy_key))
             }
-            Method::Supervised(settings) => {
-                let uses = &[
-                    "--supervised",
-                    "--span",
-                    "--energy-key",
-                    "--force-key",
-                    "--stress-key",
-                    "--virial-key",
-                    "--energy-sigma",
-                    "--force-sigma",
-                    "--stress-sigma",
-                ];
-                (Found::Linear(settings), "supervised", uses)
-            }
+            Method::Supervised(settings) => Found::Linear(settings),
             Method::Sensitivity(settings) => {
-                let Some(path) = self.potential.clone() else {
-                    let problem = "--method sensitivity: it is that of a potential; name one with --potential FILE.rho";
-                    return Err(Failure::usage(problem));
-                };
-                (Found::Potential(settings, path), "sensitivity", &["--gamma", "--potential"])
+                let missing = "--method sensitivity: it is that of a potential; name one with --potential FILE.rho";
+                Found::Potential(settings, self.potential.clone().ok_or_else(|| Failure::usage(missing))?)
             }
         };
         let keys = [
@@ -110,9 +124,9 @@ impl MethodFlags {
         ];
         let keys = keys.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_string());
         let mut given = self.method.given().chain(self.sigmas.given()).chain(keys).filter(|flag| flag != "--method");
-        if let Some(flag) = given.find(|flag| !uses.contains(&&flag[..])) {
-            let what = if name == "pca" { "principal components need none" } else { "it has no use for it" };
-            return Err(Failure::usage(format!("{flag}: --method is {name}, and {what}; change one of the two")));
+        if let Some(flag) = given.find(|flag| !found.flags().contains(&&flag[..])) {
+            let name = found.name();
+            return Err(Failure::usage(format!("{flag}: --method {name} has no use for it; change one of the two")));
         }
         Ok(found)
     }

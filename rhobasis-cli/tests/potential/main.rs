@@ -7,6 +7,7 @@ mod fits;
 mod keys;
 mod outputs;
 mod refusals;
+mod targets;
 
 use common::{Place, bundled, says};
 use rhobasis::Structure;

@@ -208,6 +208,20 @@ impl SupervisedSettings {
         Ok(SupervisedSettings { supervised: SUPERVISED.read(given)?, span: SPAN.read(given)? })
     }
 
+    /// Functions of each block that are made for the target, of `q_max`.
+    ///
+    /// # Errors
+    /// If these are more than `q_max`.
+    pub fn of(&self, q_max: usize) -> Result<usize> {
+        match self.supervised {
+            Some(n) if n > q_max => {
+                let problem = format!("the basis has {q_max} functions of each l");
+                Err(Error::setting(SUPERVISED.name, n, problem, "use at most q_max, or \"all\""))
+            }
+            n => Ok(n.unwrap_or(q_max)),
+        }
+    }
+
     /// # Errors
     /// Unless both numbers are 1 or more.
     pub fn validate(&self) -> Result<()> {

@@ -46,11 +46,7 @@ impl Potential {
     pub fn supervised(&self, settings: SupervisedSettings, q_max: usize) -> Result<Supervised> {
         let basis = optimal(self)?;
         basis.check_span("q_max", q_max)?;
-        let supervised = settings.supervised.unwrap_or(q_max);
-        if supervised > q_max {
-            let problem = format!("the basis has {q_max} functions of each l");
-            return Err(Error::setting("supervised", supervised, problem, "use at most q_max, or \"all\""));
-        }
+        let supervised = settings.of(q_max)?;
         let blocks = || basis.kinds().iter().flat_map(|kind| &kind.blocks);
         let deviations: Vec<Array1<f64>> = blocks()
             .map(|block| {
@@ -124,6 +120,7 @@ pub fn supervised_basis(
     progress: impl FnMut(usize),
 ) -> Result<Supervised> {
     span.check_span("q_max", q_max)?;
+    settings.of(q_max)?;
     let features = FeatureSettings::default();
     let model = match &target.model {
         linear @ ModelSettings::Ridge { .. } => linear.clone(),

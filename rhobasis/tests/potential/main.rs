@@ -8,3 +8,4 @@ mod free_atoms;
 mod ghosts;
 mod remarks;
 mod samples;
+mod targets;
