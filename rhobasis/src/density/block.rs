@@ -5,12 +5,16 @@ use std::ops::Range;
 use super::evaluated::Radial;
 use super::harmonics::SolidHarmonics;
 use super::run::Pairs;
-use super::settings::Density;
+use super::settings::{Density, L_MAX};
+use super::table::FEW;
 use crate::simd::{Aligned, LANES, Lanes, add_scaled};
 use crate::structure::Vec3;
 
 /// Neighbours handled together: their harmonics and radial rows stay in the first-level cache.
 pub(crate) const PAIRS: usize = 32;
+
+/// Most numbers of a row whose functions are so few that neighbours are in lanes.
+const MOST_IN_LANES: usize = (FEW * (L_MAX + 1)).next_multiple_of(LANES);
 
 /// Batches of eight in a block.
 const BATCHES: usize = PAIRS / LANES;
@@ -115,6 +119,45 @@ impl Block {
             let (batch, lane) = (j / LANES, j % LANES);
             let weight = (self.weight[0][batch][lane], self.weight[1][batch][lane]);
             radials[self.radial[j] as usize].slopes(self.distance[batch][lane], weight, values, slopes);
+        }
+    }
+
+    /// [`Block::fill_values`] of few functions, as `[batch][function][neighbour]`; zeros beyond the last neighbour.
+    #[inline(always)]
+    pub fn fill_values_in_lanes(&mut self, radials: &[Radial], row: usize) {
+        let mut of_one = [0.0; MOST_IN_LANES];
+        let of_one = &mut of_one[..row];
+        for (batch, values) in self.values.lanes_mut().chunks_exact_mut(row).take(self.n.div_ceil(LANES)).enumerate() {
+            for lane in 0..LANES {
+                let j = batch * LANES + lane;
+                match j < self.n {
+                    true => radials[self.radial[j] as usize].compact_values(
+                        self.distance[batch][lane],
+                        self.weight[0][batch][lane],
+                        of_one,
+                    ),
+                    false => of_one.fill(0.0),
+                }
+                values.iter_mut().zip(&*of_one).for_each(|(values, value)| values[lane] = *value);
+            }
+        }
+    }
+
+    /// [`Block::fill_slopes`] of few functions, as `[batch][function][neighbour]`.
+    #[inline(always)]
+    pub fn fill_slopes_in_lanes(&mut self, radials: &[Radial], row: usize) {
+        self.slopes.resize(self.values.len());
+        let (mut value, mut slope) = ([0.0; MOST_IN_LANES], [0.0; MOST_IN_LANES]);
+        let (value, slope) = (&mut value[..row], &mut slope[..row]);
+        let (values, slopes) = (self.values.lanes_mut(), self.slopes.lanes_mut());
+        for j in 0..self.n {
+            let (batch, lane) = (j / LANES, j % LANES);
+            let weight = (self.weight[0][batch][lane], self.weight[1][batch][lane]);
+            radials[self.radial[j] as usize].compact_slopes(self.distance[batch][lane], weight, [value, slope]);
+            let rows = values[batch * row..][..row].iter_mut().zip(slopes[batch * row..][..row].iter_mut());
+            for ((to_value, to_slope), (value, slope)) in rows.zip(value.iter().zip(&*slope)) {
+                (to_value[lane], to_slope[lane]) = (*value, *slope);
+            }
         }
     }
 

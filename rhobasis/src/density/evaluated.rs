@@ -56,6 +56,22 @@ impl Radial {
         }
     }
 
+    /// [`Radial::values`] of few functions, without padding between l.
+    #[inline(always)]
+    pub fn compact_values(&self, r: f64, weight: f64, values: &mut [f64]) {
+        if let Radial::Splined(table) = self {
+            table.compact_values(r, weight, values);
+        }
+    }
+
+    /// [`Radial::slopes`] of few functions, without padding between l.
+    #[inline(always)]
+    pub fn compact_slopes(&self, r: f64, (f, df): (f64, f64), rows: [&mut [f64]; 2]) {
+        if let Radial::Splined(table) = self {
+            table.compact_slopes(r, [f, df / r, f / r], rows);
+        }
+    }
+
     /// s = I/r^l and ds/dr where speed does not count.
     #[inline(never)]
     fn values_and_derivatives(&self, r: f64, values: &mut [f64], derivatives: &mut [f64]) {

@@ -10,8 +10,10 @@ use super::channels::{Around, Groups};
 use super::equivariants::{BlockKey, Channel, Equivariants, centers_of};
 use super::evaluated::Radial;
 use super::finder::{Finder, Source};
+use super::harmonics::Y00;
 use super::kernel::{self, CenterGradient};
 use super::motion::{Adjoint, Motion};
+use super::narrow;
 use super::run::{CENTERS, Part, Run, cut_rows};
 use super::runs::Runs;
 use super::settings::Density;
@@ -24,8 +26,6 @@ use crate::{Error, Result};
 
 /// Why a species is known in a run.
 pub(super) const KNOWN: &str = "unknown species are refused where pairs are found";
-/// Y_00.
-const Y00: f64 = 0.282_094_791_773_878_14;
 
 /// Density coefficients as a sum over neighbours, in a primitive or a contracted basis.
 ///
@@ -230,6 +230,10 @@ impl SphericalExpansion {
                 self.clear_row(k, out);
             }
             for (group, rows, pairs) in self.busy_groups(run, k, around) {
+                if rows.in_lanes() > 0 && !moving {
+                    self.forward_narrow(run, (group, rows, pairs), k, out, work);
+                    continue;
+                }
                 let sums = &mut work.sums.lanes_mut()[..kernel::n_sums(rows)];
                 sums.fill([0.0; LANES]);
                 for first in pairs.clone().step_by(PAIRS) {
@@ -246,6 +250,34 @@ impl SphericalExpansion {
             }
             if !moving {
                 self.add_center(k, z, around, out);
+            }
+        }
+    }
+
+    /// Coefficients of centre k of a run in the few channels of one group.
+    fn forward_narrow(
+        &self,
+        run: &Run,
+        (group, rows, pairs): (usize, &Rows, Range<usize>),
+        k: usize,
+        out: &mut [&mut [f64]],
+        work: &mut Workspace,
+    ) {
+        let tools = self.shared.tools();
+        let sums = &mut work.sums.lanes_mut()[..narrow::n_sums(rows)];
+        sums.fill([0.0; LANES]);
+        for first in pairs.clone().step_by(PAIRS) {
+            work.block.fill(&run.pairs, first..pairs.end.min(first + PAIRS));
+            narrow::forward_block(&tools, rows, &mut work.block, sums);
+        }
+        let mut sums = sums.iter();
+        for (l, out) in out.iter_mut().enumerate() {
+            let (n_m, width) = (2 * l + 1, self.channels[l].len());
+            let start = self.groups.starts[l][group];
+            for q in start..start + rows.counts[l] {
+                for (m, sum) in (0..n_m).zip(&mut sums) {
+                    out[(k * n_m + m) * width + q] = narrow::over_lanes(sum);
+                }
             }
         }
     }
@@ -272,15 +304,25 @@ impl SphericalExpansion {
     ) {
         self.shared.fit(work);
         let tools = self.shared.tools();
-        let Workspace { block, sums, gradient: of_center, .. } = work;
+        let Workspace { block, sums, gradient: of_center, narrow_gradient, .. } = work;
         let mut of_block = [[0.0; 3]; PAIRS];
         for (k, &z) in run.species.iter().enumerate() {
             for (group, rows, pairs) in self.busy_groups(run, k, self.around(z)) {
-                self.load(gradient, first + k, rows, group, sums.lanes_mut(), of_center);
+                let few = rows.in_lanes() > 0;
+                match few {
+                    true => {
+                        let starts = |l: usize| self.groups.starts[l][group];
+                        narrow_gradient.load(gradient, first + k, rows, starts, |l| self.shared.terms_of(l));
+                    }
+                    false => self.load(gradient, first + k, rows, group, sums.lanes_mut(), of_center),
+                }
                 for first in pairs.clone().step_by(PAIRS) {
                     let pairs = first..pairs.end.min(first + PAIRS);
                     block.fill(&run.pairs, pairs.clone());
-                    kernel::backward_block(&tools, rows, block, of_center, &mut of_block);
+                    match few {
+                        true => narrow::backward_block(&tools, rows, block, narrow_gradient, &mut of_block),
+                        false => kernel::backward_block(&tools, rows, block, of_center, &mut of_block),
+                    }
                     of_pairs[pairs.clone()].copy_from_slice(&of_block[..pairs.len()]);
                 }
             }

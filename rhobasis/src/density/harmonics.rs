@@ -4,6 +4,9 @@
 //! Being polynomials in x, y, z they need no division by r: the origin and the z axis are points like any other.
 
 use crate::simd::{LANES, Lanes};
+
+/// Y_00 = (4π)^(−1/2).
+pub(super) const Y00: f64 = 0.282_094_791_773_878_14;
 use crate::structure::Vec3;
 
 /// Coefficients of the recursions, once per l_max.

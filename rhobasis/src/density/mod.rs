@@ -15,6 +15,7 @@ mod jacobian;
 mod kernel;
 mod laplacian;
 mod motion;
+mod narrow;
 mod nodes;
 mod pair_gradient;
 mod primitive;

@@ -6,8 +6,9 @@ use super::evaluated::Radial;
 use super::finder::Finder;
 use super::harmonics::{SolidHarmonics, gradient_terms};
 use super::kernel::{CenterGradient, n_sums};
+use super::narrow::{self, NarrowGradient};
 use super::settings::Density;
-use super::table::SplineError;
+use super::table::{Rows, SplineError};
 use crate::simd::{Aligned, LANES};
 use crate::threads::Pool;
 
@@ -38,6 +39,7 @@ pub(crate) struct Workspace {
     pub(super) block: Block,
     pub(super) sums: Aligned,
     pub(super) gradient: CenterGradient,
+    pub(super) narrow_gradient: NarrowGradient,
     /// For Jacobians: the pairs of a group by atom, and sums by the moving atom and by the centre.
     pub(super) by_atom: Vec<usize>,
     pub(super) more_sums: [Aligned; 2],
@@ -55,7 +57,8 @@ impl Shared {
             terms_end.push(terms.len());
         }
         let longest_row = radials.iter().map(|radial| radial.rows().len()).max().unwrap_or(0);
-        let most_sums = radials.iter().map(|radial| n_sums(radial.rows())).max().unwrap_or(0).max(2 * l_max + 1);
+        let sums = |rows| if Rows::in_lanes(rows) > 0 { narrow::n_sums(rows).max(n_sums(rows)) } else { n_sums(rows) };
+        let most_sums = radials.iter().map(|radial| sums(radial.rows())).max().unwrap_or(0).max(2 * l_max + 1);
         Shared {
             density,
             keys: (0..=l_max).map(BlockKey::density).collect(),

@@ -19,6 +19,8 @@ pub(crate) struct Rows {
     pub offsets: Vec<usize>,
     /// What is summed over neighbours together.
     pub parts: Vec<Part>,
+    /// Length of a row without padding between l, where functions are so few that neighbours are in lanes; else 0.
+    in_lanes: usize,
 }
 
 /// Eight channels of one l, and some of its components m.
@@ -33,6 +35,9 @@ pub(crate) struct Part {
     /// Number of components.
     pub n_m: usize,
 }
+
+/// Functions of each l up to which vectors hold neighbours rather than channels.
+pub(crate) const FEW: usize = 2;
 
 /// Most components m of a [`Part`]: there are 32 vector registers for their sums, a value and what else is needed.
 pub(crate) const M_PART: usize = 13;
@@ -52,7 +57,20 @@ impl Rows {
                 sum += 2 * l + 1;
             }
         }
-        Rows { counts, offsets, parts }
+        Rows { counts, offsets, parts, in_lanes: 0 }
+    }
+
+    /// The same for a table, of which few functions are summed with neighbours in lanes.
+    fn of_table(counts: Vec<usize>, divided: bool) -> Self {
+        let few = divided && counts.iter().all(|&count| count <= FEW);
+        let in_lanes = if few { counts.iter().sum::<usize>().next_multiple_of(LANES) } else { 0 };
+        Rows { in_lanes, ..Rows::new(counts) }
+    }
+
+    /// Length of a row without padding between l; 0 unless neighbours are in lanes.
+    #[inline(always)]
+    pub fn in_lanes(&self) -> usize {
+        self.in_lanes
     }
 
     pub fn of(integrals: &RadialIntegrals) -> Self {
@@ -106,12 +124,15 @@ pub struct RadialTable {
     step: f64,
     /// `[knot][value, derivative][row]`
     data: Aligned,
+    /// The same without padding between l, where neighbours are in lanes.
+    compact: Aligned,
 }
 
 impl RadialTable {
     /// Builds the table from exact integrals at `n_knots` uniform knots.
     fn sample(integrals: &RadialIntegrals, r_cut: f64, n_knots: usize) -> Self {
-        let rows = Rows::of(integrals);
+        let divided = integrals.divided_by_r_to_the_l();
+        let rows = Rows::of_table(Rows::of(integrals).counts, divided);
         let step = r_cut / (n_knots - 1) as f64;
         let row = rows.len();
         let mut data = Aligned::zeros(n_knots * 2 * row);
@@ -122,7 +143,7 @@ impl RadialTable {
             rows.pad(&values, v);
             rows.pad(&derivatives, d);
         });
-        RadialTable { rows, divided: integrals.divided_by_r_to_the_l(), n_knots, step, data }
+        RadialTable { compact: compact(&rows, &data), rows, divided, n_knots, step, data }
     }
 
     /// The table as arrays `[knot, (value, derivative), q]`, one for each l; derivatives in 1/Å.
@@ -135,7 +156,7 @@ impl RadialTable {
 
     /// The inverse of [`RadialTable::array`].
     pub fn from_arrays(r_cut: f64, arrays: &[ArrayView3<f64>], divided: bool) -> Self {
-        let rows = Rows::new(arrays.iter().map(|a| a.dim().2).collect());
+        let rows = Rows::of_table(arrays.iter().map(|a| a.dim().2).collect(), divided);
         let n_knots = arrays[0].dim().0;
         let step = r_cut / (n_knots - 1) as f64;
         let row = rows.len();
@@ -145,7 +166,7 @@ impl RadialTable {
                 data[(2 * k + d) * row + rows.offsets[l] + q] = *value;
             }
         }
-        RadialTable { rows, divided, n_knots, step, data }
+        RadialTable { compact: compact(&rows, &data), rows, divided, n_knots, step, data }
     }
 
     /// Whether I_nl(r)/r^l is stored, rather than I_nl(r).
@@ -166,10 +187,31 @@ impl RadialTable {
     /// The four rows around r (value, slope, value, slope) and the place t between them.
     #[inline(always)]
     fn bracket(&self, r: f64) -> (&[f64], f64) {
-        let row = self.rows.len();
+        self.bracket_in(&self.data, self.rows.len(), r)
+    }
+
+    #[inline(always)]
+    fn bracket_in<'a>(&self, data: &'a [f64], row: usize, r: f64) -> (&'a [f64], f64) {
         let x = r / self.step;
         let k = (x as usize).min(self.n_knots - 2);
-        (&self.data[2 * k * row..(2 * k + 4) * row], x - k as f64)
+        (&data[2 * k * row..(2 * k + 4) * row], x - k as f64)
+    }
+
+    /// [`RadialTable::values`] without padding between l.
+    #[inline(always)]
+    pub(crate) fn compact_values(&self, r: f64, weight: f64, out: &mut [f64]) {
+        let (rows, t) = self.bracket_in(&self.compact, self.rows.in_lanes, r);
+        combine(rows, self.rows.in_lanes, hermite(t, self.step).map(|h| h * weight), out);
+    }
+
+    /// [`RadialTable::slopes`] without padding between l.
+    #[inline(always)]
+    pub(crate) fn compact_slopes(&self, r: f64, [f, of_value, of_slope]: [f64; 3], [values, slopes]: [&mut [f64]; 2]) {
+        let row = self.rows.in_lanes;
+        let (rows, t) = self.bracket_in(&self.compact, row, r);
+        let (h, dh) = (hermite(t, self.step), hermite_slope(t, self.step));
+        combine(rows, row, h.map(|h| h * f), values);
+        combine(rows, row, std::array::from_fn(|k| of_value.mul_add(h[k], of_slope * dh[k])), slopes);
     }
 
     /// `weight` · S(r), for a whole row.
@@ -284,6 +326,20 @@ pub fn tabulate(integrals: &[RadialIntegrals], r_cut: f64, accuracy: f64) -> Res
             ));
         }
     }
+}
+
+/// Rows `[knot][value, derivative]` without padding between l, where neighbours are in lanes; else nothing.
+fn compact(rows: &Rows, data: &[f64]) -> Aligned {
+    let (from, to) = (rows.len(), rows.in_lanes);
+    if to == 0 {
+        return Aligned::default();
+    }
+    let mut compact = Aligned::zeros(data.len() / from * to);
+    for (from, to) in data.chunks_exact(from).zip(compact.chunks_exact_mut(to)) {
+        let functions = rows.counts.iter().zip(&rows.offsets).flat_map(|(&count, &offset)| offset..offset + count);
+        to.iter_mut().zip(functions).for_each(|(to, place)| *to = from[place]);
+    }
+    compact
 }
 
 fn exact(integrals: &RadialIntegrals, r: f64) -> (Vec<f64>, Vec<f64>) {
