@@ -18,7 +18,8 @@ pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], fil
         BasisPlan::File(path) => Ok(Basis::Optimal(load(path)?)),
         BasisPlan::Primitive(settings) => Basis::primitive(settings, &species_of(frames)),
         BasisPlan::Optimal(settings, truncation) => {
-            let mut covariance = Covariance::new(settings)?;
+            let settings = settings.resolved(|nearest| nearest.add(frames))?;
+            let mut covariance = Covariance::new(&settings)?;
             let bar = frames_bar(frames.len(), "basis");
             for part in frames.chunks(CHUNK) {
                 covariance.add(part, None)?;
@@ -35,7 +36,8 @@ pub fn make_basis(plan: &BasisPlan, frames: &[Structure], labels: &[Labels], fil
                 labels.energy.ok_or_else(|| Error::structure(None, problem, "use method = \"pca\"").at_frame(frame))
             };
             let energies = labels.iter().enumerate().map(energy).collect::<Result<Vec<f64>>>()?;
-            let mut covariance = SupervisedCovariance::new(settings)?;
+            let settings = settings.resolved(|nearest| nearest.add(frames))?;
+            let mut covariance = SupervisedCovariance::new(&settings)?;
             let bar = frames_bar(frames.len(), "basis");
             for (part, energies) in frames.chunks(CHUNK).zip(energies.chunks(CHUNK)) {
                 covariance.add(part, energies)?;

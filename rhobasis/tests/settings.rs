@@ -43,7 +43,7 @@ fn what_is_said_of_settings_is_read_back() {
     let density = Density { sigma, scaling, ..Density::default() };
     let primitive = Primitive::Dvr { n_max: 9, quadrature: true };
     let expansion = ExpansionSettings { density, primitive, l_max: 3, spline_accuracy: None };
-    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: true };
+    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: true, weighting: None };
     let values = named(settings.values());
     assert_eq!(CovarianceSettings::read(&of(&values)).unwrap(), settings);
     // As a person writes them in flags.

@@ -17,6 +17,7 @@ mod pcovr;
 mod provenance;
 mod settings;
 mod supervision;
+mod weighting;
 
 pub use adapted::Adaptation;
 pub use basis::{ContractionBlock, KindOfBasis, OptimalBasis};
@@ -31,5 +32,6 @@ pub(crate) use merge::{Part, union};
 pub use pcovr::SupervisedCovariance;
 pub use provenance::{BasisSettings, Provenance};
 pub use settings::{CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings, Truncation};
+pub use weighting::{NearestDistances, Weighting};
 
 pub use crate::extxyz::{Shard, SourceFile};
