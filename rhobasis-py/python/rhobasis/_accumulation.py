@@ -82,7 +82,7 @@ class Accumulation(Evaluator):
             frames = Frames(as_native(frames, everything=energies is None, lenient=True))
             if energies is not None and len(frames) != len(energies):
                 raise _wrong_count(len(energies), len(frames))
-        self._begin(_native.SupervisedCovariance, frames, progress, all_or_nothing)
+        before = self._begin(_native.SupervisedCovariance, frames, progress, all_or_nothing)
         bar, used = Progress("fit", progress), 0
         data = dataset(frames, energy_key=key, in_parts=not all_or_nothing)
         for chunk, of_chunk, _, fraction in data:
@@ -94,6 +94,7 @@ class Accumulation(Evaluator):
             used += len(chunk)
             bar.update(fraction)
         bar.done()
+        _native.check_unchanged(before, data.files())
         self._files += data.files()
         if energies is not None and used != len(energies):
             raise _wrong_count(len(energies), used)
@@ -215,8 +216,7 @@ class Accumulation(Evaluator):
                 self._covariance.save_checkpoint(checkpoint, task, shard, following)
                 last = time.monotonic()
         bar.done()
-        if before:
-            _native.check_unchanged(before, data.files())
+        _native.check_unchanged(before, data.files())
         self._files += data.files()
         if all_weights is not None and used != len(all_weights):
             raise RhobasisError(

@@ -33,7 +33,7 @@ static RATE: Setting = Setting::number("weighting rate", "", Range::Positive, Gi
 static SCALE: Setting = Setting::number("weighting scale", "Å", Range::Positive, Given::Nothing)
     .says("", "leave the weighting out for u = 1");
 static EXPONENT: Setting = Setting::number("weighting exponent", "", Range::AtLeast(1.0), Given::Nothing)
-    .says("", "it is at least 1, as that of a scaling; leave the weighting out for u = 1");
+    .says("", "that of a scaling is so too; leave the weighting out for u = 1");
 
 /// What the density is weighted by while its covariance is taken. The functions found are used on the density as it is.
 ///
