@@ -76,7 +76,9 @@ def test_shards_take_the_distances_of_all_frames_and_others_are_not_merged(tmp_p
 
 def test_sweeps_and_energies_go_with_a_weighting():
     adapted = basis(weighting="nearest", nu=2).fit(FRAMES)
-    assert adapted.nu == 2 and adapted.weighting_ is not None and (np.diff(adapted.retained_) >= -1e-12).all()
+    assert adapted.nu == 2
+    assert adapted.weighting_ is not None
+    assert (np.diff(adapted.retained_) >= -1e-12).all()
     energies = np.array([atoms.get_all_distances(mic=True).std() for atoms in FRAMES])
     supervised = basis(weighting="nearest", method="pcovr", gamma=0.1).fit(FRAMES, energies)
     assert supervised.weighting_ == adapted.weighting_
@@ -85,7 +87,7 @@ def test_sweeps_and_energies_go_with_a_weighting():
 def test_what_cannot_be_is_refused():
     with pytest.raises(rb.RhobasisError, match=r"weighting scale = -2: must be a positive number"):
         basis(weighting=rb.RadialScaling(1.0, -2.0, 7.0)).fit(FRAMES)
-    with pytest.raises(TypeError, match="weighting must be a rhobasis.RadialScaling, \"nearest\" or None, not 3"):
+    with pytest.raises(TypeError, match=r'weighting must be a rhobasis\.RadialScaling, "nearest" or None, not 3'):
         basis(weighting=3).fit(FRAMES)
     with pytest.raises((rb.RhobasisError, TypeError), match='weighting = "near": must be 3 numbers, or "nearest"'):
         basis(weighting="near").fit(FRAMES)

@@ -144,8 +144,10 @@ class Accumulation(Evaluator):
         return repr((self.q_max, self.retain, self.method, self.gamma if self.method == "pcovr" else None))
 
     def _begin(self, accumulator: Any, frames: FramesLike, progress: bool, some: bool) -> list[tuple[str, int, str]]:
-        """An accumulator for the settings as they are, which must not change from call to call; the files that were read
-        for it. `some` says that more frames may follow these."""
+        """An accumulator for the settings as they are, which must not change from call to call.
+
+        The files that were read for it. `some` says that more frames may follow these.
+        """
         files: list[tuple[str, int, str]] = []
         if "_covariance" not in self.__dict__:
             if some and self.weighting == NEAREST:
@@ -159,7 +161,7 @@ class Accumulation(Evaluator):
         return files
 
     def _weighted(self, frames: FramesLike, progress: bool) -> tuple[Self, list[tuple[str, int, str]]]:
-        """This basis, not fitted, with numbers for the weighting; the files that were read for them."""
+        """This basis with numbers for the weighting, and the files that were read for them."""
         if self.weighting != NEAREST:
             return self, []
         nearest, data, bar = _native.NearestDistances(self), dataset(frames), Progress("distances", progress)

@@ -49,10 +49,10 @@ class OptimalBasis(Accumulation):
     method : ``"pca"`` finds the functions as principal components, Eqs. (7), (12); ``"pcovr"`` those of l = 0 by
         principal covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before.
     gamma : for ``"pcovr"``: 1 is principal components, towards 0 regression. May be changed after the fit.
-    weighting : `RadialScaling` by which neighbours are weighted besides while the covariance is taken; the functions are
-        used on the density as it is. ``"nearest"`` is 1/(1 + (r/r0)^7) with r0 = 0.85 of the median distance of nearest
-        neighbours of all frames, which are read once more for it. Eigenvalues and variances are then those of the
-        weighted density.
+    weighting : `RadialScaling` by which neighbours are weighted besides while the covariance is taken; the functions
+        are used on the density as it is. ``"nearest"`` is 1/(1 + (r/r0)^7) with r0 = 0.85 of the median distance of
+        nearest neighbours of all frames, which are read once more for it. Eigenvalues and variances are then those of
+        the weighted density.
 
     Attributes
     ----------
@@ -296,8 +296,8 @@ class OptimalBasis(Accumulation):
     def residual_variance(self, center: int | str | None = None) -> np.ndarray:
         """Fraction of the variance that q channels of each block leave out, Eq. (22), for q = 0 … n.
 
-        With `weighting`, it is the variance of the weighted density, not of the one that `transform` sees. `center` names
-        one kind of centre of a centre-specific basis; None averages over all centres.
+        With `weighting`, it is the variance of the weighted density, not of the one that `transform` sees. `center`
+        names one kind of centre of a centre-specific basis; None averages over all centres.
         """
         return self._finish().residual_variance(center)
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::accumulate::CENTERS;
 use crate::density::RadialScaling;
 use crate::neighbors::{NeighborList, Search};
 use crate::settings::{Given, Range, Setting, Source, Takes, Value};
@@ -16,6 +15,8 @@ const NEAREST: &str = "nearest";
 /// r0 by the median distance of nearest neighbours, and m.
 const OF_MEDIAN: f64 = 0.85;
 const STEEPNESS: f64 = 7.0;
+/// Centres of one structure whose neighbours are looked for at once.
+const CENTERS: usize = 256;
 /// Width of the classes in which distances are counted, in Å; r0 is rounded to it.
 const CLASS: f64 = 1e-3;
 
