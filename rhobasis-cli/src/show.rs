@@ -189,9 +189,10 @@ fn scaling_text(u: &RadialScaling) -> String {
     format!("{0}/({0} + (r/{1} Å)^{2})", u.rate, u.scale, u.exponent)
 }
 
-/// Of which density a variance is.
-fn of_density(basis: &OptimalBasis) -> &'static str {
-    if basis.settings().weighting.is_some() { " of the weighted density" } else { "" }
+/// Of which density a variance is, where that is not plain.
+fn of_density(basis: &OptimalBasis) -> String {
+    let weighted = basis.settings().weighting.as_ref();
+    weighted.map_or(String::new(), |_| format!(" of the {}", basis.density_of_variances()))
 }
 
 fn contraction_text(basis: &OptimalBasis) -> String {

@@ -96,7 +96,12 @@ fn a_model_file_weights_by_its_training_frames() {
     };
     let place = place.with("model.toml", model("weighting = \"nearest\"")).with("plain.toml", model(""));
     for (model, output) in [("model.toml", "weighted.rho"), ("plain.toml", "plain.rho")] {
-        place.ok(&["train", model, "-o", output]);
+        let of = if model == "model.toml" {
+            "of the variance of the weighted density"
+        } else {
+            "of the variance of the density"
+        };
+        assert!(place.ok(&["train", model, "-o", output]).contains(of));
     }
     let holds = |name: &str, what: &str| String::from_utf8_lossy(&place.bytes(name)).contains(what);
     assert!(holds("weighted.rho", "weighting") && !holds("weighted.rho", "nearest"));

@@ -292,6 +292,11 @@ impl OptimalBasis {
         left.iter().map(|rest| rest / total).collect()
     }
 
+    /// Of what the variances are: the density, or the weighted density.
+    pub fn density_of_variances(&self) -> &'static str {
+        if self.settings.weighting.is_some() { "weighted density" } else { "density" }
+    }
+
     /// Fraction of the variance that the channels of this basis leave out, over all centres; of the weighted density, as
     /// [`OptimalBasis::residual_variance`].
     pub fn discarded_variance(&self) -> f64 {
