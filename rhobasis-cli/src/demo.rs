@@ -87,6 +87,7 @@ impl Demo {
             expansion: ExpansionSettings { density, l_max: 6, ..ExpansionSettings::default() },
             mixing: Mixing::PerSpecies,
             center_specific: false,
+            weighting: None,
         };
         let n_max = settings.expansion.primitive.n_max();
         let mut covariance = covariance_of(&settings, &frames)?;
@@ -228,6 +229,7 @@ impl Demo {
             expansion: ExpansionSettings { density, l_max: 5, ..ExpansionSettings::default() },
             mixing: Mixing::Combined,
             center_specific: false,
+            weighting: None,
         };
         let mut covariance = covariance_of(&settings, &frames)?;
         covariance.set_files(vec![source(&path, &frames)?], None);

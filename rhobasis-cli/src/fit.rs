@@ -67,6 +67,8 @@ Example: one of four parts of a large set, interrupted at any time and run again
   rhobasis merge part-*.cov -o big.rho --q-max 8
 Example: the functions that keep the most of the trispectrum
   rhobasis fit qm9.xyz.xz -o qm9.rho --l-max 5 --mixing combined --q-max 8 --nu 4
+Example: few functions for forces, not spent on the far shells
+  rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5 --q-max 4 --weighting nearest
 Example: functions for l = 0 that also know the energies, as in Fig. 6
   rhobasis fit silicon.xyz -o silicon.rho --q-max 4 --method pcovr --gamma 0.1 --energy-key energy
 Example: two functions for each l, made for a linear model of energies and forces
@@ -102,11 +104,12 @@ impl Fit {
         if self.nu > 1 {
             return self.adapt(out);
         }
-        let settings = self.contraction.settings()?;
         let truncation = self.truncation.truncation()?;
+        let (settings, distances_of) = self.contraction.settings(&self.data)?;
         let mut covariance = Covariance::new(&settings)?;
         covariance.check_truncation(truncation)?;
         let checkpoint = self.accumulate(&mut covariance, truncation)?;
+        distances_of.unchanged(covariance.files())?;
         finish(&covariance, truncation, &self.output, out)?;
         Ok(checkpoint.map_or(Ok(()), |checkpoint| remove_checkpoint(&checkpoint.path))?)
     }
@@ -119,7 +122,8 @@ impl Fit {
                  go with; leave --nu out",
             ));
         }
-        let (settings, truncation) = (self.contraction.settings()?, self.truncation.truncation()?);
+        let truncation = self.truncation.truncation()?;
+        let (settings, distances_of) = self.contraction.settings(&self.data)?;
         let mut adaptation = Adaptation::new(&settings, truncation, self.nu)?;
         let (mut files, mut done, mut sweep): (Vec<SourceFile>, _, _) = (Vec::new(), false, 0);
         while !done {
@@ -135,6 +139,7 @@ impl Fit {
                 before += chunk.structures.len();
                 Ok(())
             })?;
+            distances_of.unchanged(&read)?;
             SourceFile::unchanged(&files, &read)?;
             files = read;
             output::return_memory();
@@ -165,7 +170,7 @@ impl Fit {
             Found::Variance => Ok(()),
             Found::Energies(pcovr, key) => self.supervise(pcovr, key, out),
             Found::Linear(settings) => {
-                let covariance = self.contraction.settings()?;
+                let (covariance, _) = self.contraction.settings(&self.data)?;
                 let basis = self.method.supervised(&self.data, &covariance, (settings, truncation), out)?;
                 write_basis(&basis, &self.output, out)
             }
@@ -191,7 +196,8 @@ impl Fit {
     /// A basis of Eq. (14).
     fn supervise(&self, pcovr: PcovrSettings, key: String, out: &mut dyn Write) -> Outcome {
         let truncation = self.truncation.truncation()?;
-        let mut covariance = SupervisedCovariance::new(&self.contraction.settings()?)?;
+        let (settings, distances_of) = self.contraction.settings(&self.data)?;
+        let mut covariance = SupervisedCovariance::new(&settings)?;
         covariance.covariance().check_truncation(truncation)?;
         let input = Dataset::open(&self.data, &Options::default())?;
         let input = input.without_labels().with_energies(key);
@@ -205,6 +211,7 @@ impl Fit {
             let added = covariance.add(&chunk.structures, &chunk.energies);
             added.map_err(|e| chunk.locate(e, |frame| frame - before))
         })?;
+        distances_of.unchanged(&files)?;
         covariance.set_files(files);
         output::return_memory();
         write_basis(&covariance.basis(pcovr, truncation)?, &self.output, out)

@@ -50,7 +50,8 @@ pub fn principal(
     frames: &[Structure],
     files: &[SourceFile],
 ) -> Result<OptimalBasis> {
-    let mut covariance = Covariance::new(settings)?;
+    let settings = settings.resolved(|nearest| nearest.add(frames))?;
+    let mut covariance = Covariance::new(&settings)?;
     let bar = frames_bar(frames.len(), "basis");
     for part in frames.chunks(CHUNK) {
         covariance.add(part, None)?;
@@ -76,7 +77,8 @@ fn with_energies(
         labels.energy.ok_or_else(|| Error::structure(None, problem, "use method = \"pca\"").at_frame(frame))
     };
     let energies = labels.iter().enumerate().map(energy).collect::<Result<Vec<f64>>>()?;
-    let mut covariance = SupervisedCovariance::new(settings)?;
+    let settings = settings.resolved(|nearest| nearest.add(frames))?;
+    let mut covariance = SupervisedCovariance::new(&settings)?;
     let bar = frames_bar(frames.len(), "basis");
     for (part, energies) in frames.chunks(CHUNK).zip(energies.chunks(CHUNK)) {
         covariance.add(part, energies)?;

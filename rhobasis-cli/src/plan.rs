@@ -190,12 +190,14 @@ impl Plan {
 
 /// The basis that keeps all channels, and the files that it is of.
 fn fit(data: &[String], contraction: &ContractionFlags, files: &mut Vec<SourceFile>) -> Result<OptimalBasis> {
-    let mut covariance = Covariance::new(&contraction.settings()?)?;
+    let (settings, distances_of) = contraction.settings(data)?;
+    let mut covariance = Covariance::new(&settings)?;
     let input = Dataset::open(data, &Options::default())?.without_labels();
     *files = for_each_chunk(input, "accumulating", |chunk| {
         let before = covariance.n_structures();
         covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))
     })?;
+    distances_of.unchanged(files)?;
     if covariance.n_structures() == 0 {
         return Err(Error::setting("DATA", data.join(" "), "there are no frames", "check the slice"));
     }

@@ -9,11 +9,15 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use rhobasis::Result;
+use rhobasis::extxyz::{Dataset, Options, SourceFile};
 use rhobasis::optimal::{CovarianceSettings, Truncation};
 use rhobasis::settings::{Given, Range, Setting, Source, Takes};
 use rhobasis::structure::{atomic_number, isotope_remedy};
 
 use crate::failure::{Failure, Outcome};
+use crate::input::for_each_chunk;
+use crate::output;
+use crate::text::tell;
 
 /// Settings that go together.
 pub trait Group {
@@ -130,8 +134,35 @@ impl Group for CovarianceSettings {
 }
 
 impl ContractionFlags {
-    pub fn settings(&self) -> Result<CovarianceSettings> {
-        self.read(CovarianceSettings::read)
+    /// The settings for all the frames of some files: numbers for `--weighting nearest` too, for which these are read once
+    /// more.
+    pub fn settings(&self, data: &[String]) -> Result<(CovarianceSettings, Nearest)> {
+        let mut files = Nearest::default();
+        let settings = self.read(CovarianceSettings::read)?.resolved(|nearest| {
+            let input = Dataset::open(data, &Options::default())?.without_labels();
+            files.0 = for_each_chunk(input, "distances", |chunk| {
+                let before = nearest.n_structures();
+                nearest.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))
+            })?;
+            Ok(())
+        })?;
+        if !files.0.is_empty() {
+            output::return_memory();
+            let numbers = Given::from(settings.weighting.as_ref());
+            tell(format!("note: --weighting nearest is {} for these data", numbers.to_text()));
+        }
+        Ok((settings, files))
+    }
+}
+
+/// The files that were read for `--weighting nearest`.
+#[derive(Default)]
+pub struct Nearest(Vec<SourceFile>);
+
+impl Nearest {
+    /// Refuses files that have changed since.
+    pub fn unchanged(&self, files: &[SourceFile]) -> Result<()> {
+        SourceFile::unchanged(&self.0, files)
     }
 }
 

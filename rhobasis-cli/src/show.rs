@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::correlations::Nice;
-use rhobasis::density::Primitive;
+use rhobasis::density::{Primitive, RadialScaling};
 use rhobasis::files::{Stored, kind_of};
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, SupervisedSettings, Truncation};
 use rhobasis::settings::Given;
@@ -84,7 +84,7 @@ impl Show {
             spectrum(kind, basis.settings().method, out)?;
         }
         let discarded = basis.discarded_variance();
-        writeln!(out, "\nThe channels of this basis leave out {discarded:.2e} of the variance.")?;
+        writeln!(out, "\nThe channels of this basis leave out {discarded:.2e} of the variance{}.", of_density(&basis))?;
         for warning in basis.warnings() {
             writeln!(out, "warning: {warning}")?;
         }
@@ -130,10 +130,7 @@ impl Show {
 pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
     let settings = basis.settings();
     let (expansion, density) = (&settings.expansion, &settings.expansion.density);
-    let scaling = density
-        .scaling
-        .as_ref()
-        .map_or("none".into(), |s| format!("{0}/({0} + (r/{1} Å)^{2})", s.rate, s.scale, s.exponent));
+    let scaling = density.scaling.as_ref().map_or("none".into(), scaling_text);
     let species: Vec<&str> = basis.species().iter().map(|&z| symbol(z)).collect();
     let provenance = basis.provenance();
     field(
@@ -150,6 +147,10 @@ pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
     field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))?;
     field(out, "contraction", contraction_text(basis))?;
     field(out, "method", method_text(basis))?;
+    if let Some(u) = &settings.weighting {
+        field(out, "weighting", format!("by {} in the covariance, not in the density of features:", scaling_text(u)))?;
+        field(out, "", "eigenvalues and variances here are those of the weighted density")?;
+    }
     if settings.nu > 1 {
         let lost: Vec<String> = provenance.retained.iter().map(|kept| format!("{:.3e}", 1.0 - kept)).collect();
         field(
@@ -182,6 +183,16 @@ pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
     splines(basis, out)?;
     kept(basis, out)?;
     residual_variance(basis, out)
+}
+
+fn scaling_text(u: &RadialScaling) -> String {
+    format!("{0}/({0} + (r/{1} Å)^{2})", u.rate, u.scale, u.exponent)
+}
+
+/// Of which density a variance is, where that is not plain.
+fn of_density(basis: &OptimalBasis) -> String {
+    let weighted = basis.settings().weighting.as_ref();
+    weighted.map_or(String::new(), |_| format!(" of the {}", basis.density_of_variances()))
 }
 
 fn contraction_text(basis: &OptimalBasis) -> String {
@@ -267,7 +278,7 @@ fn block_title(kind: &KindOfBasis, block: &ContractionBlock) -> String {
 
 /// Eq. (22) for the same q everywhere.
 fn residual_variance(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\nResidual variance when q channels are kept of each block above")?;
+    writeln!(out, "\nResidual variance{} when q channels are kept of each block above", of_density(basis))?;
     let l_max = basis.settings().expansion.l_max;
     let kinds = basis.kinds();
     let mut header = vec!["q".to_string(), "channels".into(), "all centres".into()];
@@ -377,7 +388,9 @@ pub fn draw(basis: &OptimalBasis, center: Option<u8>, path: &Path) -> Result<()>
         Mixing::Combined => "channels q kept per l",
     };
     panels.push(
-        Panel::new("Variance left out", what, "residual variance").log_y().series(Series::marked("optimal", points)),
+        Panel::new("Variance left out", what, format!("residual variance{}", of_density(basis)))
+            .log_y()
+            .series(Series::marked("optimal", points)),
     );
     let x = grid(basis, 300);
     let r_cut = basis.settings().expansion.density.r_cut;

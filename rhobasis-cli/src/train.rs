@@ -258,7 +258,8 @@ fn describe(
         if alone > 0 { format!("; besides {} of an atom alone", plural(alone, "frame")) } else { String::new() };
     field(out, "training set", format!("{frames}, {atoms} atoms of {species}{alone}"))?;
     if let Some((kept, channels)) = trainer.basis().kept_variance() {
-        field(out, "basis", format!("{channels} keeps {} of the variance of the density", percent(kept)))?;
+        let of = trainer.basis().density_of_variances();
+        field(out, "basis", format!("{channels} keeps {} of the variance of the {of}", percent(kept)))?;
     }
     let n = trainer.counts();
     let sigmas = settings.weights.all;

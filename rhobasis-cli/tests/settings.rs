@@ -30,6 +30,15 @@ fn flags_and_model_files_refuse_with_the_same_words() {
         ("cutoff_width", "9", "9", "cutoff_width = 9: must lie between 0 and r_cut = 5; 0.5 to 1 Å is usual"),
         ("scaling", "1,2", "[1, 2]", "scaling = [1, 2]: must be 3 numbers; give rate, scale in Å, exponent"),
         ("scaling", "1,2,0.5", "[1, 2, 0.5]", "scaling exponent = 0.5: must be at least 1; forces diverge"),
+        ("weighting", "1,2", "[1, 2]", "weighting = [1, 2]: must be 3 numbers, or \"nearest\"; give rate, scale in Å"),
+        ("weighting", "near", "\"near\"", "weighting = \"near\": must be 3 numbers, or \"nearest\"; give rate"),
+        (
+            "weighting",
+            "1,-2,7",
+            "[1, -2, 7]",
+            "weighting scale = -2: must be a positive number; leave the weighting out",
+        ),
+        ("weighting", "1,2,0.5", "[1, 2, 0.5]", "weighting exponent = 0.5: must be at least 1; that of a scaling is"),
         ("center_weight", "inf", "inf", "center_weight = inf: must be finite; 1 counts the centre once"),
         (
             "primitive",

@@ -90,6 +90,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("SUPERVISING_ALPHAS", rhobasis::potential::SUPERVISING_ALPHAS)?;
     m.add_class::<optimal::Basis>()?;
     m.add_class::<optimal::Adaptation>()?;
+    m.add_class::<optimal::NearestDistances>()?;
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_class::<correlations::Nice>()?;

@@ -7,6 +7,7 @@ use ndarray::Array1;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use rhobasis::density::RadialScaling;
 use rhobasis::extxyz::SourceFile;
 use rhobasis::files::Stored;
 use rhobasis::optimal::{self, CovarianceSettings, Method, NU, OptimalBasis, PcovrSettings, Task};
@@ -205,6 +206,44 @@ impl SupervisedCovariance {
 #[pyfunction]
 pub(crate) fn is_pcovr(settings: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(matches!(Values::of(settings)?.read(Method::read)?, Method::Pcovr(_)))
+}
+
+/// Distances of the nearest neighbours of a data set.
+#[pyclass(frozen, module = "rhobasis._native")]
+pub(crate) struct NearestDistances {
+    inner: Mutex<optimal::NearestDistances>,
+}
+
+#[pymethods]
+impl NearestDistances {
+    /// From an object like that of `Covariance`.
+    #[new]
+    fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
+        Ok(NearestDistances { inner: Mutex::new(optimal::NearestDistances::new(settings.expansion.density.r_cut)) })
+    }
+
+    /// Adds frames.
+    fn add(&self, py: Python<'_>, frames: &Frames) -> PyResult<()> {
+        detach(py, || {
+            let mut nearest = self.lock();
+            let first = nearest.n_structures();
+            nearest.add(frames.structures()).map_err(|e| (e, first))
+        })
+        .map_err(|(e, first)| frames.refuse(e, first))
+    }
+
+    /// Rate, scale and exponent of the weighting "nearest".
+    fn weighting(&self) -> PyResult<(f64, f64, f64)> {
+        let RadialScaling { rate, scale, exponent } = self.lock().weighting().map_err(refuse)?;
+        Ok((rate, scale, exponent))
+    }
+}
+
+impl NearestDistances {
+    fn lock(&self) -> MutexGuard<'_, optimal::NearestDistances> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Makes a basis for correlations of order ν, sweep by sweep.

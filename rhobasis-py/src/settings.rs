@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use rhobasis::density::Density;
 use rhobasis::optimal::{CovarianceSettings, Shard, Truncation};
 use rhobasis::potential::{ModelSettings, Sigmas};
@@ -89,7 +89,11 @@ impl Values {
         let density = object.getattr("density")?;
         for (setting, _) in Density::default().values() {
             let value = attribute(&density, "density", "a rhobasis.Density", setting.name)?;
-            let given = if setting.name == "scaling" && !value.is_none() { scaling(&value)? } else { given(&value) };
+            let given = if setting.name == "scaling" && !value.is_none() {
+                scaling("scaling", "a rhobasis.RadialScaling or None", &value)?
+            } else {
+                given(&value)
+            };
             values.set(setting.name, given);
         }
         const CLASSES: &str = "a rhobasis.Gto, Dvr or LaplacianEigenstates";
@@ -103,6 +107,11 @@ impl Values {
             if let Ok(value) = object.getattr(name) {
                 values.set(name, given(&value));
             }
+        }
+        if let Ok(value) = object.getattr("weighting") {
+            let plain = value.is_none() || value.is_instance_of::<PyString>();
+            let numbers = |value| scaling("weighting", "a rhobasis.RadialScaling, \"nearest\" or None", value);
+            values.set("weighting", if plain { given(&value) } else { numbers(&value)? });
         }
         Ok(values)
     }
@@ -125,8 +134,8 @@ fn attribute<'py>(of: &Bound<'py, PyAny>, what: &str, class: &str, name: &str) -
     of.getattr(name).map_err(|_| wrong_type(what, class, of))
 }
 
-fn scaling(value: &Bound<'_, PyAny>) -> PyResult<Given> {
-    let get = |name| attribute(value, "scaling", "a rhobasis.RadialScaling or None", name).map(|x| given(&x));
+fn scaling(what: &str, class: &str, value: &Bound<'_, PyAny>) -> PyResult<Given> {
+    let get = |name| attribute(value, what, class, name).map(|x| given(&x));
     Ok(Given::List(vec![get("rate")?, get("scale")?, get("exponent")?]))
 }
 

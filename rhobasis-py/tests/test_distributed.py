@@ -115,6 +115,8 @@ def test_what_cannot_be_fitted_is_refused_here(frames):
     with pytest.raises(rb.RhobasisError, match="none is in use"):
         rb.distributed.fit(basis_of(), frames)
     with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        with pytest.raises(rb.RhobasisError, match="weighting = nearest: distances are those of all frames, and each"):
+            rb.distributed.fit(basis_of().set_params(weighting="nearest"), frames, client)
         with pytest.raises(rb.RhobasisError, match="part = 0"):
             rb.distributed.fit(basis_of(), frames, client, part=0)
         with pytest.raises(rb.RhobasisError, match="l_max"):

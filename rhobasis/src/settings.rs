@@ -45,6 +45,8 @@ pub enum Takes {
     BySpecies,
     /// A number for each of these settings.
     Row(&'static [&'static Setting]),
+    /// A number for each of these settings, or this word.
+    RowOr(&'static str, &'static [&'static Setting]),
     /// A whole number.
     Count,
     /// A whole number, or this word for none.
@@ -194,7 +196,10 @@ impl Setting {
                 (text == none).then_some(Given::Nothing)
             }
             (Takes::Numbers, Given::List(items)) => numbers(items).map(Given::List),
-            (Takes::Row(of), Given::List(items)) if items.len() == of.len() => numbers(items).map(Given::List),
+            (Takes::Row(of) | Takes::RowOr(_, of), Given::List(items)) if items.len() == of.len() => {
+                numbers(items).map(Given::List)
+            }
+            (Takes::RowOr(word, _), Given::Text(text)) => (text == word).then(|| given.clone()),
             (Takes::NumberOrBySpecies | Takes::BySpecies, Given::Table(entries)) => Some(self.by_species(entries)?),
             (Takes::Number | Takes::NumberOr(_) | Takes::Numbers | Takes::NumberOrBySpecies, _) => {
                 given.number().map(Given::Number)
@@ -233,6 +238,7 @@ impl Setting {
             Takes::NumberOrBySpecies => "a number, or numbers by species".into(),
             Takes::BySpecies => "numbers by species".into(),
             Takes::Row(of) => format!("{} numbers", of.len()),
+            Takes::RowOr(word, of) => format!("{} numbers, or \"{word}\"", of.len()),
             Takes::Count => "a whole number".into(),
             Takes::CountOr(none) => format!("a whole number, or \"{none}\""),
             Takes::Flag => "true or false".into(),
@@ -263,7 +269,7 @@ impl Setting {
     /// [`Error::Setting`] for the first of them.
     pub fn check(&self, value: impl Into<Given>) -> Result<()> {
         match (value.into(), self.takes) {
-            (Given::List(items), Takes::Row(of)) => {
+            (Given::List(items), Takes::Row(of) | Takes::RowOr(_, of)) => {
                 items.into_iter().zip(of).try_for_each(|(item, setting)| setting.check(item))
             }
             (Given::List(items), _) if items.is_empty() => {

@@ -11,7 +11,7 @@ fn settings(mixing: Mixing, center_specific: bool) -> CovarianceSettings {
     let density = Density { r_cut: 4.0, sigma: Sigma::Same(0.4), ..Density::default() };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 6 }, l_max: 2, spline_accuracy: None };
-    CovarianceSettings { expansion, mixing, center_specific }
+    CovarianceSettings { expansion, mixing, center_specific, weighting: None }
 }
 
 /// Many thin molecules, and a few dense ones: environments of very different norms.

@@ -122,8 +122,13 @@ fn the_matrices_of_a_basis_give_what_it_evaluates_directly() {
             ExpansionSettings { density: density.clone(), primitive, l_max: 5, spline_accuracy: Some(1e-8) };
         let primitive = SphericalExpansion::new(&expansion, &SPECIES).unwrap().forward(&structures).unwrap();
         for (mixing, center_specific) in ALL {
-            let mut covariance =
-                Covariance::new(&CovarianceSettings { expansion: expansion.clone(), mixing, center_specific }).unwrap();
+            let mut covariance = Covariance::new(&CovarianceSettings {
+                expansion: expansion.clone(),
+                mixing,
+                center_specific,
+                weighting: None,
+            })
+            .unwrap();
             covariance.add(&structures, None).unwrap();
             for truncation in [Truncation::QMax(2), Truncation::Retain(0.99)] {
                 let basis = OptimalBasis::from_covariance(&covariance, truncation).unwrap();

@@ -19,7 +19,12 @@ fn expansion(primitive: Primitive, l_max: usize, spline_accuracy: Option<f64>) -
 }
 
 fn settings(n_max: usize, l_max: usize, mixing: Mixing, center_specific: bool) -> CovarianceSettings {
-    CovarianceSettings { expansion: expansion(Primitive::Gto { n_max }, l_max, Some(1e-8)), mixing, center_specific }
+    CovarianceSettings {
+        expansion: expansion(Primitive::Gto { n_max }, l_max, Some(1e-8)),
+        mixing,
+        center_specific,
+        weighting: None,
+    }
 }
 
 fn molecules() -> Vec<Structure> {
@@ -272,7 +277,8 @@ fn gto_dvr_and_laplacian_eigenstates_give_the_same_optimal_functions() {
     let basis = |primitive: Primitive| {
         let mut expansion = expansion(primitive, 4, Some(1e-8));
         expansion.density = Density { r_cut: 5.0, sigma: Sigma::Same(0.3), cutoff_width: 2.0, ..Density::default() };
-        let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+        let settings =
+            CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false, weighting: None };
         OptimalBasis::from_covariance(&accumulated(&settings, &structures, None), Truncation::QMax(6)).unwrap()
     };
     let gto = basis(Primitive::Gto { n_max: 30 });

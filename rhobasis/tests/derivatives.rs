@@ -50,7 +50,8 @@ static EXPANSIONS: LazyLock<Vec<(String, SphericalExpansion)>> = LazyLock::new(|
     for mixing in [Mixing::PerSpecies, Mixing::Combined] {
         for center_specific in [false, true] {
             let expansion = settings(Primitive::Gto { n_max: 6 });
-            let mut covariance = Covariance::new(&CovarianceSettings { expansion, mixing, center_specific }).unwrap();
+            let mut covariance =
+                Covariance::new(&CovarianceSettings { expansion, mixing, center_specific, weighting: None }).unwrap();
             covariance.add(&frames, None).unwrap();
             let basis = OptimalBasis::from_covariance(&covariance, Truncation::Retain(0.99)).unwrap();
             all.push((format!("{mixing:?}, center_specific {center_specific}"), basis.expansion().clone()));
@@ -240,7 +241,7 @@ fn derivatives_are_right_without_angles_with_twenty_and_where_an_l_has_no_channe
     }
     for mixing in [Mixing::PerSpecies, Mixing::Combined] {
         let expansion = with(7, 0.4, Primitive::Gto { n_max: 6 });
-        let settings = CovarianceSettings { expansion, mixing, center_specific: true };
+        let settings = CovarianceSettings { expansion, mixing, center_specific: true, weighting: None };
         let mut covariance = Covariance::new(&settings).unwrap();
         covariance.add(&[crystal(), molecule()], None).unwrap();
         let basis = OptimalBasis::from_covariance(&covariance, Truncation::Retain(0.3)).unwrap();

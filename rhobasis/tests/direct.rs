@@ -29,7 +29,7 @@ fn fitted(
     center_specific: bool,
     truncation: Truncation,
 ) -> Result<OptimalBasis, Error> {
-    let settings = CovarianceSettings { expansion: expansion.clone(), mixing, center_specific };
+    let settings = CovarianceSettings { expansion: expansion.clone(), mixing, center_specific, weighting: None };
     let mut covariance = Covariance::new(&settings)?;
     covariance.add(structures, None)?;
     OptimalBasis::from_covariance(&covariance, truncation)
@@ -129,7 +129,8 @@ fn a_file_keeps_widths_by_species_and_numbers_to_the_last_bit() {
     let mut expansion = settings(Primitive::Gto { n_max: 5 }, 2, Some(1e-6));
     expansion.density.sigma = Sigma::PerSpecies([(1, 0.3), (6, 0.4), (7, 0.5), (8, 0.1 + 0.2)].into_iter().collect());
     expansion.density.r_cut = 9.767_231_467_948_639 / 2.0; // a number that sloppy parsing rounds to its neighbour
-    let contraction = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+    let contraction =
+        CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false, weighting: None };
     let mut covariance = Covariance::new(&contraction).unwrap();
     covariance.add(&molecules(), None).unwrap();
     covariance.save(&cov).unwrap();
@@ -150,7 +151,8 @@ fn the_first_bad_frame_is_named_whatever_the_threads_do() {
         frames[bad].positions[0][0] = f64::NAN;
     }
     let evaluator = SphericalExpansion::new(&expansion, &[1, 6]).unwrap();
-    let contraction = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+    let contraction =
+        CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false, weighting: None };
     for _ in 0..5 {
         let mut covariance = Covariance::new(&contraction).unwrap();
         assert!(covariance.add(&frames, None).unwrap_err().to_string().contains("frame 130"));
@@ -163,7 +165,8 @@ fn a_density_without_variance_or_beyond_numbers_is_refused() {
     let refusal = |center_weight: f64| {
         let mut expansion = settings(Primitive::Gto { n_max: 3 }, 1, Some(1e-4));
         expansion.density.center_weight = center_weight;
-        let contraction = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+        let contraction =
+            CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false, weighting: None };
         let mut covariance = Covariance::new(&contraction).unwrap();
         covariance.add(&[Structure::molecule(vec![6], vec![[0.0; 3]])], None).unwrap();
         OptimalBasis::from_covariance(&covariance, Truncation::QMax(1)).unwrap_err().to_string()
@@ -264,7 +267,8 @@ fn a_neighbor_that_no_such_centre_had_in_the_fit_adds_nothing() {
     for mixing in [Mixing::PerSpecies, Mixing::Combined] {
         let expansion =
             ExpansionSettings { primitive: Primitive::Gto { n_max: 5 }, l_max: 2, ..ExpansionSettings::default() };
-        let mut covariance = Covariance::new(&CovarianceSettings { expansion, mixing, center_specific: true }).unwrap();
+        let mut covariance =
+            Covariance::new(&CovarianceSettings { expansion, mixing, center_specific: true, weighting: None }).unwrap();
         covariance.add(&fitted, None).unwrap();
         let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(2)).unwrap();
         let alone = Structure::molecule(vec![1], vec![[0.0; 3]]);

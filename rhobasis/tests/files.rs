@@ -25,7 +25,7 @@ fn molecules() -> Vec<Structure> {
 
 fn accumulated(mixing: Mixing, center_specific: bool) -> Covariance {
     let expansion = ExpansionSettings { spline_accuracy: Some(1e-4), ..samples::expansion(4, 2) };
-    let settings = CovarianceSettings { expansion, mixing, center_specific };
+    let settings = CovarianceSettings { expansion, mixing, center_specific, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(&molecules(), None).unwrap();
     covariance

@@ -47,7 +47,7 @@ fn crystal() -> Structure {
 }
 
 fn optimal(mixing: Mixing, center_specific: bool, truncation: Truncation) -> OptimalBasis {
-    let settings = CovarianceSettings { expansion: settings(4, 3), mixing, center_specific };
+    let settings = CovarianceSettings { expansion: settings(4, 3), mixing, center_specific, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(&[molecule(), crystal()], None).unwrap();
     OptimalBasis::from_covariance(&covariance, truncation).unwrap()

@@ -24,7 +24,7 @@ fn optimal(mixing: Mixing, l_max: usize, truncation: Truncation) -> SphericalExp
     let density = Density { r_cut: 4.0, ..Density::default() };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 5 }, l_max, spline_accuracy: Some(1e-10) };
-    let settings = CovarianceSettings { expansion, mixing, center_specific: false };
+    let settings = CovarianceSettings { expansion, mixing, center_specific: false, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(&frames(), None).unwrap();
     OptimalBasis::from_covariance(&covariance, truncation).unwrap().expansion().clone()

@@ -19,7 +19,7 @@ fn settings(n_max: usize, l_max: usize, mixing: Mixing, center_specific: bool) -
     let density = Density { r_cut: 3.5, sigma: Sigma::Same(0.4), ..Density::default() };
     let primitive = Primitive::Gto { n_max };
     let expansion = ExpansionSettings { density, primitive, l_max, spline_accuracy: Some(1e-8) };
-    CovarianceSettings { expansion, mixing, center_specific }
+    CovarianceSettings { expansion, mixing, center_specific, weighting: None }
 }
 
 const ALL: [(Mixing, bool); 4] =

@@ -281,8 +281,12 @@ fn spectra_of_the_covariance_equal_those_of_numpy() {
         };
         for (mixing, what) in [(Mixing::PerSpecies, "species"), (Mixing::Combined, "combined")] {
             for (center, which) in [(None, ""), (Some(6), "carbon_")] {
-                let settings =
-                    CovarianceSettings { expansion: expansion.clone(), mixing, center_specific: center.is_some() };
+                let settings = CovarianceSettings {
+                    expansion: expansion.clone(),
+                    mixing,
+                    center_specific: center.is_some(),
+                    weighting: None,
+                };
                 let mut covariance = Covariance::new(&settings).unwrap();
                 covariance.add(std::slice::from_ref(&molecule), None).unwrap();
                 assert_eq!(covariance.n_centers(center), if center.is_some() { 2 } else { 11 });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rhobasis::Error;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
-use rhobasis::optimal::{CovarianceSettings, Method, Mixing, PcovrSettings, Truncation};
+use rhobasis::optimal::{CovarianceSettings, Method, Mixing, PcovrSettings, Truncation, Weighting};
 use rhobasis::potential::{Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod};
 use rhobasis::settings::{Given, Named, Setting, Source, nearest, unknown_key};
 
@@ -41,9 +41,10 @@ fn what_is_said_of_settings_is_read_back() {
     let scaling = Some(RadialScaling { rate: 1.0, scale: 2.0, exponent: 7.0 });
     let sigma = Sigma::PerSpecies(BTreeMap::from([(1, 0.25), (14, 0.5)]));
     let density = Density { sigma, scaling, ..Density::default() };
+    let weighting = Some(Weighting::Nearest);
     let primitive = Primitive::Dvr { n_max: 9, quadrature: true };
     let expansion = ExpansionSettings { density, primitive, l_max: 3, spline_accuracy: None };
-    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: true };
+    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: true, weighting };
     let values = named(settings.values());
     assert_eq!(CovarianceSettings::read(&of(&values)).unwrap(), settings);
     // As a person writes them in flags.
@@ -56,6 +57,11 @@ fn what_is_said_of_settings_is_read_back() {
         };
         assert_eq!(CovarianceSettings::read(&typed).unwrap(), settings, "{name} = {text}");
     }
+    let by = CovarianceSettings {
+        weighting: Some(Weighting::By(RadialScaling { rate: 1.0, scale: 2.0, exponent: 7.0 })),
+        ..settings.clone()
+    };
+    assert_eq!(CovarianceSettings::read(&of(&named(by.values()))).unwrap(), by);
     let mut other = settings.clone();
     other.expansion.primitive = Primitive::Dvr { n_max: 9, quadrature: false };
     assert_eq!(settings.difference(&other), Some(("primitive", "dvr-quadrature".into(), "dvr".into())));

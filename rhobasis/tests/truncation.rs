@@ -18,7 +18,8 @@ fn fitted(n_max: usize, mixing: Mixing, center_specific: bool, truncation: Trunc
     let density = Density { r_cut: 3.5, sigma: Sigma::Same(0.4), ..Density::default() };
     let primitive = Primitive::Gto { n_max };
     let expansion = ExpansionSettings { density, primitive, l_max: 2, ..ExpansionSettings::default() };
-    let mut covariance = Covariance::new(&CovarianceSettings { expansion, mixing, center_specific }).unwrap();
+    let mut covariance =
+        Covariance::new(&CovarianceSettings { expansion, mixing, center_specific, weighting: None }).unwrap();
     covariance.add(&molecules(6), None).unwrap();
     OptimalBasis::from_covariance(&covariance, truncation).unwrap()
 }

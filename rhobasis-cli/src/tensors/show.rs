@@ -21,7 +21,8 @@ pub fn show(path: &Path, out: &mut dyn Write) -> Outcome {
     let density = model.basis().expansion().density();
     field(out, "density", format!("r_cut {} Å, cutoff width {} Å", density.r_cut, density.cutoff_width))?;
     if let Some((kept, channels)) = model.basis().kept_variance() {
-        field(out, "basis", format!("{channels} keeps {:.3} % of the variance of the density", 100.0 * kept))?;
+        let of = model.basis().density_of_variances();
+        field(out, "basis", format!("{channels} keeps {:.3} % of the variance of the {of}", 100.0 * kept))?;
     }
     writeln!(out, "\nNICE")?;
     for (setting, value) in model.nice().settings().values() {

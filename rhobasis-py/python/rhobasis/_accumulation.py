@@ -13,7 +13,7 @@ from . import _native
 from ._base import first_change
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
-from .density import Evaluator
+from .density import Evaluator, RadialScaling
 from .structure import Frames, as_native, streamed_files
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .structure import FramesLike, PathLike
 
 _CHUNK = 512
+NEAREST = "nearest"
 _LATE = ("q_max", "retain", "gamma")
 
 
@@ -49,6 +50,7 @@ class Accumulation(Evaluator):
     nu: int
     method: str
     gamma: float
+    weighting: RadialScaling | str | None
     _covariance: Any  # native, plain or supervised
     _files: list[tuple[str, int, str]]
     _accumulated: dict[str, Any]
@@ -75,12 +77,12 @@ class Accumulation(Evaluator):
             raise RhobasisError(f"energy_key = {energy_key}: y has the energies already; give one of the two")
         needed = "one energy for each frame is needed; give a list of numbers"
         energies = None if y is None else _numbers("y", y, needed)
-        self._begin(_native.SupervisedCovariance)
         key = None if energies is not None else "energy" if energy_key is None else energy_key
         if streamed_files(frames) is None:
             frames = Frames(as_native(frames, everything=energies is None, lenient=True))
             if energies is not None and len(frames) != len(energies):
                 raise _wrong_count(len(energies), len(frames))
+        before = self._begin(_native.SupervisedCovariance, frames, progress, all_or_nothing)
         bar, used = Progress("fit", progress), 0
         data = dataset(frames, energy_key=key, in_parts=not all_or_nothing)
         for chunk, of_chunk, _, fraction in data:
@@ -92,15 +94,16 @@ class Accumulation(Evaluator):
             used += len(chunk)
             bar.update(fraction)
         bar.done()
+        _native.check_unchanged(before, data.files())
         self._files += data.files()
         if energies is not None and used != len(energies):
             raise _wrong_count(len(energies), used)
 
     def _adapt(self, frames: FramesLike, progress: bool) -> None:
-        adaptation, done, sweep = _native.Adaptation(self, self.nu), False, 0
         if streamed_files(frames) is None:
             frames = Frames(as_native(frames))  # once, for all sweeps
-        files: list[tuple[str, int, str]] = []
+        weighted, files = self._weighted(frames, progress)
+        adaptation, done, sweep = _native.Adaptation(weighted, self.nu), False, 0
         while not done:
             data, bar = dataset(frames), Progress(f"sweep {sweep}", progress)
             first = 0
@@ -140,11 +143,33 @@ class Accumulation(Evaluator):
         """What may change after the fit."""
         return repr((self.q_max, self.retain, self.method, self.gamma if self.method == "pcovr" else None))
 
-    def _begin(self, accumulator: Any) -> None:
-        """An accumulator for the settings as they are, which must not change from call to call."""
+    def _begin(self, accumulator: Any, frames: FramesLike, progress: bool, some: bool) -> list[tuple[str, int, str]]:
+        """An accumulator for the settings as they are, which must not change from call to call.
+
+        The files that were read for it. `some` says that more frames may follow these.
+        """
+        files: list[tuple[str, int, str]] = []
         if "_covariance" not in self.__dict__:
-            self._covariance, self._files, self._accumulated = accumulator(self), [], self._settings()
+            if some and self.weighting == NEAREST:
+                raise RhobasisError(
+                    f"weighting = {NEAREST}: distances are those of all frames, and more may follow; call fit with all "
+                    "frames, or give the numbers: weighting=RadialScaling(...)"
+                )
+            weighted, files = self._weighted(frames, progress)
+            self._covariance, self._files, self._accumulated = accumulator(weighted), [], self._settings()
         self._check_settings()
+        return files
+
+    def _weighted(self, frames: FramesLike, progress: bool) -> tuple[Self, list[tuple[str, int, str]]]:
+        """This basis with numbers for the weighting, and the files that were read for them."""
+        if self.weighting != NEAREST:
+            return self, []
+        nearest, data, bar = _native.NearestDistances(self), dataset(frames), Progress("distances", progress)
+        for chunk, _, _, fraction in data:
+            nearest.add(chunk)
+            bar.update(fraction)
+        bar.done()
+        return self._unfitted().set_params(weighting=RadialScaling(*nearest.weighting())), data.files()
 
     def _accumulate(
         self,
@@ -161,7 +186,9 @@ class Accumulation(Evaluator):
             raise RhobasisError(
                 f"nu = {self.nu}: such a basis takes several sweeps over all the data; call fit, or set nu to 1"
             )
-        self._begin(_native.Covariance)
+        if streamed_files(frames) is None:
+            frames = Frames(as_native(frames))
+        before = self._begin(_native.Covariance, frames, progress, all_or_nothing)
         bar = Progress("fit", progress)
         needed = "one number for each centre is needed; give a list of numbers, in the order of the atoms of all frames"
         all_weights = None if weights is None else _numbers("weights", weights, needed)
@@ -191,6 +218,7 @@ class Accumulation(Evaluator):
                 self._covariance.save_checkpoint(checkpoint, task, shard, following)
                 last = time.monotonic()
         bar.done()
+        _native.check_unchanged(before, data.files())
         self._files += data.files()
         if all_weights is not None and used != len(all_weights):
             raise RhobasisError(

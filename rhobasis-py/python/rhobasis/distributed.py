@@ -16,6 +16,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from . import _native
+from ._accumulation import NEAREST
 from ._errors import RhobasisError
 from .nice import Nice
 from .optimal import OptimalBasis
@@ -58,6 +59,11 @@ def fit(basis: _Fitted, frames: FramesLike, client: Any = None, part: int = 1024
         raise RhobasisError(
             f"method = {basis.method}: the regression of energies is made in one run over all frames; "
             "call OptimalBasis.fit, or use method='pca'"
+        )
+    if isinstance(basis, OptimalBasis) and basis.weighting == NEAREST:
+        raise RhobasisError(
+            f"weighting = {NEAREST}: distances are those of all frames, and each worker sees a part of them; give the "
+            "numbers, weighting=RadialScaling(...)"
         )
     empty = _unfitted(basis)
     _begin(empty)  # refuses its parameters here rather than on a worker

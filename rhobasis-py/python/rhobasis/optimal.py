@@ -57,6 +57,10 @@ class OptimalBasis(Accumulation):
     supervised : for ``"supervised"``: how many functions of each l are made so, a number or ``"all"``; principal
         functions of the rest follow them. None stands for all, but for 1 below a `Gap` or a `KernelRidge`.
     span : for ``"supervised"``: the leading principal functions of which the others are combinations.
+    weighting : `RadialScaling` by which neighbours are weighted besides while the covariance is taken; the functions
+        are used on the density as it is. ``"nearest"`` is 1/(1 + (r/r0)^7) with r0 = 0.85 of the median distance of
+        nearest neighbours of all frames, which are read once more for it. Eigenvalues and variances are then those of
+        the weighted density.
 
     Attributes
     ----------
@@ -64,6 +68,7 @@ class OptimalBasis(Accumulation):
         by centre species. With ``method="pcovr"``, the variance that each function of l = 0 keeps, which need not fall.
     contraction_ : with the same keys, U [q, n] (or [q, (species, n)]).
     species_ : neighbour species, ascending.
+    weighting_ : the `RadialScaling` by which the density was weighted, numbers for ``"nearest"`` too, or None.
     energy_r2_ : with ``method="pcovr"``, R² of the regression of energies on the coefficients of l = 0; else None.
     retained_ : for nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, the first being that of ν = 1.
 
@@ -92,6 +97,7 @@ class OptimalBasis(Accumulation):
         gamma: float = 0.5,
         supervised: int | Literal["all"] | None = None,
         span: int = 12,
+        weighting: RadialScaling | Literal["nearest"] | None = None,
     ) -> None:
         self.density = density
         self.primitive = primitive
@@ -106,6 +112,7 @@ class OptimalBasis(Accumulation):
         self.gamma = gamma
         self.supervised = supervised
         self.span = span
+        self.weighting = weighting
 
     def fit(
         self,
@@ -317,8 +324,13 @@ class OptimalBasis(Accumulation):
         return json.loads(self._finish().provenance()).get("energy_r2")
 
     @property
+    def weighting_(self) -> RadialScaling | None:
+        """What the density was weighted by while the covariance was taken."""
+        return _scaling(json.loads(self._finish().settings()).get("weighting"))
+
+    @property
     def discarded_variance_(self) -> float:
-        """Fraction of the variance that the kept channels leave out."""
+        """Fraction of the variance that the kept channels leave out; of the weighted density, with `weighting`."""
         return self._finish().discarded_variance()
 
     def _by_key(self, field: Literal[2, 3]) -> dict[Any, Any]:
@@ -331,7 +343,8 @@ class OptimalBasis(Accumulation):
     def residual_variance(self, center: int | str | None = None) -> np.ndarray:
         """Fraction of the variance that q channels of each block leave out, Eq. (22), for q = 0 … n.
 
-        `center` names one kind of centre of a centre-specific basis; None averages over all centres.
+        With `weighting`, it is the variance of the weighted density, not of the one that `transform` sees. `center`
+        names one kind of centre of a centre-specific basis; None averages over all centres.
         """
         return self._finish().residual_variance(center)
 
@@ -431,9 +444,14 @@ def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
         "mixing": settings["mixing"],
         "center_specific": settings["center_specific"],
         "nu": settings.get("nu", 1),
+        "weighting": _scaling(settings.get("weighting")),
         "method": method.pop("name"),
         **method,
     }
+
+
+def _scaling(numbers: dict[str, float] | None) -> RadialScaling | None:
+    return None if numbers is None else RadialScaling(**numbers)
 
 
 def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
@@ -441,8 +459,7 @@ def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
     density = dict(settings["density"])
     if isinstance(density["sigma"], dict):
         density["sigma"] = {int(z): sigma for z, sigma in density["sigma"].items()}
-    if density["scaling"] is not None:
-        density["scaling"] = RadialScaling(**density["scaling"])
+    density["scaling"] = _scaling(density["scaling"])
     primitive = dict(settings["primitive"])
     classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
     return {

@@ -72,7 +72,7 @@ fn settings(n_max: usize) -> ExpansionSettings {
 }
 
 fn optimal(frames: &[Structure], n_max: usize, q_max: usize, mixing: Mixing) -> OptimalBasis {
-    let settings = CovarianceSettings { expansion: settings(n_max), mixing, center_specific: false };
+    let settings = CovarianceSettings { expansion: settings(n_max), mixing, center_specific: false, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(frames, None).unwrap();
     OptimalBasis::from_covariance(&covariance, Truncation::QMax(q_max)).unwrap()
@@ -337,7 +337,12 @@ fn by_threads() {
 
 /// The covariance of frames, in a primitive basis as that of the expansion.
 fn accumulate<'a>(_: &'a SphericalExpansion, frames: &'a [Structure]) -> Box<dyn FnMut() + Send + 'a> {
-    let settings = CovarianceSettings { expansion: settings(8), mixing: Mixing::PerSpecies, center_specific: false };
+    let settings = CovarianceSettings {
+        expansion: settings(8),
+        mixing: Mixing::PerSpecies,
+        center_specific: false,
+        weighting: None,
+    };
     Box::new(move || {
         let mut covariance = Covariance::new(&settings).unwrap();
         covariance.add(frames, None).unwrap();

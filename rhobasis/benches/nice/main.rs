@@ -105,7 +105,7 @@ fn basis(molecules: &[Structure]) -> OptimalBasis {
     let density = Density { r_cut: 5.0, sigma: Sigma::Same(0.3), cutoff_width: 0.5, ..Density::default() };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 5 }, l_max: 5, ..Default::default() };
-    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false };
+    let settings = CovarianceSettings { expansion, mixing: Mixing::Combined, center_specific: false, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(molecules, None).unwrap();
     OptimalBasis::from_covariance(&covariance, Truncation::QMax(20)).unwrap()

@@ -84,7 +84,8 @@ fn main() {
     let density = Density { r_cut: 5.0, sigma: Sigma::Same(0.5), cutoff_width: 1.0, ..Density::default() };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 16 }, l_max: 6, ..Default::default() };
-    let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+    let settings =
+        CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(&frames, None).unwrap();
     let basis = Basis::Optimal(OptimalBasis::from_covariance(&covariance, Truncation::QMax(8)).unwrap());

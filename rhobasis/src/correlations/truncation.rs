@@ -98,12 +98,17 @@ impl Plan {
     /// The plan that eigenvalues alone allow, by the dotted law.
     ///
     /// # Errors
-    /// If the target makes no sense, or asks for invariants, of which eigenvalues know nothing.
+    /// If the target makes no sense, or asks for invariants, of which eigenvalues know nothing, or if the eigenvalues are those
+    /// of a weighted density.
     pub fn approximate(basis: &OptimalBasis, target: Target) -> Result<Plan> {
         target.validate(basis)?;
         if target.invariant {
             let problem = "eigenvalues alone do not tell what invariants retain";
             return Err(Error::setting("invariant", true, problem, "give data too"));
+        }
+        if basis.settings().weighting.is_some() {
+            let problem = "its eigenvalues are those of a weighted density, not of the one that features are made of";
+            return Err(Error::setting("basis", "weighted", problem, "give data too"));
         }
         let path = Path::of(basis);
         let total = variance(basis.kinds(), &everything(basis));

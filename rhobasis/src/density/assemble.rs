@@ -6,7 +6,7 @@ use super::channels::Groups;
 use super::evaluated::Radial;
 use super::expansion::SphericalExpansion;
 use super::radial::RadialIntegrals;
-use super::settings::{Density, ExpansionSettings};
+use super::settings::{Density, ExpansionSettings, RadialScaling};
 use super::shared::Shared;
 use super::table::{RadialTable, Rows, SplineError, tabulate};
 use crate::Result;
@@ -55,6 +55,14 @@ impl SphericalExpansion {
         let around = self.around(0);
         let radial_of = species.iter().map(|&z| Some((z, around.radial(z)? as usize))).collect::<Option<_>>()?;
         Some(Self::primitive(self.shared.clone(), radial_of))
+    }
+
+    /// The same expansion of another density, in which each neighbour weighs f·u instead of f.
+    pub(crate) fn weighted_by(&self, u: &RadialScaling) -> Self {
+        let Shared { density, radials, spline_error, .. } = &*self.shared;
+        let mut shared = Shared::new(density.clone(), self.l_max(), radials.clone(), *spline_error);
+        shared.weighting = Some(u.clone());
+        SphericalExpansion { shared: Arc::new(shared), ..self.clone() }
     }
 
     fn primitive(shared: Arc<Shared>, mut radial_of: Vec<(u8, usize)>) -> Self {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::evaluated::Radial;
 use super::harmonics::SolidHarmonics;
 use super::run::Pairs;
-use super::settings::{Density, L_MAX};
+use super::settings::{Density, L_MAX, RadialScaling};
 use super::table::FEW;
 use crate::simd::{Aligned, LANES, Lanes, add_scaled};
 use crate::structure::Vec3;
@@ -90,7 +90,8 @@ impl Block {
 
     /// Distances, weights, harmonics. What stands beyond the last neighbour is finite and not used.
     #[inline(always)]
-    pub fn prepare(&mut self, density: &Density, harmonics: &SolidHarmonics) {
+    pub fn prepare(&mut self, tools: &Tools) {
+        let Tools { density, weighting, harmonics, .. } = *tools;
         let [x, y, z] = &self.vector;
         for (batch, out) in
             self.harmonics.lanes_mut().chunks_exact_mut(self.n_lm).take(self.n.div_ceil(LANES)).enumerate()
@@ -98,7 +99,11 @@ impl Block {
             let (x, y, z) = (&x[batch], &y[batch], &z[batch]);
             let r = &mut self.distance[batch];
             *r = std::array::from_fn(|k| (x[k] * x[k] + y[k] * y[k] + z[k] * z[k]).sqrt());
-            (self.weight[0][batch], self.weight[1][batch]) = density.weights(r);
+            let (mut f, mut df) = density.weights(r);
+            if let Some(u) = weighting {
+                u.multiply(r, &mut f, &mut df);
+            }
+            (self.weight[0][batch], self.weight[1][batch]) = (f, df);
             harmonics.evaluate_lanes(x, y, z, out);
         }
     }
@@ -219,6 +224,7 @@ pub(crate) struct GradientTerm {
 /// What all blocks of an expansion share.
 pub(crate) struct Tools<'a> {
     pub density: &'a Density,
+    pub weighting: Option<&'a RadialScaling>,
     pub harmonics: &'a SolidHarmonics,
     pub radials: &'a [Radial],
     pub gradient_terms: &'a [GradientTerm],

@@ -34,7 +34,7 @@ macro_rules! in_registers {
     "aarch64+neon"
 ))]
 pub(crate) fn forward_block(tools: &Tools, rows: &Rows, block: &mut Block, sums: &mut [Lanes]) {
-    block.prepare(tools.density, tools.harmonics);
+    block.prepare(tools);
     block.fill_values(tools.radials, rows.len());
     for part in &rows.parts {
         let terms = Terms {
@@ -58,7 +58,7 @@ pub(crate) fn forward_block(tools: &Tools, rows: &Rows, block: &mut Block, sums:
 ))]
 pub(crate) fn tangent_block(tools: &Tools, rows: &Rows, block: &mut Block, sums: &mut [Lanes]) {
     let row = rows.len();
-    block.prepare(tools.density, tools.harmonics);
+    block.prepare(tools);
     block.fill_slopes(tools.radials, row);
     block.fill_gradients_along_velocity(tools.gradient_terms);
     for j in 0..block.n {
@@ -167,7 +167,7 @@ pub(crate) fn backward_block(
     gradient: &CenterGradient,
     out: &mut [Vec3; PAIRS],
 ) {
-    block.prepare(tools.density, tools.harmonics);
+    block.prepare(tools);
     block.fill_slopes(tools.radials, rows.len());
     let mut lanes = [[[0.0; LANES]; 3]; PAIRS];
     for first in (0..block.n).step_by(GROUP) {

@@ -24,7 +24,7 @@ pub(super) fn n_sums(rows: &Rows) -> usize {
     "aarch64+neon"
 ))]
 pub(super) fn forward_block(tools: &Tools, rows: &Rows, block: &mut Block, sums: &mut [Lanes]) {
-    block.prepare(tools.density, tools.harmonics);
+    block.prepare(tools);
     block.fill_values_in_lanes(tools.radials, rows.in_lanes());
     match block.n.div_ceil(LANES) {
         1 => accumulate::<1>(rows, block, sums),
@@ -113,7 +113,7 @@ pub(super) fn backward_block(
     out: &mut [Vec3; PAIRS],
 ) {
     let row = rows.in_lanes();
-    block.prepare(tools.density, tools.harmonics);
+    block.prepare(tools);
     block.fill_slopes_in_lanes(tools.radials, row);
     for (batch, out) in out.chunks_exact_mut(LANES).take(block.n.div_ceil(LANES)).enumerate() {
         let (values, slopes) = (&block.values.lanes()[batch * row..], &block.slopes.lanes()[batch * row..]);

@@ -15,7 +15,7 @@ use crate::structure::Vec3;
     "aarch64+neon"
 ))]
 pub(crate) fn gradient_block(tools: &Tools, rows: &Rows, block: &mut Block) {
-    block.prepare(tools.density, tools.harmonics);
+    block.prepare(tools);
     block.fill_slopes(tools.radials, rows.len());
     block.fill_gradients(tools.gradient_terms);
 }

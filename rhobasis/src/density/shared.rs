@@ -7,7 +7,7 @@ use super::finder::Finder;
 use super::harmonics::{SolidHarmonics, gradient_terms};
 use super::kernel::{CenterGradient, n_sums};
 use super::narrow::{self, NarrowGradient};
-use super::settings::Density;
+use super::settings::{Density, RadialScaling};
 use super::table::{Rows, SplineError};
 use crate::simd::{Aligned, LANES};
 use crate::threads::Pool;
@@ -16,6 +16,8 @@ use crate::threads::Pool;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub density: Density,
+    /// What the weights of neighbours are multiplied by besides.
+    pub weighting: Option<RadialScaling>,
     pub keys: Vec<BlockKey>,
     pub harmonics: SolidHarmonics,
     pub radials: Vec<Radial>,
@@ -61,6 +63,7 @@ impl Shared {
         let most_sums = radials.iter().map(|radial| sums(radial.rows())).max().unwrap_or(0).max(2 * l_max + 1);
         Shared {
             density,
+            weighting: None,
             keys: (0..=l_max).map(BlockKey::density).collect(),
             harmonics: SolidHarmonics::new(l_max),
             at_origin: radials.iter().map(Radial::at_origin).collect(),
@@ -80,8 +83,8 @@ impl Shared {
     }
 
     pub fn tools(&self) -> Tools<'_> {
-        let Shared { density, harmonics, radials, gradient_terms, .. } = self;
-        Tools { density, harmonics, radials, gradient_terms }
+        let Shared { density, weighting, harmonics, radials, gradient_terms, .. } = self;
+        Tools { density, weighting: weighting.as_ref(), harmonics, radials, gradient_terms }
     }
 
     /// Terms of ∇(r^l Y_lm) of one l.

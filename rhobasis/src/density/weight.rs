@@ -18,6 +18,15 @@ impl RadialScaling {
         }
         (u, -u * u * self.exponent * x_m1 / (self.rate * self.scale))
     }
+
+    /// Multiplies the weights f and slopes df/dr of eight neighbours by u.
+    #[inline(always)]
+    pub(super) fn multiply(&self, r: &Lanes, f: &mut Lanes, df: &mut Lanes) {
+        for k in 0..LANES {
+            let (u, du) = self.evaluate(r[k]);
+            (f[k], df[k]) = (f[k] * u, df[k] * u + f[k] * du);
+        }
+    }
 }
 
 impl Density {
@@ -46,10 +55,7 @@ impl Density {
             df[k] = if r[k] < self.r_cut { slope } else { 0.0 };
         }
         if let Some(scaling) = &self.scaling {
-            for k in 0..LANES {
-                let (u, du) = scaling.evaluate(r[k]);
-                (f[k], df[k]) = (f[k] * u, df[k] * u + f[k] * du);
-            }
+            scaling.multiply(r, &mut f, &mut df);
         }
         (f, df)
     }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// use rhobasis::files::Stored;
 /// use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing};
 ///
-/// let settings = CovarianceSettings { expansion: Default::default(), mixing: Mixing::Combined, center_specific: false };
+/// let settings = CovarianceSettings { mixing: Mixing::Combined, ..Default::default() };
 /// let bytes = Covariance::new(&settings)?.to_bytes();
 /// assert_eq!(Covariance::from_bytes(&bytes)?.settings(), &settings);
 ///

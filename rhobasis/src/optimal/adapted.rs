@@ -24,14 +24,15 @@ const ATOMS_AT_ONCE: usize = 4096;
 /// sweep by sweep, each a pass over the data, beginning with w_i = 1. The number of channels of each block (a, l) is chosen
 /// by the first, unweighted sweep and stays. The objective is convex in P and the next P maximises its tangent among
 /// projectors of these ranks: no sweep can lower it. s, the mean of |P c_i|² in the first basis, only keeps the numbers
-/// small; eigenvalues are those of the weighted covariance.
+/// small; eigenvalues are those of the weighted covariance. With a [`Weighting`](super::Weighting), all c_i are those of the
+/// density that it weights.
 ///
 /// ```
 /// # use rhobasis::density::{ExpansionSettings, Primitive};
-/// # use rhobasis::optimal::{Adaptation, CovarianceSettings, Mixing, Truncation};
+/// # use rhobasis::optimal::{Adaptation, CovarianceSettings, Truncation};
 /// # use rhobasis::Structure;
 /// # let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 6 }, l_max: 1, ..Default::default() };
-/// # let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+/// # let settings = CovarianceSettings { expansion, ..Default::default() };
 /// # let dimers: Vec<_> = [2.0, 2.5, 3.0].map(|d| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]])).into();
 /// let mut adaptation = Adaptation::new(&settings, Truncation::QMax(1), 3)?;
 /// loop {
@@ -51,12 +52,22 @@ pub struct Adaptation {
     nu: usize,
     /// Of the sweep at work.
     covariance: Covariance,
-    /// The basis of the last sweep, and s.
-    basis: Option<(OptimalBasis, f64)>,
-    /// Σ_i (|P c_i|²/s)^ν in that basis, and Σ_i (|c_i|²/s)^ν.
+    /// What the last sweep has found.
+    found: Option<Found>,
+    /// Σ_i (|P c_i|²/s)^ν in its basis, and Σ_i (|c_i|²/s)^ν.
     kept: f64,
     all: f64,
     retained: Vec<f64>,
+}
+
+/// What a sweep finds.
+#[derive(Debug)]
+struct Found {
+    basis: OptimalBasis,
+    /// That of the basis, of the density that the covariance is of.
+    expansion: SphericalExpansion,
+    /// s.
+    scale: f64,
 }
 
 impl Adaptation {
@@ -66,7 +77,7 @@ impl Adaptation {
         NU.check(nu)?;
         let covariance = Covariance::new(settings)?;
         covariance.check_truncation(truncation)?;
-        Ok(Adaptation { truncation, nu, covariance, basis: None, kept: 0.0, all: 0.0, retained: Vec::new() })
+        Ok(Adaptation { truncation, nu, covariance, found: None, kept: 0.0, all: 0.0, retained: Vec::new() })
     }
 
     /// Adds structures to the sweep at work. The result has the same bits however they are cut into calls.
@@ -74,9 +85,9 @@ impl Adaptation {
     /// # Errors
     /// For the first structure that is refused, named by its index since the sweep began; nothing of this call is then added.
     pub fn add(&mut self, structures: &[Structure]) -> Result<()> {
-        let Some((basis, scale)) = &self.basis else { return self.covariance.add(structures, None) };
+        let Some(Found { basis, expansion, scale }) = &self.found else { return self.covariance.add(structures, None) };
         let before = self.covariance.n_structures();
-        let kept = squared_norms(basis.expansion(), structures, before)?;
+        let kept = squared_norms(expansion, structures, before)?;
         let all = if self.retained.is_empty() {
             let whole = self.covariance.template.for_species(basis.species()).expect("species of the sweep before");
             squared_norms(&whole, structures, before)?
@@ -99,10 +110,10 @@ impl Adaptation {
     pub fn finish_sweep(&mut self) -> Result<bool> {
         let next = self.covariance.empty();
         let covariance = std::mem::replace(&mut self.covariance, next);
-        let Some((basis, scale)) = self.basis.take() else {
+        let Some(Found { basis, expansion, scale }) = self.found.take() else {
             let basis = OptimalBasis::from_covariance(&covariance, self.truncation)?;
             let scale = basis.mean_kept_norm();
-            self.basis = Some((basis, if scale > 0.0 { scale } else { 1.0 }));
+            self.found = Some(Found::new(basis, if scale > 0.0 { scale } else { 1.0 }));
             return Ok(self.nu == 1);
         };
         if covariance.n_structures() != basis.provenance().n_structures {
@@ -114,10 +125,10 @@ impl Adaptation {
         let gained = self.retained.last().is_none_or(|last| retained > last * (1.0 + GAIN));
         self.retained.push(retained);
         if !gained || self.retained.len() > MOST_SWEEPS {
-            self.basis = Some((basis, scale));
+            self.found = Some(Found { basis, expansion, scale });
             return Ok(true);
         }
-        self.basis = Some((OptimalBasis::with_counts_of(&covariance, &basis)?, scale));
+        self.found = Some(Found::new(OptimalBasis::with_counts_of(&covariance, &basis)?, scale));
         Ok(false)
     }
 
@@ -131,10 +142,20 @@ impl Adaptation {
     /// # Errors
     /// If no sweep was finished.
     pub fn into_basis(self) -> Result<OptimalBasis> {
-        match self.basis {
-            Some((basis, _)) => Ok(basis.adapted_to(self.nu, self.retained)),
+        match self.found {
+            Some(Found { basis, .. }) => Ok(basis.adapted_to(self.nu, self.retained)),
             None => Err(Error::setting("structures", 0, "no sweep over the data was finished", "finish a sweep first")),
         }
+    }
+}
+
+impl Found {
+    fn new(basis: OptimalBasis, scale: f64) -> Self {
+        let expansion = match &basis.settings().weighting {
+            Some(u) => basis.expansion().weighted_by(u),
+            None => basis.expansion().clone(),
+        };
+        Found { basis, expansion, scale }
     }
 }
 

@@ -40,11 +40,11 @@ pub struct KindOfBasis {
 ///
 /// ```
 /// use rhobasis::density::{ExpansionSettings, Primitive};
-/// use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+/// use rhobasis::optimal::{Covariance, CovarianceSettings, OptimalBasis, Truncation};
 /// use rhobasis::Structure;
 ///
 /// let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 8 }, l_max: 2, ..Default::default() };
-/// let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+/// let settings = CovarianceSettings { expansion, ..Default::default() };
 /// let dimer = |d: f64| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]]);
 /// let mut covariance = Covariance::new(&settings)?;
 /// covariance.add(&[dimer(2.0), dimer(2.3), dimer(2.6)], None)?;
@@ -93,7 +93,8 @@ impl OptimalBasis {
         method: &impl Contract,
         counts_of: impl Fn(Option<u8>, &[&Contraction]) -> Vec<usize>,
     ) -> Result<Self> {
-        let CovarianceSettings { expansion, mixing, center_specific } = covariance.settings().clone();
+        let CovarianceSettings { expansion, mixing, center_specific, .. } = covariance.settings().clone();
+        let weighting = covariance.settings().weighting_numbers()?.cloned();
         let species = covariance.species();
         if species.is_empty() {
             return Err(Error::setting(
@@ -128,7 +129,8 @@ impl OptimalBasis {
                 "check weights and center_weight, or add structures whose atoms have neighbours",
             ));
         }
-        let settings = BasisSettings { expansion, mixing, center_specific, truncation, nu: 1, method: method.method() };
+        let method = method.method();
+        let settings = BasisSettings { expansion, mixing, center_specific, weighting, truncation, nu: 1, method };
         let expansion = contracted_expansion(&settings, &species, &kinds)?;
         let provenance = Provenance {
             rhobasis: env!("CARGO_PKG_VERSION").into(),
@@ -205,10 +207,10 @@ impl OptimalBasis {
     ///
     /// ```
     /// # use rhobasis::density::{ExpansionSettings, Primitive, SphericalExpansion};
-    /// # use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+    /// # use rhobasis::optimal::{Covariance, CovarianceSettings, OptimalBasis, Truncation};
     /// # use rhobasis::Structure;
     /// # let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 8 }, l_max: 1, ..Default::default() };
-    /// # let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+    /// # let settings = CovarianceSettings { expansion, ..Default::default() };
     /// # let frames = [2.0, 2.3].map(|d| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]]));
     /// # let mut covariance = Covariance::new(&settings)?;
     /// # covariance.add(&frames, None)?;
@@ -263,7 +265,9 @@ impl OptimalBasis {
     /// RV(q) = 1 − Σ_{a,l} Σ_{q′ ≤ q} λ_q′ / Σ_{a,l} Σ_q′ λ_q′
     /// ```
     ///
-    /// with λ_q the variance that function q keeps, an eigenvalue of the covariance or, of Eq. (14), (U C Uᵀ)_qq.
+    /// with λ_q the variance that function q keeps, an eigenvalue of the covariance or, of Eq. (14), (U C Uᵀ)_qq. Of a basis
+    /// made with a [`Weighting`](super::Weighting), it is the variance of the weighted density, not of the one that features
+    /// are made of.
     ///
     /// Centre-specific bases: `center` names one kind, or `None` averages over all centres. Empty if there is no such kind.
     pub fn residual_variance(&self, center: Option<u8>) -> Vec<f64> {
@@ -288,7 +292,13 @@ impl OptimalBasis {
         left.iter().map(|rest| rest / total).collect()
     }
 
-    /// Fraction of the variance that the channels of this basis leave out, over all centres.
+    /// Of what the variances are: the density, or the weighted density.
+    pub fn density_of_variances(&self) -> &'static str {
+        if self.settings.weighting.is_some() { "weighted density" } else { "density" }
+    }
+
+    /// Fraction of the variance that the channels of this basis leave out, over all centres; of the weighted density, as
+    /// [`OptimalBasis::residual_variance`].
     pub fn discarded_variance(&self) -> f64 {
         let (mut left, mut total) = (0.0, 0.0);
         for kind in &self.kinds {

@@ -14,6 +14,7 @@ use super::basis::{ContractionBlock, KindOfBasis, OptimalBasis, contracted_expan
 use super::contraction::Contraction;
 use super::provenance::BasisSettings;
 use super::settings::{Method, Mixing};
+use super::weighting::WEIGHTING;
 use crate::density::{
     AroundCenter, BlockKey, ExpansionSettings, RadialIntegrals, RadialSource, RadialTable, SphericalExpansion,
 };
@@ -108,6 +109,7 @@ impl BasisSettings {
             Mixing::PerSpecies => self.truncation.validate(n_max, "per species")?,
             Mixing::Combined => self.truncation.validate(n_max * species.len(), "of all species together")?,
         }
+        WEIGHTING.check(self.weighting.as_ref())?;
         match self.method {
             Method::Pca => {}
             Method::Pcovr(pcovr) => pcovr.validate()?,

@@ -38,7 +38,7 @@ impl Mixing {
 #[derive(Debug)]
 pub struct Covariance {
     pub(super) settings: CovarianceSettings,
-    /// Expansion that knows every species `sigma` allows; cut down to those of each structure.
+    /// Expansion, weighted where that is asked for, that knows every species `sigma` allows; cut down to those of each structure.
     pub(super) template: SphericalExpansion,
     pub(super) sums: Stream<Gram>,
     pub(super) files: Vec<SourceFile>,
@@ -55,7 +55,10 @@ impl Covariance {
             Sigma::Same(_) => (1..=118).collect(),
             Sigma::PerSpecies(map) => map.keys().copied().collect(),
         };
-        let template = SphericalExpansion::new(&settings.expansion, &species)?;
+        let mut template = SphericalExpansion::new(&settings.expansion, &species)?;
+        if let Some(u) = settings.weighting_numbers()? {
+            template = template.weighted_by(u);
+        }
         Ok(Covariance::with_template(settings.clone(), template))
     }
 

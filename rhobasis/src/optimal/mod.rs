@@ -18,6 +18,7 @@ mod provenance;
 mod settings;
 mod supervision;
 mod turned;
+mod weighting;
 
 pub use adapted::Adaptation;
 pub use basis::{ContractionBlock, KindOfBasis, OptimalBasis};
@@ -35,5 +36,6 @@ pub use settings::{
     CovarianceSettings, Method, MethodName, Mixing, NU, PcovrSettings, SensitivitySettings, SupervisedSettings,
     Truncation,
 };
+pub use weighting::{NearestDistances, Weighting};
 
 pub use crate::extxyz::{Shard, SourceFile};

@@ -34,11 +34,11 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use rhobasis::density::{ExpansionSettings, Primitive};
-/// use rhobasis::optimal::{CovarianceSettings, Mixing, PcovrSettings, SupervisedCovariance, Truncation};
+/// use rhobasis::optimal::{CovarianceSettings, PcovrSettings, SupervisedCovariance, Truncation};
 /// use rhobasis::Structure;
 ///
 /// let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 8 }, l_max: 2, ..Default::default() };
-/// let settings = CovarianceSettings { expansion, mixing: Mixing::PerSpecies, center_specific: false };
+/// let settings = CovarianceSettings { expansion, ..Default::default() };
 /// let distances = [1.8, 1.9, 2.0, 2.2, 2.4, 2.7, 3.0, 3.5];
 /// let dimers = distances.map(|d| Structure::molecule(vec![14, 14], vec![[0.0; 3], [0.0, 0.0, d]]));
 /// let energies = distances.map(|d: f64| -8.0 + d.powi(-6));

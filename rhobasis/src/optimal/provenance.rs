@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::{Method, Mixing, Truncation};
-use crate::density::ExpansionSettings;
+use crate::density::{ExpansionSettings, RadialScaling};
 use crate::extxyz::SourceFile;
 
 /// What an optimal basis was made from and how: enough to make it again.
@@ -15,6 +15,9 @@ pub struct BasisSettings {
     pub mixing: Mixing,
     /// Whether each species of centre has a basis of its own.
     pub center_specific: bool,
+    /// What the density was weighted by while its covariance was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighting: Option<RadialScaling>,
     /// How many channels were asked for.
     pub truncation: Truncation,
     /// The order of correlations that the basis is for, see [`Adaptation`](super::Adaptation).

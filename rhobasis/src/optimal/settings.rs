@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::density::ExpansionSettings;
+use super::weighting::{NearestDistances, WEIGHTING, Weighting};
+use crate::density::{ExpansionSettings, RadialScaling};
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, named};
 use crate::{Error, Result};
 
@@ -70,6 +71,9 @@ pub struct CovarianceSettings {
     pub mixing: Mixing,
     /// Whether each species of centre has a covariance of its own.
     pub center_specific: bool,
+    /// What the density is weighted by while the covariance is taken; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighting: Option<Weighting>,
 }
 
 impl Default for CovarianceSettings {
@@ -85,14 +89,43 @@ impl CovarianceSettings {
     /// For the first value that cannot be used.
     pub fn read(given: Source) -> Result<Self> {
         let expansion = ExpansionSettings::read(given)?;
-        Ok(CovarianceSettings { expansion, mixing: MIXING.read(given)?, center_specific: CENTER_SPECIFIC.read(given)? })
+        let (mixing, center_specific) = (MIXING.read(given)?, CENTER_SPECIFIC.read(given)?);
+        Ok(CovarianceSettings { expansion, mixing, center_specific, weighting: Weighting::read(given)? })
     }
 
     /// Settings and values, those of the expansion first.
     pub fn values(&self) -> Vec<(&'static Setting, Given)> {
         let mut values = self.expansion.values();
-        values.extend([(&MIXING, self.mixing.into()), (&CENTER_SPECIFIC, self.center_specific.into())]);
+        values.extend([
+            (&MIXING, self.mixing.into()),
+            (&CENTER_SPECIFIC, self.center_specific.into()),
+            (&WEIGHTING, self.weighting.as_ref().into()),
+        ]);
         values
+    }
+
+    /// The numbers of the weighting, if there is one.
+    ///
+    /// # Errors
+    /// If they are yet to be found, or out of range.
+    pub(super) fn weighting_numbers(&self) -> Result<Option<&RadialScaling>> {
+        WEIGHTING.check(self.weighting.as_ref())?;
+        self.weighting.as_ref().map(Weighting::numbers).transpose()
+    }
+
+    /// These settings with numbers for [`Weighting::Nearest`], if that is asked for: `add_data` adds all the data to the
+    /// distances of nearest neighbours.
+    ///
+    /// # Errors
+    /// Those of `add_data`, and as [`NearestDistances::weighting`].
+    pub fn resolved(&self, add_data: impl FnOnce(&mut NearestDistances) -> Result<()>) -> Result<Self> {
+        let mut settings = self.clone();
+        if settings.weighting == Some(Weighting::Nearest) {
+            let mut nearest = NearestDistances::new(self.expansion.density.r_cut);
+            add_data(&mut nearest)?;
+            settings.weighting = Some(Weighting::By(nearest.weighting()?));
+        }
+        Ok(settings)
     }
 
     /// The first setting that differs: its name, its value here, its value there.

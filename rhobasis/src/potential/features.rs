@@ -39,6 +39,11 @@ impl Basis {
         Ok(Basis::Primitive { settings: settings.clone(), expansion })
     }
 
+    /// Of what [`Basis::kept_variance`] is: the density, or the weighted density.
+    pub fn density_of_variances(&self) -> &'static str {
+        if let Basis::Optimal(basis) = self { basis.density_of_variances() } else { "density" }
+    }
+
     /// Which fraction of the variance of the density an optimal basis keeps, and by what, as in `q_max 6`; none of others.
     pub fn kept_variance(&self) -> Option<(f64, String)> {
         let Basis::Optimal(basis) = self else { return None };

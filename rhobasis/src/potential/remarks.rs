@@ -65,7 +65,8 @@ pub(super) fn all(data: &Data, basis: &Basis, settings: &TrainSettings, energies
 /// An optimal basis that leaves out much.
 fn of_basis(basis: &Basis) -> Option<Remark> {
     let (kept, channels) = basis.kept_variance()?;
-    let text = || format!("{channels} keeps {:.1} % of the variance of the density: use a larger q_max", 100.0 * kept);
+    let of = basis.density_of_variances();
+    let text = || format!("{channels} keeps {:.1} % of the variance of the {of}: use a larger q_max", 100.0 * kept);
     (kept < VARIANCE).then(|| text().into())
 }
 

@@ -68,8 +68,12 @@ fn kinds_for(frames: &[Structure]) -> Vec<Kind> {
     let combined = optimal(frames, Mixing::Combined, 4, 2);
     let combined = || combined.clone();
     let specific = || {
-        let settings =
-            CovarianceSettings { expansion: expansion(8, 2), mixing: Mixing::Combined, center_specific: true };
+        let settings = CovarianceSettings {
+            expansion: expansion(8, 2),
+            mixing: Mixing::Combined,
+            center_specific: true,
+            weighting: None,
+        };
         let mut covariance = Covariance::new(&settings).unwrap();
         covariance.add(frames, None).unwrap();
         Basis::Optimal(OptimalBasis::from_covariance(&covariance, Truncation::QMax(3)).unwrap())

@@ -137,7 +137,7 @@ fn centres_and_ghosts_are_the_periodic_structure() {
         check(&SphericalExpansion::new(&settings(), &species).unwrap(), &structure, "primitive");
         for mixing in [Mixing::PerSpecies, Mixing::Combined] {
             for center_specific in [false, true] {
-                let settings = CovarianceSettings { expansion: settings(), mixing, center_specific };
+                let settings = CovarianceSettings { expansion: settings(), mixing, center_specific, weighting: None };
                 let mut covariance = Covariance::new(&settings).unwrap();
                 covariance.add(std::slice::from_ref(&structure), None).unwrap();
                 let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(3)).unwrap();

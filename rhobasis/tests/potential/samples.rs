@@ -84,7 +84,8 @@ pub fn expansion(n_max: usize, l_max: usize) -> ExpansionSettings {
 }
 
 pub fn optimal(frames: &[Structure], mixing: Mixing, q_max: usize, l_max: usize) -> Basis {
-    let settings = CovarianceSettings { expansion: expansion(8, l_max), mixing, center_specific: false };
+    let settings =
+        CovarianceSettings { expansion: expansion(8, l_max), mixing, center_specific: false, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(frames, None).unwrap();
     Basis::Optimal(OptimalBasis::from_covariance(&covariance, Truncation::QMax(q_max)).unwrap())
