@@ -89,22 +89,23 @@ fn upper(rows: &[Vec<f64>]) -> linalg::Upper<'_> {
 
 #[test]
 fn the_ends_of_the_spectrum_of_a_triangle_are_those_of_its_singular_values() {
-    let noise = |i: usize, j: usize| (((i + 1) * (j * j + 2)) as f64).sin();
     let sizes = |n: usize, decades: f64| move |j: usize| 10f64.powf(-decades * j as f64 / n as f64);
     type Numbers = Box<dyn Fn(usize, usize) -> f64>;
     for n in [2, 3, 17, 120, 300] {
         let (falling, graded) = (sizes(n, 6.0), sizes(n, 3.0));
+        let off = 0.5 / (n as f64).sqrt();
+        let noise = move |i: usize, j: usize| {
+            let x = (((i + 1) * (j * j + 2)) as f64).sin();
+            if i == j { 1.5 + 0.5 * x } else { off * x }
+        };
         let cases: [(&str, Numbers); 7] = [
-            ("noise", Box::new(move |i, j| noise(i, j) + if i == j { 3.0 } else { 0.0 })),
-            (
-                "columns over six decades",
-                Box::new(move |i, j| falling(j) * (noise(i, j) + f64::from(u8::from(i == j)))),
-            ),
+            ("noise", Box::new(noise)),
+            ("columns over six decades", Box::new(move |i, j| falling(j) * noise(i, j))),
             ("the unit matrix", Box::new(|i, j| f64::from(u8::from(i == j)))),
             ("two values", Box::new(|i, j| if i == j { 1.0 + (i % 2) as f64 } else { 0.0 })),
             ("values over three decades", Box::new(move |i, j| if i == j { graded(i) } else { 0.0 })),
             ("values that nearly agree", Box::new(|i, j| if i == j { 1.0 - 1e-9 * i as f64 } else { 0.0 })),
-            ("huge numbers", Box::new(move |i, j| 1e250 * (noise(i, j) + if i == j { 3.0 } else { 0.0 }))),
+            ("huge numbers", Box::new(move |i, j| 1e250 * noise(i, j))),
         ];
         for (name, numbers) in cases {
             let (a, rows) = triangle(n, numbers);

@@ -60,7 +60,7 @@ class RidgeRegression:
     @property
     def n_rows(self) -> int: ...
     def fit(self, alphas: list[float]) -> tuple[_Reals, _Reals, _Reals, int, float, list[str]]:
-        """Coefficients [alpha, feature, target], intercepts, errors [alpha, fold], best alpha, condition number, warnings."""
+        """Coefficients [alpha, feature, target], intercepts, errors [alpha, fold], best alpha, condition, warnings."""
 
 def kernel_ridge(x: _Reals, y: _Reals, alpha: float, zeta: int, normalize: bool) -> tuple[_Reals, _Reals]:
     """Rows (normalised if so set) and weights of kernel ridge regression."""

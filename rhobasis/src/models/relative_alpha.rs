@@ -39,6 +39,8 @@ pub(crate) fn at_end(alphas: &[f64], chosen: f64) -> Option<String> {
         alpha if alpha >= largest => ("largest", "larger", alpha * 100.0),
         _ => return None,
     };
+    // 1e-22 and not 9.999999999999999e-23.
+    let next: f64 = format!("{next:.2e}").parse().unwrap_or(next);
     Some(format!(
         "alpha = {chosen:e} was chosen, the {end} of its list, so that a {beyond} one may be better: continue the list, for \
          instance to {next:e}"

@@ -157,7 +157,7 @@ impl FoldSums {
         self.take_back(&mut archive, path)?;
         let n_closed = if done == 0 { 0 } else { self.fold(done - 1) };
         if self.done.len() != n_closed {
-            let problem = format!("{} folds are done, but {n_closed} of {done} frames", self.done.len());
+            let problem = format!("{} of {n_closed} folds are there", self.done.len());
             return Err(damaged(path, problem));
         }
         self.open = None;

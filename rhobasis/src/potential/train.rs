@@ -271,7 +271,9 @@ impl<'a> Trainer<'a> {
         if done > self.frames.len() {
             return Err(damaged(path, format!("{done} of {} frames are done", self.frames.len())));
         }
-        self.sums.restore(archive, path, done)?;
+        // Exact kernel ridge has no rows.
+        let rows_of = if let ModelSettings::KernelRidge { .. } = self.settings.model { 0 } else { done };
+        self.sums.restore(archive, path, rows_of)?;
         self.done = done;
         Ok(true)
     }
