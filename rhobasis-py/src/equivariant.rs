@@ -105,6 +105,11 @@ impl EquivariantRidge {
         Ok(arrays.map(array).collect())
     }
 
+    /// What the user should know about the fit.
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
+
     /// The settings as in the file (JSON).
     fn settings(&self) -> PyResult<String> {
         to_json(self.inner.settings())

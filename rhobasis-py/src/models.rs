@@ -29,7 +29,8 @@ fn ridge_settings(fit_intercept: bool, folds: usize, solver: &str) -> PyResult<R
 }
 
 /// Coefficients [alpha, feature, target], intercepts [alpha, target], errors [alpha, fold], best alpha, condition number.
-type Fit<'py> = (Bound<'py, PyArray3<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>, usize, f64);
+type Fit<'py> =
+    (Bound<'py, PyArray3<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>, usize, f64, Vec<String>);
 
 #[pymethods]
 impl RidgeRegression {
@@ -89,6 +90,7 @@ impl RidgeRegression {
             fit.errors.into_pyarray(py),
             fit.best,
             fit.condition_number,
+            fit.warnings,
         ))
     }
 }

@@ -222,3 +222,8 @@ def test_the_page_on_dipoles_runs(tmp_path, monkeypatch):
         exec(piece.split("```")[0], names)
     error = np.abs(names["model"].predict(names["test"]) - names["dipoles"]).mean()
     assert error < 0.4 * np.abs(names["dipoles"] - names["dipoles"].mean(axis=0)).mean()
+
+
+def test_an_alpha_at_an_end_of_its_list_is_told_of(frames):
+    with pytest.warns(UserWarning, match=r"λ = 1: alpha = 1e2 was chosen, the smallest of its list.*1e0"):
+        rb.EquivariantRidge(nice(nu_max=2), alpha=[1e2, 1e3]).fit(frames)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -76,6 +77,20 @@ def test_errors_are_those_of_scikit_learns_cross_validation(data):
         np.testing.assert_allclose(one.cv_errors_, theirs[3:4], rtol=0, atol=1e-8)
         assert not hasattr(one, "coef_path_")
         np.testing.assert_allclose(model.coef_, search.best_estimator_.coef_, rtol=0, atol=1e-8)
+
+
+def test_an_alpha_at_an_end_of_its_list_is_told_of(data):
+    X, y = data
+    with pytest.warns(UserWarning, match=r"alpha = 1e4 was chosen, the smallest of its list.* for instance to 1e2"):
+        Ridge(alpha=[1e6, 1e4, 1e5]).fit(X, y)
+    with pytest.warns(UserWarning, match="alpha = 1e-8 was chosen, the largest of its list") as said:
+        Ridge(alpha=[1e-9, 1e-8]).fit(X, y + np.random.default_rng(3).normal(size=y.shape) * 30.0)
+    assert said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Ridge(alpha=ALPHAS).fit(X, y)
+        Ridge(alpha=[0.0, 1e9]).fit(X, y)  # below zero there is nothing
+        Ridge(alpha=1e9, cv=5).fit(X, y)
 
 
 @pytest.mark.parametrize("size", [1, 7, 150])

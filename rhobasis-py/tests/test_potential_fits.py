@@ -211,6 +211,11 @@ def test_the_best_alpha_is_one_of_those_given(ridge):
     np.testing.assert_allclose(ridge.set_params(model__alpha=ridge.alpha_).fit(FRAMES).predict(FRAMES).energies, chosen)
 
 
+def test_an_alpha_at_an_end_of_its_list_is_told_of(ridge):
+    with pytest.warns(UserWarning, match=r"alpha = 1e2 was chosen, the smallest of its list.* for instance to 1e0"):
+        ridge.set_params(model__alpha=[1e3, 1e2]).fit(FRAMES)
+
+
 def test_baselines():
     frames = [atoms for atoms in FRAMES if len(atoms) > 1 or atoms.pbc.any()]
     soap = rb.PowerSpectrum(optimal(spline_accuracy=1e-6).fit(FRAMES))

@@ -3,18 +3,28 @@
 //! Every function here gives the same bits whatever the number of threads: most work on one, and those that say so share out
 //! chunks of fixed size.
 
+/// The largest eigenvalue of what multiplies vectors.
+mod lanczos;
 /// Rows of matrices.
 mod rows;
 /// Powers of two that keep squares from overflow.
 mod scale;
 /// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
 mod triangle;
+/// Products with a triangular matrix and its inverse, and the ends of its spectrum.
+mod upper;
+/// Sums over the numbers of vectors.
+mod vectors;
 
+pub use lanczos::MOST_STEPS;
 pub use rows::{complement, make_largest_positive, orthonormal_rows};
 pub use scale::{norm, safe_factor, scaled};
 pub use triangle::{
-    add_gram_in_chunks, add_product, append_rows, cholesky, set_product, singular_values, solve_lower, solve_upper,
+    PANEL, add_gram_in_chunks, add_product, append_rows, append_to_panel, cholesky, set_product, solve_lower,
+    solve_upper,
 };
+pub use upper::Upper;
+pub use vectors::{add_multiple, dot};
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::triangular::{self, BlockStructure};

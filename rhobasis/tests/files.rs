@@ -77,7 +77,7 @@ fn cases(folder: &TempDir) -> Vec<Case> {
     run.borrow().save_checkpoint(&path("run.ckpt"), &task(), 3).unwrap();
     let fit = RefCell::new(trainer());
     fit.borrow_mut().advance(2).unwrap();
-    fit.borrow().save_checkpoint(&path("fit.ckpt"), "this").unwrap();
+    fit.borrow_mut().save_checkpoint(&path("fit.ckpt"), "this").unwrap();
     let frames = samples::frames(4, 1);
     let labels: Vec<Labels> = frames.iter().map(samples::pair_labels).collect();
     let features = samples::features(FeatureKind::RadialSpectrum, false);

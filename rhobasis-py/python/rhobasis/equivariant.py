@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -114,6 +115,8 @@ class EquivariantRidge(Parameters):
         settings = {"target": self.target, "alpha": self.alpha, "solver": self.solver}
         evaluator = nice.basis_._evaluator(native)
         self._fitted_model = _native.EquivariantRidge.fit(settings, evaluator, nice._fitted_native(), native, labels)
+        for text in self._fitted_model.warnings():
+            warnings.warn(text, UserWarning, stacklevel=2)
         return self
 
     def _checked_nice(self) -> Nice:

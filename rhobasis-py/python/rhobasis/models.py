@@ -147,7 +147,8 @@ class Ridge(_Regressor):
     Parameters
     ----------
     alpha : float, sequence of floats, or None
-        Regularisation, 0 or more. Of many, the one with the smallest error by cross-validation is used. None, the
+        Regularisation, 0 or more. Of many, the one with the smallest error by cross-validation is used, with a warning
+        if it stands at an end of them, where a smaller or larger one may be better. None, the
         default, is 1.0 here as in scikit-learn, and 1e-12 of the scale of the rows in a `Potential`.
     cv : int or None
         Number of folds of the cross-validation; None: 5 with many alphas, none with one.
@@ -299,7 +300,9 @@ class Ridge(_Regressor):
 
     def _results(self, sums: _native.RidgeRegression, flat: bool, intercept: bool) -> dict[str, Any]:
         alphas = self._alphas()
-        w, b, errors, best, condition = sums.fit(alphas)
+        w, b, errors, best, condition, texts = sums.fit(alphas)
+        for text in texts:
+            warnings.warn(text, UserWarning, stacklevel=3)
         coefficients = w[:, :, 0] if flat else np.ascontiguousarray(w.transpose(0, 2, 1))
         intercepts = b[:, 0] if flat else b
         found = {

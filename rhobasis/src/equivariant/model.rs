@@ -8,6 +8,7 @@ use super::target::Target;
 use crate::correlations::{Nice, NiceTensors, TensorSum};
 use crate::density::{Adjoint, Run, Workspace};
 use crate::extxyz::LARGEST;
+use crate::models::at_end;
 use crate::potential::{Basis, no_function, of_atoms};
 use crate::simd::Aligned;
 use crate::structure::{Structure, Vec3};
@@ -256,6 +257,14 @@ impl EquivariantRidge {
     /// The regulariser that was taken for each λ, relative to the largest singular value squared.
     pub fn alphas(&self) -> &[f64] {
         &self.alphas
+    }
+
+    /// What the user should know about the fit: each λ of which the alpha stands at an end of its list.
+    pub fn warnings(&self) -> Vec<String> {
+        let of = |(lambda, &alpha): (&usize, &f64)| {
+            at_end(self.settings.alpha.values(), alpha).map(|text| format!("λ = {lambda}: {text}"))
+        };
+        self.target().lambdas().iter().zip(&self.alphas).filter_map(of).collect()
     }
 
     /// Condition number of rows and regulariser together, for each λ.

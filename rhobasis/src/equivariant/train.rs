@@ -120,12 +120,13 @@ impl<'a> EquivariantTrainer<'a> {
     /// Bytes that the fit will take at most, besides frames and labels.
     pub fn memory(&self) -> usize {
         let largest = self.frames.iter().map(Structure::len).max().unwrap_or(0);
-        let problem = |(n, folds): (&usize, &Vec<LeastSquares>)| {
-            let n = n * self.species.len();
-            8 * n * (folds.len() + 2) * (n + n.clamp(512, 4096))
-        };
-        let problems: usize = self.tensors.n_channels().iter().zip(&self.problems).map(problem).sum();
-        problems + AT_ONCE.max(8 * largest * self.tensors.n_numbers())
+        let (solver, channels) = (self.settings.solver, self.tensors.n_channels());
+        let columns = || channels.iter().map(|n| n * self.species.len());
+        let problems: usize =
+            columns().zip(&self.problems).map(|(n, folds)| folds.len() * LeastSquares::memory(n, 1, solver)).sum();
+        // One λ after the other.
+        let ending = columns().map(|n| LeastSquares::memory_of_end(n, 1, solver)).max().unwrap_or(0);
+        problems + ending.max(AT_ONCE.max(8 * largest * self.tensors.n_numbers()))
     }
 
     /// Frames with a label.
@@ -234,15 +235,13 @@ impl<'a> EquivariantTrainer<'a> {
             let problem = format!("{} of {} frames are done", self.done, self.frames.len());
             return Err(Error::setting("frames", self.done, problem, "advance to the last frame first"));
         }
-        let alphas = match &self.settings.alpha {
-            Alpha::Fixed(alpha) => std::slice::from_ref(alpha),
-            Alpha::Best(alphas) => alphas,
-        };
+        let alphas = self.settings.alpha.values();
         let (species, baseline) = (self.species, self.baseline);
         let mut fitted =
             Fitted { species, baseline, weights: Vec::new(), alphas: Vec::new(), condition_numbers: Vec::new() };
         for (problems, n) in std::mem::take(&mut self.problems).into_iter().zip(self.tensors.n_channels()) {
-            let (factor, alpha) = regularised(problems, alphas)?;
+            let folds = problems.into_iter().map(LeastSquares::into_triangle).collect::<Result<_>>()?;
+            let (factor, alpha) = regularised(folds, alphas, self.settings.solver)?;
             let weights = factor.solve()?.into_shape_with_order((fitted.species.len(), n));
             fitted.weights.push(weights.expect("channels of each species"));
             fitted.alphas.push(alpha);

@@ -2,14 +2,14 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor as llt;
 use faer::linalg::matmul::triangular::BlockStructure;
 use faer::linalg::matmul::{matmul, triangular};
-use faer::linalg::{svd, triangular_solve};
+use faer::linalg::triangular_solve;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-/// Columns whose reflections are applied together.
-const PANEL: usize = 64;
+/// Columns whose reflections are applied together: a panel.
+pub const PANEL: usize = 64;
 /// Columns of the panel's innermost step, reflected one by one.
 const INNER: usize = 8;
 /// Columns (rows of a Gram matrix) that one thread works on: a constant, so that the bits do not depend on the threads.
@@ -131,24 +131,6 @@ pub fn solve_upper(r: ArrayView2<f64>, mut b: ArrayViewMut2<f64>) {
     });
 }
 
-/// Singular values, descending.
-///
-/// # Panics
-/// If `a` is not finite.
-pub fn singular_values(a: ArrayView2<f64>) -> Vec<f64> {
-    if let Some((scaled, factor)) = super::scaled(a) {
-        return singular_values(scaled.view()).into_iter().map(|s| s / factor).collect();
-    }
-    let (rows, cols) = a.dim();
-    let mut values = faer::diag::Diag::zeros(rows.min(cols));
-    let none = svd::ComputeSvdVectors::No;
-    let scratch = svd::svd_scratch::<f64>(rows, cols, none, none, Par::Seq, Default::default());
-    let stack = &mut MemBuffer::new(scratch);
-    svd::svd(of_view(a), values.as_mut(), None, None, Par::Seq, MemStack::new(stack), Default::default())
-        .expect("a finite matrix has singular values");
-    (0..rows.min(cols)).map(|k| values[k]).collect()
-}
-
 /// Appends rows to a triangular factor: with X = QR the rows seen so far, R becomes that of `[X; rows]`.
 ///
 /// `triangle` is `[R | Qᵀy]` with axes `[column, (column, target)]`, R upper triangular, all zero before the first rows;
@@ -168,29 +150,35 @@ pub fn singular_values(a: ArrayView2<f64>) -> Vec<f64> {
 pub fn append_rows(mut triangle: ArrayViewMut2<f64>, mut rows: ArrayViewMut2<f64>, first: usize) {
     let (n, all) = triangle.dim();
     assert_eq!(all, rows.ncols(), "columns of the triangle against those of the rows");
+    for start in (first..n).step_by(PANEL) {
+        let end = n.min(start + PANEL);
+        append_to_panel(triangle.slice_mut(s![start..end, start..]), rows.slice_mut(s![.., start..]));
+    }
+}
+
+/// One panel of [`append_rows`]: rows of the triangle, at most [`PANEL`] of them, from the column of the first on, and the same
+/// columns of what is appended, of which those of the panel hold nothing of use afterwards.
+pub fn append_to_panel(mut panel: ArrayViewMut2<f64>, mut rows: ArrayViewMut2<f64>) {
     if rows.nrows() == 0 {
         return;
     }
-    for start in (first..n).step_by(PANEL) {
-        let end = n.min(start + PANEL);
-        let size = end - start;
-        let mut r = Mat::from_fn(size, size, |i, j| if i <= j { triangle[[start + i, start + j]] } else { 0.0 });
-        let mut v = Mat::from_fn(rows.nrows(), size, |i, j| rows[[i, start + j]]);
-        let mut t = Mat::zeros(size, size);
-        reflect(r.as_mut(), v.as_mut(), t.as_mut());
-        for i in 0..size {
-            for j in i..size {
-                triangle[[start + i, start + j]] = r[(i, j)];
-            }
+    let size = panel.nrows();
+    let mut r = Mat::from_fn(size, size, |i, j| if i <= j { panel[[i, j]] } else { 0.0 });
+    let mut v = Mat::from_fn(rows.nrows(), size, |i, j| rows[[i, j]]);
+    let mut t = Mat::zeros(size, size);
+    reflect(r.as_mut(), v.as_mut(), t.as_mut());
+    for i in 0..size {
+        for j in i..size {
+            panel[[i, j]] = r[(i, j)];
         }
-        let mut heads = triangle.slice_mut(s![start..end, end..]);
-        let mut tails = rows.slice_mut(s![.., end..]);
-        let heads = heads.axis_chunks_iter_mut(Axis(1), CHUNK);
-        let chunks: Vec<_> = heads.zip(tails.axis_chunks_iter_mut(Axis(1), CHUNK)).collect();
-        chunks.into_par_iter().for_each(|(mut head, mut tail)| {
-            apply(v.as_ref(), t.as_ref(), of_view_mut(&mut head), of_view_mut(&mut tail));
-        });
     }
+    let mut heads = panel.slice_mut(s![.., size..]);
+    let mut tails = rows.slice_mut(s![.., size..]);
+    let heads = heads.axis_chunks_iter_mut(Axis(1), CHUNK);
+    let chunks: Vec<_> = heads.zip(tails.axis_chunks_iter_mut(Axis(1), CHUNK)).collect();
+    chunks.into_par_iter().for_each(|(mut head, mut tail)| {
+        apply(v.as_ref(), t.as_ref(), of_view_mut(&mut head), of_view_mut(&mut tail));
+    });
 }
 
 /// Triangle of `[r; v]` into r, the reflections that give it into v, and T.

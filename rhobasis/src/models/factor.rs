@@ -1,22 +1,13 @@
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
-use crate::linalg::{self, add_product, append_rows, solve_lower, solve_upper};
-use crate::settings::named;
+use super::packed::PackedTriangle;
+use super::solver::{Solver, check_triangle};
+use crate::linalg::{self, Upper, add_product, append_rows, solve_lower, solve_upper};
 use crate::{Error, Result};
 
 /// Rows of a triangle that are appended to another at a time.
 const STEP: usize = 512;
-
-named! {
-    /// How a least squares problem is solved.
-    pub enum Solver {
-        /// QR factorisation of the rows: no digits are lost that the problem has
-        Qr = "qr",
-        /// Cholesky factorisation of the normal equations XᵀX: half the work, but the condition number is squared
-        Cholesky = "cholesky",
-    }
-}
 
 /// A factorised least squares problem: R upper triangular with RᵀR = XᵀX, Qᵀy, and the squared norm of y left over.
 #[derive(Debug, Clone)]
@@ -53,6 +44,11 @@ impl Factor {
             row.slice_mut(s![..i]).fill(0.0);
         }
         Ok(Factor { solver, triangle, left: left.to_vec().into(), n_rows })
+    }
+
+    /// With the zeros that a packed triangle does without.
+    pub(crate) fn of_packed(packed: PackedTriangle, solver: Solver) -> Self {
+        Factor { solver, triangle: packed.to_square(), left: packed.left, n_rows: packed.n_rows }
     }
 
     /// R `[column, column]`, zero below the diagonal; the signs of its rows are as they come.
@@ -119,7 +115,19 @@ impl Factor {
 
     /// Largest singular value of X.
     pub fn largest_singular_value(&self) -> f64 {
-        linalg::singular_values(self.r()).first().copied().unwrap_or(0.0)
+        self.upper().largest_singular_value()
+    }
+
+    /// Largest singular value of X over the smallest, infinite where that is zero; where it is rounding of the largest, a large
+    /// number that says no more than that.
+    pub fn condition_number(&self) -> f64 {
+        self.upper().condition_number()
+    }
+
+    fn upper(&self) -> Upper<'_> {
+        let (n, all) = self.triangle.dim();
+        let numbers = self.triangle.as_slice().expect("made so, by rows");
+        Upper::new((0..n).map(|i| &numbers[i * all + i..i * all + n]).collect())
     }
 
     /// Weights `[alpha, column, target]` of min |Xw − y|² + alpha |w|² for many alphas, from one singular value
@@ -134,15 +142,6 @@ impl Factor {
     /// # Errors
     /// If an alpha is negative or not finite.
     pub fn path(&self, alphas: &[f64]) -> Result<Array3<f64>> {
-        self.scaled_path(alphas, |_| 1.0)
-    }
-
-    /// The same with alphas in units of the square of the largest singular value.
-    pub(super) fn relative_path(&self, alphas: &[f64]) -> Result<Array3<f64>> {
-        self.scaled_path(alphas, |largest| largest.powi(2))
-    }
-
-    fn scaled_path(&self, alphas: &[f64], unit: fn(f64) -> f64) -> Result<Array3<f64>> {
         alphas.iter().try_for_each(|&alpha| check_alpha(alpha))?;
         let (n, n_targets) = self.qty().dim();
         let mut path = Array3::zeros((alphas.len(), n, n_targets));
@@ -151,25 +150,16 @@ impl Factor {
         add_product(turned.view_mut(), 1.0, u.t(), self.qty());
         drop(u);
         let largest = values.first().copied().unwrap_or(0.0);
-        let (smallest, unit) = (self.rounding() * largest, unit(largest));
+        let smallest = self.solver.rounding(n) * largest;
         for (&alpha, w) in alphas.iter().zip(path.outer_iter_mut()) {
             let mut shrunk = turned.clone();
             for (mut row, &s) in shrunk.rows_mut().into_iter().zip(&values) {
-                let factor = if s > smallest { 1.0 / (s + alpha * unit / s) } else { 0.0 };
+                let factor = if s > smallest { 1.0 / (s + alpha / s) } else { 0.0 };
                 row.iter_mut().for_each(|x| *x *= factor);
             }
             add_product(w, 1.0, vt.t(), shrunk.view());
         }
         Ok(path)
-    }
-
-    /// Largest singular value of X over the smallest, infinite where that is zero.
-    pub fn condition_number(&self) -> f64 {
-        match linalg::singular_values(self.r())[..] {
-            [largest, .., smallest] => largest / smallest,
-            [0.0] => f64::INFINITY,
-            _ => 1.0,
-        }
     }
 
     /// |R⁻ᵀx|² = xᵀ(XᵀX)⁻¹x of each row of `x` `[row, column]`: the leverage, which times the variance of the noise is the
@@ -250,21 +240,12 @@ impl Factor {
         Ok(sums.zip(&self.left).map(|(sum, left)| sum + left).collect())
     }
 
-    /// Singular values this far below the largest are rounding: of R by QR, or of its square.
-    fn rounding(&self) -> f64 {
-        let rounding = f64::EPSILON * self.triangle.nrows().max(1) as f64;
-        match self.solver {
-            Solver::Qr => rounding,
-            Solver::Cholesky => rounding.sqrt(),
-        }
-    }
-
     fn check_rank(&self) -> Result<()> {
-        let condition = self.condition_estimate();
-        if condition.is_finite() && condition * self.rounding() < 1.0 {
+        let (n, rows) = (self.triangle.nrows(), self.n_rows);
+        let condition = self.upper().condition_estimate();
+        if !self.solver.is_singular(condition, n) {
             return Ok(());
         }
-        let (n, rows) = (self.triangle.nrows(), self.n_rows);
         let problem = format!(
             "the {n} columns of X depend linearly on one another to rounding, with {rows} rows: condition number about \
              {condition:.1e}"
@@ -275,53 +256,6 @@ impl Factor {
         };
         Err(Error::setting("X", format!("{rows} × {n}"), problem, remedy))
     }
-
-    /// Condition number of R from a few steps of power iteration with RᵀR and its inverse: a bound from below, close where
-    /// it matters (R singular to rounding), at the cost of a few triangular systems.
-    fn condition_estimate(&self) -> f64 {
-        let scaled = linalg::scaled(self.r());
-        let r = scaled.as_ref().map_or(self.r(), |(r, _)| r.view());
-        let n = r.nrows();
-        if n == 0 {
-            return 1.0;
-        }
-        if r.diag().iter().any(|&x| x == 0.0) {
-            return f64::INFINITY;
-        }
-        // Numbers without any pattern that a matrix might have.
-        let start = Array2::from_shape_fn((n, 1), |(i, _)| 1.0 + 0.5 * ((i * i) as f64 + 1.0).sin());
-        let iterate = |step: &dyn Fn(&mut Array2<f64>)| {
-            let (mut v, mut growth) = (start.clone(), 0.0);
-            for _ in 0..6 {
-                let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-                v.iter_mut().for_each(|x| *x /= norm);
-                step(&mut v);
-                growth = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-            }
-            growth.sqrt()
-        };
-        let largest = iterate(&|v| {
-            let mut up = Array2::zeros((n, 1));
-            add_product(up.view_mut(), 1.0, r, v.view());
-            v.fill(0.0);
-            add_product(v.view_mut(), 1.0, r.t(), up.view());
-        });
-        let inverse = iterate(&|v| {
-            solve_lower(r.t(), v.view_mut());
-            solve_upper(r, v.view_mut());
-        });
-        let condition = largest * inverse;
-        if condition.is_nan() { f64::INFINITY } else { condition }
-    }
-}
-
-/// Refuses a triangle that the rows were too large for.
-pub(super) fn check_triangle(name: &'static str, value: impl std::fmt::Display, triangle: &Array2<f64>) -> Result<()> {
-    if triangle.iter().all(|x| x.is_finite()) {
-        return Ok(());
-    }
-    let problem = "norms or squares are too large for double precision";
-    Err(Error::setting(name, value, problem, "scale the rows, their weights and the regulariser to sensible units"))
 }
 
 pub(super) fn check_alpha(alpha: f64) -> Result<()> {

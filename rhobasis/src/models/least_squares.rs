@@ -2,16 +2,24 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-use super::factor::{Factor, Solver, append, check_finite, check_triangle, columns, joined};
-use crate::linalg::{self, add_product, append_rows, solve_lower};
+use super::factor::{Factor, check_finite, columns, joined};
+use super::packed::PackedTriangle;
+use super::solver::{Solver, check_triangle};
+use crate::linalg::{self, MOST_STEPS, add_product, append_rows, solve_lower};
 use crate::{Error, Result};
+
+/// Rows of a block: with half as many a triangle in memory is read and written too often, with more nothing is gained.
+const BLOCK: usize = 512;
+
+/// Most squares of numbers that Cholesky takes to end in a triangle, its way out for dependent columns included.
+const SQUARES_OF_CHOLESKY: usize = 7;
 
 /// Linear least squares min |Xw − y|² of rows that come one after another, in memory that does not grow with them.
 ///
 /// X has axes `[row, column]`, y `[row, target]`; weights are multiplied into both by the caller. Kept are, for
-/// [`Solver::Qr`], the triangle R of X = QR with Qᵀy, or, for [`Solver::Cholesky`], XᵀX with Xᵀy, besides a block of rows
-/// that wait for their turn: `8 n (n + rows of a block)` bytes for n columns, a block having n rows but at least 512 and at
-/// most 4096. Blocks end after the same rows however these are cut into calls, so the result has the same bits for any
+/// [`Solver::Qr`], the triangle R of X = QR with Qᵀy, in half a square of numbers, or, for [`Solver::Cholesky`], XᵀX with Xᵀy,
+/// in a whole one, besides a block of 512 rows that wait for their turn: `8 n (n / 2 + 512)` or `8 n (n + 512)` bytes for n
+/// columns. Blocks end after the same rows however these are cut into calls, so the result has the same bits for any
 /// cut and for any number of threads.
 ///
 /// ```
@@ -27,8 +35,8 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct LeastSquares {
-    solver: Solver,
     n_columns: usize,
+    n_targets: usize,
     n_rows: usize,
     sums: Sums,
     /// Rows `[x | y]` that wait, the first `waiting` of the array.
@@ -38,24 +46,44 @@ pub struct LeastSquares {
 
 /// What has been made of whole blocks.
 #[derive(Debug, Clone)]
-struct Sums {
-    /// QR: `[R | Qᵀy]`, one row per column of X. Cholesky: lower triangle of `[x | y]ᵀ[x | y]`.
-    matrix: Array2<f64>,
-    /// QR: squared norm of the part of each target that is orthogonal to all columns.
-    left: Array1<f64>,
+enum Sums {
+    Qr(PackedTriangle),
+    /// Lower triangle of `[x | y]ᵀ[x | y]`.
+    Cholesky(Array2<f64>),
 }
 
 impl LeastSquares {
     /// No rows yet, of `n_columns` numbers and `n_targets` values.
     pub fn new(n_columns: usize, n_targets: usize, solver: Solver) -> Self {
         let all = n_columns + n_targets;
-        let rows = match solver {
-            Solver::Qr => n_columns,
-            Solver::Cholesky => all,
+        let sums = match solver {
+            Solver::Qr => Sums::Qr(PackedTriangle::new(n_columns, n_targets)),
+            Solver::Cholesky => Sums::Cholesky(Array2::zeros((all, all))),
         };
-        let sums = Sums { matrix: Array2::zeros((rows, all)), left: Array1::zeros(n_targets) };
-        let block = Array2::zeros((n_columns.clamp(512, 4096), all));
-        LeastSquares { solver, n_columns, n_rows: 0, sums, block, waiting: 0 }
+        let block = Array2::zeros((BLOCK, all));
+        LeastSquares { n_columns, n_targets, n_rows: 0, sums, block, waiting: 0 }
+    }
+
+    /// Bytes of a problem of so many columns and targets.
+    pub(crate) fn memory(n_columns: usize, n_targets: usize, solver: Solver) -> usize {
+        let all = n_columns + n_targets;
+        let sums = match solver {
+            Solver::Qr => PackedTriangle::memory(n_columns, n_targets),
+            Solver::Cholesky => 8 * all * all,
+        };
+        sums + 8 * BLOCK * all
+    }
+
+    /// Bytes that are needed besides, where the triangle is made, regularised and turned into a factor.
+    pub(crate) fn memory_of_end(n_columns: usize, n_targets: usize, solver: Solver) -> usize {
+        let square = 8 * n_columns * (n_columns + n_targets);
+        match solver {
+            Solver::Qr => {
+                let more = PackedTriangle::memory(n_columns, n_targets) + 8 * MOST_STEPS * n_columns;
+                square + more + PackedTriangle::memory_of_step(n_columns, n_targets)
+            }
+            Solver::Cholesky => SQUARES_OF_CHOLESKY * square,
+        }
     }
 
     /// Adds rows, any number of them: `x` `[row, column]`, `y` `[row, target]`.
@@ -71,8 +99,7 @@ impl LeastSquares {
             row.slice_mut(s![n..]).assign(&y);
             self.waiting += 1;
             if self.waiting == self.block.nrows() {
-                self.sums.add(self.solver, &mut self.block);
-                self.waiting = 0;
+                self.work_off();
             }
         }
         self.n_rows += x.nrows();
@@ -80,7 +107,7 @@ impl LeastSquares {
     }
 
     fn check(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<()> {
-        let n_targets = self.sums.left.len();
+        let n_targets = self.n_targets;
         if x.ncols() != self.n_columns {
             let problem = format!("the rows before have {} columns", self.n_columns);
             return Err(Error::setting("X", columns(x), problem, "pass the same columns"));
@@ -109,7 +136,7 @@ impl LeastSquares {
 
     /// Columns of y.
     pub fn n_targets(&self) -> usize {
-        self.sums.left.len()
+        self.n_targets
     }
 
     /// The factorised problem of all rows added so far; more may be added afterwards.
@@ -119,25 +146,70 @@ impl LeastSquares {
     /// # Errors
     /// If norms (QR) or their squares (Cholesky) are too large for a number of eight bytes.
     pub fn factor(&self) -> Result<Factor> {
-        let mut sums = self.sums.clone();
-        if self.waiting > 0 {
-            let mut rows = self.block.slice(s![..self.waiting, ..]).to_owned();
-            sums.add(self.solver, &mut rows);
+        let block = self.block.slice(s![..self.waiting, ..]).to_owned();
+        LeastSquares { sums: self.sums.clone(), block, ..*self }.into_factor()
+    }
+
+    /// [`LeastSquares::factor`] in little more memory than the sums take.
+    ///
+    /// # Errors
+    /// As `factor`.
+    pub(crate) fn into_factor(mut self) -> Result<Factor> {
+        self.work_off();
+        let LeastSquares { n_columns, n_rows, sums, block, .. } = self;
+        drop(block);
+        match sums {
+            Sums::Qr(mut triangle) => {
+                triangle.n_rows = n_rows;
+                check_rows(n_rows, triangle.numbers())?;
+                Ok(Factor::of_packed(triangle, Solver::Qr))
+            }
+            Sums::Cholesky(gram) => {
+                let (triangle, left) = triangle_of_gram(gram, n_columns)?;
+                check_rows(n_rows, &triangle)?;
+                Ok(Factor { solver: Solver::Cholesky, triangle, left, n_rows })
+            }
         }
-        let (triangle, left) = match self.solver {
-            Solver::Qr => (sums.matrix, sums.left),
-            Solver::Cholesky => triangle_of_gram(sums.matrix, self.n_columns)?,
-        };
-        check_triangle("X", format!("{} rows", self.n_rows), &triangle)?;
-        Ok(Factor { solver: self.solver, triangle, left, n_rows: self.n_rows })
+    }
+
+    /// The triangle of all rows, without the zeros of a [`Factor`].
+    ///
+    /// # Errors
+    /// As `factor`.
+    pub(crate) fn into_triangle(mut self) -> Result<PackedTriangle> {
+        if let Sums::Cholesky(_) = self.sums {
+            let Factor { triangle, left, n_rows, .. } = self.into_factor()?;
+            return Ok(PackedTriangle::of_square(triangle.view(), left, n_rows).compact());
+        }
+        self.work_off();
+        let Sums::Qr(mut triangle) = self.sums else { unreachable!("looked at above") };
+        triangle.n_rows = self.n_rows;
+        check_rows(self.n_rows, triangle.numbers())?;
+        drop(self.block);
+        Ok(triangle.compact())
+    }
+
+    /// Adds the rows that wait to the sums.
+    fn work_off(&mut self) {
+        let mut rows = self.block.slice_mut(s![..self.waiting, ..]);
+        match &mut self.sums {
+            _ if self.waiting == 0 => {}
+            Sums::Qr(triangle) => triangle.append(rows, 0),
+            Sums::Cholesky(gram) => linalg::add_gram_in_chunks(gram.view_mut(), rows.view_mut().view()),
+        }
+        self.waiting = 0;
     }
 
     /// Everything this holds, as arrays by name, for a checkpoint.
     pub fn to_arrays(&self) -> BTreeMap<String, Array2<f64>> {
-        let left = self.sums.left.clone().insert_axis(Axis(0));
+        let row = |numbers: &[f64]| Array2::from_shape_fn((1, numbers.len()), |(_, k)| numbers[k]);
+        let (sums, left) = match &self.sums {
+            Sums::Qr(triangle) => (row(triangle.numbers()), triangle.left.clone().insert_axis(Axis(0))),
+            Sums::Cholesky(gram) => (gram.clone(), Array2::zeros((1, self.n_targets))),
+        };
         let waiting = self.block.slice(s![..self.waiting, ..]).to_owned();
         let n_rows = Array2::from_elem((1, 1), self.n_rows as f64);
-        let named = [("sums", self.sums.matrix.clone()), ("left", left), ("waiting", waiting), ("n_rows", n_rows)];
+        let named = [("sums", sums), ("left", left), ("waiting", waiting), ("n_rows", n_rows)];
         named.into_iter().map(|(name, array)| (name.to_string(), array)).collect()
     }
 
@@ -151,34 +223,32 @@ impl LeastSquares {
             Some(array) => check_finite(name, array.view(), 0).map(|()| array),
             None => Err(Error::setting("arrays", name, "this array is missing", remedy)),
         };
-        let (matrix, left, waiting, n_rows) = (array("sums")?, array("left")?, array("waiting")?, array("n_rows")?);
-        let (n_targets, all) = (left.len(), matrix.ncols());
-        let mut state = LeastSquares::new(all.saturating_sub(n_targets), n_targets, solver);
+        let (sums, left, waiting, n_rows) = (array("sums")?, array("left")?, array("waiting")?, array("n_rows")?);
+        let (n_targets, all) = (left.len(), waiting.ncols());
+        let n_columns = all.saturating_sub(n_targets);
         let n_rows = n_rows.first().copied().unwrap_or(-1.0);
-        let fits = matrix.dim() == state.sums.matrix.dim()
-            && left.nrows() == 1
-            && waiting.ncols() == all
-            && waiting.nrows() < state.block.nrows()
-            && n_rows >= waiting.nrows() as f64;
-        if !fits {
-            let shapes = format!("sums {:?}, left {:?}, waiting {:?}", matrix.dim(), left.dim(), waiting.dim());
+        let restored = match solver {
+            Solver::Qr if sums.nrows() == 1 => {
+                let numbers = sums.iter().copied().collect();
+                let left = left.iter().copied().collect();
+                PackedTriangle::of_numbers(n_columns, numbers, left, n_columns).map(Sums::Qr)
+            }
+            Solver::Cholesky if sums.dim() == (all, all) => Some(Sums::Cholesky(sums.clone())),
+            _ => None,
+        };
+        let fits = left.nrows() == 1 && all >= n_targets && waiting.nrows() < BLOCK && n_rows >= waiting.nrows() as f64;
+        let Some(sums) = restored.filter(|_| fits) else {
+            let shapes = format!("sums {:?}, left {:?}, waiting {:?}", sums.dim(), left.dim(), waiting.dim());
             return Err(Error::setting("arrays", shapes, "these shapes do not belong together", remedy));
-        }
-        state.sums = Sums { matrix: matrix.clone(), left: left.row(0).to_owned() };
-        state.block.slice_mut(s![..waiting.nrows(), ..]).assign(waiting);
-        state.waiting = waiting.nrows();
-        state.n_rows = n_rows as usize;
-        Ok(state)
+        };
+        let mut block = Array2::zeros((BLOCK, all));
+        block.slice_mut(s![..waiting.nrows(), ..]).assign(waiting);
+        Ok(LeastSquares { n_columns, n_targets, n_rows: n_rows as usize, sums, block, waiting: waiting.nrows() })
     }
 }
 
-impl Sums {
-    fn add(&mut self, solver: Solver, rows: &mut Array2<f64>) {
-        match solver {
-            Solver::Qr => append(&mut self.matrix, &mut self.left, rows, 0),
-            Solver::Cholesky => linalg::add_gram_in_chunks(self.matrix.view_mut(), rows.view()),
-        }
-    }
+fn check_rows<'a>(n_rows: usize, triangle: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+    check_triangle("X", format!("{n_rows} rows"), triangle)
 }
 
 /// `[R | R⁻ᵀXᵀy]` and the squared norms left over, from the lower triangle of `[x | y]ᵀ[x | y]`.
@@ -196,6 +266,7 @@ fn triangle_of_gram(mut gram: Array2<f64>, n: usize) -> Result<(Array2<f64>, Arr
     let mut corner = gram.slice(s![..n, ..n]).to_owned();
     let r = match linalg::cholesky(corner.view_mut()) {
         Ok(()) => {
+            drop(gram);
             solve_lower(corner.view(), z.view_mut());
             corner.reversed_axes()
         }

@@ -4,6 +4,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 
 use super::factor::{check_alpha, check_finite};
+use super::relative_alpha::at_end;
 use super::{Factor, LeastSquares, Solver};
 use crate::linalg::norm;
 use crate::{Error, Result};
@@ -69,6 +70,8 @@ pub struct RidgeFit {
     pub errors: Array2<f64>,
     /// Index of the alpha with the smallest squared error over all rows (of equals the first); 0 without folds.
     pub best: usize,
+    /// What the user should know: that the best alpha stands at an end of the list.
+    pub warnings: Vec<String>,
     /// Condition number of X (its mean taken out where an intercept is fitted).
     pub condition_number: f64,
 }
@@ -207,7 +210,8 @@ impl RidgeRegression {
             _ => weights.index_axis(Axis(1), 0).to_owned(),
         };
         let coefficients = weights.slice(s![.., skip.., ..]).to_owned();
-        Ok(RidgeFit { coefficients, intercepts, errors, best, condition_number })
+        let warnings = at_end(alphas, alphas[best]).into_iter().filter(|_| n_errors > 0).collect();
+        Ok(RidgeFit { coefficients, intercepts, errors, best, warnings, condition_number })
     }
 
     /// Weights `[alpha, column, target]`, the constant being that of the first column, and the condition number.

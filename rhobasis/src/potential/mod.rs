@@ -16,6 +16,8 @@ mod exact;
 mod features;
 /// Model files.
 mod file;
+/// Sums of rows, fold by fold.
+mod fold_sums;
 /// Frames that repeat each other, folds, splits.
 mod folds;
 /// A model of another code.

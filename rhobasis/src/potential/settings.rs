@@ -163,6 +163,16 @@ pub enum Alpha {
     Best(Vec<f64>),
 }
 
+impl Alpha {
+    /// What is tried.
+    pub(crate) fn values(&self) -> &[f64] {
+        match self {
+            Alpha::Fixed(alpha) => std::slice::from_ref(alpha),
+            Alpha::Best(alphas) => alphas,
+        }
+    }
+}
+
 impl Value for Alpha {
     fn of(given: &Given) -> Option<Self> {
         f64::of(given).map(Alpha::Fixed).or_else(|| Vec::of(given).map(Alpha::Best))

@@ -19,6 +19,7 @@ use super::alone;
 use super::baseline::{energies_of_atoms, is_free_atom, of_atoms};
 use super::exact;
 use super::features::{Basis, FeatureSettings};
+use super::fold_sums::FoldSums;
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
 use super::remarks::{self, Remark};
@@ -31,7 +32,7 @@ use crate::correlations::Invariants;
 use crate::extxyz::Labels;
 use crate::files::{Archive, count, damaged, remove_with_drafts};
 use crate::linalg::set_product;
-use crate::models::{LeastSquares, Solver, regularised};
+use crate::models::{Solver, at_end, regularised};
 use crate::structure::Structure;
 use crate::{Error, Result};
 
@@ -54,11 +55,7 @@ pub struct Trainer<'a> {
     invariants: Invariants,
     baseline: BTreeMap<u8, f64>,
     functions: Functions,
-    /// One problem, or one for each fold.
-    problems: Vec<LeastSquares>,
-    solver: Solver,
-    /// Fold of each frame.
-    folds: Vec<usize>,
+    sums: FoldSums,
     done: usize,
 }
 
@@ -123,12 +120,13 @@ impl<'a> Trainer<'a> {
             }
         };
         let functions = functions.less_alone(lone);
-        let n_problems = match &settings.model {
-            ModelSettings::Ridge { alpha: Alpha::Best(alphas), .. } if alphas.len() > 1 => FOLDS,
-            _ => 1,
+        let folds = match &settings.model {
+            ModelSettings::Ridge { alpha: Alpha::Best(alphas), .. } if alphas.len() > 1 => {
+                super::folds::folds(frames, FOLDS, 0)?
+            }
+            _ => vec![0; frames.len()],
         };
-        let folds = if n_problems > 1 { super::folds::folds(frames, n_problems, 0)? } else { vec![0; frames.len()] };
-        let problems = (0..n_problems).map(|_| LeastSquares::new(functions.n_parameters(), 1, solver)).collect();
+        let sums = FoldSums::new(functions.n_parameters(), folds, solver);
         let settings = settings.clone();
         Ok(Trainer {
             frames,
@@ -141,14 +139,12 @@ impl<'a> Trainer<'a> {
             invariants,
             baseline,
             functions,
-            problems,
-            solver,
-            folds,
+            sums,
             done: 0,
         })
     }
 
-    /// Bytes that the fit will take at most, besides frames and labels.
+    /// Bytes that the fit, and writing what comes of it, will take at most, besides frames and labels.
     pub fn memory(&self) -> usize {
         let n_features = self.invariants.n_features();
         let n_energies = self.counts.energies;
@@ -162,13 +158,11 @@ impl<'a> Trainer<'a> {
                     self.functions.memory(n_features, frame.len(), targets.n_rows(frame.len()))
                 };
                 let largest = self.frames.iter().zip(&self.targets).map(of_frame).max().unwrap_or(0);
-                let n = self.functions.n_parameters();
-                let problem = 8 * n * (n + 2 * (2 * n).max(512));
                 let points = match model {
                     ModelSettings::Gap { n_sparse, .. } => sparse_points::memory(self.frames, n_features, *n_sparse),
                     _ => 0,
                 };
-                points + self.at_once() * largest + self.problems.len() * problem
+                points + self.sums.memory(self.at_once() * largest)
             }
         }
     }
@@ -224,19 +218,19 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         while self.done < end {
-            let here = self.done..end.min(self.done + self.at_once());
-            let of_frame = |k: usize| {
+            let here = &self.sums.order()[self.done..end.min(self.done + self.at_once())];
+            let of_frame = |&k: &usize| {
                 let frame = &self.frames[k];
                 let free_atoms = of_atoms(&self.baseline, &frame.species);
                 let labelled = (frame, &self.labels[k]);
                 rows_of(&self.invariants, &self.functions, labelled, free_atoms, &self.targets[k])
                     .map_err(|e| e.after_frames(k))
             };
-            let rows: Vec<Result<(Array2<f64>, Array2<f64>)>> = here.clone().into_par_iter().map(of_frame).collect();
-            for (k, rows) in here.zip(rows) {
+            let rows: Vec<Result<(Array2<f64>, Array2<f64>)>> = here.par_iter().map(of_frame).collect();
+            for rows in rows {
                 let (x, y) = rows?;
-                self.problems[self.folds[k]].add(x.view(), y.view())?;
-                self.done = k + 1;
+                self.sums.add(self.done, x.view(), y.view())?;
+                self.done += 1;
             }
         }
         Ok(())
@@ -246,17 +240,15 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save_checkpoint(&self, path: &Path, identity: &str) -> Result<()> {
+    pub fn save_checkpoint(&mut self, path: &Path, identity: &str) -> Result<()> {
         let mut archive = Archive::default();
         archive.metadata.insert("identity".into(), identity.into());
         archive.note("done", &self.done);
         archive.note("less_alone", &!self.functions.alone().is_empty());
-        for (k, problem) in self.problems.iter().enumerate() {
-            for (name, array) in problem.to_arrays() {
-                archive.insert(format!("{k}/{name}"), &array);
-            }
-        }
-        archive.write(path, CHECKPOINT)
+        self.sums.store(&mut archive);
+        let written = archive.write(path, CHECKPOINT);
+        self.sums.take_back(&mut archive, path)?;
+        written
     }
 
     /// Continues from a checkpoint if the file is there; whether it was.
@@ -275,21 +267,14 @@ impl<'a> Trainer<'a> {
             let problem = "it was written by a fit with other settings or data";
             return Err(Error::file(path, problem, "remove it to start anew, or restore settings and data"));
         }
-        for (k, problem) in self.problems.iter_mut().enumerate() {
-            let prefix = format!("{k}/");
-            let mut arrays = BTreeMap::new();
-            for name in archive.tensors.keys() {
-                if let Some(short) = name.strip_prefix(&prefix) {
-                    arrays.insert(short.to_string(), archive.array(path, name)?);
-                }
-            }
-            let restored = LeastSquares::from_arrays(self.solver, &arrays);
-            *problem = restored.map_err(|e| Error::file(path, e.to_string(), "remove it to start anew"))?;
+        let done = count(path, "done", archive.json(path, "done")?)?;
+        if done > self.frames.len() {
+            return Err(damaged(path, format!("{done} of {} frames are done", self.frames.len())));
         }
-        self.done = count(path, "done", archive.json(path, "done")?)?;
-        if self.done > self.frames.len() {
-            return Err(damaged(path, format!("{} of {} frames are done", self.done, self.frames.len())));
-        }
+        // Exact kernel ridge has no rows.
+        let rows_of = if let ModelSettings::KernelRidge { .. } = self.settings.model { 0 } else { done };
+        self.sums.restore(archive, path, rows_of)?;
+        self.done = done;
         Ok(true)
     }
 
@@ -311,10 +296,18 @@ impl<'a> Trainer<'a> {
             return Err(Error::setting("frames", self.done, problem, "advance to the last frame first"));
         }
         let species = counts(self.frames).into_keys().collect();
-        let problems = std::mem::take(&mut self.problems);
+        let mut warnings = Vec::new();
+        let sums = std::mem::replace(&mut self.sums, FoldSums::new(0, Vec::new(), Solver::Qr));
         let (model, posterior, alpha) = match self.settings.model.clone() {
-            ModelSettings::Ridge { alpha, .. } => self.linear(problems, &alpha)?,
-            ModelSettings::Gap { zeta, delta, .. } => self.sparse(problems, zeta, delta)?,
+            ModelSettings::Ridge { alpha, .. } => {
+                let (model, posterior, chosen) = self.linear(sums, alpha.values())?;
+                warnings.extend(at_end(alpha.values(), chosen));
+                (model, Some(posterior), Some(chosen))
+            }
+            ModelSettings::Gap { zeta, delta, .. } => {
+                let (model, posterior) = self.sparse(sums, zeta, delta)?;
+                (model, Some(posterior), None)
+            }
             ModelSettings::KernelRidge { zeta, delta } => {
                 let energies = self.frames.iter().zip(self.labels).zip(&self.targets);
                 let of = |((frame, labels), targets): ((&'a Structure, &Labels), &Targets)| {
@@ -326,7 +319,6 @@ impl<'a> Trainer<'a> {
                 (Model::Sparse(model), None, None)
             }
         };
-        let mut warnings = Vec::new();
         if let (ModelSettings::Gap { n_sparse, .. }, Functions::Sparse { points, .. }) =
             (&self.settings.model, &self.functions)
         {
@@ -352,12 +344,9 @@ impl<'a> Trainer<'a> {
         if of_free_atoms { potential.less_alone() } else { Ok(potential) }
     }
 
-    fn linear(&self, problems: Vec<LeastSquares>, alpha: &Alpha) -> Result<(Model, Option<Posterior>, Option<f64>)> {
-        let alphas = match alpha {
-            Alpha::Fixed(alpha) => std::slice::from_ref(alpha),
-            Alpha::Best(alphas) => alphas,
-        };
-        let (factor, alpha) = regularised(problems, alphas)?;
+    fn linear(&self, sums: FoldSums, alphas: &[f64]) -> Result<(Model, Posterior, f64)> {
+        let solver = sums.solver();
+        let (factor, alpha) = regularised(sums.triangles()?, alphas, solver)?;
         let w = factor.solve()?;
         let Functions::Linear { combinations, .. } = &self.functions else { unreachable!("made so by new") };
         let of = |(z, columns): (u8, std::ops::Range<usize>)| {
@@ -366,18 +355,12 @@ impl<'a> Trainer<'a> {
         };
         let weights = self.functions.parameters().into_iter().map(of).collect();
         let posterior = Posterior { functions: self.functions.clone(), factor };
-        Ok((Model::Linear(LinearModel::new(&self.invariants, weights)), Some(posterior), Some(alpha)))
+        Ok((Model::Linear(LinearModel::new(&self.invariants, weights)), posterior, alpha))
     }
 
-    fn sparse(
-        &self,
-        problems: Vec<LeastSquares>,
-        zeta: u32,
-        delta: f64,
-    ) -> Result<(Model, Option<Posterior>, Option<f64>)> {
+    fn sparse(&self, sums: FoldSums, zeta: u32, delta: f64) -> Result<(Model, Posterior)> {
         let Functions::Sparse { points, projections, .. } = &self.functions else { unreachable!("made so by new") };
-        let factor = problems[0].factor()?.regularised(1.0 / (delta * delta))?;
-        drop(problems);
+        let factor = sums.factor_with(1.0 / (delta * delta))?;
         let v = factor.solve()?;
         let mut of_species = BTreeMap::new();
         for (z, columns) in self.functions.parameters() {
@@ -387,7 +370,7 @@ impl<'a> Trainer<'a> {
             of_species.insert(z, Kernels::Points { points: points[&z].clone(), weights });
         }
         let posterior = Posterior { functions: self.functions.clone(), factor };
-        Ok((Model::Sparse(SparseModel { zeta, of_species }), Some(posterior), None))
+        Ok((Model::Sparse(SparseModel { zeta, of_species }), posterior))
     }
 }
 

@@ -5,7 +5,7 @@ use ndarray::{ArrayView1, ArrayView2, Axis as NdAxis};
 use rayon::prelude::*;
 
 use super::choice::Axis;
-use crate::linalg;
+use crate::linalg::{self, add_multiple, dot};
 
 /// Rows whose sums are formed together, and then added in order: the result does not depend on the threads.
 const BLOCK: usize = 128;
@@ -159,22 +159,6 @@ fn sum_over_blocks(
     let mut total = vec![0.0; length];
     sums.iter().for_each(|sum| add_multiple(&mut total, 1.0, sum));
     total
-}
-
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
-    let mut sums = [0.0; 8];
-    for (x, y) in a8.zip(b8) {
-        for k in 0..8 {
-            sums[k] += x[k] * y[k];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
-pub(super) fn add_multiple(sum: &mut [f64], factor: f64, x: &[f64]) {
-    sum.iter_mut().zip(x).for_each(|(s, x)| *s += factor * x);
 }
 
 /// Squared distances of all columns of `x` to column j.

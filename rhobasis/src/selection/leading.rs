@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::columns::{Columns, add_multiple, dot};
-use crate::linalg;
+use super::columns::Columns;
+use crate::linalg::{self, add_multiple, dot};
 
 /// Up to this size all eigenvectors are found at once.
 const SMALL: usize = 48;

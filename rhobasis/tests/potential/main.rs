@@ -1,5 +1,6 @@
 //! Potentials: derivatives, symmetries, files; fits against dense problems.
 
+mod chosen_alpha;
 #[path = "../common/mod.rs"]
 mod common;
 mod derivatives;
