@@ -129,18 +129,15 @@ pub(super) fn backward_block(
             for _ in 0..count {
                 let (g, rest) = lowered.split_at(y.len());
                 lowered = rest;
-                let mut v = [[0.0; LANES]; 3]; // ∂v
-                for (y, g) in y.iter().zip(g) {
-                    for d in 0..3 {
-                        add_scaled(&mut v[d], g[d], y);
-                    }
-                }
+                let [x, y, z] = contract_all(y, g); // ∂v
                 let mut dot = [0.0; LANES];
-                for d in 0..3 {
-                    add_product(&mut dot, r[d], &v[d]);
-                    add_product(&mut across[d], &values[k], &v[d]);
-                }
+                add_product(&mut dot, r[0], &x);
+                add_product(&mut dot, r[1], &y);
+                add_product(&mut dot, r[2], &z);
                 add_product(&mut along, &slopes[k].map(|slope| slope * inverse_l), &dot);
+                add_product(&mut across[0], &values[k], &x);
+                add_product(&mut across[1], &values[k], &y);
+                add_product(&mut across[2], &values[k], &z);
                 k += 1;
             }
         }
@@ -149,4 +146,38 @@ pub(super) fn backward_block(
             out.iter_mut().zip(across[d]).for_each(|(out, g)| out[d] = g);
         }
     }
+}
+
+/// Σ_m′ Y_{l−1,m′} g[m′] along x, y, z for eight neighbours.
+#[inline(always)]
+fn contract_all(y: &[Lanes], g: &[Vec3]) -> [Lanes; 3] {
+    match y.len() {
+        1 => contract::<1>(y, g),
+        3 => contract::<3>(y, g),
+        5 => contract::<5>(y, g),
+        7 => contract::<7>(y, g),
+        9 => contract::<9>(y, g),
+        11 => contract::<11>(y, g),
+        _ => {
+            let mut sum = [[0.0; LANES]; 3];
+            for (y, g) in y.iter().zip(g) {
+                add_scaled(&mut sum[0], g[0], y);
+                add_scaled(&mut sum[1], g[1], y);
+                add_scaled(&mut sum[2], g[2], y);
+            }
+            sum
+        }
+    }
+}
+
+#[inline(always)]
+fn contract<const M: usize>(y: &[Lanes], g: &[Vec3]) -> [Lanes; 3] {
+    let (y, g): (&[Lanes; M], &[Vec3; M]) = (y.try_into().expect("M harmonics"), g.try_into().expect("as many"));
+    let mut sum = [[0.0; LANES]; 3];
+    for m in 0..M {
+        add_scaled(&mut sum[0], g[m][0], &y[m]);
+        add_scaled(&mut sum[1], g[m][1], &y[m]);
+        add_scaled(&mut sum[2], g[m][2], &y[m]);
+    }
+    sum
 }

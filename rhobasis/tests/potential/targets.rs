@@ -33,7 +33,7 @@ fn fit(basis: OptimalBasis, frames: &[Structure], alpha: f64) -> Potential {
 }
 
 fn span(frames: &[Structure], mixing: Mixing, center_specific: bool, q: usize) -> OptimalBasis {
-    let settings = CovarianceSettings { expansion: expansion(8, 2), mixing, center_specific };
+    let settings = CovarianceSettings { expansion: expansion(8, 2), mixing, center_specific, weighting: None };
     let mut covariance = Covariance::new(&settings).unwrap();
     covariance.add(frames, None).unwrap();
     OptimalBasis::from_covariance(&covariance, Truncation::QMax(q)).unwrap()
