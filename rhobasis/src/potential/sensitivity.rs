@@ -30,7 +30,7 @@ use crate::{Error, Result};
 /// use rhobasis::density::{ExpansionSettings, Primitive};
 /// use rhobasis::extxyz::Labels;
 /// use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, SensitivitySettings, Truncation};
-/// use rhobasis::potential::{Basis, Potential, TrainSettings, train};
+/// use rhobasis::potential::{Baseline, Basis, FeatureSettings, ModelSettings, TrainSettings, Weights, train};
 /// use rhobasis::Structure;
 ///
 /// let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 8 }, l_max: 2, ..Default::default() };
@@ -42,7 +42,13 @@ use crate::{Error, Result};
 /// let mut covariance = Covariance::new(&settings)?;
 /// covariance.add(&frames, None)?;
 /// let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(6))?;
-/// let potential = train(Basis::Optimal(basis), &TrainSettings::default(), &frames, &labels, |_| ())?;
+/// let settings = TrainSettings {
+///     features: FeatureSettings::default(),
+///     model: ModelSettings::ridge(),
+///     baseline: Baseline::default(),
+///     weights: Weights::default(),
+/// };
+/// let potential = train(Basis::Optimal(basis), &settings, &frames, &labels, |_| ())?;
 /// let sensitivity = potential.sensitivity(&frames)?;
 /// let basis = sensitivity.basis(SensitivitySettings { gamma: 0.1 }, 2)?;
 /// assert_eq!(basis.kinds()[0].blocks[1].contraction.u.dim(), (2, 8)); // q, n
