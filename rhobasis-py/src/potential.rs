@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
 use rhobasis::neighbors::VerletList;
-use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings};
+use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings, Truncation};
 use rhobasis::potential::{self, Baseline, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Trainer, Weights};
 use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
@@ -126,9 +126,9 @@ impl Potential {
     /// Energies of free atoms, by atomic number.
     /// The basis made for a linear model, for `q_max`, `supervised` and `span` of `settings`, and by how much the sum of squares of
     /// the fit exceeds that with all functions; with as many principal functions.
-    fn supervised(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<(Basis, f64, f64)> {
-        let (settings, truncation) =
-            (Values::of(settings)?.read(SupervisedSettings::read)?, settings::truncation(settings)?);
+    fn supervised(&self, py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<(Basis, f64, f64)> {
+        let values = Values::of_dict(settings)?;
+        let (settings, truncation) = (values.read(SupervisedSettings::read)?, values.read(Truncation::read)?);
         let made = detach(py, || self.inner.supervised(settings, truncation.q_max()?)).map_err(refuse)?;
         Ok((Basis { inner: made.basis }, made.excess, made.excess_of_pca))
     }
@@ -244,9 +244,9 @@ impl Sensitivity {
     }
 
     /// The basis for `gamma` and `q_max` of `settings`.
-    fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
-        let (settings, truncation) =
-            (Values::of(settings)?.read(SensitivitySettings::read)?, settings::truncation(settings)?);
+    fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<Basis> {
+        let values = Values::of_dict(settings)?;
+        let (settings, truncation) = (values.read(SensitivitySettings::read)?, values.read(Truncation::read)?);
         detach(py, || self.lock().basis(settings, truncation.q_max()?)).map(|inner| Basis { inner }).map_err(refuse)
     }
 }

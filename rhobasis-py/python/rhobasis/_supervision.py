@@ -40,12 +40,12 @@ def linear_fit(
         target = {"model": model, "baseline": "least-squares", "weights": {**sigmas, "by_type": {}}}
     elif target["model"]["model"] == "ridge":
         model = target["model"]
-    features = [{"kind": "power-spectrum", "normalize": False}]
+    spectrum = {"kind": "power-spectrum", "columns": None, "normalize": False, "q_max": None, "l_max": None, "weight": 1.0}
     bar = Progress("supervision", progress)
 
     def watch(done: int, n_frames: int, _: int) -> None:
         bar.update(done / max(n_frames, 1))
 
-    fitted = _native.Potential.fit({**target, "model": model, "features": features}, span, frames, labels, watch)
+    fitted = _native.Potential.fit({**target, "model": model, "features": [spectrum]}, span, frames, labels, watch)
     bar.done()
     return fitted

@@ -6,7 +6,6 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -186,10 +185,11 @@ class OptimalBasis(Accumulation):
             span.fit(Frames(frames), progress=progress)
             span.q_max = min(self.span, len(span.residual_variance()) - 1)
             made = linear_fit(span._finish(), frames, labels, target, progress)
-        counts = {"q_max": self.q_max, "retain": self.retain, "supervised": self.supervised, "span": self.span}
-        if kernel and self.supervised is None:
-            counts["supervised"] = 1
-        self._basis = made.supervised(SimpleNamespace(**counts))[0]
+        one = kernel and self.supervised is None
+        counts = {"q_max": self.q_max, "supervised": 1 if one else self.supervised, "span": self.span}
+        if self.retain is not None:
+            counts["retain"] = self.retain
+        self._basis = made.supervised(counts)[0]
         self._truncation, self._accumulated = self._late(), self._settings()
         return self
 

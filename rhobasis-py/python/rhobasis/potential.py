@@ -6,7 +6,6 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -299,7 +298,7 @@ class Potential(Parameters):
         >>> rb.Potential(rb.PowerSpectrum(basis), rb.Ridge(alpha=1e-8)).fit(frames).n_parameters_
         3
         """
-        settings = SimpleNamespace(q_max=q_max, supervised=supervised)
+        settings = {"q_max": q_max, "supervised": supervised}
         return OptimalBasis._of_native(self._fitted().supervised(settings)[0])
 
     def sensitivity(self, frames: FramesLike, progress: bool = False) -> Sensitivity:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from . import _native
@@ -64,7 +63,7 @@ class Sensitivity:
         >>> basis.transform(frames).blocks[1].shape
         (32, 3, 2)
         """
-        return OptimalBasis._of_native(self._native.basis(SimpleNamespace(q_max=q_max, gamma=gamma)))
+        return OptimalBasis._of_native(self._native.basis({"q_max": q_max, "gamma": gamma}))
 
     def __repr__(self) -> str:
         return f"Sensitivity({self.n_centers_} atoms)"
