@@ -48,7 +48,7 @@ fn problem(n: usize, seed: u64, noise_of_y: f64) -> Problem {
     let c: Vec<Array2<f64>> =
         forms.iter().map(|form| noise.matrix(n * VECTORS, form.n_channels) * &spread(form)).collect();
     let hidden: Vec<Array2<f64>> = forms.iter().map(|form| noise.matrix(form.n_channels, form.n_channels)).collect();
-    let rows: Vec<Array2<f64>> = c.iter().map(|c| products(c)).collect();
+    let rows: Vec<Array2<f64>> = c.iter().map(products).collect();
     let x = concatenate(Axis(1), &[rows[0].view(), rows[1].view()]).unwrap();
     let mut y = Array1::zeros(n);
     for (c, w) in c.iter().zip(&hidden) {

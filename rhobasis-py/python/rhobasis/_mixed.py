@@ -52,7 +52,7 @@ def member_settings(member: Invariants, model: Any) -> dict[str, Any]:
 def common_basis(
     members: Sequence[Invariants], frames: _native.Frames, labels: _native.Labels, target: dict[str, Any]
 ) -> Evaluator:
-    """The fitted basis of all of them; of one that is not, a copy is fitted to `frames`, and to what a model shall learn."""
+    """The fitted basis of all of them; of one that is not, a copy is fitted to `frames`, or for what a model learns."""
     first = members[0]
     for k, member in enumerate(members):
         if not isinstance(member.basis, Evaluator):

@@ -32,7 +32,7 @@ def linear_fit(
     target: dict[str, Any] | None,
     progress: bool,
 ) -> _native.Potential:
-    """A linear model of the power spectrum; weights, baseline and, if it is linear, the regulariser are those of `target`."""
+    """A linear model of the power spectrum; weights, baseline and, if linear, the regulariser are those of `target`."""
     model = {"model": "ridge", "alpha": list(_native.SUPERVISING_ALPHAS), "solver": "qr"}
     if target is None:
         there = (n > 0 for n in labels.counts())
@@ -40,7 +40,14 @@ def linear_fit(
         target = {"model": model, "baseline": "least-squares", "weights": {**sigmas, "by_type": {}}}
     elif target["model"]["model"] == "ridge":
         model = target["model"]
-    spectrum = {"kind": "power-spectrum", "columns": None, "normalize": False, "q_max": None, "l_max": None, "weight": 1.0}
+    spectrum = {
+        "kind": "power-spectrum",
+        "columns": None,
+        "normalize": False,
+        "q_max": None,
+        "l_max": None,
+        "weight": 1.0,
+    }
     bar = Progress("supervision", progress)
 
     def watch(done: int, n_frames: int, _: int) -> None:

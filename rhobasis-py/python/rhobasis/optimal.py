@@ -125,8 +125,8 @@ class OptimalBasis(Accumulation):
     ) -> Self:
         """Accumulates the covariance of `frames`, diagonalises, tabulates. Files are streamed.
 
-        `y` holds the total energy of each frame, in eV, for ``method="pcovr"`` and ``"supervised"``; without it, energies
-        are those that the frames have under `energy_key` ("energy" if None). Principal components ignore `y`.
+        `y` holds the total energy of each frame, in eV, for ``method="pcovr"`` and ``"supervised"``; without it,
+        energies are those that the frames have under `energy_key` ("energy" if None). Principal components ignore `y`.
         ``"supervised"`` learns from forces and stresses of the frames too, under the usual names, with the default
         weights of a `Potential`; below a `Potential`, it takes what that learns from, and its weights.
         `weights` holds a non-negative number for each centre (Eq. 21). With `checkpoint`, what is
@@ -136,7 +136,8 @@ class OptimalBasis(Accumulation):
         self._forget()
         if self.method == "sensitivity":
             raise RhobasisError(
-                "method = sensitivity: it is that of a potential; potential.sensitivity(frames).basis(q_max) makes the basis"
+                "method = sensitivity: it is that of a potential; "
+                "potential.sensitivity(frames).basis(q_max) makes the basis"
             )
         try:
             if self.method == "supervised":
@@ -177,10 +178,12 @@ class OptimalBasis(Accumulation):
     def _fit_to(
         self, frames: _native.Frames, labels: _native.Labels, target: dict[str, Any] | None, progress: bool = False
     ) -> Self:
-        """A supervised basis for what a potential of these settings shall learn; for energies, forces and stresses if None."""
+        """A supervised basis for what a potential of these settings learns; for energies, forces, stresses if None."""
         kernel = target is not None and target["model"]["model"] != "ridge"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a potential says of the labels, and the last of the functions, of noise
+            warnings.simplefilter(
+                "ignore"
+            )  # what a potential says of the labels, and the last of the functions, of noise
             span = OptimalBasis(**self.get_params(deep=False) | {"method": "pca", "q_max": None, "retain": None})
             span.fit(Frames(frames), progress=progress)
             span.q_max = min(self.span, len(span.residual_variance()) - 1)
@@ -418,7 +421,9 @@ class OptimalBasis(Accumulation):
         self, frames: FramesLike, y: Any = None, weights: ArrayLike | None = None, energy_key: str | None = None
     ) -> Equivariants:
         """`fit` and `transform`."""
-        frames = Frames(as_native(frames, everything=self.method in ("pcovr", "supervised") and y is None, lenient=True))
+        frames = Frames(
+            as_native(frames, everything=self.method in ("pcovr", "supervised") and y is None, lenient=True)
+        )
         return self.fit(frames, y, weights=weights, energy_key=energy_key).transform(frames)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -67,4 +67,3 @@ class Sensitivity:
 
     def __repr__(self) -> str:
         return f"Sensitivity({self.n_centers_} atoms)"
-

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::correlations::{FeatureKind, Invariants, Member, Nice, NiceSettings};
 use crate::density::{ExpansionSettings, SphericalExpansion};
 use crate::files::Archive;
-use crate::optimal::OptimalBasis;
+use crate::optimal::{Method, OptimalBasis};
 use crate::settings::{Given, Setting, Source};
 use crate::structure::Structure;
 use crate::{Error, Result};
@@ -54,6 +54,12 @@ impl Basis {
             (least, most) => format!("a basis of {least} to {most} channels"),
         };
         Some((1.0 - basis.discarded_variance(), channels))
+    }
+
+    /// Whether its functions were found for a model, so that the variance they keep says little of them.
+    pub fn is_made_for_a_target(&self) -> bool {
+        let Basis::Optimal(basis) = self else { return false };
+        matches!(basis.settings().method, Method::Supervised(_) | Method::Sensitivity(_))
     }
 
     /// The evaluator of the coefficients.

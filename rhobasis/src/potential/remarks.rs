@@ -62,8 +62,11 @@ pub(super) fn all(data: &Data, basis: &Basis, settings: &TrainSettings, energies
     all
 }
 
-/// An optimal basis that leaves out much.
+/// An optimal basis that leaves out much, unless it was made to keep something else.
 fn of_basis(basis: &Basis) -> Option<Remark> {
+    if basis.is_made_for_a_target() {
+        return None;
+    }
     let (kept, channels) = basis.kept_variance()?;
     let of = basis.density_of_variances();
     let text = || format!("{channels} keeps {:.1} % of the variance of the {of}: use a larger q_max", 100.0 * kept);

@@ -174,7 +174,7 @@ impl Sensitivity {
                 let variances = block.contraction.eigenvalues[..sum.nrows()].iter().map(|e| e * n_centers as f64);
                 let roots: Array1<f64> = variances.map(f64::sqrt).collect();
                 let rows = roots.view().insert_axis(ndarray::Axis(1));
-                let seen = sum * &roots * &rows;
+                let seen = sum * &roots * rows;
                 (block.key.lambda, roots, seen)
             })
             .collect();

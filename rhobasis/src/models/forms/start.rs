@@ -32,12 +32,11 @@ impl QuadraticForms<'_> {
                 sums[set] += &here.dot(&here);
             }
         }
-        let of =
-            |(((sum, (_, inverse)), u), &q): (((&Array2<f64>, &(Array2<f64>, Array2<f64>)), &Array2<f64>), &usize)| {
-                let leading = eigh(sum.view()).1.slice(s![..q, ..]).to_owned();
-                orthonormal_rows(leading.dot(inverse).dot(u))
-            };
-        sums.iter().zip(&roots).zip(rows).zip(counts).map(of).collect()
+        let of = |(set, &q): (usize, &usize)| {
+            let leading = eigh(sums[set].view()).1.slice(s![..q, ..]).to_owned();
+            orthonormal_rows(leading.dot(&roots[set].1).dot(&rows[set]))
+        };
+        counts.iter().enumerate().map(of).collect()
     }
 
     /// Rows by falling magnitude of the eigenvalues of w; of several forms, of Σ_f w_f².
