@@ -163,9 +163,10 @@ impl MethodFlags {
         let made = supervised_basis(span, (settings, q_max), &target, &data.frames, &data.labels, progress);
         let made = made.map_err(|e| data.locate(e))?;
         bar.finish_and_clear();
-        let functions = plural(q_max, "function");
-        let left = format!("{:.1} %", 100.0 * made.excess / made.excess_of_pca.max(f64::MIN_POSITIVE));
-        let text = format!("{left} of what {functions} by variance leave of {} remain", settings.span);
+        let left = 100.0 * made.excess / made.excess_of_pca.max(f64::MIN_POSITIVE);
+        let principal = plural(q_max, "principal function");
+        let text =
+            format!("{left:.3} % of the squared error that {principal} add to that of {} is left", settings.span);
         field(out, "linear fit", text)?;
         Ok(made.basis)
     }

@@ -217,8 +217,8 @@ fn method_text(basis: &OptimalBasis) -> String {
             format!("pcovr with gamma {} for l = 0{r2}; pca for l > 0", pcovr.gamma)
         }
         Method::Supervised(SupervisedSettings { supervised, span }) => {
-            let q = supervised.map_or("all functions".into(), |q| plural(q, "function"));
-            format!("supervised: {q} of each l made for a linear model, of {span} principal functions; then pca")
+            let q = supervised.map_or("all".into(), |q| format!("the first {q}"));
+            format!("supervised: {q} of each l made for a linear model, of {span} principal functions")
         }
         Method::Sensitivity(sensitivity) => format!("sensitivity of a potential, with gamma {}", sensitivity.gamma),
     }

@@ -24,12 +24,19 @@ fn a_basis_for_a_linear_model_is_made_from_files_and_in_a_model_file() {
     let data = bundled("silicon.xyz.xz@::9");
     let fit = |more: &[&str]| place.ok(&[&["fit", &data], &BASIS[..], more].concat());
     let told = fit(&["-o", "b.rho", "--method", "supervised", "--q-max", "2"]);
-    says(&told, &["linear fit", "of what 2 functions by variance leave", "supervised: all functions of each l"]);
+    says(
+        &told,
+        &[
+            "linear fit",
+            "of the squared error that 2 principal functions add to that of 8 is left",
+            "supervised: all of each l",
+        ],
+    );
     let left: f64 = told.split("linear fit").nth(1).unwrap().split('%').next().unwrap().trim().parse().unwrap();
     assert!(left < 60.0, "{told}");
     let basis = OptimalBasis::load(&place.path("b.rho")).unwrap();
     assert_eq!(basis.settings().method, Method::Supervised(SupervisedSettings { supervised: None, span: 8 }));
-    says(&place.ok(&["show", "b.rho"]), &["supervised: all functions of each l made for a linear model, of 8"]);
+    says(&place.ok(&["show", "b.rho"]), &["supervised: all of each l made for a linear model, of 8"]);
     fit(&["-o", "c.rho", "--method", "supervised", "--q-max", "2", "--threads", "1"]);
     assert!(place.bytes("b.rho") == place.bytes("c.rho"));
 
