@@ -47,6 +47,13 @@ impl Keys {
         }
     }
 
+    /// The flags that were given.
+    pub fn given(&self) -> impl Iterator<Item = String> {
+        let Keys { energy_key, force_key, stress_key, virial_key } = self;
+        let all = [("energy", energy_key), ("force", force_key), ("stress", stress_key), ("virial", virial_key)];
+        all.into_iter().filter(|(_, key)| key.is_some()).map(|(label, _)| format!("--{label}-key"))
+    }
+
     pub fn options(&self, validate: bool) -> Options {
         self.named().options(validate)
     }

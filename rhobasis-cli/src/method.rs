@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use rhobasis::extxyz::{LabelKeys, Options};
+use rhobasis::extxyz::Options;
 use rhobasis::optimal::{
     CovarianceSettings, Method, OptimalBasis, PcovrSettings, SensitivitySettings, SupervisedSettings, Truncation,
 };
@@ -14,7 +14,7 @@ use rhobasis::potential::{
 use rhobasis::settings::Setting;
 
 use crate::failure::{Failure, Outcome};
-use crate::input::frames_bar;
+use crate::input::{Keys, frames_bar};
 use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
 use crate::make_basis::principal;
@@ -33,23 +33,13 @@ impl Group for Sigmas {
     }
 }
 
-/// How contraction coefficients are found.
+/// How contraction coefficients are found, and, for --method pcovr and supervised, what of the labels they know.
 #[derive(Args, Debug)]
 pub struct MethodFlags {
     #[command(flatten)]
     method: Flags<Method>,
-    /// Key of the energy of a frame, in eV, for --method pcovr and supervised [default: energy]
-    #[arg(long, value_name = "KEY")]
-    energy_key: Option<String>,
-    /// Key of forces, in eV/Å, for --method supervised [default: forces or force]
-    #[arg(long, value_name = "KEY")]
-    force_key: Option<String>,
-    /// Key of the stress, in eV/Å³, for --method supervised [default: stress]
-    #[arg(long, value_name = "KEY")]
-    stress_key: Option<String>,
-    /// Key of the virial, in eV, for --method supervised [default: virial or virials]
-    #[arg(long, value_name = "KEY")]
-    virial_key: Option<String>,
+    #[command(flatten)]
+    keys: Keys,
     #[command(flatten)]
     sigmas: Flags<Sigmas>,
     /// Potential, *.rho, whose sensitivity --method sensitivity takes over DATA; its basis is the one that functions are made of
@@ -107,7 +97,7 @@ impl MethodFlags {
         let found = match self.method.read(Method::read)? {
             Method::Pca => Found::Variance,
             Method::Pcovr(settings) => {
-                Found::Energies(settings, self.energy_key.clone().unwrap_or(Options::default().energy_key))
+                Found::Energies(settings, self.keys.named().energy_key.unwrap_or(Options::default().energy_key))
             }
             Method::Supervised(settings) => Found::Linear(settings),
             Method::Sensitivity(settings) => {
@@ -115,16 +105,9 @@ impl MethodFlags {
                 Found::Potential(settings, self.potential.clone().ok_or_else(|| Failure::usage(missing))?)
             }
         };
-        let keys = [
-            ("--energy-key", self.energy_key.is_some()),
-            ("--force-key", self.force_key.is_some()),
-            ("--stress-key", self.stress_key.is_some()),
-            ("--virial-key", self.virial_key.is_some()),
-            ("--potential", self.potential.is_some()),
-        ];
-        let keys = keys.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_string());
-        let mut given = self.method.given().chain(self.sigmas.given()).chain(keys).filter(|flag| flag != "--method");
-        if let Some(flag) = given.find(|flag| !found.flags().contains(&&flag[..])) {
+        let potential = self.potential.as_ref().map(|_| "--potential".to_string());
+        let mut given = self.method.given().chain(self.sigmas.given()).chain(self.keys.given()).chain(potential);
+        if let Some(flag) = given.find(|flag| flag != "--method" && !found.flags().contains(&&flag[..])) {
             let name = found.name();
             return Err(Failure::usage(format!("{flag}: --method {name} has no use for it; change one of the two")));
         }
@@ -145,13 +128,7 @@ impl MethodFlags {
         out: &mut dyn Write,
     ) -> Outcome<OptimalBasis> {
         let q_max = truncation.q_max()?;
-        let keys = LabelKeys {
-            energy_key: self.energy_key.clone(),
-            force_key: self.force_key.clone(),
-            stress_key: self.stress_key.clone(),
-            virial_key: self.virial_key.clone(),
-        };
-        let data = LabelledFrames::read(data, &keys)?;
+        let data = LabelledFrames::read(data, &self.keys.named())?;
         Named::ByFlags(&data.files).check(&data.survey)?;
         let (model, baseline) = (supervising_model(), Baseline::default());
         let found = Sigmas::of_labels(&data.labels);

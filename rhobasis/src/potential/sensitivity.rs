@@ -57,7 +57,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Sensitivity {
     basis: OptimalBasis,
-    /// S of each block of each kind of centre, in order.
+    /// Where the functions of each block of each kind of centre stand, in order, and S of each.
+    places: Vec<Place>,
     sums: Vec<Array2<f64>>,
     n_centers: usize,
 }
@@ -87,7 +88,7 @@ impl Sensitivity {
         let blocks = basis.kinds().iter().flat_map(|kind| &kind.blocks);
         let sums =
             blocks.map(|block| Array2::zeros((block.contraction.u.nrows(), block.contraction.u.nrows()))).collect();
-        Ok(Sensitivity { basis, sums, n_centers: 0 })
+        Ok(Sensitivity { places: places(&basis), basis, sums, n_centers: 0 })
     }
 
     /// Adds structures. The result has the same bits however they are cut into calls, and for any number of threads.
@@ -109,9 +110,8 @@ impl Sensitivity {
 
     fn add_structure(&mut self, structure: &Structure, gradients: &[Vec<f64>], rows: std::ops::Range<usize>) {
         self.n_centers += structure.len();
-        let channels = self.basis.expansion().channels().to_vec();
-        let places = places(&self.basis);
-        for (sum, place) in self.sums.iter_mut().zip(places) {
+        let channels = self.basis.expansion().channels();
+        for (sum, place) in self.sums.iter_mut().zip(&self.places) {
             let (l, n) = (place.l, channels[place.l].len());
             let m = sum.nrows();
             let mut own = Vec::new(); // [(center, m), channel]
@@ -202,6 +202,7 @@ impl Sensitivity {
 }
 
 /// Where the functions of a block stand among the coefficients.
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     /// Species of the centres; none of all.
     pub center: Option<u8>,
