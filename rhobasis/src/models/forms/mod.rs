@@ -12,6 +12,10 @@
 //! a point of a product of Grassmann manifolds (Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973); Edelman, Arias and Smith,
 //! SIAM J. Matrix Anal. Appl. 20, 303 (1998)).
 
+/// RᵀR of the fit, and what it is of columns made of its own.
+mod gram;
+/// From weights and motions of combinations to weights of products of channels.
+mod lifts;
 /// The loss, its weights and its gradient.
 mod problem;
 /// From a start to a minimum.

@@ -1,10 +1,17 @@
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView1, s};
+use ndarray::{Array1, Array2, Axis, s};
 
-use crate::linalg::{add_product, append_rows, set_product, solve_upper};
+use super::gram::{Gram, Lift};
+use super::lifts::{n_pairs, places, stacked, symmetric, weights_to_products};
+use crate::linalg::{add_product, append_rows, cholesky, set_product, solve_lower, solve_upper};
 use crate::models::factor::Factor;
 use crate::{Error, Result};
+
+/// Most corrections of a solution of the seminormal equations.
+const CORRECTIONS: usize = 5;
+/// They end where the loss falls by less than this fraction of it.
+const SETTLED: f64 = 1e-13;
 
 /// One quadratic form: which columns of the fit hold its products, and which of its channels belong to which set.
 ///
@@ -35,21 +42,27 @@ pub struct QuadraticForms<'a> {
     pub(super) forms: &'a [Form],
     /// Standard deviations of the channels of each set: only where the search starts depends on them.
     pub(super) deviations: &'a [Array1<f64>],
+    pub(super) gram: Gram,
 }
 
 /// The best model for some combinations.
 #[derive(Debug, Clone)]
 pub(super) struct Best {
-    /// R T(U) `[row, parameter]`.
-    pub matrix: Array2<f64>,
-    /// Its triangle.
+    /// T(U) of each form.
+    pub lifts: Vec<Lift>,
+    /// L of TᵀRᵀRT = L Lᵀ.
     pub triangle: Array2<f64>,
     /// w of each form.
     pub weights: Vec<Array2<f64>>,
-    /// R T(U) w − Qᵀy.
-    pub residual: Array1<f64>,
-    /// Its squared norm.
+    /// The loss there.
+    pub at: Slope,
+}
+
+/// |R v − Qᵀy|² of some weights v of the products, and half its slope, Rᵀ(R v − Qᵀy).
+#[derive(Debug, Clone)]
+pub(super) struct Slope {
     pub loss: f64,
+    pub half: Array1<f64>,
 }
 
 impl<'a> QuadraticForms<'a> {
@@ -78,7 +91,8 @@ impl<'a> QuadraticForms<'a> {
         if end != n {
             return Err(wrong(format!("they have {end} columns, and the factor has {n}")));
         }
-        Ok(QuadraticForms { factor, forms, deviations })
+        let gram = Gram::new(factor.r(), forms);
+        Ok(QuadraticForms { factor, forms, deviations, gram })
     }
 
     /// Channels of each set.
@@ -94,7 +108,7 @@ impl<'a> QuadraticForms<'a> {
     pub fn loss_and_gradient(&self, rows: &[Array2<f64>]) -> Result<(f64, Vec<Array2<f64>>)> {
         self.check(rows)?;
         let best = self.best(rows);
-        Ok((best.loss, self.gradient(rows, &best)))
+        Ok((best.at.loss, self.gradient(rows, &best)))
     }
 
     pub(super) fn check(&self, rows: &[Array2<f64>]) -> Result<()> {
@@ -105,46 +119,82 @@ impl<'a> QuadraticForms<'a> {
         Err(Error::setting("rows", rows.len(), problem, "pass one for each set of channels"))
     }
 
+    /// The loss is that of R itself, however near singular RᵀR is: seminormal equations, corrected (Björck, Linear Algebra Appl.
+    /// 88, 31 (1987)).
     pub(super) fn best(&self, rows: &[Array2<f64>]) -> Best {
-        let n = self.factor.qty().nrows();
-        let combined: Vec<_> = self.forms.iter().map(|form| stacked(form, rows)).collect();
-        let counts: Vec<usize> = combined.iter().map(|v| n_pairs(v.nrows())).collect();
-        let n_parameters = counts.iter().sum();
-        let mut matrix = Array2::zeros((n, n_parameters + 1));
-        let mut first = 0;
-        for ((form, v), count) in self.forms.iter().zip(&combined).zip(&counts) {
-            let columns = form.columns();
-            // R is zero below its diagonal.
-            let part = matrix.slice_mut(s![..columns.end, first..first + count]);
-            set_product(part, self.factor.r().slice(s![..columns.end, columns]), lifts(v).view());
-            first += count;
+        let lifts = weights_to_products(self.forms, rows);
+        let triangle = self.triangle(&lifts);
+        let mut w = Array1::zeros(triangle.nrows());
+        let mut at = self.slope(&lifts, &w);
+        for _ in 0..CORRECTIONS {
+            let mut step = Array2::zeros((w.len(), 1));
+            for (form, lift) in self.forms.iter().zip(&lifts) {
+                let own = lift.matrix.t().dot(&at.half.slice(s![form.columns()]));
+                step.slice_mut(s![parameters(lift), 0]).assign(&own);
+            }
+            solve_lower(triangle.view(), step.view_mut());
+            solve_upper(triangle.t(), step.view_mut());
+            let next = &w - &step.column(0);
+            let there = self.slope(&lifts, &next);
+            let gain = at.loss - there.loss;
+            // Rounding, where it gains nothing.
+            if gain.is_nan() || gain <= 0.0 {
+                break;
+            }
+            (w, at) = (next, there);
+            if gain <= SETTLED * at.loss {
+                break;
+            }
         }
-        matrix.column_mut(n_parameters).assign(&self.factor.qty().column(0));
-        let mut triangle = Array2::zeros((n_parameters, n_parameters + 1));
-        append_rows(triangle.view_mut(), matrix.clone().view_mut(), 0);
-        let mut w = triangle.slice(s![.., n_parameters..]).to_owned();
-        let triangle = triangle.slice(s![.., ..n_parameters]).to_owned();
-        solve_upper(triangle.view(), w.view_mut());
-        let mut residual = Array2::zeros((n, 1));
-        let matrix_of_weights = matrix.slice(s![.., ..n_parameters]);
-        set_product(residual.view_mut(), matrix_of_weights, w.view());
-        residual -= &self.factor.qty();
-        let mut first = 0;
-        let unpacked = |(v, count): (&Array2<f64>, &usize)| {
-            first += count;
-            symmetric(w.slice(s![first - count..first, 0]), v.nrows())
+        let unpacked = |(form, lift): (&Form, &Lift)| {
+            let q = form.sets.iter().map(|&(set, _)| rows[set].nrows()).sum();
+            symmetric(w.slice(s![parameters(lift)]), q)
         };
-        let weights = combined.iter().zip(&counts).map(unpacked).collect();
-        let residual = residual.column(0).to_owned();
-        let loss = residual.dot(&residual);
-        Best { matrix: matrix_of_weights.to_owned(), triangle, weights, residual, loss }
+        let weights = self.forms.iter().zip(&lifts).map(unpacked).collect();
+        Best { lifts, triangle, weights, at }
+    }
+
+    /// L of TᵀRᵀRT = L Lᵀ: by Cholesky factorisation, and by QR factorisation of R T where rounding leaves no positive matrix.
+    fn triangle(&self, lifts: &[Lift]) -> Array2<f64> {
+        let n_parameters = lifts.iter().map(|lift| lift.matrix.ncols()).sum();
+        let mut triangle = self.gram.of(lifts, n_parameters);
+        if cholesky(triangle.view_mut()).is_ok() {
+            return triangle;
+        }
+        let r = self.factor.r();
+        let mut matrix = Array2::zeros((r.nrows(), n_parameters));
+        for (form, lift) in self.forms.iter().zip(lifts) {
+            let columns = form.columns();
+            let part = matrix.slice_mut(s![..columns.end, parameters(lift)]);
+            set_product(part, r.slice(s![..columns.end, columns]), lift.matrix.view());
+        }
+        let mut triangle = Array2::zeros((n_parameters, n_parameters));
+        append_rows(triangle.view_mut(), matrix.view_mut(), 0);
+        triangle.reversed_axes()
+    }
+
+    fn slope(&self, lifts: &[Lift], w: &Array1<f64>) -> Slope {
+        let r = self.factor.r();
+        let mut residual = -&self.factor.qty();
+        for (form, lift) in self.forms.iter().zip(lifts) {
+            let columns = form.columns();
+            let v = lift.matrix.dot(&w.slice(s![parameters(lift)])).insert_axis(Axis(1));
+            let part = residual.slice_mut(s![..columns.end, ..]);
+            add_product(part, 1.0, r.slice(s![..columns.end, columns]), v.view());
+        }
+        let mut half = Array2::zeros((r.ncols(), 1));
+        for form in self.forms {
+            let columns = form.columns();
+            let (own, part) = (r.slice(s![..columns.end, columns.clone()]), residual.slice(s![..columns.end, ..]));
+            set_product(half.slice_mut(s![columns, ..]), own.t(), part);
+        }
+        Slope { loss: residual.iter().map(|x| x * x).sum(), half: half.column(0).to_owned() }
     }
 
     pub(super) fn gradient(&self, rows: &[Array2<f64>], best: &Best) -> Vec<Array2<f64>> {
-        let g = self.factor.r().t().dot(&best.residual);
         let mut gradient: Vec<Array2<f64>> = rows.iter().map(|u| Array2::zeros(u.dim())).collect();
         for (form, w) in self.forms.iter().zip(&best.weights) {
-            let g = symmetric(g.slice(s![form.columns()]), form.n_channels);
+            let g = symmetric(best.at.half.slice(s![form.columns()]), form.n_channels);
             let whole = 4.0 * w.dot(&stacked(form, rows)).dot(&g);
             for (set, combinations, channels) in places(form, rows) {
                 gradient[set] += &whole.slice(s![combinations, channels]);
@@ -155,111 +205,10 @@ impl<'a> QuadraticForms<'a> {
         }
         gradient
     }
-
-    /// d(R v)/dz of the weights v of the products for motions z of each combination of each set along each of `directions`
-    /// `[direction, channel]`, w held: `[row, (set, combination, direction)]`.
-    pub(super) fn motions(
-        &self,
-        rows: &[Array2<f64>],
-        directions: &[Array2<f64>],
-        weights: &[Array2<f64>],
-    ) -> Array2<f64> {
-        let starts = consecutive(rows.iter().zip(directions).map(|(u, p)| u.nrows() * p.nrows()));
-        let n = self.factor.qty().nrows();
-        let mut out = Array2::zeros((n, starts.last().map_or(0, |range| range.end)));
-        for (form, w) in self.forms.iter().zip(weights) {
-            let seen = w.dot(&stacked(form, rows)); // dE/d(U c), as a form of c
-            let columns = form.columns();
-            let r = self.factor.r();
-            let r = r.slice(s![..columns.end, columns.clone()]);
-            for (set, combinations, channels) in places(form, rows) {
-                let directions = &directions[set];
-                let mut lifted = Array2::zeros((columns.len(), combinations.len() * directions.nrows()));
-                let mut p = Array1::zeros(form.n_channels);
-                for (k, mut column) in lifted.columns_mut().into_iter().enumerate() {
-                    p.slice_mut(s![channels.clone()]).assign(&directions.row(k % directions.nrows()));
-                    let z = seen.row(combinations.start + k / directions.nrows());
-                    pack_product(z, p.view(), 2.0, |i, x| column[i] = x);
-                }
-                add_product(out.slice_mut(s![..columns.end, starts[set].clone()]), 1.0, r, lifted.view());
-            }
-        }
-        out
-    }
 }
 
-/// Number of pairs (α, β), α ≤ β.
-fn n_pairs(n: usize) -> usize {
-    n * (n + 1) / 2
-}
-
-pub(super) fn consecutive(lengths: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
-    let mut end = 0;
-    lengths
-        .map(|n| {
-            end += n;
-            end - n..end
-        })
-        .collect()
-}
-
-/// Which set, which of the combinations of the form, and which of its channels.
-pub(super) fn places(form: &Form, rows: &[Array2<f64>]) -> Vec<(usize, Range<usize>, Range<usize>)> {
-    let combinations = consecutive(form.sets.iter().map(|&(set, _)| rows[set].nrows()));
-    let place = |(&(set, first), combinations): (&(usize, usize), Range<usize>)| {
-        (set, combinations, first..first + rows[set].ncols())
-    };
-    form.sets.iter().zip(combinations).map(place).collect()
-}
-
-/// U of all channels of a form: `[combination, channel]`.
-pub(super) fn stacked(form: &Form, rows: &[Array2<f64>]) -> Array2<f64> {
-    let places = places(form, rows);
-    let mut all = Array2::zeros((places.last().map_or(0, |(_, combinations, _)| combinations.end), form.n_channels));
-    for (set, combinations, channels) in places {
-        all.slice_mut(s![combinations, channels]).assign(&rows[set]);
-    }
-    all
-}
-
-/// T(U) of a form: `[pair of channels, pair of combinations]`. Its columns are orthonormal where the rows of U are.
-fn lifts(v: &Array2<f64>) -> Array2<f64> {
-    let q = v.nrows();
-    let mut lifts = Array2::zeros((n_pairs(v.ncols()), n_pairs(q)));
-    let mut k = 0;
-    for a in 0..q {
-        for b in a..q {
-            let factor = if a == b { 1.0 } else { std::f64::consts::SQRT_2 };
-            let mut column = lifts.column_mut(k);
-            pack_product(v.row(a), v.row(b), factor, |i, x| column[i] = x);
-            k += 1;
-        }
-    }
-    lifts
-}
-
-/// The upper triangle of factor · (a bᵀ + b aᵀ)/2, row by row, times √2 off the diagonal.
-fn pack_product(a: ArrayView1<f64>, b: ArrayView1<f64>, factor: f64, mut put: impl FnMut(usize, f64)) {
-    let mut k = 0;
-    for i in 0..a.len() {
-        put(k, factor * a[i] * b[i]);
-        for j in i + 1..a.len() {
-            put(k + j - i, factor * (a[i] * b[j] + a[j] * b[i]) * std::f64::consts::FRAC_1_SQRT_2);
-        }
-        k += a.len() - i;
-    }
-}
-
-/// The symmetric matrix of such a triangle.
-pub(super) fn symmetric(packed: ArrayView1<f64>, n: usize) -> Array2<f64> {
-    let mut matrix = Array2::zeros((n, n));
-    let mut k = 0;
-    for i in 0..n {
-        for j in i..n {
-            let x = if i == j { packed[k] } else { packed[k] * std::f64::consts::FRAC_1_SQRT_2 };
-            (matrix[[i, j]], matrix[[j, i]]) = (x, x);
-            k += 1;
-        }
-    }
-    matrix
+/// The parameters that the columns of T of a form stand for.
+fn parameters(lift: &Lift) -> Range<usize> {
+    let (columns, first) = &lift.goes[0];
+    *first..first + columns.len()
 }

@@ -1,16 +1,20 @@
-use ndarray::{Array1, Array2, Axis, s};
+use std::ops::Range;
 
-use super::problem::{Best, Form, QuadraticForms, consecutive, symmetric};
+use ndarray::{Array1, Array2, Axis, concatenate, s};
+
+use super::gram::Lift;
+use super::lifts::{consecutive, motions_to_products, symmetric};
+use super::problem::{Best, Form, QuadraticForms};
 use super::start::turned;
 use crate::Result;
-use crate::linalg::{
-    add_gram_in_chunks, cholesky, complement, orthonormal_rows, set_product, solve_lower, solve_upper,
-};
+use crate::linalg::{add_gram_in_chunks, cholesky, complement, orthonormal_rows, solve_lower, solve_upper};
 
 /// Steps of one descent.
 const STEPS: usize = 100;
-/// A descent ends where a step gains less than this fraction of the loss.
+/// A descent ends where a step gains less than this fraction of the loss,
 const GAIN: f64 = 1e-5;
+/// and the race between the starts, after which only the best goes on, where it gains less than this.
+const GAIN_OF_RACE: f64 = 1e-2;
 /// Dampings that a step tries before the descent ends.
 const TRIES: usize = 12;
 
@@ -42,14 +46,15 @@ impl QuadraticForms<'_> {
         for more in [1, 2] {
             let larger: Vec<usize> = counts.iter().zip(self.sizes()).map(|(q, m)| (q + more).min(m)).collect();
             if larger != counts {
-                let (rows, best) = self.descend(self.closed_form(&self.identities(), &whole, &larger));
+                let (rows, best) = self.descend(self.closed_form(&self.identities(), &whole, &larger), GAIN_OF_RACE);
                 starts.push(self.closed_form(&rows, &best.weights, &counts));
             }
         }
-        let found = starts.into_iter().map(|start| self.descend(start));
-        let (rows, best) = found.min_by(|(_, a), (_, b)| a.loss.total_cmp(&b.loss)).expect("two starts at least");
-        let leading = self.best(&self.leading(&counts)).loss;
-        Ok(Contracted { rows: self.in_order(rows, &best.weights), loss: best.loss, leading })
+        let raced = starts.into_iter().map(|start| self.descend(start, GAIN_OF_RACE));
+        let (rows, _) = raced.min_by(|(_, a), (_, b)| a.at.loss.total_cmp(&b.at.loss)).expect("two starts at least");
+        let (rows, best) = self.descend(rows, GAIN);
+        let leading = self.best(&self.leading(&counts)).at.loss;
+        Ok(Contracted { rows: self.in_order(rows, &best.weights), loss: best.at.loss, leading })
     }
 
     /// The nearest minimum to combinations `[combination, channel]` of each set: their loss, and rows that have it. Where it ends
@@ -59,8 +64,8 @@ impl QuadraticForms<'_> {
     /// If the shapes do not fit.
     pub fn minimum(&self, start: &[Array2<f64>]) -> Result<(f64, Vec<Array2<f64>>)> {
         self.check(start)?;
-        let (rows, best) = self.descend(start.to_vec());
-        Ok((best.loss, self.in_order(rows, &best.weights)))
+        let (rows, best) = self.descend(start.to_vec(), GAIN);
+        Ok((best.at.loss, self.in_order(rows, &best.weights)))
     }
 
     /// w of the model of all channels.
@@ -70,8 +75,9 @@ impl QuadraticForms<'_> {
         Ok(self.forms.iter().map(of).collect())
     }
 
-    /// Gauss-Newton steps of the projected problem (Kaufman, BIT 15, 49 (1975)), damped as Levenberg and Marquardt do.
-    fn descend(&self, start: Vec<Array2<f64>>) -> (Vec<Array2<f64>>, Best) {
+    /// Gauss-Newton steps of the projected problem (Kaufman, BIT 15, 49 (1975)), damped as Levenberg and Marquardt do, until one
+    /// gains less than a fraction of the loss.
+    fn descend(&self, start: Vec<Array2<f64>>, least_gain: f64) -> (Vec<Array2<f64>>, Best) {
         let mut rows: Vec<_> = start.into_iter().map(turned).collect();
         let mut best = self.best(&rows);
         let mut damping = 1e-3;
@@ -81,18 +87,18 @@ impl QuadraticForms<'_> {
             let mut next = None;
             for _ in 0..TRIES {
                 let there = damped_step(&normal, &slope, damping).map(|step| moved(&rows, &directions, &step));
-                let there = there.map(|rows| (self.best(&rows), rows)).filter(|(at, _)| at.loss < best.loss);
-                if there.is_some() {
-                    next = there;
+                let there = there.map(|rows| (self.best(&rows), rows));
+                next = there.filter(|(there, _)| there.at.loss < best.at.loss);
+                if next.is_some() {
                     break;
                 }
                 damping *= 4.0;
             }
-            let Some((at, there)) = next else { break };
-            let gain = best.loss - at.loss;
-            (rows, best) = (there, at);
+            let Some((better, there)) = next else { break };
+            let gain = best.at.loss - better.at.loss;
+            (rows, best) = (there, better);
             damping = (damping / 5.0).max(1e-9);
-            if gain <= GAIN * best.loss {
+            if gain <= least_gain * best.at.loss {
                 break;
             }
         }
@@ -106,17 +112,34 @@ impl QuadraticForms<'_> {
         directions: &[Array2<f64>],
         best: &Best,
     ) -> (Array2<f64>, Array1<f64>) {
-        let jacobian = self.motions(rows, directions, &best.weights);
-        let mut followed = Array2::zeros((best.matrix.ncols(), jacobian.ncols())); // R⁻ᵀ AᵀJ = QᵀJ
-        set_product(followed.view_mut(), best.matrix.t(), jacobian.view());
-        solve_lower(best.triangle.t(), followed.view_mut());
-        let mut normal = Array2::zeros((jacobian.ncols(), jacobian.ncols()));
-        add_gram_in_chunks(normal.view_mut(), jacobian.view());
-        let mut off = Array2::zeros(normal.dim());
+        let motions = motions_to_products(self.forms, rows, directions, &best.weights);
+        let n_weights = best.triangle.nrows();
+        let n_motions = rows.iter().zip(directions).map(|(u, p)| u.nrows() * p.nrows()).sum();
+        let mut slope = Array1::zeros(n_motions);
+        for (form, motion) in self.forms.iter().zip(&motions) {
+            let own = motion.matrix.t().dot(&best.at.half.slice(s![form.columns()]));
+            for (columns, first) in &motion.goes {
+                let mut there = slope.slice_mut(s![*first..first + columns.len()]);
+                there += &own.slice(s![columns.clone()]);
+            }
+        }
+        let both: Vec<Lift> = best.lifts.iter().zip(&motions).map(|(t, m)| beside(t, m, n_weights)).collect();
+        let gram = self.gram.of(&both, n_weights + n_motions);
+        let mut followed = gram.slice(s![..n_weights, n_weights..]).to_owned(); // L⁻¹ TᵀRᵀJ
+        solve_lower(best.triangle.view(), followed.view_mut());
+        let mut off = Array2::zeros((n_motions, n_motions));
         add_gram_in_chunks(off.view_mut(), followed.view());
-        normal -= &off;
-        (normal, jacobian.t().dot(&best.residual))
+        (gram.slice(s![n_weights.., n_weights..]).to_owned() - off, slope)
     }
+}
+
+/// The columns of two, those of the second going to `first` and on.
+fn beside(a: &Lift, b: &Lift, first: usize) -> Lift {
+    let matrix = concatenate![Axis(1), a.matrix, b.matrix];
+    let shifted = |(columns, to): &(Range<usize>, usize)| {
+        (a.matrix.ncols() + columns.start..a.matrix.ncols() + columns.end, first + to)
+    };
+    Lift { matrix, goes: a.goes.iter().cloned().chain(b.goes.iter().map(shifted)).collect() }
 }
 
 /// −(N + μ diag N)⁻¹ g; none where rounding leaves no positive matrix.
@@ -136,7 +159,7 @@ fn damped_step(normal: &Array2<f64>, slope: &Array1<f64>, damping: f64) -> Optio
 /// Rows U + Z P, orthonormalised.
 fn moved(rows: &[Array2<f64>], directions: &[Array2<f64>], step: &Array1<f64>) -> Vec<Array2<f64>> {
     let ranges = consecutive(rows.iter().zip(directions).map(|(u, p)| u.nrows() * p.nrows()));
-    let of = |((u, p), range): ((&Array2<f64>, &Array2<f64>), std::ops::Range<usize>)| {
+    let of = |((u, p), range): ((&Array2<f64>, &Array2<f64>), Range<usize>)| {
         let z =
             step.slice(s![range]).to_owned().into_shape_with_order((u.nrows(), p.nrows())).expect("as many numbers");
         orthonormal_rows(u + &z.dot(p))

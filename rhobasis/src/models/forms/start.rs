@@ -1,6 +1,7 @@
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::problem::{QuadraticForms, places};
+use super::lifts::places;
+use super::problem::QuadraticForms;
 use crate::linalg::{eigh, make_largest_positive, matmul, orthonormal_rows};
 
 impl QuadraticForms<'_> {
