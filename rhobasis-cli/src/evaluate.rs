@@ -194,7 +194,7 @@ impl Evaluate {
         let mut make =
             |frames: &[_], labels: &[_]| make_basis(&file.basis, Some(&settings), frames, labels, &data.files);
         let (frames, labels) = (&data.frames, &data.labels);
-        let done = cross_validate(&mut make, &settings, frames, labels, &folds, &mut progress())
+        let done = cross_validate(&mut make, &settings, frames, labels, &folds, &mut progress(String::new()))
             .map_err(|e| data.locate(e))?;
         let mut comparison = Comparison::default();
         for (i, prediction) in done.predictions.iter().enumerate() {
@@ -239,8 +239,17 @@ impl Evaluate {
         let mut make =
             |frames: &[_], labels: &[_]| make_basis(&file.basis, Some(&settings), frames, labels, &data.files);
         let (frames, labels) = (&data.frames, &data.labels);
-        let curve = learning_curve(&mut make, &settings, frames, labels, [&on, &with], sizes, seed, &mut progress())
-            .map_err(|e| data.locate(e))?;
+        let curve = learning_curve(
+            &mut make,
+            &settings,
+            frames,
+            labels,
+            [&on, &with],
+            sizes,
+            seed,
+            &mut progress(String::new()),
+        )
+        .map_err(|e| data.locate(e))?;
         field(out, "model", self.model.display())?;
         field(out, "data", format!("{} to train on, {} to test with", plural(n_train, "frame"), count(n - n_train)))?;
         writeln!(out)?;
@@ -292,16 +301,16 @@ fn write_curve(path: &std::path::Path, curve: &[(usize, Errors)], quantities: &[
     plot::write(path, &panels, 2)
 }
 
-/// A bar for each fit and each test.
-fn progress() -> impl FnMut(Progress) {
+/// A bar for each fit and each test, of what is `named` so.
+pub fn progress(named: String) -> impl FnMut(Progress) {
     let mut bar: Option<(usize, bool, indicatif::ProgressBar)> = None;
     move |progress: Progress| {
-        let Progress { fit, of, testing, done, frames } = progress;
+        let Progress { fit, of, testing, done, frames, .. } = progress;
         if bar.as_ref().is_none_or(|(f, t, _)| (*f, *t) != (fit, testing)) {
             if let Some((.., bar)) = bar.take() {
                 bar.finish_and_clear();
             }
-            let doing = format!("{} {} of {of}", if testing { "test" } else { "fit" }, fit + 1);
+            let doing = format!("{named}{} {} of {of}", if testing { "test" } else { "fit" }, fit + 1);
             bar = Some((fit, testing, frames_bar(frames, &doing)));
         }
         if let Some((.., shown)) = &bar {

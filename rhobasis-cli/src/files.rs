@@ -35,6 +35,8 @@ pub enum Holds {
     Picture,
     Table,
     Json,
+    /// Text that begins so.
+    Beginning(&'static str),
     /// What is read, and refused, before it is written.
     Checkpoint,
 }
@@ -117,9 +119,21 @@ impl Holds {
             Holds::Picture => Content::Svg,
             Holds::Table => Content::Text,
             Holds::Json => Content::Json,
+            Holds::Beginning(text) => return check_beginning(path, text),
             Holds::Checkpoint => return Ok(()),
         }
         .check_replaces(path)
+    }
+}
+
+/// Refuses to replace what somebody has written by hand.
+fn check_beginning(path: &Path, text: &str) -> Result<()> {
+    match std::fs::read(path) {
+        Ok(found) if !found.is_empty() && !found.starts_with(text.as_bytes()) => {
+            let problem = format!("does not begin with '{text}', so it is another file, which would be replaced");
+            Err(Error::file(path, problem, "write under another name, or remove the file first"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -40,6 +40,7 @@ mod text;
 mod toml_file;
 mod train;
 mod trajectory;
+mod tune;
 
 use std::ffi::OsString;
 
@@ -74,6 +75,7 @@ Example:
   rhobasis select X.npz --method cur -n 50 -o picked.npz
   rhobasis export silicon.rho --to featomic -o silicon.json
   rhobasis train examples/model-silicon.toml -o potential.rho
+  rhobasis tune examples/model-silicon.toml -o tuned.toml
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
   rhobasis md potential.rho silicon.xyz@0 --steps 1000";
@@ -90,6 +92,7 @@ enum Verb {
     Select(select::Select),
     Export(export::Export),
     Train(train::Train),
+    Tune(tune::Tune),
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Md(md::Md),
@@ -138,6 +141,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Select(select) => select.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,
         Verb::Train(train) => train.run(&mut out)?,
+        Verb::Tune(tune) => tune.run(&mut out)?,
         Verb::Predict(predict) => predict.run(&mut out)?,
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
@@ -157,6 +161,7 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Select(select) => select.files(),
         Verb::Export(export) => export.files(),
         Verb::Train(train) => train.files(),
+        Verb::Tune(tune) => tune.files(),
         Verb::Predict(predict) => predict.files(),
         Verb::Evaluate(evaluate) => evaluate.files(),
         Verb::Md(md) => md.files(),

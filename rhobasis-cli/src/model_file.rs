@@ -268,6 +268,21 @@ impl ModelFile {
         })
     }
 
+    /// Whether the model is made of kernels.
+    pub fn is_kernel(&self) -> bool {
+        !matches!(self.model, ModelSettings::Ridge { .. })
+    }
+
+    /// What the model sees of the density.
+    pub fn features(&self) -> &FeatureSettings {
+        &self.features
+    }
+
+    /// An error about what the file says.
+    pub fn wrong(&self, problem: &str, remedy: &str) -> Error {
+        Error::file(&self.path, problem, remedy)
+    }
+
     /// All that is read: this file, and those that it names.
     pub fn files(&self) -> Files {
         let basis = if let BasisPlan::File(path) = &self.basis { Some(path) } else { None };

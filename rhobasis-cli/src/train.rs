@@ -332,7 +332,7 @@ fn advance(
 }
 
 /// What a checkpoint is continued by: the same settings, basis, data and held-out frames.
-fn identity(file: &ModelFile, settings: &TrainSettings, train: &LabelledFrames) -> Result<String> {
+pub fn identity(file: &ModelFile, settings: &TrainSettings, train: &LabelledFrames) -> Result<String> {
     let basis = match &file.basis {
         BasisPlan::File(path) => serde_json::json!({ "sha256": sha256(path)? }),
         BasisPlan::Primitive(settings) => serde_json::json!(settings),

@@ -243,6 +243,17 @@ impl Sensitivity {
         inner.of().kinds().iter().enumerate().map(of_kind).collect()
     }
 
+    /// How much a neighbour at each distance matters.
+    fn radial_weight(&self, r: Vec<f64>) -> PyResult<Vec<f64>> {
+        self.lock().radial_weight(&r).map_err(refuse)
+    }
+
+    /// Rate, scale in Å and exponent of the scaling of the density that follows it.
+    fn scaling(&self, py: Python<'_>, frames: &Frames) -> PyResult<Option<(f64, f64, f64)>> {
+        let found = detach(py, || self.lock().scaling(frames.structures())).map_err(|e| frames.refuse(e, 0))?;
+        Ok(found.map(|u| (u.rate, u.scale, u.exponent)))
+    }
+
     /// The basis for `gamma` and `q_max` of `settings`.
     fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<Basis> {
         let values = Values::of_dict(settings)?;

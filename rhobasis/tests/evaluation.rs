@@ -3,8 +3,8 @@
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma, species_of};
 use rhobasis::extxyz::Labels;
 use rhobasis::potential::{
-    Alpha, Baseline, Basis, Errors, FeatureSettings, ModelSettings, Progress, Quantity, TrainSettings, Weights,
-    check_species, cross_validate, folds, learning_curve, train,
+    Alpha, Baseline, Basis, Errors, FeatureSettings, ModelSettings, Potential, Progress, Quantity, TrainSettings,
+    Weights, check_species, cross_validate, folds, learning_curve, train,
 };
 use rhobasis::{Error, Structure};
 
@@ -47,8 +47,12 @@ fn data() -> (Vec<Structure>, Vec<Labels>) {
 fn each_fold_is_predicted_by_a_fit_to_the_others() {
     let (frames, labels) = data();
     let folds = folds(&frames, 3, 7).unwrap();
-    let mut steps: Vec<Progress> = Vec::new();
-    let mut watch = |progress| steps.push(progress);
+    let (mut tested, mut features) = (false, Vec::new());
+    let mut watch = |progress: Progress| {
+        assert_eq!(progress.testing, progress.potential.is_some());
+        tested |= progress.fit == 2 && progress.testing && progress.done == progress.frames;
+        features.extend(progress.potential.map(Potential::n_features));
+    };
     let done = cross_validate(&mut make_basis, &settings(), &frames, &labels, &folds, &mut watch).unwrap();
 
     let others: Vec<usize> = (0..frames.len()).filter(|&i| folds[i] != 1).collect();
@@ -67,7 +71,7 @@ fn each_fold_is_predicted_by_a_fit_to_the_others() {
     let counts: usize = done.by_fold.iter().map(|e| e.of(Quantity::Energy, None).count).sum();
     assert_eq!((counts, done.errors.of(Quantity::Force, None).count), (27, 6 * 27));
     assert!(done.errors.of(Quantity::EnergyPerAtom, None).rmse() < 200.0, "meV/atom");
-    assert!(steps.iter().any(|p| p.fit == 2 && p.testing && p.done == p.frames));
+    assert!(tested && features.iter().all(|&n| n == potential.n_features()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod keys;
 mod outputs;
 mod refusals;
 mod targets;
+mod tune;
 
 use common::{Place, bundled, says};
 use rhobasis::Structure;

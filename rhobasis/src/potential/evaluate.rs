@@ -189,8 +189,8 @@ impl Errors {
 }
 
 /// How a long evaluation goes on: what is done, how many frames of how many.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
+#[derive(Debug, Clone)]
+pub struct Progress<'a> {
     /// Which of the fits, counted from 0.
     pub fit: usize,
     /// How many fits there are.
@@ -201,7 +201,12 @@ pub struct Progress {
     pub done: usize,
     /// Frames to do.
     pub frames: usize,
+    /// What the fit has given, once it has.
+    pub potential: Option<&'a Potential>,
 }
+
+/// How far one fit and its test have come: what it has given, frames done, frames to do.
+type Report<'a> = dyn FnMut(Option<&Potential>, usize, usize) + 'a;
 
 /// Makes a basis for some frames and what they say; an optimal one is then a fit to training frames only, as an honest test
 /// demands.
@@ -297,7 +302,9 @@ pub fn cross_validate(
     for fold in 0..n_folds {
         let (test, train) = parts(fold);
         let mut here = Errors::default();
-        let mut report = |testing, done, frames| progress(Progress { fit: fold, of: n_folds, testing, done, frames });
+        let mut report = |potential: Option<&Potential>, done, frames| {
+            progress(Progress { fit: fold, of: n_folds, testing: potential.is_some(), done, frames, potential });
+        };
         fit_and_test(make_basis, settings, (frames, labels), &train, &test, &mut report, &mut |i, prediction| {
             here.add(i, &frames[i], &labels[i], &prediction)?;
             errors.add(i, &frames[i], &labels[i], &prediction)?;
@@ -352,7 +359,9 @@ pub fn learning_curve(
     for (fit, &size) in sizes.iter().enumerate() {
         let chosen = chosen(size);
         let mut errors = Errors::default();
-        let mut report = |testing, done, frames| progress(Progress { fit, of: sizes.len(), testing, done, frames });
+        let mut report = |potential: Option<&Potential>, done, frames| {
+            progress(Progress { fit, of: sizes.len(), testing: potential.is_some(), done, frames, potential });
+        };
         fit_and_test(make_basis, settings, (frames, labels), &chosen, &test, &mut report, &mut |i, prediction| {
             errors.add(i, &frames[i], &labels[i], &prediction)
         })?;
@@ -400,7 +409,7 @@ fn fit_and_test(
     (frames, labels): (&[Structure], &[Labels]),
     train_on: &[usize],
     test: &[usize],
-    report: &mut dyn FnMut(bool, usize, usize),
+    report: &mut Report,
     take: &mut dyn FnMut(usize, Prediction) -> Result<()>,
 ) -> Result<()> {
     let chosen: Vec<Structure> = train_on.iter().map(|&i| frames[i].clone()).collect();
@@ -413,7 +422,7 @@ fn fit_and_test(
         e => e,
     };
     let trained = make_basis(&chosen, &said)
-        .and_then(|basis| train(basis, settings, &chosen, &said, |done| report(false, done, train_on.len())));
+        .and_then(|basis| train(basis, settings, &chosen, &said, |done| report(None, done, train_on.len())));
     let potential = trained.map_err(|e| name(train_on, e))?;
     drop((chosen, said));
     let mut done = 0;
@@ -425,7 +434,7 @@ fn fit_and_test(
             take(i, prediction)?;
         }
         done += part.len();
-        report(true, done, test.len());
+        report(Some(&potential), done, test.len());
     }
     Ok(())
 }

@@ -27,6 +27,8 @@ mod golden;
 mod linear;
 /// The potential and its predictions.
 mod model;
+/// How much neighbours at a distance matter to a potential.
+mod radial_weight;
 /// What should be known before a fit.
 mod remarks;
 /// Rows of the least-squares problem of a fit.

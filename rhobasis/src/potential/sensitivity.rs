@@ -150,6 +150,14 @@ impl Sensitivity {
         self.sums.get(before + block).map(|sum| sum.view())
     }
 
+    pub(super) fn check_not_empty(&self) -> Result<()> {
+        let problem = "a sensitivity needs at least one atom";
+        match self.n_centers {
+            0 => Err(Error::setting("structures", 0, problem, "give some structures")),
+            _ => Ok(()),
+        }
+    }
+
     /// The basis of `q_max` functions for each block, in the span of those of the potential's.
     ///
     /// # Errors
@@ -157,14 +165,7 @@ impl Sensitivity {
     pub fn basis(&self, settings: SensitivitySettings, q_max: usize) -> Result<OptimalBasis> {
         settings.validate()?;
         self.basis.check_span("q_max", q_max)?;
-        if self.n_centers == 0 {
-            return Err(Error::setting(
-                "structures",
-                0,
-                "a sensitivity needs at least one atom",
-                "give some structures",
-            ));
-        }
+        self.check_not_empty()?;
         let kinds = self.basis.kinds();
         let of_blocks = kinds.iter().flat_map(|kind| kind.blocks.iter().map(move |block| (kind.n_centers, block)));
         // C^½ S C^½, C being diagonal.

@@ -314,3 +314,41 @@ fn what_no_basis_can_be_made_of_is_refused() {
     let bad = linear.sensitivity(&frames).unwrap().basis(SensitivitySettings { gamma: 0.0 }, 2).unwrap_err();
     assert!(bad.to_string().contains("gamma = 0"));
 }
+
+/// What a neighbour at r along z does to the coefficients of an atom of species `center`: `[l][q]`, m = 0.
+fn of_a_neighbour(basis: &OptimalBasis, center: u8, neighbour: u8, r: f64) -> Vec<Array1<f64>> {
+    let alone = basis.transform(&[Structure::molecule(vec![center], vec![[0.0; 3]])]).unwrap();
+    let pair = Structure::molecule(vec![center, neighbour], vec![[0.0; 3], [0.0, 0.0, r]]);
+    let pair = basis.transform(&[pair]).unwrap();
+    let of_l = |l: usize| &pair.blocks[l].slice(s![0, l, ..]) - &alone.blocks[l].slice(s![0, l, ..]);
+    (0..=basis.expansion().l_max()).map(of_l).collect()
+}
+
+#[test]
+fn how_much_a_neighbour_matters_is_what_it_adds_to_the_coefficients_times_the_sensitivity() {
+    let training = frames(20, 14);
+    let basis = span(&training, Mixing::Combined, false, 4);
+    let potential = fit(basis.clone(), &training, 1e-10);
+    let sensitivity = potential.sensitivity(&training).unwrap();
+    let distances = [1.6, 2.3, 3.1];
+    let found = sensitivity.radial_weight(&distances).unwrap();
+    for (r, found) in distances.into_iter().zip(found) {
+        let (mut seen, mut there) = (0.0, 0.0);
+        for &neighbour in basis.species() {
+            let added = of_a_neighbour(&basis, basis.species()[0], neighbour, r);
+            for (l, added) in added.iter().enumerate() {
+                // Y_l0 along z is √((2l + 1)/4π).
+                let i = added / ((2 * l + 1) as f64).sqrt();
+                seen += i.dot(&sensitivity.matrix(0, l).unwrap().dot(&i));
+                there += ((2 * l + 1) * sensitivity.n_centers()) as f64 * i.dot(&i);
+            }
+        }
+        let expected = (seen / there).sqrt();
+        assert!((found - expected).abs() < 1e-6 * expected, "{r}: {found} {expected}");
+    }
+    assert!(sensitivity.radial_weight(&[0.0]).unwrap_err().to_string().contains("positive distance"));
+
+    // The scaling follows w: where neighbours matter less with distance, it falls.
+    let scaling = sensitivity.scaling(&training).unwrap().expect("pair energies fall with the distance");
+    assert!(scaling.rate == 1.0 && scaling.scale > 0.5 && scaling.exponent > 0.5, "{scaling:?}");
+}

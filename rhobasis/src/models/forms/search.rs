@@ -14,7 +14,7 @@ const STEPS: usize = 100;
 /// A descent ends where a step gains less than this fraction of the loss,
 const GAIN: f64 = 1e-5;
 /// and the race between the starts, after which only the best goes on, where it gains less than this.
-const GAIN_OF_RACE: f64 = 1e-2;
+const GAIN_OF_RACE: f64 = 1e-3;
 /// Dampings that a step tries before the descent ends.
 const TRIES: usize = 12;
 
