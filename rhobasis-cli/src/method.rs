@@ -39,12 +39,20 @@ pub struct MethodFlags {
     #[command(flatten)]
     method: Flags<Method>,
     #[command(flatten)]
-    keys: Keys,
-    #[command(flatten)]
-    sigmas: Flags<Sigmas>,
+    labels: LabelFlags,
     /// Potential, *.rho, whose sensitivity --method sensitivity takes over DATA; its basis is the one that functions are made of
     #[arg(long, value_name = "FILE.rho")]
     potential: Option<PathBuf>,
+}
+
+/// Where labels are, and how much each counts.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Labels, for --method supervised, and energies for pcovr")]
+struct LabelFlags {
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    sigmas: Flags<Sigmas>,
 }
 
 /// What the flags ask for.
@@ -97,7 +105,7 @@ impl MethodFlags {
         let found = match self.method.read(Method::read)? {
             Method::Pca => Found::Variance,
             Method::Pcovr(settings) => {
-                Found::Energies(settings, self.keys.named().energy_key.unwrap_or(Options::default().energy_key))
+                Found::Energies(settings, self.labels.keys.named().energy_key.unwrap_or(Options::default().energy_key))
             }
             Method::Supervised(settings) => Found::Linear(settings),
             Method::Sensitivity(settings) => {
@@ -106,7 +114,8 @@ impl MethodFlags {
             }
         };
         let potential = self.potential.as_ref().map(|_| "--potential".to_string());
-        let mut given = self.method.given().chain(self.sigmas.given()).chain(self.keys.given()).chain(potential);
+        let mut given =
+            self.method.given().chain(self.labels.sigmas.given()).chain(self.labels.keys.given()).chain(potential);
         if let Some(flag) = given.find(|flag| flag != "--method" && !found.flags().contains(&&flag[..])) {
             let name = found.name();
             return Err(Failure::usage(format!("{flag}: --method {name} has no use for it; change one of the two")));
@@ -128,11 +137,12 @@ impl MethodFlags {
         out: &mut dyn Write,
     ) -> Outcome<OptimalBasis> {
         let q_max = truncation.q_max()?;
-        let data = LabelledFrames::read(data, &self.keys.named())?;
+        let data = LabelledFrames::read(data, &self.labels.keys.named())?;
         Named::ByFlags(&data.files).check(&data.survey)?;
         let (model, baseline) = (supervising_model(), Baseline::default());
         let found = Sigmas::of_labels(&data.labels);
-        let weights = Weights { all: self.sigmas.read(|given| Sigmas::read(given, &found))?, ..Weights::default() };
+        let weights =
+            Weights { all: self.labels.sigmas.read(|given| Sigmas::read(given, &found))?, ..Weights::default() };
         let target = TrainSettings { features: FeatureSettings::default(), model, baseline, weights };
         let span = principal(covariance, |sums| sums.leading(settings.span), &data.frames, &data.files)?;
         let bar = frames_bar(data.len(), "supervision");

@@ -234,3 +234,29 @@ fn what_does_not_belong_together_is_refused() {
     let wrong = [Array2::eye(3), Array2::eye(3), Array2::eye(5)];
     assert!(of(&problem).loss_and_gradient(&wrong).unwrap_err().to_string().contains("one matrix"));
 }
+
+#[test]
+fn a_nearly_singular_fit_has_the_loss_of_its_triangle() {
+    // Channels whose products differ by nine orders of magnitude: their squares, by eighteen, are lost in a normal matrix.
+    let mut problem = problem(200, 31, 0.5);
+    for c in &mut problem.c {
+        let mut last = c.column_mut(3);
+        last *= 3e-5;
+    }
+    let rows: Vec<Array2<f64>> = problem.c.iter().map(products).collect();
+    let x = concatenate(Axis(1), &[rows[0].view(), rows[1].view()]).unwrap();
+    let mut sums = LeastSquares::new(x.ncols(), 1, Solver::Qr);
+    sums.add(x.view(), problem.y.view().insert_axis(Axis(1))).unwrap();
+    problem.factor = sums.factor().unwrap();
+    assert!(problem.factor.condition_number() > 1e8);
+    let mut noise = Noise(32);
+    for counts in [[2, 2, 3], [4, 3, 5]] {
+        let rows = match counts {
+            [4, 3, 5] => SIZES.iter().map(|&m| Array2::eye(m)).collect(),
+            _ => combinations(&mut noise, counts),
+        };
+        let (loss, _) = of(&problem).loss_and_gradient(&rows).unwrap();
+        let naive = naive_loss(&problem, &rows);
+        assert!((loss - naive).abs() < 1e-7 * naive.max(problem.factor.left()[0]), "{counts:?}: {loss} {naive}");
+    }
+}

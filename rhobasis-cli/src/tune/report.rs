@@ -145,20 +145,15 @@ fn with_error(all: Option<f64>, of_folds: &[f64]) -> String {
 
 /// Errors over the time of an evaluation.
 fn write_picture(path: &std::path::Path, trials: &[Trial], taken: usize) -> rhobasis::Result<()> {
-    let kinds: [(&str, &str, fn(&Trial) -> Option<f64>); 2] =
-        [("energy", "RMSE, meV/atom", |trial| trial.energy), ("force", "RMSE, eV/Å", |trial| trial.force)];
-    let mut panels = Vec::new();
-    for (title, y, error) in kinds {
+    let panel = |title: &str, y: &str, error: fn(&Trial) -> Option<f64>| {
         let point = |trial: &Trial| Some((trial.cost, error(trial)?));
         let points: Vec<(f64, f64)> = trials.iter().filter_map(point).collect();
-        let (Some(&first), Some(taken)) = (points.first(), point(&trials[taken])) else { continue };
-        let panel = Panel::new(title, "µs per atom, one thread", y).log_y();
-        panels.push(
-            panel
-                .series(Series::dots("tried", points))
-                .series(Series::dots("begun with", vec![first]))
-                .series(Series::dots("taken", vec![taken])),
-        );
-    }
+        let (first, taken) = (*points.first()?, point(&trials[taken])?);
+        let panel = Panel::new(title, "µs per atom, one thread", y).log_y().series(Series::dots("tried", points));
+        Some(panel.series(Series::dots("begun with", vec![first])).series(Series::dots("taken", vec![taken])))
+    };
+    let panels =
+        [panel("energy", "RMSE, meV/atom", |trial| trial.energy), panel("force", "RMSE, eV/Å", |trial| trial.force)];
+    let panels: Vec<Panel> = panels.into_iter().flatten().collect();
     plot::write(path, &panels, 2)
 }
