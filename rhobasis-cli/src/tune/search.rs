@@ -27,7 +27,7 @@ const OF_CUTOFF: f64 = 1.15;
 /// Factor between two widths.
 const OF_WIDTH: f64 = 1.25;
 /// Factor between two exponents of the scaling.
-const OF_EXPONENT: f64 = 1.3;
+const OF_EXPONENT: f64 = 1.5;
 
 /// Costs that differ by less than this factor are the same.
 const OF_TIMES: f64 = 1.05;
