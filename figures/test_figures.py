@@ -26,7 +26,7 @@ NOT_QUICK = (
     # Only there: much of the forces of the bundled data is of three bodies, which no model of pairs can learn.
     "much better with few functions",
     "twice as accurate",
-    # Only there, as weighting finds the first shell that these few frames of one kind share.
+    # Only there: here weighting does help the kernel with four functions.
     "weighting alone is of no use",
 )
 
