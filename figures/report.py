@@ -36,7 +36,8 @@ def number(value: float) -> str:
 def written(found) -> str:
     """What a figure found, as a person writes it: numbers, lists of them, and either by n or by name."""
     if isinstance(found, dict):
-        return "; ".join(f"{key}: {written(value)}" for key, value in found.items())
+        flat = not any(isinstance(value, list | dict) for value in found.values())
+        return (", " if flat else "; ").join(f"{key}{' ' if flat else ': '}{written(v)}" for key, v in found.items())
     if isinstance(found, list):
         nested = any(isinstance(value, list) for value in found)
         return ("; " if nested else ", ").join(map(written, found))
