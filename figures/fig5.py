@@ -13,6 +13,7 @@ kernel model. Linear models of the power spectrum, which stand beside, have func
 """
 
 import csv
+import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -86,22 +87,23 @@ def linear(some):
     return rb.Potential(rb.PowerSpectrum(some), rb.Ridge())
 
 
-def span(some):
-    """Fitted bases, cut to the functions that others are to be made of, each with its training set."""
-    return zip((basis.set_params(q_max=SPAN) for basis in some), data.trains, strict=True)
-
-
 weighted = {
     kind: [rb.OptimalBasis(density, rb.Gto(N_REF), l_max=args.l_max, weighting="nearest").fit(t) for t in data.trains]
     for kind, density in DENSITIES.items()
 }
-# Linear models, of which supervised functions are made, and what kernel models look at.
-linear_models = {"principal": [trained(linear(some), train) for some, train in span(optimal["unscaled"])]}
-linear_models |= {kind: [trained(linear(some), train) for some, train in span(weighted[kind])] for kind in DENSITIES}
-sensitivities = {
-    kind: [trained(potential(some), train).sensitivity(train) for some, train in span(weighted[kind])]
-    for kind in DENSITIES
-}
+
+
+@functools.cache
+def linear_model(name, kind, fold):
+    """A linear model on the leading functions of a basis, of which supervised functions are made."""
+    return trained(linear(basis(name, kind, SPAN, fold)), data.trains[fold])
+
+
+@functools.cache
+def sensitivity(kind, fold):
+    """What a kernel model on the leading weighted functions depends on."""
+    train = data.trains[fold]
+    return trained(potential(basis("weighted", kind, SPAN, fold)), train).sensitivity(train)
 
 
 def basis(name, kind, n, fold):
@@ -113,11 +115,11 @@ def basis(name, kind, n, fold):
         case "weighted":
             return weighted[kind][fold].set_params(q_max=n)
         case "supervised + weighted":
-            return linear_models[kind][fold].supervised(n, supervised=1)
+            return linear_model("weighted", kind, fold).supervised(n, supervised=1)
         case "sensitivity":
-            return sensitivities[kind][fold].basis(n, gamma=GAMMA)
+            return sensitivity(kind, fold).basis(n, gamma=GAMMA)
         case "supervised":
-            return linear_models["principal"][fold].supervised(n)
+            return linear_model("optimal", kind, fold).supervised(n)
     raise ValueError(name)
 
 
