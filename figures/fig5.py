@@ -87,23 +87,23 @@ def linear(some):
     return rb.Potential(rb.PowerSpectrum(some), rb.Ridge())
 
 
-weighted = {
-    kind: [rb.OptimalBasis(density, rb.Gto(N_REF), l_max=args.l_max, weighting="nearest").fit(t) for t in data.trains]
-    for kind, density in DENSITIES.items()
-}
+weighted = [
+    rb.OptimalBasis(DENSITIES["unscaled"], rb.Gto(N_REF), l_max=args.l_max, weighting="nearest").fit(train)
+    for train in data.trains
+]
 
 
 @functools.cache
-def linear_model(name, kind, fold):
+def linear_model(name, fold):
     """A linear model on the leading functions of a basis, of which supervised functions are made."""
-    return trained(linear(basis(name, kind, SPAN, fold)), data.trains[fold])
+    return trained(linear(basis(name, "unscaled", SPAN, fold)), data.trains[fold])
 
 
 @functools.cache
-def sensitivity(kind, fold):
+def sensitivity(fold):
     """What a kernel model on the leading weighted functions depends on."""
     train = data.trains[fold]
-    return trained(potential(basis("weighted", kind, SPAN, fold)), train).sensitivity(train)
+    return trained(potential(basis("weighted", "unscaled", SPAN, fold)), train).sensitivity(train)
 
 
 def basis(name, kind, n, fold):
@@ -113,13 +113,13 @@ def basis(name, kind, n, fold):
         case "optimal":
             return optimal[kind][fold].set_params(q_max=n)
         case "weighted":
-            return weighted[kind][fold].set_params(q_max=n)
+            return weighted[fold].set_params(q_max=n)
         case "supervised + weighted":
-            return linear_model("weighted", kind, fold).supervised(n, supervised=1)
+            return linear_model("weighted", fold).supervised(n, supervised=1)
         case "sensitivity":
-            return sensitivity(kind, fold).basis(n, gamma=GAMMA)
+            return sensitivity(fold).basis(n, gamma=GAMMA)
         case "supervised":
-            return linear_model("optimal", kind, fold).supervised(n)
+            return linear_model("optimal", fold).supervised(n)
     raise ValueError(name)
 
 
@@ -137,7 +137,7 @@ def shown(pair):
 # By name and density, by name: by n; by name and n: by n_SOAP. Energies, forces.
 errors: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
 for kind in DENSITIES:
-    for name in (*PAPER, *BEYOND):
+    for name in (*PAPER, *BEYOND) if kind == "unscaled" else PAPER:
         for n in args.sizes if name in PAPER else args.beyond:
             pair = data.rmse(lambda fold, of=(name, kind, n): potential(basis(*of, fold)))
             errors.setdefault((name, kind), {})[n] = pair
@@ -234,35 +234,29 @@ claims.beyond(
     'density in which near neighbours count more (`weighting="nearest"`). *Supervised*: the functions with which a '
     f"linear model of the power spectrum does best, combinations of {SPAN} principal ones. *Supervised + weighted*: "
     f"one such for each l, of {SPAN} weighted ones, and weighted ones of the rest behind it. *Sensitivity* "
-    f"(γ = {GAMMA}): what a kernel model on {SPAN} weighted functions depends on. Features are of the density as it is "
-    "(unscaled), or scaled."
+    f"(γ = {GAMMA}): what a kernel model on {SPAN} weighted functions depends on. The density of the features is not "
+    "scaled."
 )
 
 
-def forces(name, kind="unscaled"):
-    """Force errors by n, of a kernel model."""
-    return {n: pair[1] for n, pair in errors[name, kind].items()}
+def forces(*names):
+    """Force errors of kernel models by n, of each of these bases."""
+    return {n: [errors[name, "unscaled"][n][1] for name in names] for n in few}
 
 
 few = [n for n in args.beyond if 2 <= n <= 4]
-for kind in DENSITIES:
-    pairs = {n: [forces(name, kind)[n] for name in ("weighted", "optimal")] for n in few}
+for statement, better, worse in (
+    ("weighting makes the optimal basis better with 2 to 4 functions: forces, weighted and not", "weighted", "optimal"),
+    ("which is then better than GTO, as the paper has it of the optimal basis: forces", "weighted", "GTO"),
+    (
+        "one supervised function before the weighted ones makes them better still: forces, with and without it",
+        "supervised + weighted",
+        "weighted",
+    ),
+):
+    pairs = forces(better, worse)
     claims.add(
-        f"weighting makes the optimal basis better with 2 to 4 functions ({kind}): forces, weighted and not (eV/Å)",
-        {n: [digits(x) for x in pair] for n, pair in pairs.items()},
-        all(ours < theirs for ours, theirs in pairs.values()),
-    )
-pairs = {n: [forces(name)[n] for name in ("weighted", "GTO")] for n in few}
-claims.add(
-    "which is then better than GTO, as the paper has it of the optimal basis: forces, unscaled (eV/Å)",
-    {n: [digits(x) for x in pair] for n, pair in pairs.items()},
-    all(ours < theirs for ours, theirs in pairs.values()),
-)
-for kind in DENSITIES:
-    pairs = {n: [forces(name, kind)[n] for name in ("supervised + weighted", "weighted")] for n in few}
-    claims.add(
-        f"one supervised function before the weighted ones makes them better still ({kind}): forces, with and without "
-        "it (eV/Å)",
+        f"{statement} (eV/Å)",
         {n: [digits(x) for x in pair] for n, pair in pairs.items()},
         all(ours < theirs for ours, theirs in pairs.values()),
     )
@@ -271,14 +265,14 @@ for k, unit in ((1, "forces, eV/Å"), (0, "energies, meV/atom")):
     found = [errors["supervised + weighted", "unscaled"][best][k]]
     found += [errors[name, "unscaled"][last][k] for name in PAPER]
     claims.add(
-        f"{best} such functions do what {last} of GTO or of the optimal basis do, unscaled: {unit}",
+        f"{best} such functions do what {last} of GTO or of the optimal basis do: {unit}",
         [digits(x) for x in found],
         found[0] <= min(found[1:]),
     )
-pairs = {n: [forces(name)[n] for name in ("sensitivity", "optimal", "supervised + weighted")] for n in few}
+pairs = forces("sensitivity", "optimal", "supervised + weighted")
 claims.add(
     "functions by sensitivity are better than principal ones too: forces of these, of principal, and of supervised + "
-    "weighted ones, unscaled (eV/Å)",
+    "weighted ones (eV/Å)",
     {n: [digits(x) for x in triple] for n, triple in pairs.items()},
     all(ours < theirs for ours, theirs, _ in pairs.values()),
 )
@@ -295,7 +289,7 @@ counts = args.selected[best]
 pairs = {count: [selected[name, best][count][1] for name in ("supervised + weighted", *PAPER)] for count in counts}
 claims.add(
     f"with few components of {best} functions supervised + weighted ones are better than GTO and principal ones: "
-    "forces of these three by n_SOAP, unscaled (eV/Å)",
+    "forces of these three by n_SOAP (eV/Å)",
     {count: [digits(x) for x in triple] for count, triple in pairs.items()},
     all(triple[0] == min(triple) for triple in pairs.values()),
 )
@@ -317,33 +311,33 @@ STYLES = {
     "supervised": {"color": "#009E73", "marker": "P", "ls": "--", "mfc": "none"},
 }
 LABELS = {
+    "GTO": "GTO",
     "optimal": "optimal: principal functions",
     "weighted": "ours: weighted",
     "supervised + weighted": "ours: one supervised, weighted behind",
     "sensitivity": "ours: sensitivity of a kernel model",
     "supervised": "ours: all supervised",
 }
-figure, axes = plt.subplots(2, 4, figsize=(14, 7.2), sharey="row", layout="constrained")
-panels = [{name: errors[name, kind] for name in (*PAPER, *BEYOND)} for kind in DENSITIES]
-panels.append(of_linear)
+
+
+def draw(axis, name, curve, k, **changes):
+    style = STYLES[name] | {"ms": 5, "label": LABELS[name]} | changes
+    axis.plot(list(curve), [pair[k] for pair in curve.values()], **style)
+
+
+figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), sharey="row", layout="constrained")
 for k, label in enumerate(("energy RMSE, meV/atom", "force RMSE, eV/Å")):
-    for axis, panel in zip(axes[k], panels, strict=False):
-        for name, curve in panel.items():
-            axis.plot(
-                list(curve), [pair[k] for pair in curve.values()], **STYLES[name], ms=5, label=LABELS.get(name, name)
-            )
+    for (name, kind), curve in errors.items():
+        of_scaled = {"ls": ":", "alpha": 0.6, "label": f"{name}, scaled density"} if kind == "scaled" else {}
+        draw(axes[k, 0], name, curve, k, **of_scaled)
+    for name, curve in of_linear.items():
+        draw(axes[k, 1], name, curve, k)
+    for axis in axes[k, :2]:
         axis.set(xlabel="radial functions", xticks=args.sizes)
     right = axes[k, -1]
     for (name, n), curve in selected.items():
         alpha = (list(args.selected).index(n) + 1) / len(args.selected)
-        right.plot(
-            list(curve),
-            [pair[k] for pair in curve.values()],
-            **STYLES[name],
-            ms=5,
-            alpha=alpha,
-            label=f"{name}, n = {n}",
-        )
+        draw(right, name, curve, k, alpha=alpha, label=f"{name}, n = {n}")
     ticks = sorted({count for counts in args.selected.values() for count in counts})
     right.set_xscale("log")
     right.set_xticks(ticks, labels=[str(count) for count in ticks])
@@ -351,14 +345,15 @@ for k, label in enumerate(("energy RMSE, meV/atom", "force RMSE, eV/Å")):
     right.set(xlabel="components selected by CUR, n_SOAP")
     plain_log(axes[k, 0])
     axes[k, 0].set_ylabel(label)
-titles = ("GAP", "GAP, scaled density", "linear model", "GAP, components selected")
+titles = ("GAP", "linear model of the power spectrum", "GAP, components selected")
 for axis, title in zip(axes[0], titles, strict=True):
     axis.set_title(title, fontsize=10)
 axes[0, -1].legend(fontsize=7, loc="upper right")
 handles = {
-    label: handle for axis in axes[0, :3] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    label: handle for axis in axes[0, :2] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
 }
-figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, fontsize=8)
+handles = dict(sorted(handles.items(), key=lambda item: item[0].startswith("ours")))
+figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
 figure.suptitle(
     f"Potentials of silicon, {data.n_frames} frames, {data.n_atoms} atoms, {args.n_sparse} sparse points", fontsize=10
 )
