@@ -27,7 +27,7 @@ NOT_QUICK = (
     "much better with few functions",
     "twice as accurate",
     # Only there: here weighting does help the kernel with four functions.
-    "weighting alone is of no use",
+    "weighting alone makes models of pairs worse",
 )
 
 
