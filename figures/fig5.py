@@ -348,7 +348,7 @@ for k, label in enumerate(("energy RMSE, meV/atom", "force RMSE, eV/Å")):
 titles = ("GAP", "linear model of the power spectrum", "GAP, components selected")
 for axis, title in zip(axes[0], titles, strict=True):
     axis.set_title(title, fontsize=10)
-axes[0, -1].legend(fontsize=7, loc="upper right")
+axes[0, -1].legend(fontsize=7, loc="best")
 handles = {
     label: handle for axis in axes[0, :2] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
 }
