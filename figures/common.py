@@ -66,6 +66,13 @@ def fit(basis: rb.OptimalBasis, arguments: argparse.Namespace) -> rb.OptimalBasi
     return basis
 
 
+def trained(potential: rb.Potential, train: rb.Frames, **sigmas: float | None) -> rb.Potential:
+    """The potential fitted to energies and forces of the frames."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of functions that a small data set cannot tell from noise
+        return potential.fit(train, stress_sigma=None, **sigmas)
+
+
 class CrossValidation:
     """Frames in folds of equal size at random. Those that repeat each other (species, positions, cell) share a fold."""
 
@@ -92,9 +99,7 @@ class CrossValidation:
         """
         energies, forces = [], []
         for fold, (train, test) in enumerate(zip(self.trains, self.tests, strict=True)):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of functions that a small data set cannot tell from noise
-                of_test = potential(fold).fit(train, stress_sigma=None, **sigmas).predict(test)
+            of_test = trained(potential(fold), train, **sigmas).predict(test)
             for atoms, energy, force in zip(test, of_test.energies, of_test.forces, strict=True):
                 energies.append(1e3 * (energy - atoms.info["energy"]) / len(atoms))
                 forces.append(force - atoms.arrays["forces"])
@@ -107,7 +112,7 @@ def digits(value: float, n: int = 3) -> float:
 
 
 class Claims:
-    """Statements of the paper about one figure, with the number found and whether each holds."""
+    """Statements of the paper about one figure, with the number found and whether each holds; then those beyond it."""
 
     def __init__(self, figure: str, arguments: argparse.Namespace, **settings) -> None:
         self.start = time.time()
@@ -115,13 +120,18 @@ class Claims:
         data = os.path.relpath(arguments.data, ROOT) if Path(arguments.data).is_absolute() else arguments.data
         self.content = {"figure": figure, "preset": arguments.preset, "data": Path(data).name, "settings": settings}
         self.content["claims"] = []
+        self.part = self.content
+
+    def beyond(self, text: str) -> None:
+        """What follows is no statement of the paper; `text` says what was done."""
+        self.part = self.content["beyond"] = {"text": text, "claims": []}
 
     def add(self, statement: str, found, holds: bool) -> None:
-        self.content["claims"].append({"statement": statement, "found": found, "holds": bool(holds)})
+        self.part["claims"].append({"statement": statement, "found": found, "holds": bool(holds)})
         print(f"  [{'holds' if holds else 'FAILS'}] {statement}: {found}")
 
     def table(self, title: str, header: list[str], rows: list[list]) -> None:
-        self.content.setdefault("tables", []).append({"title": title, "header": header, "rows": rows})
+        self.part.setdefault("tables", []).append({"title": title, "header": header, "rows": rows})
 
     def write(self) -> None:
         self.content["seconds"] = round(time.time() - self.start, 1)

@@ -27,8 +27,41 @@ if not args.only_report:
         subprocess.run([sys.executable, script, "--preset", args.preset, "--out", args.out], check=True)
 
 
-def cells(values):
-    return "| " + " | ".join("–" if v is None else str(v) for v in values) + " |"
+def number(value: float) -> str:
+    """With three digits, zeros at the end too, unless the figure gave more."""
+    exact = float(f"{value:.3g}") == value and 1e-4 <= abs(value) < 1e3
+    return f"{value:#.3g}".rstrip(".") if exact else str(value)
+
+
+def written(found) -> str:
+    """What a figure found, as a person writes it: numbers, lists of them, and either by n or by name."""
+    if isinstance(found, dict):
+        flat = not any(isinstance(value, list | dict) for value in found.values())
+        return (", " if flat else "; ").join(f"{key}{' ' if flat else ': '}{written(v)}" for key, v in found.items())
+    if isinstance(found, list):
+        nested = any(isinstance(value, list) for value in found)
+        return ("; " if nested else ", ").join(map(written, found))
+    return number(found) if isinstance(found, float) else str(found)
+
+
+def cell(value) -> str:
+    if value is None:
+        return "–"
+    return " / ".join(map(number, value)) if isinstance(value, list) else str(value)
+
+
+def cells(values) -> str:
+    return "| " + " | ".join(map(cell, values)) + " |"
+
+
+def statements(part: dict) -> list[str]:
+    """The table of claims, and the tables of numbers below it."""
+    lines = ["| statement | found | holds |", "|---|---|---|"]
+    lines += [cells([c["statement"], written(c["found"]), "yes" if c["holds"] else "**no**"]) for c in part["claims"]]
+    for table in part.get("tables", []):
+        lines += ["", table["title"] + ":", "", cells(table["header"]), "|---" * len(table["header"]) + "|"]
+        lines += [cells(row) for row in table["rows"]]
+    return lines
 
 
 lines = [
@@ -49,11 +82,9 @@ for script in scripts:
     claims = json.loads(path.read_text())
     lines += [f"## {claims['figure']}", ""]
     lines += [f"Data {claims['data']}, preset `{claims['preset']}`, settings `{json.dumps(claims['settings'])}`.", ""]
-    lines += ["| statement | found | holds |", "|---|---|---|"]
-    lines += [cells([c["statement"], c["found"], "yes" if c["holds"] else "**no**"]) for c in claims["claims"]]
-    for table in claims.get("tables", []):
-        lines += ["", table["title"] + ":", "", cells(table["header"]), "|---" * len(table["header"]) + "|"]
-        lines += [cells(row) for row in table["rows"]]
+    lines += statements(claims)
+    if beyond := claims.get("beyond"):
+        lines += ["", "### Beyond the paper", "", beyond["text"], "", *statements(beyond)]
     lines.append("")
 args.report.write_text("\n".join(lines))
 print(f"wrote {args.report}")

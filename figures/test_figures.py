@@ -26,6 +26,8 @@ NOT_QUICK = (
     # Only there: much of the forces of the bundled data is of three bodies, which no model of pairs can learn.
     "much better with few functions",
     "twice as accurate",
+    # Only there: here weighting does help the kernel with four functions.
+    "weighting alone makes models of pairs worse",
 )
 
 
@@ -34,7 +36,8 @@ def test_the_quick_preset_shows_what_the_paper_says(script, tmp_path):
     subprocess.run([sys.executable, HERE / script, "--preset", "quick", "--out", tmp_path], check=True, timeout=300)
     stem = Path(script).stem
     assert all((tmp_path / f"{stem}.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg", "csv"))
-    claims = json.loads((tmp_path / f"{stem}.claims.json").read_text())["claims"]
+    content = json.loads((tmp_path / f"{stem}.claims.json").read_text())
+    claims = content["claims"] + content.get("beyond", {"claims": []})["claims"]
     failed = [c for c in claims if not c["holds"] and not any(words in c["statement"] for words in NOT_QUICK)]
     assert claims
     assert not failed
