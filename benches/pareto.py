@@ -10,8 +10,8 @@ whose command `rhobasis` trains and times (`--command` names another), and matpl
 Errors are those of the held-out frames that `rhobasis train` prints: of silicon a fifth, `test_fraction = 0.2` with
 seed 0, where frames that repeat each other stay together; of ethanol the 1,000 test frames of the first published
 split, which has 1,000 to train on. The settings of all models are in this file. None was chosen by these errors. The
-regulariser of linear models is chosen by cross-validation on the training frames (but for NICE of ethanol). Stresses are not
-trained on: in most of silicon's labels two components are exchanged.
+regulariser of linear models is chosen by cross-validation on the training frames (but for NICE of ethanol). Stresses
+are not trained on: in most of silicon's labels two components are exchanged.
 
 Time is CPU time of a step of `rhobasis md` on one thread, with energy, forces, stress and Verlet lists: 512 atoms of
 silicon from the lattice at 300 K, 100 far-apart molecules of ethanol. All models are timed in turn, `--rounds` times,
