@@ -118,14 +118,15 @@ class DataSet:
     def labelled(self, label: str, basis: dict) -> str:
         return f"r_cut {basis['r_cut']:g}, {label}" if len(self.r_cuts) > 1 else label
 
-    def power_spectra(self, r_cut: float, sizes: Iterable[int]) -> list[Model]:
+    def power_spectra(self, r_cut: float, sizes: Iterable[int], l_max: int = 6) -> list[Model]:
         """Of q functions for each l, principal and supervised."""
         models = []
         for method, family in (("pca", "principal"), ("supervised", "supervised")):
             for q in sizes:
-                quick = q in (2, 6) and r_cut == self.r_cuts[0]
-                basis: ClassVar = {"r_cut": r_cut, "q_max": q, "method": method}
-                models.append(self.linear(f"power spectrum, {family}", f"q {q}", basis, quick=quick))
+                quick = q in (2, 6) and l_max == 6 and r_cut == self.r_cuts[0]
+                basis = {"r_cut": r_cut, "q_max": q, "method": method, "l_max": l_max}
+                label = f"q {q}, l {l_max}"
+                models.append(self.linear(f"power spectrum, {family}", label, basis, quick=quick))
         return models
 
     def bispectra(self, r_cut: float, sizes: Iterable[tuple[int, int]]) -> list[Model]:
@@ -133,7 +134,7 @@ class DataSet:
         models = []
         for method in ("pca", "supervised"):
             for q, l_max in sizes:
-                basis: ClassVar = {"r_cut": r_cut, "l_max": l_max, "q_max": q, "method": method}
+                basis = {"r_cut": r_cut, "l_max": l_max, "q_max": q, "method": method}
                 label = f"q {q}, l {l_max}{supervised(method)}"
                 models.append(self.linear("bispectrum", label, basis, {"kind": "bispectrum"}))
         return models
@@ -142,9 +143,9 @@ class DataSet:
         """Power spectra of q functions for l up to 6, bispectra of the leading ones of these up to some l_max."""
         models = []
         for method, q, leading, l_max in sizes:
-            basis: ClassVar = {"r_cut": r_cut, "q_max": q, "method": method}
+            basis = {"r_cut": r_cut, "q_max": q, "method": method}
             features = {"kind": ["power-spectrum", "bispectrum"], "q_max": [q, leading], "l_max": [6, l_max]}
-            label = f"q {q}; {leading}, l {l_max}{supervised(method)}"
+            label = f"q {q}, l 6 and q {leading}, l {l_max}{supervised(method)}"
             models.append(self.linear("power spectrum and bispectrum", label, basis, features, quick=quick))
         return models
 
@@ -168,7 +169,8 @@ class Silicon(DataSet):
         for r_cut in self.r_cuts:
             quick = r_cut == self.r_cuts[0]
             models += self.power_spectra(r_cut, range(1, 9))
-            models += self.bispectra(r_cut, [(2, 3), (3, 3), (4, 3), (4, 4)])
+            models += self.power_spectra(r_cut, (2, 4, 8), l_max=4)
+            models += self.bispectra(r_cut, [(2, 3), (3, 3), (4, 3), (6, 3), (4, 4), (5, 4)])
             models += self.mixed(r_cut, [("pca", 6, 3, 3), ("pca", 8, 4, 3), ("supervised", 2, 2, 3)])
             models += self.mixed(r_cut, [("supervised", 3, 3, 3)], quick=quick)
             models += self.mixed(r_cut, [("supervised", 4, 4, 3), ("supervised", 6, 4, 3)])
@@ -221,7 +223,7 @@ class Ethanol(DataSet):
     def nice(self, n_equivariants: int, n_invariants: int, n_candidates: int) -> Model:
         features = {"kind": "nice", "nu_max": 4, "n_equivariants": n_equivariants}
         features |= {"n_invariants": n_invariants, "n_candidates": n_candidates}
-        basis: ClassVar = {"r_cut": self.r_cuts[0], "q_max": 8, "l_max": 4}
+        basis = {"r_cut": self.r_cuts[0], "q_max": 8, "l_max": 4}
         return self.linear("NICE", f"{n_invariants:,} invariants an order", basis, features)
 
     def start(self) -> Atoms:
@@ -326,10 +328,10 @@ class Run:
     def rows(self) -> list[dict]:
         """Models that are fitted and timed, by family and time."""
         rows = []
-        for id in self.models:
+        for id, model in self.models.items():
             microseconds = self.microseconds(id)
             if microseconds is not None:
-                rows.append({**self.fits.of(id)[-1], "us": microseconds})
+                rows.append({**self.fits.of(id)[-1], "family": model.family, "label": model.label, "us": microseconds})
         families = list(FAMILIES)
         return sorted(rows, key=lambda row: (families.index(row["family"]), row["us"]))
 
