@@ -165,12 +165,11 @@ class Silicon(DataSet):
         return {"train": find_data(self.file), "test_fraction": 0.2, "seed": 0}
 
     def models(self) -> list[Model]:
-        models = []
+        models = self.power_spectra(5.0, (2, 4, 8), l_max=4) + self.bispectra(5.0, [(6, 3), (5, 4)])
         for r_cut in self.r_cuts:
             quick = r_cut == self.r_cuts[0]
             models += self.power_spectra(r_cut, range(1, 9))
-            models += self.power_spectra(r_cut, (2, 4, 8), l_max=4)
-            models += self.bispectra(r_cut, [(2, 3), (3, 3), (4, 3), (6, 3), (4, 4), (5, 4)])
+            models += self.bispectra(r_cut, [(2, 3), (3, 3), (4, 3), (4, 4)])
             models += self.mixed(r_cut, [("pca", 6, 3, 3), ("pca", 8, 4, 3), ("supervised", 2, 2, 3)])
             models += self.mixed(r_cut, [("supervised", 3, 3, 3)], quick=quick)
             models += self.mixed(r_cut, [("supervised", 4, 4, 3), ("supervised", 6, 4, 3)])
@@ -220,7 +219,7 @@ class Ethanol(DataSet):
         )
         models += self.bispectra(r_cut, [(3, 3), (4, 3), (4, 4), (5, 4)])
         models += self.mixed(r_cut, [("pca", 8, 4, 4), ("pca", 8, 6, 3), ("supervised", 4, 4, 4)])
-        models += [self.nice(*sizes) for sizes in ((60, 250, 1000), (100, 800, 1500), (150, 1200, 2000))]
+        models += [self.nice(*sizes) for sizes in ((60, 250, 1000), (100, 800, 1500))]
         models += [self.sparse("q 12", {"r_cut": r_cut, "q_max": 12}, n) for n in (300, 1000)]
         near = {"r_cut": r_cut, "q_max": 4, "method": "supervised", "weighting": "nearest"}
         models += [self.sparse("q 4, one supervised", near, n) for n in (300, 1000)]
