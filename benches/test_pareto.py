@@ -31,6 +31,15 @@ def test_the_front_has_what_no_other_beats_in_both():
     assert pareto.front(points) == [(1.0, 5.0), (2.0, 2.0), (3.0, 1.0), (5.0, 0.5)]
 
 
+def test_what_is_printed_is_on_a_front_or_the_best_of_its_family():
+    columns = ("family", "us", "energy_mae", "force_mae")
+    rows = [
+        dict(zip(columns, row, strict=True))
+        for row in (("a", 1.0, 3.0, 0.3), ("a", 2.0, 4.0, 0.4), ("b", 3.0, 5.0, 0.6), ("b", 4.0, 6.0, 0.5))
+    ]
+    assert [row["us"] for row in pareto.telling(rows)] == [1.0, 4.0]
+
+
 def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path):
     path = tmp_path / "models.jsonl"
     path.write_text(json.dumps({"id": "a", "us": 1.0}) + '\n{"id": "b", "u')
