@@ -20,8 +20,8 @@ there, `--rounds 0` only prints and draws.
 
 The folder --out keeps one line for each model in models.jsonl and one for each timing in times.jsonl, so that a run
 may be killed at any time; a model whose settings have changed is made anew. Remove the folder where data or rhobasis
-have. Written to it are table.md with all models, pareto.png and pareto.svg; printed are the models on the fronts and the
-best of each family. All took an hour and a half on two cores shared with other work, most of it for ethanol.
+have. Written to it are table.md with all models, pareto.png and pareto.svg; printed are the models on the fronts and
+the best of each family. All took an hour and a half on two cores shared with other work, most of it for ethanol.
 """
 
 import argparse
