@@ -431,7 +431,7 @@ def draw(of_data: dict[str, list[dict]], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a few models of silicon, one round of timings")
+    parser.add_argument("--quick", action="store_true", help="a few models of either data set, one round of timings")
     parser.add_argument("--only", choices=["silicon", "ethanol"], help="one of the two data sets")
     parser.add_argument("--rounds", type=int, help="rounds of timings to add (5; with --quick 1)")
     parser.add_argument("--command", default="rhobasis", help="what trains and times")
