@@ -4,6 +4,7 @@
 # make py     the Python package, optimised, in .venv
 # make bench  what a centre costs, as ratios and counts of instructions
 # make kills N=100   kills runs of the command at random moments, and looks at what they leave
+# make pareto  speed against error of potentials of every kind, as in docs/accuracy.md (hours; goes on where it was stopped)
 # make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
 # make fuzz SECONDS=60   damaged files of every kind, by the thousand: all must be refused in words, or read right
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
@@ -12,7 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check bench fuzz kills figures data docs
+.PHONY: demo check structure rust py python-check bench fuzz kills pareto figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -44,7 +45,7 @@ python-check: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	cd rhobasis-py && ../$(VENV)/bin/basedpyright --pythonpath ../$(PY)
-	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py
+	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py ../benches/test_pareto.py
 
 bench:
 	$(CARGO) bench --quiet -p rhobasis --bench expansion -- --counts
@@ -58,6 +59,9 @@ N := 100
 kills:
 	$(CARGO) build --release --quiet -p rhobasis-cli
 	python3 benches/kills.py $$($(CARGO) metadata --format-version 1 --no-deps | python3 -c "import json, sys; print(json.load(sys.stdin)['target_directory'])")/release/rhobasis $(N)
+
+pareto: py
+	$(PY) benches/pareto.py --command $(VENV)/bin/rhobasis
 
 figures: py
 	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))
