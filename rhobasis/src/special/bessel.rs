@@ -11,13 +11,18 @@
 /// Fills `g[l]`, l = 0 … `l_max`, with e^{-z} i_l(z) / z^l for z ≥ 0.
 ///
 /// Ratios ρ_l = g_{l+1}/g_l obey ρ_l = 1/(2l + 3 + z² ρ_{l+1}), all terms positive, so running l downwards is stable
-/// from any start; beyond z = l_max²/2, where ρ is nearly 1/z, the upward recursion loses little and is shorter.
+/// from any start, and as h_l = (2l + 3) h_{l+1} + z² h_{l+2}, ρ_l = h_{l+1}/h_l, needs no division at each step; beyond
+/// z = l_max²/2, where ρ is nearly 1/z, the upward recursion loses little and is shorter.
 ///
 /// # Panics
 /// If `g` is shorter than `l_max + 1`.
 pub fn scaled_i_over_power(z: f64, l_max: usize, g: &mut [f64]) {
     let g = &mut g[..=l_max];
-    g[0] = if z == 0.0 { 1.0 } else { -(-2.0 * z).exp_m1() / (2.0 * z) };
+    g[0] = match z {
+        0.0 => 1.0,
+        _ if z > 20.0 => 0.5 / z, // e^{-2z} is lost beside 1
+        _ => -(-2.0 * z).exp_m1() / (2.0 * z),
+    };
     if l_max == 0 {
         return;
     }
@@ -33,18 +38,20 @@ pub fn scaled_i_over_power(z: f64, l_max: usize, g: &mut [f64]) {
     // An error in ρ shrinks by (zρ)² with each step down: by e^{-36} from this l to l_max, for large and small z.
     let top = ((l_max * l_max) as f64 + 36.0 * z).sqrt() as usize + 8;
     let half = top as f64 + 1.5;
-    let mut rho = 1.0 / (half + (half * half + z2).sqrt()); // Amos' bound
+    let (mut above, mut h) = (LEAST, LEAST * (half + (half * half + z2).sqrt())); // Amos' bound of ρ
     for l in (l_max..top).rev() {
-        rho = 1.0 / ((2 * l + 3) as f64 + z2 * rho);
+        (above, h) = (h, (2 * l + 3) as f64 * h + z2 * above);
     }
     for l in (0..l_max).rev() {
-        rho = 1.0 / ((2 * l + 3) as f64 + z2 * rho);
-        g[l + 1] = rho;
+        g[l + 1] = h;
+        (above, h) = (h, (2 * l + 3) as f64 * h + z2 * above);
     }
-    for l in 0..l_max {
-        g[l + 1] *= g[l];
-    }
+    let factor = g[0] / h;
+    g[1..].iter_mut().for_each(|g| *g *= factor);
 }
+
+/// Where h begins: it only grows, by less than 10^500 up to l_max = 40.
+const LEAST: f64 = 1e-250;
 
 /// Fills `values[l]`, l = 0 … `l_max`, with e^{-z} i_l(z) for z ≥ 0.
 ///
