@@ -35,8 +35,10 @@ enum Drawing {
     Line,
     /// A line through points that are shown.
     Marked,
-    /// Points without a line.
+    /// Many small points without a line,
     Dots,
+    /// or a few that are to be seen.
+    Points,
 }
 
 impl Series {
@@ -49,9 +51,14 @@ impl Series {
         Series { name: name.into(), points, drawn: Drawing::Marked }
     }
 
-    /// Points alone.
+    /// Points alone, many of them.
     pub fn dots(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         Series { name: name.into(), points, drawn: Drawing::Dots }
+    }
+
+    /// Points alone, a few.
+    pub fn points(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Series { name: name.into(), points, drawn: Drawing::Points }
     }
 }
 
@@ -135,7 +142,8 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
         shown.map(|&(x, y)| (x, if panel.log_y { y.log10() } else { y })).collect()
     };
     let curves: Vec<Vec<(f64, f64)>> = panel.series.iter().map(|s| scaled(&s.points)).collect();
-    let mut xs = range(curves.iter().flatten().map(|p| p.0), 0.0);
+    let of_points = panel.series.iter().any(|series| series.drawn == Drawing::Points);
+    let mut xs = range(curves.iter().flatten().map(|p| p.0), if of_points { 0.06 } else { 0.0 });
     let mut ys = range(curves.iter().flatten().map(|p| p.1), if panel.log_y { 0.0 } else { 0.06 });
     if panel.log_y {
         ys = ys.start.floor()..(ys.end.ceil().max(ys.start.floor() + 1.0));
@@ -143,6 +151,9 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
     if panel.diagonal {
         let both = range(curves.iter().flatten().flat_map(|p| [p.0, p.1]), 0.04);
         (xs, ys) = (both.clone(), both);
+    }
+    if of_points {
+        ys.end += 0.3 * (ys.end - ys.start); // for the legend
     }
     let decades = (ys.end - ys.start) as usize;
     let mut chart = ChartBuilder::on(area)
@@ -186,9 +197,11 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
     }
     for (k, (series, points)) in panel.series.iter().zip(&curves).enumerate() {
         let color = COLORS[k % COLORS.len()];
-        if series.drawn == Drawing::Dots {
+        if matches!(series.drawn, Drawing::Dots | Drawing::Points) {
+            let (size, opacity) =
+                if series.drawn == Drawing::Dots { (FINER + FINER / 2, 0.6) } else { (4 * FINER, 0.8) };
             chart
-                .draw_series(points.iter().map(|&p| Circle::new(p, FINER + FINER / 2, color.mix(0.6).filled())))?
+                .draw_series(points.iter().map(|&p| Circle::new(p, size, color.mix(opacity).filled())))?
                 .label(&series.name)
                 .legend(move |(x, y)| Circle::new((x + 8 * FINER as i32, y), 3 * FINER, color.filled()));
             continue;

@@ -149,8 +149,8 @@ fn write_picture(path: &std::path::Path, trials: &[Trial], taken: usize) -> rhob
         let point = |trial: &Trial| Some((trial.cost, error(trial)?));
         let points: Vec<(f64, f64)> = trials.iter().filter_map(point).collect();
         let (first, taken) = (*points.first()?, point(&trials[taken])?);
-        let panel = Panel::new(title, "µs per atom, one thread", y).log_y().series(Series::dots("tried", points));
-        Some(panel.series(Series::dots("begun with", vec![first])).series(Series::dots("taken", vec![taken])))
+        let panel = Panel::new(title, "µs per atom, one thread", y).series(Series::points("tried", points));
+        Some(panel.series(Series::points("begun with", vec![first])).series(Series::points("taken", vec![taken])))
     };
     let panels =
         [panel("energy", "RMSE, meV/atom", |trial| trial.energy), panel("force", "RMSE, eV/Å", |trial| trial.force)];

@@ -69,7 +69,12 @@ fn of_basis(basis: &Basis) -> Option<Remark> {
     }
     let (kept, channels) = basis.kept_variance()?;
     let of = basis.density_of_variances();
-    let text = || format!("{channels} keeps {:.1} % of the variance of the {of}: use a larger q_max", 100.0 * kept);
+    let text = || {
+        format!(
+            "{channels} keeps {:.1} % of the variance of the {of}: use a larger q_max, or, for a linear model, method = \"supervised\"",
+            100.0 * kept
+        )
+    };
     (kept < VARIANCE).then(|| text().into())
 }
 
