@@ -14,7 +14,7 @@ mod search;
 mod trial;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -33,6 +33,7 @@ use crate::train::{identity, read};
 use crate::{interrupt, output, tensors};
 use point::{Point, Tuned};
 use record::Record;
+use report::Paths;
 use search::{AXES, Axis, Way, chosen, step, ways};
 use trial::{Target, Task, Trial};
 
@@ -89,18 +90,19 @@ impl Tune {
     }
 
     fn outputs(&self, read: Files) -> Files {
-        let picture = (!self.no_plot).then(|| self.picture());
-        read.writing("--output", Holds::Beginning(report::BEGINNING), [&self.output])
-            .writing("the trials of --output", Holds::Checkpoint, [&self.trials()])
+        let Paths { output, trials, picture, .. } = self.paths();
+        read.writing("--output", Holds::Beginning(report::BEGINNING), [&output])
+            .writing("the trials of --output", Holds::Checkpoint, [&trials])
             .writing("the picture of --output", Holds::Picture, &picture)
     }
 
-    fn trials(&self) -> PathBuf {
-        self.output.with_extension("trials.jsonl")
-    }
-
-    fn picture(&self) -> PathBuf {
-        self.output.with_extension("svg")
+    fn paths(&self) -> Paths {
+        Paths {
+            model: self.model.clone(),
+            output: self.output.clone(),
+            trials: self.output.with_extension("trials.jsonl"),
+            picture: (!self.no_plot).then(|| self.output.with_extension("svg")),
+        }
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -117,17 +119,19 @@ impl Tune {
         let settings = file.settings(&data.frames, &data.labels)?;
         let settings = self.with_labels(&settings)?;
         let folds = folds(&data.frames, self.folds, self.seed.unwrap_or(file.seed))?;
-        let mut record = Record::open(&self.trials(), self.identity(&file, &settings, &data, &folds)?)?;
+        let paths = self.paths();
+        let mut record = Record::open(&paths.trials, self.identity(&file, &settings, &data, &folds)?)?;
         if !record.trials.is_empty() {
-            note_on(&self.trials());
-            tell(format!("continuing from {}: {} done", self.trials().display(), plural(record.trials.len(), "trial")));
+            note_on(&paths.trials);
+            tell(format!("continuing from {}: {} done", paths.trials.display(), plural(record.trials.len(), "trial")));
         }
         let task = Task { data: &data, folds: &folds, settings: &settings, target: self.target };
         let mut search =
             Search { tuned: &tuned, task, record: &mut record, impossible: Vec::new(), start, budget: self.budget };
         let complete = search.run(&first)?;
         let minutes = start.elapsed().as_secs_f64() / 60.0;
-        let report = report::Report { tune: self, record: &record, data: &data, complete, minutes };
+        let report =
+            report::Report { paths: &paths, folds: self.folds, record: &record, data: &data, complete, minutes };
         report.write(&first, out)
     }
 
@@ -281,10 +285,4 @@ impl Search<'_> {
         self.record.save()?;
         Ok(found)
     }
-}
-
-/// Whether two files lie in different folders.
-fn in_other_folder(a: &Path, b: &Path) -> bool {
-    let folder = |path: &Path| output::folder_of(path).canonicalize().ok();
-    folder(a) != folder(b)
 }

@@ -1,26 +1,35 @@
 //! What came out of the trials.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use super::point::Point;
 use super::record::Record;
 use super::rewrite::rewritten;
 use super::search::{best, chosen};
 use super::trial::{Trial, mean_and_error};
-use super::{Tune, in_other_folder};
 use crate::errors_table::short;
 use crate::failure::Outcome;
 use crate::labelled::LabelledFrames;
-use crate::output;
+use crate::output::{folder_of, write_text};
 use crate::plot::{self, Panel, Series};
 use crate::text::{Table, count, field, plural, tell};
 
 /// How a tuned file begins.
 pub const BEGINNING: &str = "# Tuned by 'rhobasis tune'";
 
+/// What is read and written.
+pub struct Paths {
+    pub model: PathBuf,
+    pub output: PathBuf,
+    pub trials: PathBuf,
+    pub picture: Option<PathBuf>,
+}
+
 /// All that is told at the end.
 pub struct Report<'a> {
-    pub tune: &'a Tune,
+    pub paths: &'a Paths,
+    pub folds: usize,
     pub record: &'a Record,
     pub data: &'a LabelledFrames,
     /// Whether the search came to its end.
@@ -36,9 +45,9 @@ impl Report<'_> {
             tell("no trial was made: give a larger --budget");
             return Ok(());
         };
-        let tune = self.tune;
-        field(out, "model", tune.model.display())?;
-        field(out, "tuned on", format!("{}, {} folds", plural(self.data.len(), "frame"), tune.folds))?;
+        let Paths { model, output, trials: record, picture } = self.paths;
+        field(out, "model", model.display())?;
+        field(out, "tuned on", format!("{}, {} folds", plural(self.data.len(), "frame"), self.folds))?;
         let end = if self.complete {
             "nothing more to change"
         } else {
@@ -49,16 +58,15 @@ impl Report<'_> {
         self.table([taken, best]).write(out)?;
         writeln!(out, "\n* taken: the cheapest of those within one standard error of the best (+)")?;
         let head = self.head(first, &trials[taken]);
-        let moved = in_other_folder(&tune.model, &tune.output);
-        let text = rewritten(&tune.model, [first, &trials[taken].point], &head, moved)?;
-        if !tune.no_plot {
-            write_picture(&tune.picture(), trials, taken)?;
-            writeln!(out, "wrote {} (errors over the time of an evaluation)", tune.picture().display())?;
+        let text = rewritten(model, [first, &trials[taken].point], &head, in_other_folder(model, output))?;
+        if let Some(picture) = picture {
+            write_picture(picture, trials, taken)?;
+            writeln!(out, "wrote {} (errors over the time of an evaluation)", picture.display())?;
         }
-        output::write_text(&tune.output, &text)?;
-        writeln!(out, "wrote {} (all trials)", tune.trials().display())?;
-        writeln!(out, "wrote {}", tune.output.display())?;
-        writeln!(out, "next: rhobasis train {} -o POTENTIAL.rho", tune.output.display())?;
+        write_text(output, &text)?;
+        writeln!(out, "wrote {} (all trials)", record.display())?;
+        writeln!(out, "wrote {}", output.display())?;
+        writeln!(out, "next: rhobasis train {} -o POTENTIAL.rho", output.display())?;
         Ok(())
     }
 
@@ -94,19 +102,19 @@ impl Report<'_> {
     /// What the tuned file says before all.
     fn head(&self, first: &Point, taken: &Trial) -> String {
         let trials = &self.record.trials;
-        let name = |path: &std::path::Path| path.file_name().unwrap_or_default().display().to_string();
+        let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
         let before = trials.iter().find(|trial| trial.point == *first);
         let lines = [
             format!(
                 "{BEGINNING} from {}: the best of {}, {} folds of {}.",
-                name(&self.tune.model),
+                name(&self.paths.model),
                 plural(trials.len(), "trial"),
-                self.tune.folds,
+                self.folds,
                 plural(self.data.len(), "frame")
             ),
             format!("# RMSE of held-out frames, and time on one thread: {}", errors_of(taken)),
             before.map_or(String::new(), |before| format!("# Before: {}", errors_of(before))),
-            format!("# All trials are in {}.", name(&self.tune.trials())),
+            format!("# All trials are in {}.", name(&self.paths.trials)),
         ];
         lines.into_iter().filter(|line| !line.is_empty()).map(|line| line + "\n").collect()
     }
@@ -144,7 +152,7 @@ fn with_error(all: Option<f64>, of_folds: &[f64]) -> String {
 }
 
 /// Errors over the time of an evaluation.
-fn write_picture(path: &std::path::Path, trials: &[Trial], taken: usize) -> rhobasis::Result<()> {
+fn write_picture(path: &Path, trials: &[Trial], taken: usize) -> rhobasis::Result<()> {
     let panel = |title: &str, y: &str, error: fn(&Trial) -> Option<f64>| {
         let point = |trial: &Trial| Some((trial.cost, error(trial)?));
         let points: Vec<(f64, f64)> = trials.iter().filter_map(point).collect();
@@ -156,4 +164,10 @@ fn write_picture(path: &std::path::Path, trials: &[Trial], taken: usize) -> rhob
         [panel("energy", "RMSE, meV/atom", |trial| trial.energy), panel("force", "RMSE, eV/Å", |trial| trial.force)];
     let panels: Vec<Panel> = panels.into_iter().flatten().collect();
     plot::write(path, &panels, 2)
+}
+
+/// Whether two files lie in different folders.
+fn in_other_folder(a: &Path, b: &Path) -> bool {
+    let folder = |path: &Path| folder_of(path).canonicalize().ok();
+    folder(a) != folder(b)
 }

@@ -88,9 +88,9 @@ class Sensitivity:
     def scaling(self, frames: FramesLike) -> RadialScaling | None:
         """The scaling of the density that lets neighbours count as this potential needs them, u(r) = 1/(1 + (r/r0)^m).
 
-        For potentials of a density without scaling: r0 is 0.85 of the median distance of nearest neighbours in `frames`, m is
-        fitted to ln w(r), see `radial_weight`, from there to the shell of the cutoff. None if w does not fall with r.
-        ``rhobasis tune`` tries it with others.
+        For potentials of a density without scaling: r0 is 0.85 of the median distance of nearest neighbours in
+        `frames`, m is fitted to ln w(r), see `radial_weight`, from there to the shell of the cutoff. None if w does not
+        fall with r. ``rhobasis tune`` tries it with others.
 
         >>> import rhobasis as rb
         >>> from ase.build import bulk

@@ -1,24 +1,13 @@
-use std::ops::Range;
-
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
-use super::problem::Form;
+use super::form::{Form, Lift};
 use crate::linalg::set_product;
 
 /// RᵀR of the triangle R of a fit: of each form, its columns, from its own first row on. The other half is their transpose.
 #[derive(Debug)]
 pub(super) struct Gram {
     parts: Vec<Array2<f64>>,
-}
-
-/// Columns of a problem made of those of one form of the fit.
-#[derive(Debug, Clone)]
-pub(super) struct Lift {
-    /// `[column of the form, column]`.
-    pub matrix: Array2<f64>,
-    /// Which of its columns are which of the problem's, from which on. Those of several forms that are the same are added.
-    pub goes: Vec<(Range<usize>, usize)>,
 }
 
 impl Gram {

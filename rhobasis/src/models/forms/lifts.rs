@@ -2,13 +2,7 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView1, s};
 
-use super::gram::Lift;
-use super::problem::Form;
-
-/// Number of pairs (α, β), α ≤ β.
-pub(super) fn n_pairs(n: usize) -> usize {
-    n * (n + 1) / 2
-}
+use super::form::{Form, Lift, n_pairs};
 
 pub(super) fn consecutive(lengths: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut end = 0;

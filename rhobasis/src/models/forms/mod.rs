@@ -12,6 +12,8 @@
 //! a point of a product of Grassmann manifolds (Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973); Edelman, Arias and Smith,
 //! SIAM J. Matrix Anal. Appl. 20, 303 (1998)).
 
+/// What a quadratic form is, and columns made of its own.
+mod form;
 /// RᵀR of the fit, and what it is of columns made of its own.
 mod gram;
 /// From weights and motions of combinations to weights of products of channels.
@@ -23,5 +25,6 @@ mod search;
 /// Where to start, and in which order functions stand.
 mod start;
 
-pub use problem::{Form, QuadraticForms};
+pub use form::Form;
+pub use problem::QuadraticForms;
 pub use search::Contracted;

@@ -2,8 +2,9 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::gram::{Gram, Lift};
-use super::lifts::{n_pairs, places, stacked, symmetric, weights_to_products};
+use super::form::{Form, Lift};
+use super::gram::Gram;
+use super::lifts::{places, stacked, symmetric, weights_to_products};
 use crate::linalg::{add_product, append_rows, cholesky, set_product, solve_lower, solve_upper};
 use crate::models::factor::Factor;
 use crate::{Error, Result};
@@ -12,27 +13,6 @@ use crate::{Error, Result};
 const CORRECTIONS: usize = 5;
 /// They end where the loss falls by less than this fraction of it.
 const SETTLED: f64 = 1e-13;
-
-/// One quadratic form: which columns of the fit hold its products, and which of its channels belong to which set.
-///
-/// Columns are the upper triangle of c cᵀ, row by row: c_α c_β for α ≤ β, times √2 for α ≠ β.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Form {
-    /// The first of its columns.
-    pub first: usize,
-    /// Number of channels c.
-    pub n_channels: usize,
-    /// Sets of channels that are combined alike wherever they occur: which set, and its first channel here. Channels of no set
-    /// are left out.
-    pub sets: Vec<(usize, usize)>,
-}
-
-impl Form {
-    /// Its columns.
-    pub(super) fn columns(&self) -> Range<usize> {
-        self.first..self.first + n_pairs(self.n_channels)
-    }
-}
 
 /// A least squares problem whose columns are products of channels, as a function of the combinations of channels that its model
 /// may see.

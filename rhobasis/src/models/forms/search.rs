@@ -2,9 +2,9 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, Axis, concatenate, s};
 
-use super::gram::Lift;
+use super::form::{Form, Lift};
 use super::lifts::{consecutive, motions_to_products, symmetric};
-use super::problem::{Best, Form, QuadraticForms};
+use super::problem::{Best, QuadraticForms};
 use super::start::turned;
 use crate::Result;
 use crate::linalg::{add_gram_in_chunks, cholesky, complement, orthonormal_rows, solve_lower, solve_upper};
