@@ -103,6 +103,23 @@ def test_a_sensitivity_is_a_sum_over_frames_and_makes_bases():
     assert (made.method, made.gamma, made.q_max) == ("sensitivity", 0.1, 2)
 
 
+def test_how_much_a_neighbour_matters_is_its_integrals_times_the_sensitivity():
+    frames = crystals(10, 8)
+    potential = rb.Potential(rb.PowerSpectrum(basis(q_max=5)), rb.Ridge(alpha=1e-10)).fit(frames)
+    sensitivity, r = potential.sensitivity(frames), np.array([[2.2, 2.6], [3.1, 3.6]])
+    seen = there = 0
+    for l, i in enumerate(potential.features_.basis_.radial_integrals(r.ravel())):
+        seen = seen + np.einsum("rq,qp,rp->r", i, sensitivity.matrices_[29, l], i)
+        there = there + (2 * l + 1) * 40 * np.sum(i**2, axis=1)
+    w = sensitivity.radial_weight(r)
+    np.testing.assert_allclose(w.ravel(), np.sqrt(seen / there), rtol=1e-9)
+    u = sensitivity.scaling(frames)
+    assert w.shape == (2, 2)
+    assert u is None or (u.rate == 1 and 1.8 < u.scale < 2.3 and u.exponent > 0)
+    with pytest.raises(rb.RhobasisError, match="positive distance"):
+        sensitivity.radial_weight([-1.0])
+
+
 def test_what_makes_no_such_basis_is_refused():
     frames = crystals(6, 7)
     with pytest.raises(rb.RhobasisError, match=r"potential\.sensitivity\(frames\)\.basis"):

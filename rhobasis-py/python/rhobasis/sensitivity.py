@@ -101,7 +101,7 @@ class Sensitivity:
         ...     atoms.calc = EMT()
         ...     _ = atoms.get_forces()
         >>> span = rb.OptimalBasis(rb.Density(r_cut=4.0), rb.Gto(n_max=8), l_max=2, q_max=6)
-        >>> potential = rb.Potential(rb.PowerSpectrum(span)).fit(frames)
+        >>> potential = rb.Potential(rb.PowerSpectrum(span), rb.Ridge()).fit(frames)
         >>> u = potential.sensitivity(frames).scaling(frames)
         >>> u is None or 1.9 < u.scale < 2.3
         True
