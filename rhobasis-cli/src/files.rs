@@ -1,5 +1,7 @@
 //! What a command reads and writes, and whether that is safe: the same check for all of them, before any work.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rhobasis::extxyz::{check_replaceable, path_of};
@@ -128,8 +130,10 @@ impl Holds {
 
 /// Refuses to replace what somebody has written by hand.
 fn check_beginning(path: &Path, text: &str) -> Result<()> {
-    match std::fs::read(path) {
-        Ok(found) if !found.is_empty() && !found.starts_with(text.as_bytes()) => {
+    let mut found = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(text.len() as u64).read_to_end(&mut found));
+    match read {
+        Ok(bytes) if bytes > 0 && found != text.as_bytes() => {
             let problem = format!("does not begin with '{text}', so it is another file, which would be replaced");
             Err(Error::file(path, problem, "write under another name, or remove the file first"))
         }

@@ -115,15 +115,16 @@ impl Tune {
         self.outputs(file.files()).check()?;
         let (tuned, first) = Tuned::of(&file)?;
         let (data, _) = read(&file)?;
-        let data = self.some_of(data);
         let settings = file.settings(&data.frames, &data.labels)?;
-        let settings = self.with_labels(&settings)?;
+        self.check_labels(&settings)?;
+        let data = self.some_of(data);
         let folds = folds(&data.frames, self.folds, self.seed.unwrap_or(file.seed))?;
         let paths = self.paths();
         let mut record = Record::open(&paths.trials, self.identity(&file, &settings, &data, &folds)?)?;
         if !record.trials.is_empty() {
             note_on(&paths.trials);
             tell(format!("continuing from {}: {} done", paths.trials.display(), plural(record.trials.len(), "trial")));
+            keeps(&record);
         }
         let task = Task { data: &data, folds: &folds, settings: &settings, target: self.target };
         let mut search =
@@ -148,8 +149,8 @@ impl Tune {
         some
     }
 
-    /// The settings, if there are the labels whose errors are asked for.
-    fn with_labels(&self, settings: &TrainSettings) -> Result<TrainSettings> {
+    /// Refuses errors of what the model is not trained on.
+    fn check_labels(&self, settings: &TrainSettings) -> Result<()> {
         let sigmas = &settings.weights.all;
         let (there, what) = match self.target {
             Target::Both => (true, ""),
@@ -157,7 +158,7 @@ impl Tune {
             Target::Forces => (sigmas.force_sigma.is_some(), "forces"),
         };
         if there {
-            return Ok(settings.clone());
+            return Ok(());
         }
         Err(Error::setting("for", what, "the model is not trained on them", "leave --for out, or give them a sigma"))
     }
@@ -171,6 +172,12 @@ impl Tune {
     ) -> Result<serde_json::Value> {
         Ok(serde_json::json!({ "model": identity(file, settings, data)?, "for": self.target, "folds": folds }))
     }
+}
+
+/// Notes what an interrupted run leaves.
+fn keeps(record: &Record) {
+    let kept = format!("of the search, {} stay; the same command goes on", plural(record.trials.len(), "trial"));
+    interrupt::keeps(kept);
 }
 
 /// The way from the first trial to the last.
@@ -254,8 +261,7 @@ impl Search<'_> {
         tell(format!("trial {number}: {}", report::line_of(&trial)));
         self.record.trials.push(trial);
         self.record.save()?;
-        let kept = plural(self.record.trials.len(), "trial");
-        interrupt::keeps(format!("{kept} are kept; the same command goes on"));
+        keeps(self.record);
         Ok(Ok(true))
     }
 
