@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use rhobasis::extxyz::Labels;
-use rhobasis::potential::{Errors, Potential, Progress, Quantity, TrainSettings, cross_validate};
+use rhobasis::potential::{Errors, Potential, Progress, Quantity, Sigmas, TrainSettings, cross_validate};
 use rhobasis::{Result, Structure};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub struct Task<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// The geometric mean of those of energies and forces
+    /// The geometric mean of those of energies and forces, as far as the model is trained on them
     Both,
     /// Those of energies
     Energy,
@@ -102,12 +102,19 @@ impl Trial {
                 |errors: &Errors| Some(errors.of(quantity, None)).filter(|sum| sum.count > 0).map(|sum| sum.rmse());
             done.by_fold.iter().filter_map(rmse).collect()
         };
+        let weights = &settings.weights;
+        let trained_on = |sigma: fn(&Sigmas) -> Option<f64>| {
+            std::iter::once(&weights.all).chain(weights.by_type.values()).any(|sigmas| sigma(sigmas).is_some())
+        };
         let (energy_of_folds, force_of_folds) = (each(Quantity::EnergyPerAtom), each(Quantity::Force));
         Ok(Trial {
             point: point.clone(),
             energy: all(Quantity::EnergyPerAtom),
             force: all(Quantity::Force),
-            scores: target.scores(&energy_of_folds, &force_of_folds),
+            scores: target.scores(
+                if trained_on(|sigmas| sigmas.energy_sigma) { &energy_of_folds } else { &[] },
+                if trained_on(|sigmas| sigmas.force_sigma) { &force_of_folds } else { &[] },
+            ),
             energy_of_folds,
             force_of_folds,
             cost: cost.transpose()?.unwrap_or_default(),
