@@ -59,9 +59,9 @@ fn same(found: &[f64], expected: &[f64], what: &str) {
     within(1e-14, found, expected, what);
 }
 
-/// The same, where terms of a force cancel.
+/// The same, where terms of a force cancel: those of long products by two digits.
 fn close(found: &[f64], expected: &[f64], what: &str) {
-    within(1e-13, found, expected, what);
+    within(1e-12, found, expected, what);
 }
 
 fn within(tolerance: f64, found: &[f64], expected: &[f64], what: &str) {
