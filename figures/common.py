@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -27,6 +28,9 @@ def arguments(description: str, presets: dict[str, dict]) -> argparse.Namespace:
     parser.add_argument("--data", help="extended XYZ file; default: the data of the preset")
     parser.add_argument("--preset", choices=sorted(presets), default="quick")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "figures", help="folder of plot, CSV and claims")
+    parser.add_argument(
+        "--resume", action="store_true", help="take numbers that a run before, of the same code, has kept"
+    )
     arguments = parser.parse_args()
     for name, value in presets[arguments.preset].items():
         setattr(arguments, name, value)
@@ -73,10 +77,36 @@ def trained(potential: rb.Potential, train: rb.Frames, **sigmas: float | None) -
         return potential.fit(train, stress_sigma=None, **sigmas)
 
 
+class Kept:
+    """Numbers that took long, in a file beside the plot: with --resume a run that was stopped goes on from there.
+
+    They belong to a data file, a preset and a version of rhobasis.
+    """
+
+    def __init__(self, figure: str, arguments: argparse.Namespace) -> None:
+        self.path = arguments.out / f"{figure}.kept.jsonl"
+        file = Path(arguments.data if os.path.exists(arguments.data) else arguments.data.rpartition("@")[0])
+        self.of = [arguments.preset, Path(arguments.data).name, file.stat().st_size, rb.__version__]
+        if not arguments.resume:
+            self.path.unlink(missing_ok=True)
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.numbers = {json.dumps(of): number for of, number in map(json.loads, lines)}
+
+    def __call__(self, what: list, compute: Callable[[], Any]) -> Any:
+        """The numbers of `what`, computed unless they are there."""
+        key = json.dumps([*self.of, *what])
+        if key not in self.numbers:
+            self.numbers[key] = compute()
+            with self.path.open("a") as file:
+                file.write(f"[{key}, {json.dumps(self.numbers[key])}]\n")
+        return self.numbers[key]
+
+
 class CrossValidation:
     """Frames in folds of equal size at random. Those that repeat each other (species, positions, cell) share a fold."""
 
-    def __init__(self, data: str, folds: int) -> None:
+    def __init__(self, data: str, folds: int, kept: Kept) -> None:
+        self.kept = kept
         frames = list(rb.read(data))
         groups: dict[bytes, list[int]] = {}
         for k, atoms in enumerate(frames):
@@ -92,11 +122,15 @@ class CrossValidation:
             rb.Frames([atoms for k, atoms in enumerate(frames) if k not in some]) for some in map(set, members)
         ]
 
-    def rmse(self, potential: Callable[[int], rb.Potential], **sigmas: float | None) -> tuple[float, float]:
+    def rmse(self, what: list, potential: Callable[[int], rb.Potential], **sigmas: float | None) -> tuple[float, float]:
         """RMSE of energies (meV/atom) and of force components (eV/Å) of all frames, each by the fit to other folds.
 
-        `potential` makes that of a fold, to be fitted to it.
+        `potential` makes that of a fold, to be fitted to it; they are kept as those of `what`.
         """
+        energy, force = self.kept(["rmse", *what], lambda: self._rmse(potential, sigmas))
+        return energy, force
+
+    def _rmse(self, potential: Callable[[int], rb.Potential], sigmas: dict[str, float | None]) -> tuple[float, float]:
         energies, forces = [], []
         for fold, (train, test) in enumerate(zip(self.trains, self.tests, strict=True)):
             of_test = trained(potential(fold), train, **sigmas).predict(test)

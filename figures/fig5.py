@@ -17,7 +17,7 @@ import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, CrossValidation, arguments, digits, plain_log, save, trained
+from common import Claims, CrossValidation, Kept, arguments, digits, plain_log, save, trained
 
 import rhobasis as rb
 
@@ -70,7 +70,7 @@ settings = {"l_max": args.l_max, "folds": args.folds, "n_sparse": args.n_sparse,
 claims = Claims("fig5", args, r_cut=R_CUT, sigma=SIGMA, cutoff_width=WIDTH, scaling=[1, 3, 4], **settings)
 print(f"Fig. 5 ({args.preset}): {args.data}")
 
-data = CrossValidation(args.data, args.folds)
+data = CrossValidation(args.data, args.folds, Kept("fig5", args))
 # Of each training set; as many functions as are asked for are taken of them later.
 optimal = {
     kind: [rb.OptimalBasis(density, rb.Gto(N_REF), l_max=args.l_max).fit(train) for train in data.trains]
@@ -123,11 +123,13 @@ def basis(name, kind, n, fold):
     raise ValueError(name)
 
 
-def most_telling(some, train, count):
+@functools.cache
+def most_telling(name, n, fold):
     """Components by deterministic CUR on environments of the training frames, the first ones first."""
-    soap = rb.PowerSpectrum(some, normalize=True).fit(train[:1])
+    train = data.trains[fold]
+    soap = rb.PowerSpectrum(basis(name, "unscaled", n, fold), normalize=True).fit(train[:1])
     thinned = train[:: max(1, sum(train.n_atoms) // args.environments)]
-    return soap.columns_[rb.selection.cur(soap.transform(thinned), count)]
+    return soap.columns_[rb.selection.cur(soap.transform(thinned), max(args.selected[n]))]
 
 
 def shown(pair):
@@ -139,24 +141,24 @@ errors: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
 for kind in DENSITIES:
     for name in (*PAPER, *BEYOND) if kind == "unscaled" else PAPER:
         for n in args.sizes if name in PAPER else args.beyond:
-            pair = data.rmse(lambda fold, of=(name, kind, n): potential(basis(*of, fold)))
+            pair = data.rmse(["kernel", name, kind, n], lambda fold, of=(name, kind, n): potential(basis(*of, fold)))
             errors.setdefault((name, kind), {})[n] = pair
             print(f"  {name}, {kind}, n = {n}: {shown(pair)}", flush=True)
 of_linear: dict[str, dict[int, tuple[float, float]]] = {}
 for name in (*PAPER, "supervised"):
     for n in args.linear if name in PAPER else args.beyond:
-        pair = data.rmse(lambda fold, of=(name, "unscaled", n): linear(basis(*of, fold)))
+        pair = data.rmse(["linear", name, n], lambda fold, of=(name, "unscaled", n): linear(basis(*of, fold)))
         of_linear.setdefault(name, {})[n] = pair
         print(f"  {name}, linear, n = {n}: {shown(pair)}", flush=True)
 selected: dict[tuple[str, int], dict[int, tuple[float, float]]] = {}
 for n, counts in args.selected.items():
     for name in (*PAPER, "supervised + weighted") if n in args.beyond else PAPER:
-        columns = [
-            most_telling(basis(name, "unscaled", n, fold), train, max(counts)) for fold, train in enumerate(data.trains)
-        ]
         for count in counts:
             pair = data.rmse(
-                lambda fold, of=(name, "unscaled", n), c=columns, k=count: potential(basis(*of, fold), c[fold][:k])
+                ["kernel", name, n, count, "components"],
+                lambda fold, name=name, n=n, count=count: potential(
+                    basis(name, "unscaled", n, fold), most_telling(name, n, fold)[:count]
+                ),
             )
             selected.setdefault((name, n), {})[count] = pair
             print(f"  {name}, n = {n}, {count} components: {shown(pair)}", flush=True)

@@ -14,10 +14,11 @@ weighted density; and, for kernels, one supervised function before weighted ones
 """
 
 import csv
+import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, CrossValidation, arguments, digits, plain_log, save, trained
+from common import Claims, CrossValidation, Kept, arguments, digits, plain_log, save, trained
 
 import rhobasis as rb
 
@@ -50,7 +51,8 @@ args = arguments(__doc__.splitlines()[0], PRESETS)
 claims = Claims("fig6", args, r_cut=6.0, sigma=0.5, cutoff_width=1.0, folds=FOLDS, n_sparse=args.n_sparse, zeta=ZETA)
 print(f"Fig. 6 ({args.preset}): {args.data}")
 
-data = CrossValidation(args.data, FOLDS)
+frames = rb.read(args.data)
+data = CrossValidation(args.data, FOLDS, kept := Kept("fig6", args))
 contracted = {"PCA": {"method": "pca"}, "PCovR": {"method": "pcovr", "gamma": GAMMA}}
 # Contracted bases of each training set; as many functions as are asked for are taken of them later.
 learned = {
@@ -73,8 +75,10 @@ def kernel(some):
     return rb.Potential(rb.RadialSpectrum(some, normalize=True), rb.Gap(n_sparse=args.n_sparse, zeta=ZETA))
 
 
-def bases_for_target(train):
-    """By name and model, the basis of n functions that is made for it."""
+@functools.cache
+def bases_for_target(fold):
+    """By name and model, the basis of n functions that is made for it, of the training frames of a fold or of all."""
+    train = frames if fold is None else data.trains[fold]
     principal = rb.OptimalBasis(DENSITY, rb.Gto(N_REF), l_max=0).fit(train)
     weighted = rb.OptimalBasis(DENSITY, rb.Gto(N_REF), l_max=0, q_max=SPAN, weighting="nearest").fit(train)
     of_power = trained(rb.Potential(rb.PowerSpectrum(weighted), rb.Ridge()), train)
@@ -93,33 +97,45 @@ for kind, model in models.items():
         curve = errors.setdefault((name, kind), {})
         for n in args.sizes:
             if n > 1 or kind == "linear":
-                curve[n] = data.rmse(lambda fold, name=name, n=n, model=model: model(basis(name, n, fold)))
+                curve[n] = data.rmse(
+                    [kind, name, n], lambda fold, name=name, n=n, model=model: model(basis(name, n, fold))
+                )
         print(f"  {name}, {kind}: " + ", ".join(f"{n}: {e:.1f} / {f:.3f}" for n, (e, f) in curve.items()))
-targeted = [bases_for_target(train) for train in data.trains]
+TARGETED = (
+    ("supervised + weighted", "kernel"),
+    *((name, kind) for kind in models for name in ("sensitivity", "weighted")),
+)
 beyond: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
-for name, kind in targeted[0]:
+for name, kind in TARGETED:
     curve = beyond.setdefault((name, kind), {})
     for n in args.beyond:
         if n > 1 or kind == "linear":
-            curve[n] = data.rmse(lambda fold, of=(name, kind), n=n: models[of[1]](targeted[fold][of](n)))
+            curve[n] = data.rmse(
+                [kind, name, n], lambda fold, of=(name, kind), n=n: models[of[1]](bases_for_target(fold)[of](n))
+            )
     print(f"  {name}, {kind}: " + ", ".join(f"{n}: {e:.1f} / {f:.3f}" for n, (e, f) in curve.items()), flush=True)
-whole = {kind: data.rmse(lambda fold, model=model: model(basis("GTO", N_REF, fold))) for kind, model in models.items()}
-alone = data.rmse(lambda fold: linear(basis("GTO", N_REF, fold)), force_sigma=None)
-pure = data.rmse(lambda fold: linear(learned["PCovR"][fold].set_params(q_max=1, gamma=PURE)))
+whole = {
+    kind: data.rmse([kind, "GTO", N_REF], lambda fold, model=model: model(basis("GTO", N_REF, fold)))
+    for kind, model in models.items()
+}
+alone = data.rmse(["energies alone"], lambda fold: linear(basis("GTO", N_REF, fold)), force_sigma=None)
+pure = data.rmse(["pure regression"], lambda fold: linear(learned["PCovR"][fold].set_params(q_max=1, gamma=PURE)))
 print(f"  GTO {N_REF}, linear: {whole['linear']}, of energies alone {alone}; q = 1, pure regression: {pure}")
 
-frames = rb.read(args.data)
 reference = rb.RadialSpectrum(rb.SphericalExpansion(DENSITY, rb.Gto(N_REF), l_max=0)).transform(frames)
 for name, how in contracted.items():
     learned[name] = [rb.OptimalBasis(DENSITY, rb.Gto(N_REF), l_max=0, **how).fit(frames)]
-gfre = {
-    name: {n: rb.metrics.gfre(rb.RadialSpectrum(basis(name, n, 0)).transform(frames), reference) for n in args.sizes}
-    for name in names
-}
-of_all = bases_for_target(frames)
+
+
+def gfre_of(what, some):
+    """Error of GTO 20 as a linear function of what is in the features of a basis."""
+    return kept(["gfre", *what], lambda: rb.metrics.gfre(rb.RadialSpectrum(some()).transform(frames), reference))
+
+
+gfre = {name: {n: gfre_of([name, n], lambda name=name, n=n: basis(name, n, 0)) for n in args.sizes} for name in names}
 gfre_beyond = {
-    key: {n: rb.metrics.gfre(rb.RadialSpectrum(of_all[key](n)).transform(frames), reference) for n in args.beyond}
-    for key in of_all
+    key: {n: gfre_of([*key, n], lambda key=key, n=n: bases_for_target(None)[key](n)) for n in args.beyond}
+    for key in TARGETED
     if key != ("weighted", "linear")  # as with the kernel
 }
 

@@ -10,20 +10,17 @@ as many channels (a, n); below, learning curves, with a kernel model of the powe
 The density is as it is, where the two statements of the paper hold, and scaled, where fewer molecules are enough.
 Beyond the paper: functions that are supervised by a linear model of the power spectrum.
 
-Rows of features are never stored but worked off, block by block, into a triangle. Errors are kept in fig7.jsonl beside
-the plot, so that a run that was stopped goes on; remove the file where the code has changed.
+Rows of features are never stored but worked off, block by block, into a triangle.
 """
 
 import csv
 import functools
-import json
-import resource
 import time
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, arguments, digits, plain_log, save
+from common import Claims, Kept, arguments, digits, plain_log, save
 
 import rhobasis as rb
 
@@ -93,6 +90,7 @@ order = [np.random.default_rng(draw).permutation(len(frames)) for draw in range(
 held_out = [rb.Frames([frames[k] for k in some[: args.n_test]]) for some in order]
 settings = {"n_test": args.n_test, "n_train": args.n_top, "l_max": args.l_max, "nice": args.nice, "alpha": ALPHA}
 claims = Claims("fig7", args, r_cut=R_CUT, sigma=SIGMA, cutoff_width=WIDTH, **settings)
+kept = Kept("fig7", args)
 print(f"Fig. 7 ({args.preset}): {args.data}")
 
 
@@ -125,38 +123,27 @@ def potential(kind, some, nu):
     return rb.Potential(exact if nu <= len(SPECTRA) else rb.Nice(some, nu_max=nu, **args.nice), rb.Ridge(ALPHA))
 
 
-def found() -> dict[tuple, dict]:
-    """What is there from a run before."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {tuple(line["of"]): line for line in map(json.loads, lines)}
-
-
 def error(kind, n, nu, n_train, density="as it is", draw=0) -> float:
     """Mean absolute error of the energies of held-out molecules, in kcal/mol."""
-    of = (kind, n, nu, n_train, density, draw, args.preset, args.data)
-    if of not in known:
+
+    def compute():
         start = time.time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of few functions, and of columns that few molecules leave open
             some = basis("optimal" if kind == "kernel" else kind, density, n, n_train, draw)
             model = potential(kind, some, nu).fit(to_learn_from(n_train, draw), **ENERGIES)
         energies = np.array([atoms.info["energy"] for atoms in held_out[draw]])
-        mae = KCAL * np.abs(model.predict(held_out[draw], forces=False).energies - energies).mean()
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        columns, seconds = model.n_parameters_, round(time.time() - start, 1)
-        known[of] = {"of": of, "mae": mae, "columns": columns, "seconds": seconds, "most_memory_so_far_GB": memory}
-        with path.open("a") as file:
-            file.write(json.dumps(known[of]) + "\n")
+        mae = KCAL * float(np.abs(model.predict(held_out[draw], forces=False).energies - energies).mean())
         print(
             f"  {kind}, {density}, {n} channels, ν ≤ {nu}, {n_train} molecules: {mae:.3g} kcal/mol, "
-            f"{columns} columns, {seconds} s",
+            f"{model.n_parameters_} columns, {time.time() - start:.1f} s",
             flush=True,
         )
-    return known[of]["mae"]
+        return mae
+
+    return kept([kind, n, nu, n_train, density, draw], compute)
 
 
-path = args.out / "fig7.jsonl"
-known = found()
 n_species = five = len(frames.species)  # one set of GTOs has a channel for each species
 ORDERS = (1, 2, 3, 4)
 top = {
@@ -264,8 +251,11 @@ claims.write()
 
 with (args.out / "fig7.csv").open("w", newline="") as file:
     writer = csv.writer(file)
-    writer.writerow(["kind", "n", "nu", "n_train", "density", "draw", "mae_kcal_mol", "columns", "seconds"])
-    writer.writerows([*of[:6], line["mae"], line["columns"], line["seconds"]] for of, line in known.items())
+    writer.writerow(["curve", "channels", "molecules", "MAE (kcal/mol)"])
+    for (name, nu), curve in top.items():
+        writer.writerows([[f"{name}, ν ≤ {nu}", n, args.n_top, value] for n, value in curve.items()])
+    for name, curve in mean.items():
+        writer.writerows([[name, CURVES[name][0][1], n, value] for n, value in curve.items()])
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 9))
 for (name, nu), curve in top.items():

@@ -19,12 +19,14 @@ parser.add_argument(
     action="store_true",
     help="do not run the figures again; one without claims in OUT keeps its section of the report",
 )
+parser.add_argument("--resume", action="store_true", help="go on where a run of the same code was stopped")
 args = parser.parse_args()
 
 scripts = sorted(HERE.glob("fig[0-9].py"))
 if not args.only_report:
     for script in scripts:
-        subprocess.run([sys.executable, script, "--preset", args.preset, "--out", args.out], check=True)
+        more = ["--resume"] if args.resume else []
+        subprocess.run([sys.executable, script, "--preset", args.preset, "--out", args.out, *more], check=True)
 
 
 def number(value: float) -> str:
