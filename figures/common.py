@@ -105,7 +105,7 @@ class Kept:
 class CrossValidation:
     """Frames in folds of equal size at random. Those that repeat each other (species, positions, cell) share a fold."""
 
-    def __init__(self, data: str, folds: int, kept: Kept) -> None:
+    def __init__(self, data: str, folds: int, kept: Kept, seed: int = 0) -> None:
         self.kept = kept
         frames = list(rb.read(data))
         groups: dict[bytes, list[int]] = {}
@@ -114,7 +114,7 @@ class CrossValidation:
             groups.setdefault((numbers.round(5) + 0.0).tobytes(), []).append(k)  # no -0
         members: list[list[int]] = [[] for _ in range(folds)]
         repeated = list(groups.values())
-        for k in np.random.default_rng(0).permutation(len(repeated)):
+        for k in np.random.default_rng(seed).permutation(len(repeated)):
             min(members, key=len).extend(repeated[k])
         self.n_frames, self.n_atoms, self.n_different = len(frames), sum(map(len, frames)), len(repeated)
         self.tests = [[frames[k] for k in sorted(some)] for some in members]

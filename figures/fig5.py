@@ -17,7 +17,7 @@ import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import Claims, CrossValidation, Kept, arguments, digits, plain_log, save, trained
+from common import Claims, CrossValidation, Kept, arguments, digits, find_data, plain_log, save, trained
 
 import rhobasis as rb
 
@@ -29,6 +29,17 @@ DENSITIES = {
     "unscaled": rb.Density(r_cut=R_CUT, sigma=SIGMA, cutoff_width=WIDTH),
     "scaled": rb.Density(r_cut=R_CUT, sigma=SIGMA, cutoff_width=WIDTH, scaling=rb.RadialScaling(1.0, 3.0, 4.0)),
 }
+# Where the paper is not followed: what else could make the difference. Fields of `Other`.
+OTHERS = (
+    "as above",
+    "another draw of folds",
+    "cutoff width 0.5 Å",
+    "1,000 sparse points",
+    "energies count ten times as much",
+    "all frames of the file",
+    "other data: si_diamond_liquid, every 30th",
+    "other data: si_random_crystals, every 30th",
+)
 PRESETS = {
     "quick": {
         "default_data": "silicon.xyz.xz@::3",
@@ -38,6 +49,7 @@ PRESETS = {
         "l_max": 3,
         "n_sparse": 80,
         "folds": 2,
+        "others": {},
         "selected": {4: (5, 10, 20)},
         "environments": 500,
     },
@@ -49,6 +61,7 @@ PRESETS = {
         "l_max": 6,
         "n_sparse": 400,
         "folds": 3,
+        "others": {3: OTHERS, 6: OTHERS, 12: OTHERS[:5]},
         "selected": {4: (10, 20, 50), 12: (10, 20, 50, 100, 200)},
         "environments": 1500,
     },
@@ -60,6 +73,7 @@ PRESETS = {
         "l_max": 6,
         "n_sparse": 2000,
         "folds": 5,
+        "others": dict.fromkeys((3, 6, 12), OTHERS),
         "selected": dict.fromkeys((4, 8, 12), (10, 20, 50, 100, 200, 400)),
         "environments": 8000,
         "notice": "full: about three days and 3 GB on two cores, by the times of smaller runs",
@@ -163,6 +177,52 @@ for n, counts in args.selected.items():
             selected.setdefault((name, n), {})[count] = pair
             print(f"  {name}, n = {n}, {count} components: {shown(pair)}", flush=True)
 
+
+@functools.cache
+def other(name):
+    """The density, the folds, the number of sparse points and the sigmas of one of `OTHERS`."""
+    density, file, seed, n_sparse, sigmas = DENSITIES["unscaled"], args.data, 0, args.n_sparse, {}
+    match name:
+        case "another draw of folds":
+            seed = 1
+        case "cutoff width 0.5 Å":
+            density = rb.Density(r_cut=R_CUT, sigma=SIGMA, cutoff_width=0.5)
+        case "1,000 sparse points":
+            n_sparse = 1000
+        case "energies count ten times as much":
+            sigmas = {"energy_sigma": 2e-4}
+        case "all frames of the file":
+            file = args.data.partition("@")[0]
+        case "other data: si_diamond_liquid, every 30th":
+            file = find_data("si_diamond_liquid.xyz.xz@::30")
+        case "other data: si_random_crystals, every 30th":
+            file = find_data("si_random_crystals.xyz.xz@::30")
+    of = data if (file, seed) == (args.data, 0) else CrossValidation(file, args.folds, data.kept, seed)
+    return density, of, n_sparse, sigmas
+
+
+def error_of_other(name, kind, n):
+    density, of, n_sparse, sigmas = other(name)
+
+    def make(fold):
+        optimal = rb.OptimalBasis(density, rb.Gto(N_REF), l_max=args.l_max, q_max=n)
+        gto = rb.SphericalExpansion(density, rb.Gto(n_max=n), l_max=args.l_max)
+        return rb.Potential(
+            rb.PowerSpectrum(gto if kind == "GTO" else optimal.fit(of.trains[fold]), normalize=True),
+            rb.Gap(n_sparse=n_sparse, zeta=ZETA),
+        )
+
+    return of.rmse(["other", name, kind, n], make, **sigmas)
+
+
+others = {
+    name: {
+        n: {kind: error_of_other(name, kind, n) for kind in PAPER} for n, names in args.others.items() if name in names
+    }
+    for name in OTHERS
+}
+print("  other settings:", others)
+
 QUANTITIES = ("energies", "forces")
 for k, limit in ((1, 6), (0, 4)):
     few = [n for n in args.sizes if n <= limit]
@@ -227,6 +287,13 @@ def table(title, what, curves):
     claims.table(f"RMSE of energies (meV/atom) / forces (eV/Å) {title}", ["basis", what, *columns], rows)
 
 
+if args.others:
+    rows = [
+        [name, *(f"{of[n]['GTO'][1]:#.3g} / {of[n]['optimal'][1]:#.3g}" if n in of else None for n in args.others)]
+        for name, of in others.items()
+    ]
+    title = "Other settings: RMSE of forces (eV/Å), GTO / optimal, unscaled, by number of radial functions"
+    claims.table(title, ["what is different", *args.others], rows)
 COMPONENTS = "by number of components selected by CUR, unscaled"
 table("by number of radial functions", "density", {key: errors[key] for key in errors if key[0] in PAPER})
 table(COMPONENTS, "radial functions", {key: selected[key] for key in selected if key[0] in PAPER})
