@@ -4,9 +4,10 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +91,24 @@ class Kept:
         if not arguments.resume:
             self.path.unlink(missing_ok=True)
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        self.numbers = {json.dumps(of): number for of, number in map(json.loads, lines)}
+        self.numbers = {json.dumps(of): rest for of, *rest in map(json.loads, lines)}
+        # Seconds that numbers took which this run did not have to compute.
+        self.spared = 0.0
+        arguments.kept = self
 
     def __call__(self, what: list, compute: Callable[[], Any]) -> Any:
         """The numbers of `what`, computed unless they are there."""
         key = json.dumps([*self.of, *what])
-        if key not in self.numbers:
-            self.numbers[key] = compute()
-            with self.path.open("a") as file:
-                file.write(f"[{key}, {json.dumps(self.numbers[key])}]\n")
-        return self.numbers[key]
+        if key in self.numbers:
+            numbers, seconds = self.numbers[key]
+            self.spared += seconds
+            return numbers
+        start = time.time()
+        numbers = compute()
+        self.numbers[key] = [numbers, 0.0]
+        with self.path.open("a") as file:
+            file.write(f"[{key}, {json.dumps(numbers)}, {time.time() - start:.1f}]\n")
+        return numbers
 
 
 class CrossValidation:
@@ -149,7 +158,7 @@ class Claims:
     """Statements of the paper about one figure, with the number found and whether each holds; then those beyond it."""
 
     def __init__(self, figure: str, arguments: argparse.Namespace, **settings) -> None:
-        self.start = time.time()
+        self.start, self.arguments = time.time(), arguments
         self.path = arguments.out / f"{figure}.claims.json"
         data = os.path.relpath(arguments.data, ROOT) if Path(arguments.data).is_absolute() else arguments.data
         self.content = {"figure": figure, "preset": arguments.preset, "data": Path(data).name, "settings": settings}
@@ -160,15 +169,25 @@ class Claims:
         """What follows is no statement of the paper; `text` says what was done."""
         self.part = self.content["beyond"] = {"text": text, "claims": []}
 
-    def add(self, statement: str, found, holds: bool) -> None:
-        self.part["claims"].append({"statement": statement, "found": found, "holds": bool(holds)})
+    def add(self, statement: str, found, holds: bool, of: Sequence[str] = (), why: str = "") -> None:
+        """One statement.
+
+        `found` is a number, several, or a dict of them; the report has a dict of lists as a table, with `of` as the
+        names of its columns, the first that of the keys. `why` is what the report says where it does not hold.
+        """
+        claim = {"statement": statement, "found": found, "holds": bool(holds)}
+        self.part["claims"].append(
+            claim | ({"of": list(of)} if of else {}) | ({"why": why} if why and not holds else {})
+        )
         print(f"  [{'holds' if holds else 'FAILS'}] {statement}: {found}")
 
     def table(self, title: str, header: list[str], rows: list[list]) -> None:
         self.part.setdefault("tables", []).append({"title": title, "header": header, "rows": rows})
 
     def write(self) -> None:
-        self.content["seconds"] = round(time.time() - self.start, 1)
+        spared = self.arguments.kept.spared if "kept" in self.arguments else 0.0
+        self.content["seconds"] = round(time.time() - self.start + spared, 1)
+        self.content["memory_GB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
         self.path.write_text(json.dumps(self.content, indent=1) + "\n")
         print(f"wrote {self.path}")
 
