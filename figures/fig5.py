@@ -224,10 +224,11 @@ others = {
 print("  other settings:", others)
 
 FEW_FUNCTIONS = (
-    "The settings are the paper's, but not its data: its 2,475 frames of silicon are not to be had. Principal functions"
-    " describe where the variance is. In a density that is not scaled most of it is far out, since shells of neighbours "
-    "grow with the square of the distance, while energies depend most on the nearest ones. Weighting the density of the"
-    " covariance puts it right (below), and so does scaling. What else was tried is in the table of other settings."
+    "The settings are the paper's, but not its data: its 2,475 frames of silicon are not to be had. Principal "
+    "functions describe where the variance is. In a density that is not scaled most of it is far out, since shells "
+    "of neighbours grow with the square of the distance, while energies depend most on the nearest ones. Weighting "
+    "the density of the covariance puts it right (below), and so does scaling. What else was tried is in the table "
+    "of other settings."
 )
 QUANTITIES = ("energies", "forces")
 for k, limit in ((1, 6), (0, 4)):
