@@ -143,6 +143,12 @@ impl Ipi {
         if structure.is_empty() {
             return Err(named(Error::structure(None, "there are no atoms", "give the frame that i-PI starts from")));
         }
+        if structure.pbc == [false; 3] && structure.info.iter().any(|(key, _)| key.starts_with("CELL")) {
+            let problem = "the cell is in a comment of i-PI, and would not be seen";
+            let remedy = "write it as extended XYZ, Lattice=\"...\" pbc=\"T T T\", and give i-PI that file with \
+                          <file mode='ase'>";
+            return Err(named(Error::structure(None, problem, remedy)));
+        }
         Ok((structure, format!("{path}, frame {frame}")))
     }
 }
