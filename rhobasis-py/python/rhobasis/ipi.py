@@ -1,4 +1,4 @@
-"""Potentials in i-PI: the file that its `ffdirect` and `i-pi-py_driver` load. Over sockets, `rhobasis ipi` serves too."""
+"""Potentials in i-PI: the file that its `ffdirect` and `i-pi-py_driver` load. Over sockets, see `rhobasis ipi`."""
 
 from __future__ import annotations
 
