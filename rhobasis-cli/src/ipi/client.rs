@@ -59,8 +59,8 @@ impl Client {
     /// What was done, for the user.
     pub fn summary(&self) -> String {
         let each = 1e3 * self.busy.as_secs_f64() / self.served.max(1) as f64;
-        let lists = self.lists.made();
-        format!("{}, {each:.2} ms each, {} made", plural(self.served, "structure"), plural(lists as usize, "list"))
+        let lists = plural(self.lists.made() as usize, "neighbour list");
+        format!("{}, {each:.2} ms each, {lists} made", plural(self.served, "structure"))
     }
 
     /// Answers until the server says EXIT.

@@ -71,7 +71,7 @@ impl Address {
             }
             if Instant::now() >= deadline {
                 let waited = start.elapsed().as_secs_f64();
-                let problem = format!("no server within {waited:.0} s: {failure}");
+                let problem = format!("no server within {waited:.1} s: {failure}");
                 return Err(Error::file(self.to_string(), problem, self.remedy()).into());
             }
             if !told && start.elapsed() > WORDLESS {

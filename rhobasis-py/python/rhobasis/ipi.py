@@ -91,7 +91,7 @@ class Evaluator:
                 "give the frame that i-PI starts from as template"
             )
         self.atoms.positions = positions / ANGSTROM
-        self.atoms.cell[:] = np.asarray(cell, dtype=float).reshape(3, 3).T / ANGSTROM
+        self.atoms.set_cell(np.asarray(cell, dtype=float).reshape(3, 3).T / ANGSTROM)
         energy, of_atoms, forces, virial, _ = self._driver.evaluate(self.atoms)
         forces *= ELECTRON_VOLT / ANGSTROM
         return energy * ELECTRON_VOLT, forces, virial * ELECTRON_VOLT, self._extras(of_atoms)
