@@ -210,7 +210,7 @@ fn energy_forces_and_virial_are_those_of_predict_over_both_kinds_of_socket() {
 }
 
 #[test]
-fn sixteen_beads_by_turns_need_a_list_each_and_get_the_numbers_of_predict() {
+fn sixteen_beads_by_turns_need_a_list_each_at_most_and_get_the_numbers_of_predict() {
     let place = place();
     let beads: Vec<Structure> = (0..16).map(|k| moved(&place, k)).collect();
     let (child, mut server) = start(&place, &[]);
@@ -223,7 +223,10 @@ fn sixteen_beads_by_turns_need_a_list_each_and_get_the_numbers_of_predict() {
     }
     server.say("EXIT");
     let told = exits(child);
-    assert!(told.contains("48 structures") && told.contains("17 neighbour lists made"), "{told}"); // one of the template
+    says(&told, &["48 structures"]);
+    let before = told.split(" neighbour lists made").next().unwrap();
+    let lists: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((2..=17).contains(&lists), "{told}"); // one of the template; some beads share theirs
 }
 
 #[test]
@@ -409,6 +412,6 @@ fn templates_and_arguments_that_cannot_be_meant_are_refused() {
     place.refused(2, &with(&["start.xyz", "--unix", "si", "--port", "31415"]), &["--unix"]);
     place.refused(2, &with(&["start.xyz", "--unix", "si", "--host", "here"]), &["--host"]);
     place.refused(2, &with(&["start.xyz", "--port", "31415", "--sockets-prefix", "/tmp/"]), &["--unix"]);
-    place.refused(2, &with(&["start.xyz", "--unix", "si", "--wait", "-1"]), &["--wait"]);
+    place.refused(2, &with(&["start.xyz", "--unix", "si", "--wait=-1"]), &["--wait"]);
     place.refused(2, &with(&["start.xyz", "--unix", "si", "--extras", "dipole"]), &["energies, uncertainty"]);
 }

@@ -43,7 +43,7 @@ pub struct Ipi {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["host", "port"])]
     unix: Option<String>,
     /// What stands before the name of a UNIX socket, as for i-PI itself
-    #[arg(long, value_name = "PREFIX", default_value = "/tmp/ipi_", requires = "unix")]
+    #[arg(long, value_name = "PREFIX", default_value = "/tmp/ipi_", conflicts_with_all = ["host", "port"])]
     sockets_prefix: String,
     /// Name or address of the machine on which the server runs: the <address> of <ffsocket mode='inet'>
     #[arg(long, value_name = "HOST", default_value = "localhost")]
@@ -90,9 +90,8 @@ impl Ipi {
         let mut client = client.map_err(|e| e.in_file(&self.template))?;
         let _hold = interrupt::hold();
         let address = self.address();
-        let mut deadline = after(self.wait);
+        let (mut deadline, mut served) = (after(self.wait), None);
         loop {
-            let before = client.served();
             let ended = address.connect(deadline).and_then(|mut socket| {
                 tell(format!("note: connected to {address}"));
                 client.talk(&mut socket)
@@ -102,7 +101,8 @@ impl Ipi {
                 Err(Stop::Interrupted) => return Err(Failure::Interrupted(client.summary())),
                 Err(Stop::Refused(e)) => return Err(e.into()),
                 Err(Stop::Lost(problem)) => {
-                    if client.served() > before || deadline < Instant::now() {
+                    // One that accepts, and is gone again without a question, is not waited for anew.
+                    if served.replace(client.served()) != Some(client.served()) {
                         deadline = after(self.reconnect);
                     }
                     self.lost(&address, &problem, client.served(), deadline)?;
