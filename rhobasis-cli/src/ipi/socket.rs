@@ -181,7 +181,7 @@ impl Socket {
                 return Err(Stop::Interrupted);
             }
             match self.stream.read(&mut bytes[done..]) {
-                Ok(0) => return Err(Stop::Lost("the server closed the connection without EXIT".into())),
+                Ok(0) => return Err(Stop::Lost(CLOSED.into())),
                 Ok(n) => {
                     done += n;
                     deadline = Some(Instant::now() + PATIENCE);
@@ -195,14 +195,26 @@ impl Socket {
                         )));
                     }
                 }
-                Err(e) => return Err(Stop::Lost(format!("the connection broke: {e}"))),
+                Err(e) => return Err(broken(&e)),
             }
         }
         Ok(())
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.stream.write_all(bytes).map_err(|e| Stop::Lost(format!("the server takes no answer: {e}")))
+        self.stream.write_all(bytes).map_err(|e| broken(&e))
+    }
+}
+
+const CLOSED: &str = "the server closed the connection without EXIT";
+
+/// Whether the end is read, written to, or has left something unread, it is the same end.
+fn broken(e: &io::Error) -> Stop {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match e.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset => Stop::Lost(CLOSED.into()),
+        _ if is_no_matter(e) => Stop::Lost(format!("the server has taken no answer for {} s", PATIENCE.as_secs())),
+        _ => Stop::Lost(format!("the connection broke: {e}")),
     }
 }
 
