@@ -12,6 +12,7 @@ mod fit;
 mod info;
 mod input;
 mod interrupt;
+mod ipi;
 mod label_check;
 mod label_keys;
 mod labelled;
@@ -78,7 +79,8 @@ Example:
   rhobasis tune examples/model-silicon.toml -o tuned.toml
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
-  rhobasis md potential.rho silicon.xyz@0 --steps 1000";
+  rhobasis md potential.rho silicon.xyz@0 --steps 1000
+  rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -96,6 +98,7 @@ enum Verb {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Md(md::Md),
+    Ipi(ipi::Ipi),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -145,6 +148,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Predict(predict) => predict.run(&mut out)?,
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
+        Verb::Ipi(ipi) => ipi.run(&mut out)?,
     }
     Ok(out.finish()?)
 }
@@ -165,5 +169,6 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Predict(predict) => predict.files(),
         Verb::Evaluate(evaluate) => evaluate.files(),
         Verb::Md(md) => md.files(),
+        Verb::Ipi(ipi) => ipi.files(),
     }
 }

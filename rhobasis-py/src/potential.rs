@@ -12,7 +12,7 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
-use rhobasis::neighbors::VerletList;
+use rhobasis::neighbors::VerletPool;
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings, Truncation};
 use rhobasis::potential::{self, Baseline, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Trainer, Weights};
 use rhobasis::settings::{Given, unknown_key};
@@ -277,38 +277,50 @@ impl From<potential::Potential> for Potential {
     }
 }
 
-/// Evaluates one structure after the other, with a neighbour list that is reused while atoms move little.
+/// Evaluates one structure after the other, with neighbour lists that are reused while atoms move little.
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Driver {
     potential: Arc<potential::Potential>,
-    list: Mutex<VerletList>,
+    lists: Mutex<VerletPool>,
 }
 
-/// Energy; energies of the atoms; forces; stress of a structure that is periodic in all three directions.
-type Evaluation<'py> = (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray2<f64>>>);
+/// Energy; energies of the atoms; forces; virial; stress of a structure that is periodic in all three directions.
+type Evaluation<'py> = (
+    f64,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray2<f64>>,
+    Option<Bound<'py, PyArray2<f64>>>,
+);
 
 #[pymethods]
 impl Driver {
     #[new]
     fn new(potential: &Potential, skin: &Bound<'_, PyAny>) -> PyResult<Self> {
         let skin = settings::number("skin", skin)?;
-        let list = VerletList::new(potential.inner.r_cut(), skin).map_err(refuse)?;
-        Ok(Driver { potential: potential.inner.clone(), list: Mutex::new(list) })
+        let lists = VerletPool::new(potential.inner.r_cut(), skin).map_err(refuse)?;
+        Ok(Driver { potential: potential.inner.clone(), lists: Mutex::new(lists) })
     }
 
     /// Of an `ase.Atoms`.
     fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
         let structure = from_atoms(atoms, None)?;
         let (prediction, stress) = detach(py, || {
-            let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-            let prediction = self.potential.evaluate(&structure, &mut list)?;
+            let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+            let prediction = self.potential.evaluate(&structure, lists.list(&structure)?)?;
             let stress = prediction.stress(&structure).ok();
             Ok((prediction, stress))
         })
         .map_err(refuse)?;
-        let potential::Prediction { energy, energies, forces, .. } = prediction;
+        let potential::Prediction { energy, energies, forces, virial } = prediction;
+        let (forces, virial) = (vectors(&forces).into_pyarray(py), virial.into_pyarray(py));
         let stress = stress.map(|stress| stress.into_pyarray(py));
-        Ok((energy, energies.into_pyarray(py), vectors(&forces).into_pyarray(py), stress))
+        Ok((energy, energies.into_pyarray(py), forces, virial, stress))
+    }
+
+    /// How many neighbour lists were made until now.
+    fn lists_made(&self) -> u64 {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).made()
     }
 }
 

@@ -319,6 +319,25 @@ def test_one_calculator_serves_all_images_of_a_band(potential):
         relaxation.run(fmax=0.5, steps=3)
 
 
+def test_images_that_share_a_calculator_have_a_list_each(potential):
+    """Neither is one made anew at each turn, nor does another image's change the numbers."""
+    rng = np.random.default_rng(8)
+    images = [bulk("Cu", cubic=True) for _ in range(6)]
+    for k, image in enumerate(images):
+        image.positions[0] += 0.3 * k
+    shared = rb.ase.Calculator(potential)
+    alone = [rb.ase.Calculator(potential) for _ in images]
+    for _ in range(10):
+        for image, own in zip(images, alone, strict=True):
+            image.positions += rng.normal(scale=0.003, size=(4, 3))
+            image.calc = shared
+            energy, forces = image.get_potential_energy(), image.get_forces()
+            image.calc = own
+            assert energy == pytest.approx(image.get_potential_energy(), abs=1e-9)
+            np.testing.assert_allclose(forces, image.get_forces(), rtol=0, atol=1e-9)
+    assert shared._driver.lists_made() == len(images)
+
+
 def test_constraints_hold_in_a_relaxation(potential):
     atoms = with_calculator(bulk("Cu", cubic=True), potential)
     atoms.rattle(0.05, seed=1)

@@ -11,7 +11,7 @@ Equivariants(6 centers, l_max=3, channels per l: 3)
 
 from typing import TYPE_CHECKING, Any
 
-from . import distributed, metrics, models, selection
+from . import distributed, ipi, metrics, models, selection
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
@@ -64,6 +64,7 @@ __all__ = [
     "check_labels",
     "clebsch_gordan",
     "distributed",
+    "ipi",
     "load",
     "metrics",
     "models",

@@ -28,7 +28,9 @@ class Calculator(_Calculator):
     ----------
     potential : a fitted `Potential`, or a file of one.
     skin : in Å. Pairs are listed to this far beyond the cutoff, and the list serves until an atom has moved by more
-        than half of it. Results do not depend on it. It may be changed by ``set(skin=…)``.
+        than half of it. Results do not depend on it, but for rounding. It may be changed by ``set(skin=…)``.
+
+    Images of a band and beads of a ring polymer may share a calculator: each keeps a list while others are evaluated.
 
     Properties: ``energy`` and ``free_energy`` (the same), ``energies`` of the atoms, in eV; ``forces`` in eV/Å;
     ``stress`` in eV/Å³, positive under tension, in the order xx, yy, zz, yz, xz, xy, of structures that are periodic in
@@ -101,7 +103,7 @@ class Calculator(_Calculator):
             )
         self.results = {}  # whatever follows, none of other atoms stay
         super().calculate(atoms, properties, system_changes)
-        energy, of_atoms, forces, stress = self._driver.evaluate(self.atoms)
+        energy, of_atoms, forces, _, stress = self._driver.evaluate(self.atoms)
         results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": of_atoms, "forces": forces}
         if stress is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(stress)

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rhobasis::Structure;
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma};
 use rhobasis::extxyz::{Labels, Options, labels, read};
-use rhobasis::neighbors::VerletList;
+use rhobasis::neighbors::{VerletList, VerletPool};
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
 use rhobasis::potential::{
     Baseline, Basis, FeatureKind, FeatureSettings, Member, ModelSettings, Potential, TrainSettings, Trainer, Weights,
@@ -74,6 +74,54 @@ fn step(potential: &Potential, structure: &Structure) -> f64 {
     best * 1e6 / structure.len() as f64
 }
 
+/// Seconds of a round of copies of a structure, each of which moves a little; the median of several.
+fn round(copies: &mut [Structure], mut evaluate: impl FnMut(&Structure)) -> f64 {
+    let mut times: Vec<f64> = (0..21)
+        .map(|round| {
+            for (k, copy) in copies.iter_mut().enumerate() {
+                for (i, r) in copy.positions.iter_mut().enumerate() {
+                    r[(i + k) % 3] += 1e-3 * ((i * 7 + k + round * 3) % 5) as f64 - 2e-3;
+                }
+            }
+            let start = Instant::now();
+            copies.iter().for_each(&mut evaluate);
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// What a step of each of 16 beads of a ring polymer costs that come by turns, over a step of one bead alone.
+fn beads(potential: &Potential, structure: &Structure) {
+    const N: usize = 16;
+    let bead = |k: usize| {
+        let mut bead = structure.clone();
+        let positions = bead.positions.iter_mut().enumerate();
+        positions.for_each(|(i, r)| r[i % 3] += 0.4 * ((i * 5 + k * 3) as f64).sin());
+        bead
+    };
+    let (mut beads, mut alone): (Vec<Structure>, _) = ((0..N).map(bead).collect(), [bead(0)]);
+    let mut pool = VerletPool::new(potential.r_cut(), 0.5).unwrap();
+    let mut with_pool = |x: &Structure| {
+        black_box(potential.evaluate(x, pool.list(x).unwrap()).unwrap());
+    };
+    let one = round(&mut alone, &mut with_pool);
+    let pooled = round(&mut beads, &mut with_pool) / N as f64;
+    let mut list = VerletList::new(potential.r_cut(), 0.5).unwrap();
+    let single = round(&mut beads, |x| {
+        black_box(potential.evaluate(x, &mut list).unwrap());
+    });
+    let single = single / N as f64;
+    println!(
+        "linear, {N} beads of {} atoms by turns, over one bead ({:.2} ms): {:.2} with a list each, {:.2} with one list",
+        structure.len(),
+        1e3 * one,
+        pooled / one,
+        single / one
+    );
+}
+
 fn main() {
     let data = std::env::args().skip(1).find(|a| !a.starts_with("--"));
     let data = data.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/silicon.xyz.xz").into());
@@ -95,6 +143,7 @@ fn main() {
         println!("threads: {threads}");
         let linear = train(&basis, false, ModelSettings::ridge(), &frames, &labels);
         println!("linear, 1,000 atoms: {:.2} µs per atom and step", step(&linear, &diamond(5)));
+        beads(&linear, &diamond(3));
         let sparse = train(&basis, true, ModelSettings::gap(), &frames, &labels);
         println!("sparse, 1,000 points, 216 atoms: {:.2} µs per atom and step", step(&sparse, &diamond(3)));
     });

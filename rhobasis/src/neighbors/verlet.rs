@@ -26,10 +26,8 @@ use crate::{Error, Result, Structure};
 pub struct VerletList {
     r_cut: f64,
     skin: f64,
-    /// All pairs within r_cut + skin of the structure as it was when the list was made.
+    /// All pairs within r_cut + skin of the structure as it was when the list was made; the vector of a pair is S·H.
     list: NeighborList,
-    /// S·H of each pair.
-    images: Vec<Vec3>,
     origin: Origin,
 }
 
@@ -56,7 +54,7 @@ impl VerletList {
         if !(skin.is_finite() && skin >= 0.0) {
             return Err(Error::setting("skin", skin, "must be zero or a positive number", "0.3 Å is usual"));
         }
-        Ok(VerletList { r_cut, skin, list: NeighborList::default(), images: Vec::new(), origin: Origin::Empty })
+        Ok(VerletList { r_cut, skin, list: NeighborList::default(), origin: Origin::Empty })
     }
 
     /// A list from outside: atoms 0, 1, … are centres, and the atoms `neighbor[start[i]..start[i + 1]]` hold at least all that
@@ -86,7 +84,7 @@ impl VerletList {
         list.list.start = start.to_vec();
         list.list.neighbor = neighbor.to_vec();
         list.list.shift = vec![[0; 3]; neighbor.len()];
-        list.images = vec![[0.0; 3]; neighbor.len()];
+        list.list.vector = vec![[0.0; 3]; neighbor.len()];
         let n_centers = start.len() - 1;
         list.origin = Origin::Given { n_atoms: neighbor.iter().map(|&j| j as usize + 1).fold(n_centers, usize::max) };
         Ok(list)
@@ -121,11 +119,17 @@ impl VerletList {
         let image = |s: &[i32; 3]| -> Vec3 {
             std::array::from_fn(|d| (0..3).map(|k| f64::from(s[k]) * structure.cell[k][d]).sum())
         };
-        self.images.clear();
-        self.images.extend(self.list.shift.iter().map(image));
+        self.list.vector.iter_mut().zip(&self.list.shift).for_each(|(vector, shift)| *vector = image(shift));
         let Structure { positions, cell, pbc, .. } = structure;
         self.origin = Origin::Search { positions: positions.clone(), cell: *cell, pbc: *pbc };
         Ok(true)
+    }
+
+    /// Bytes that its pairs and the positions it was made for take.
+    pub(super) fn memory(&self) -> usize {
+        const OF_PAIR: usize = size_of::<u32>() + size_of::<Vec3>() + size_of::<[i32; 3]>();
+        const OF_ATOM: usize = size_of::<usize>() + size_of::<Vec3>();
+        OF_PAIR * self.list.len() + OF_ATOM * self.list.start.len()
     }
 
     /// Largest distance of a pair, in Å.
@@ -155,7 +159,7 @@ impl VerletList {
             let pairs = self.list.pairs(i);
             let vector = |pair: usize| -> Vec3 {
                 let r_j = structure.positions[self.list.neighbor[pair] as usize];
-                std::array::from_fn(|d| (r_j[d] - r_i[d]) + self.images[pair][d])
+                std::array::from_fn(|d| (r_j[d] - r_i[d]) + self.list.vector[pair][d])
             };
             let n = out.neighbor.len();
             out.neighbor.resize(n + pairs.len(), 0);
