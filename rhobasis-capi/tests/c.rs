@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma};
-use rhobasis::extxyz::{Options, read_labelled};
+use rhobasis::extxyz::{Options, labels, read};
 use rhobasis::files::Stored;
 use rhobasis::neighbors::{NeighborList, VerletList};
-use rhobasis::potential::{
-    Baseline, Basis, FeatureSettings, ModelSettings, Potential, TrainSettings, Weights, train,
-};
+use rhobasis::potential::{Baseline, Basis, FeatureSettings, ModelSettings, Potential, TrainSettings, Weights, train};
 use rhobasis::{Structure, on_this_thread};
 
 fn root() -> PathBuf {
@@ -21,7 +19,8 @@ fn root() -> PathBuf {
 fn the_header_says_what_the_library_does() {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     let builder = cbindgen::Builder::new().with_config(config);
-    let sources = ["src/lib.rs", "src/error.rs"].into_iter().fold(builder, |builder, file| builder.with_src(root().join(file)));
+    let sources =
+        ["src/lib.rs", "src/error.rs"].into_iter().fold(builder, |builder, file| builder.with_src(root().join(file)));
     let mut made = Vec::new();
     sources.generate().unwrap().write(&mut made);
     let (made, path) = (String::from_utf8(made).unwrap(), root().join("include/rhobasis.h"));
@@ -35,8 +34,8 @@ fn the_header_says_what_the_library_does() {
 /// A small potential of silicon, and a frame.
 fn silicon() -> (Potential, Structure) {
     let path = root().join("../examples/data/silicon.xyz.xz@:12");
-    let frames = read_labelled(path.display().to_string(), &Options::default()).unwrap();
-    let (frames, labels): (Vec<_>, Vec<_>) = frames.into_iter().unzip();
+    let frames = read(path.display().to_string(), &Options::default()).unwrap();
+    let labels: Vec<_> = frames.iter().map(|frame| labels(frame, &Options::default()).unwrap()).collect();
     let density = Density { r_cut: 4.0, sigma: Sigma::Same(0.5), cutoff_width: 1.0, ..Density::default() };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 4 }, l_max: 3, ..ExpansionSettings::default() };

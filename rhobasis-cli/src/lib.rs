@@ -15,6 +15,7 @@ mod interrupt;
 mod label_check;
 mod label_keys;
 mod labelled;
+mod lammps;
 mod make_basis;
 mod matrix;
 mod md;
@@ -78,7 +79,8 @@ Example:
   rhobasis tune examples/model-silicon.toml -o tuned.toml
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
-  rhobasis md potential.rho silicon.xyz@0 --steps 1000";
+  rhobasis md potential.rho silicon.xyz@0 --steps 1000
+  rhobasis lammps potential.rho";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -96,6 +98,7 @@ enum Verb {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Md(md::Md),
+    Lammps(lammps::Lammps),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -145,6 +148,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Predict(predict) => predict.run(&mut out)?,
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
+        Verb::Lammps(lammps) => lammps.run(&mut out)?,
     }
     Ok(out.finish()?)
 }
@@ -165,5 +169,6 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Predict(predict) => predict.files(),
         Verb::Evaluate(evaluate) => evaluate.files(),
         Verb::Md(md) => md.files(),
+        Verb::Lammps(lammps) => lammps.files(),
     }
 }

@@ -137,8 +137,7 @@ impl Gathered {
                 let (mut of_centers, mut virial) = (vec![[0.0; 3]; centers.len()], Array2::zeros((3, 3)));
                 add_to_centers(run, rows, gradient, &mut of_centers, &mut virial);
                 let (neighbors, gradient, vectors) = (neighbors.to_vec(), of_pairs.to_vec(), vectors.to_vec());
-                let part =
-                    PartOfStructure { structure: s, centers, of_centers, virial, neighbors, gradient, vectors };
+                let part = PartOfStructure { structure: s, centers, of_centers, virial, neighbors, gradient, vectors };
                 self.parts.push(part);
                 continue;
             }

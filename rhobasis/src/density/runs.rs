@@ -198,7 +198,8 @@ impl<'a> Runs<'a> {
         let done = in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [f64]>)| {
             self.finders.lend(Finder::default, |finder| {
                 pool.lend(W::default, |work| {
-                    let mut gathered: Vec<Gathered> = (0..n).map(|_| Gathered::new(task.shares, self.atom_virials)).collect();
+                    let mut gathered: Vec<Gathered> =
+                        (0..n).map(|_| Gathered::new(task.shares, self.atom_virials)).collect();
                     for run in task.runs.clone() {
                         let Finder { run, gradient, .. } = self.find(run, finder)?;
                         let n_pairs = run.pairs.vector.len();
