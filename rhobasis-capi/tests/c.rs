@@ -18,9 +18,7 @@ fn root() -> PathBuf {
 #[test]
 fn the_header_says_what_the_library_does() {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
-    let builder = cbindgen::Builder::new().with_config(config);
-    let sources =
-        ["src/lib.rs", "src/error.rs"].into_iter().fold(builder, |builder, file| builder.with_src(root().join(file)));
+    let sources = cbindgen::Builder::new().with_config(config).with_src(root().join("src/lib.rs"));
     let mut made = Vec::new();
     sources.generate().unwrap().write(&mut made);
     let (made, path) = (String::from_utf8(made).unwrap(), root().join("include/rhobasis.h"));
@@ -112,7 +110,7 @@ fn a_program_in_c_finds_what_rust_finds() {
     std::fs::write(&input, text).unwrap();
 
     let ran = Command::new(compiled(folder.path())).arg(&model).arg(&input).output().unwrap();
-    let said = String::from_utf8(ran.stdout).unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     let line = |name: &str| {
         let found = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
