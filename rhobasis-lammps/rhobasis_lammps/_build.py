@@ -25,7 +25,7 @@ def build(headers: Path | None = None, lmp: Path | None = None, output: Path | N
     library = SOURCE / "librhobasis_capi.a"
     if not library.exists():
         raise _engine.Missing(f"{library} is not there: 'make lammps' in the sources of rhobasis makes it")
-    output = output or Path(folder())
+    output = (output or Path(folder())).absolute()
     output.mkdir(parents=True, exist_ok=True)
     plugin, draft = output / NAME, output / f"{NAME}.{os.getpid()}"
     defined = {
@@ -35,11 +35,11 @@ def build(headers: Path | None = None, lmp: Path | None = None, output: Path | N
     }
     command = [*_compiler(), "-O2", "-std=c++17", "-fPIC", "-shared", "-o", str(draft), f"-D{release.sizes}"]
     command += [f"-D{name}={value}" for name, value in defined.items()]
-    command += [f"-I{folder}" for folder in (SOURCE, headers, *_stub(headers))]
-    command += [str(SOURCE / "pair_rhobasis.cpp"), str(library), f"-Wl,--version-script={SOURCE / 'exports.map'}"]
+    command += [f"-I{folder.absolute()}" for folder in (headers, *_stub(headers))]
+    command += ["pair_rhobasis.cpp", library.name, "-Wl,--version-script=exports.map"]
     command += ["-Wl,--gc-sections", "-s", "-lpthread", "-ldl", "-lm"]
     try:
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, cwd=SOURCE)  # LAMMPS quotes the name of the file in messages
         draft.replace(plugin)  # one that is in use stays whole
     except FileNotFoundError:
         raise _engine.Missing(f"there is no compiler {command[0]}: install one, or name it by CXX") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from conftest import ELEMENTS, Engine, Frame, alloy, silicon
+from conftest import ELEMENTS, HEAD, Engine, Frame, alloy, silicon
 
 import rhobasis as rb
 
@@ -30,15 +30,15 @@ def same(found: np.ndarray | float, expected: np.ndarray | float, scale: np.ndar
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * largest)
 
 
-def check(frame: Frame, model: Path, atoms: Atoms | None = None) -> None:
-    """All that LAMMPS says, against ASE; `atoms` in place of those of the frame."""
-    atoms = frame.atoms if atoms is None else atoms
+def check(frame: Frame, model: Path, atoms: Atoms | None = None, scale: Frame | None = None) -> None:
+    """All that LAMMPS says, against ASE; `atoms` in place of those of the frame, relative to the numbers of `scale`."""
+    atoms, scale = frame.atoms if atoms is None else atoms, scale or frame
     atoms.calc = rb.ase.Calculator(model)
     same(frame.energy, atoms.get_potential_energy())
-    same(frame.forces, atoms.get_forces())
-    same(frame.energies, atoms.get_potential_energies())
+    same(frame.forces, atoms.get_forces(), scale.forces)
+    same(frame.energies, atoms.get_potential_energies(), frame.energy)  # a kernel's are small sums of large terms
     stress = atoms.get_stress(voigt=False)
-    same(-frame.pressure, np.array([stress[i] for i in VOIGT]))
+    same(-frame.pressure, np.array([stress[i] for i in VOIGT]), scale.pressure)
     # Virials of atoms: LAMMPS calls the negative so; of their large terms the sum keeps little.
     volume = atoms.get_volume()
     nine = frame.centroid.sum(axis=0) / volume
@@ -100,7 +100,7 @@ minimize 0 1e-3 200 2000
 """
     frames = engine(silicon(), ["Si"]).frames(body, every=1000, ranks=1)
     assert frames[-1].energy < frames[0].energy - 0.1
-    check(frames[-1], models["linear"])
+    check(frames[-1], models["linear"], scale=frames[0])
 
 
 def test_a_repulsion_is_added(models: dict[str, Path], engine: Callable[..., Engine]) -> None:
@@ -140,9 +140,27 @@ run 0
 def test_processes_without_atoms_take_part(models: dict[str, Path], engine: Callable[..., Engine]) -> None:
     atoms = silicon()[:2]
     atoms.set_cell([5.4, 5.5, 40.0])
-    head = "processors 1 1 3\n"
     body = f"pair_style rhobasis\npair_coeff * * {models['linear']} Si\nmass 1 28\n{{dump}}\nrun 0\n"
-    from conftest import HEAD
-
-    frame = engine(atoms, ["Si"]).frames(body, ranks=3, head=head + HEAD)[0]
+    frame = engine(atoms, ["Si"]).frames(body, ranks=3, head="processors 1 1 3\n" + HEAD)[0]
     check(frame, models["linear"])
+
+
+def test_virials_of_atoms_carry_the_heat(models: dict[str, Path], engine: Callable[..., Engine]) -> None:
+    """d/dt Σ r_i E_i, less what moves with the atoms, is Σ W_j v_j: the flux of heat by forces, of any velocities."""
+    atoms = silicon()[:6]
+    atoms.set_cell([20, 21, 22])
+    atoms.center()
+    body = f"pair_style rhobasis\npair_coeff * * {models['linear']} Si\nmass 1 28\n{{dump}}\nrun 0\n"
+    frame = engine(atoms, ["Si"]).frames(body)[0]
+    order = [(*VOIGT, (1, 0), (2, 0), (2, 1)).index((p, q)) for p in range(3) for q in range(3)]
+    virials = -frame.centroid[:, order].reshape(-1, 3, 3)
+
+    velocities, h = np.random.default_rng(0).normal(size=(6, 3)), 1e-5
+    calculator, energies = rb.ase.Calculator(models["linear"]), []
+    for step in (-h, h):
+        moved = frame.atoms.copy()
+        moved.positions += step * velocities
+        energies.append(calculator.get_property("energies", moved))
+    power = (energies[1] - energies[0]) / (2 * h) + (frame.forces * velocities).sum(axis=1)
+    expected = power @ frame.atoms.positions
+    np.testing.assert_allclose(np.einsum("jpq,jq->p", virials, velocities), expected, rtol=1e-6)
