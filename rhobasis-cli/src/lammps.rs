@@ -25,14 +25,14 @@ pub struct Lammps {
     /// File of a potential, *.rho: prints the lines that LAMMPS' input needs
     #[arg(required_unless_present = "build", conflicts_with = "build")]
     potential: Option<PathBuf>,
-    /// Build the plugin, for the LAMMPS of this Python or the lmp on the PATH; needs a C++ compiler
+    /// Build the plugin, for the LAMMPS of this Python unless headers are named; needs a C++ compiler
     #[arg(long)]
     build: bool,
     /// Folder of LAMMPS' headers, 'src' of its sources [default: those of the Python package lammps]
     #[arg(long, value_name = "DIR", requires = "build")]
     lammps_headers: Option<PathBuf>,
-    /// Executable of LAMMPS, which is asked for its version
-    #[arg(long, value_name = "FILE", requires = "build")]
+    /// Executable of LAMMPS, which is asked for its version where the headers do not say it
+    #[arg(long, value_name = "FILE", requires = "lammps_headers")]
     lmp: Option<PathBuf>,
     /// Folder to put the plugin into [default: the one that 'rhobasis lammps run' takes it from]
     #[arg(short, long, value_name = "DIR", requires = "build")]
@@ -66,7 +66,7 @@ Example:
   rhobasis lammps run in.silicon -n 4
   rhobasis lammps run in.silicon -- -log none
 Example: for a LAMMPS of your own, built with PKG_PLUGIN
-  rhobasis lammps --build --lammps-headers ~/lammps/src --lmp ~/lammps/build/lmp
+  rhobasis lammps --build --lammps-headers ~/lammps/src -o ~/plugins
 The Python is the one that this command was installed into, or RHOBASIS_PYTHON, or python3.";
 
 impl Lammps {

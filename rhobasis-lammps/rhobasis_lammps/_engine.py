@@ -57,6 +57,13 @@ class Release:
         return int(year) * 10000 + (months.index(month[:3]) + 1) * 100 + int(day)
 
 
+def release_of(headers: Path) -> Release | None:
+    """What the headers say, if they are those of the sources. The plugin looks itself whether integers are as long."""
+    file = headers / "version.h"
+    found = re.search(r'LAMMPS_VERSION "(\d+ \w+ \d{4})"', file.read_text()) if file.exists() else None
+    return Release(found[1], "", "LAMMPS_SMALLBIG") if found else None
+
+
 def release(lmp: Path) -> Release:
     """Asks an executable."""
     try:

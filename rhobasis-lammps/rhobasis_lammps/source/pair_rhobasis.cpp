@@ -123,9 +123,10 @@ void PairRhobasis::init_style()
     error->all(FLERR, "Pair style rhobasis is in eV and Angstrom: it needs 'units metal', not '{}'", update->unit_style);
   if (!force->newton_pair)
     error->all(FLERR, "Pair style rhobasis puts forces on ghost atoms: it needs 'newton on'");
-  for (int k = 1; k < 4; k++)
-    if (atom->molecular && atom->nbonds > 0 && force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0 && comm->me == 0)
-      error->warning(FLERR, "Bonded atoms do not see each other in pair style rhobasis: see special_bonds");
+  bool hidden = false;    // what both are zero for is not in the list
+  for (int k = 1; k < 4; k++) hidden |= force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0;
+  if (hidden && atom->molecular && atom->nbonds > 0 && comm->me == 0)
+    error->warning(FLERR, "Bonded atoms do not see each other in pair style rhobasis: set special_bonds to 1");
   neighbor->add_request(this, NeighConst::REQ_FULL);
   stale = true;
 }
