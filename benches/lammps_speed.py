@@ -2,8 +2,8 @@
 
     .venv-lammps/bin/python benches/lammps_speed.py --command rhobasis      # minutes
 
-Needs `make lammps` (the plugin, optimised) and the command `rhobasis` of the same build; PYTHONPATH must hold
-rhobasis-lammps where the wheel is not installed. Data: si_zuo2020.xyz.xz in $RHOBASIS_DATA, else in ../shared/data.
+Needs `make lammps` (the plugin, optimised) and the command `rhobasis` of the same build. Data: si_zuo2020.xyz.xz in
+$RHOBASIS_DATA, else in ../shared/data.
 
 Every fifth frame is held out, where frames of the same energy, which are the same by symmetry, count as one. The models
 of examples/models that are named are trained on the others. SNAP, linear and quadratic, is that of Zuo et al., which
@@ -28,6 +28,8 @@ from ase.build import bulk
 from ase.calculators.lammps import Prism
 from ase.io import read, write
 from ase.io.lammpsdata import write_lammps_data
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "rhobasis-lammps"))
 from rhobasis_lammps import _engine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +85,7 @@ class Bench:
         (self.home / "in.lammps").write_text(script)
         command = [sys.executable, "-m", "rhobasis_lammps", "run", "in.lammps", "--ranks", str(ranks)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "LAMMPS_POTENTIALS": str(potentials())}
+        environment["PYTHONPATH"] = str(ROOT / "rhobasis-lammps")
         ran = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise SystemExit(ran.stdout[-2000:] + ran.stderr)

