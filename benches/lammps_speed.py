@@ -151,7 +151,7 @@ def main() -> None:
         times: dict[tuple[str, int], list[float]] = {}
         for _ in range(args.rounds):
             for name, style in styles.items():
-                steps = 100 if name.startswith("SNAP") else 1000
+                steps = 40 if name.startswith("SNAP") else 400
                 for ranks in args.ranks:
                     times.setdefault((name, ranks), []).append(bench.step(style, ranks, steps))
                 if name in args.models:

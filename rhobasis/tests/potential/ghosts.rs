@@ -207,7 +207,7 @@ fn the_virial_of_an_atom_is_its_distance_from_each_centre_times_the_force_of_tha
 
 #[test]
 fn virials_of_atoms_do_not_depend_on_how_centres_are_shared_out() {
-    let (name, potential, frames) = potentials().into_iter().next().unwrap();
+    let (name, potential, frames) = potentials().iter().next().unwrap();
     let small = on_grid(frames.iter().find(|frame| frame.pbc == [true; 3]).unwrap().clone());
     let virials = |structure: &Structure| {
         let (atoms, mut list, owner) = unfold(structure, potential.r_cut());
