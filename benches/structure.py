@@ -23,7 +23,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST = 500
-CRATES = {"rhobasis": "rhobasis", "rhobasis_cli": "rhobasis-cli", "rhobasis_native": "rhobasis-py"}
+CRATES = {
+    "rhobasis": "rhobasis",
+    "rhobasis_cli": "rhobasis-cli",
+    "rhobasis_native": "rhobasis-py",
+    "rhobasis_capi": "rhobasis-capi",
+}
 PYTHON = "rhobasis-py/python/rhobasis"
 
 Graph = dict[str, set[str]]

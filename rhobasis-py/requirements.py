@@ -1,12 +1,17 @@
-"""Prints what tests, figures and checks of the package need, as listed in pyproject.toml, for pip."""
+"""Prints what tests, figures and checks of a package need, as its pyproject.toml lists it, for pip.
+
+python requirements.py [FOLDER], by default that of this file. Our own packages are left out.
+"""
 
 import pathlib
+import sys
 
 try:
     import tomllib
 except ImportError:  # Python 3.10
     from pip._vendor import tomli as tomllib
 
-project = tomllib.loads((pathlib.Path(__file__).parent / "pyproject.toml").read_text())["project"]
+folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
+project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
 extras = project["optional-dependencies"]
-print(*sorted({*project["dependencies"], *extras["plot"], *extras["test"]}))
+print(*sorted({*project["dependencies"], *extras.get("plot", ()), *extras["test"]} - {"rhobasis"}))

@@ -16,6 +16,7 @@ mod ipi;
 mod label_check;
 mod label_keys;
 mod labelled;
+mod lammps;
 mod make_basis;
 mod matrix;
 mod md;
@@ -80,7 +81,8 @@ Example:
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
   rhobasis md potential.rho silicon.xyz@0 --steps 1000
-  rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon";
+  rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon
+  rhobasis lammps potential.rho";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -99,6 +101,7 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Md(md::Md),
     Ipi(ipi::Ipi),
+    Lammps(lammps::Lammps),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -149,6 +152,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
         Verb::Ipi(ipi) => ipi.run(&mut out)?,
+        Verb::Lammps(lammps) => lammps.run(&mut out)?,
     }
     Ok(out.finish()?)
 }
@@ -170,5 +174,6 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Evaluate(evaluate) => evaluate.files(),
         Verb::Md(md) => md.files(),
         Verb::Ipi(ipi) => ipi.files(),
+        Verb::Lammps(lammps) => lammps.files(),
     }
 }

@@ -53,3 +53,4 @@ mod threads;
 
 pub use error::{Error, Place, Result};
 pub use structure::Structure;
+pub use threads::on_this_thread;

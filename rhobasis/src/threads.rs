@@ -1,5 +1,6 @@
 //! Work on many threads: results in order, the first error, and buffers that are lent.
 
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,13 +8,34 @@ use rayon::prelude::*;
 
 use crate::Result;
 
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a job whose predictions are made on the calling thread alone: no other is started, or waited for. This is for engines that
+/// have a process on each core, where threads of ours would be in the way.
+///
+/// ```
+/// assert_eq!(rhobasis::on_this_thread(|| 6 * 7), 42);
+/// ```
+pub fn on_this_thread<T>(job: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _restore = Restore(ALONE.replace(true));
+    job()
+}
+
 /// The job for each item, results in order; on the calling thread where threads would not help. The error is that of the
 /// first item that fails, and jobs after it are left undone.
 pub(crate) fn in_parallel<T: Send, R: Send>(
     items: Vec<T>,
     job: impl Fn(T) -> Result<R> + Send + Sync,
 ) -> Result<Vec<R>> {
-    if items.len() <= 1 || rayon::current_num_threads() == 1 {
+    if items.len() <= 1 || ALONE.get() || rayon::current_num_threads() == 1 {
         return items.into_iter().map(job).collect();
     }
     let first_failed = AtomicUsize::new(usize::MAX);

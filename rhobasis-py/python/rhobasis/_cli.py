@@ -12,6 +12,8 @@ def main() -> None:
     _open_standard_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores it
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the computation, not only Python
+    if sys.executable:
+        os.environ.setdefault("RHOBASIS_PYTHON", sys.executable)  # where packages that it starts are looked for
     sys.exit(_native.main(["rhobasis", *sys.argv[1:]]))
 
 

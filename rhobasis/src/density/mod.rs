@@ -35,6 +35,7 @@ pub use expansion::SphericalExpansion;
 pub use harmonics::SolidHarmonics;
 pub(crate) use jacobian::{Gradient, RowsOfRun};
 pub use jacobian::{Jacobian, JacobianCursor, JacobianPart, JacobianRow, Variable};
+pub(crate) use motion::stress_of;
 pub use motion::{Adjoint, Motion};
 pub use primitive::{Primitive, PrimitiveFamily};
 pub use radial::RadialIntegrals;

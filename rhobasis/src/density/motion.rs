@@ -15,11 +15,15 @@ pub struct Adjoint {
     pub forces: Vec<Vec3>,
     /// −dE/dε for r → r(1 + ε), cell → cell(1 + ε) with row vectors; the first index goes with r.
     pub virial: Array2<f64>,
+    /// What each atom contributes to the virial as a neighbour; empty if not asked for.
+    pub(crate) atom_virials: Vec<[Vec3; 3]>,
 }
 
 impl Adjoint {
-    fn at_rest(structure: &Structure) -> Self {
-        Adjoint { forces: vec![[0.0; 3]; structure.len()], virial: Array2::zeros((3, 3)) }
+    fn at_rest(structure: &Structure, atom_virials: bool) -> Self {
+        let n = structure.len();
+        let atom_virials = vec![[[0.0; 3]; 3]; if atom_virials { n } else { 0 }];
+        Adjoint { forces: vec![[0.0; 3]; n], virial: Array2::zeros((3, 3)), atom_virials }
     }
 
     pub(crate) fn is_finite(&self) -> bool {
@@ -31,15 +35,20 @@ impl Adjoint {
     /// # Errors
     /// Unless the structure is periodic in all three directions.
     pub fn stress(&self, structure: &Structure) -> Result<Array2<f64>> {
-        if structure.pbc != [true; 3] {
-            return Err(Error::structure(
-                None,
-                format!("stress needs a volume, but pbc is {}", periodicity(structure.pbc)),
-                "use the virial, or a cell that is periodic in all three directions",
-            ));
-        }
-        Ok(&self.virial / -structure.volume())
+        stress_of(&self.virial, structure)
     }
+}
+
+/// Stress that belongs to a virial; see [`Adjoint::stress`].
+pub(crate) fn stress_of(virial: &Array2<f64>, structure: &Structure) -> Result<Array2<f64>> {
+    if structure.pbc != [true; 3] {
+        return Err(Error::structure(
+            None,
+            format!("stress needs a volume, but pbc is {}", periodicity(structure.pbc)),
+            "use the virial, or a cell that is periodic in all three directions",
+        ));
+    }
+    Ok(virial / -structure.volume())
 }
 
 /// A motion of one structure, along which coefficients are differentiated.
@@ -81,7 +90,11 @@ impl Motion {
 /// ```text
 /// −dE/dr_i = Σ_j dE/dr_ji − Σ_j dE/dr_ij        −dE/dε_pq = −Σ_ij (r_ji)_p (dE/dr_ji)_q
 /// ```
+///
+/// and, where asked for, the part of the latter that belongs to atom j as a neighbour, −Σ_i (r_ji)_p (dE/dr_ji)_q.
 pub(super) struct Gathered {
+    /// Whether virials of atoms are asked for.
+    atom_virials: bool,
     /// Whether other tasks have centres of the same structure: then these wait for each other, to be added in order.
     shares: bool,
     /// Adjoints of whole structures, the last of which has this index.
@@ -96,14 +109,15 @@ struct PartOfStructure {
     centers: Range<usize>,
     of_centers: Vec<Vec3>,
     virial: Array2<f64>,
-    /// Atom j and dE/dr_ji of each pair.
+    /// Atom j and dE/dr_ji of each pair, and r_ji where virials of atoms are asked for.
     neighbors: Vec<u32>,
     gradient: Vec<Vec3>,
+    vectors: Vec<Vec3>,
 }
 
 impl Gathered {
-    pub fn new(shares: bool) -> Self {
-        Gathered { shares, whole: Vec::new(), last: None, parts: Vec::new() }
+    pub fn new(shares: bool, atom_virials: bool) -> Self {
+        Gathered { atom_virials, shares, whole: Vec::new(), last: None, parts: Vec::new() }
     }
 
     /// Adds a run, given dE/dr_ji of its pairs.
@@ -117,21 +131,24 @@ impl Gathered {
                 true => 0..0,
                 false => run.pairs.of_center(rows.start).start..run.pairs.of_center(rows.end - 1).end,
             };
+            let vectors = if self.atom_virials { &run.pairs.vector[pairs.clone()] } else { &[] };
             let (neighbors, of_pairs) = (&run.pairs.atom[pairs.clone()], &gradient[pairs]);
             if self.shares {
                 let (mut of_centers, mut virial) = (vec![[0.0; 3]; centers.len()], Array2::zeros((3, 3)));
                 add_to_centers(run, rows, gradient, &mut of_centers, &mut virial);
-                let (neighbors, gradient) = (neighbors.to_vec(), of_pairs.to_vec());
-                self.parts.push(PartOfStructure { structure: s, centers, of_centers, virial, neighbors, gradient });
+                let (neighbors, gradient, vectors) = (neighbors.to_vec(), of_pairs.to_vec(), vectors.to_vec());
+                let part = PartOfStructure { structure: s, centers, of_centers, virial, neighbors, gradient, vectors };
+                self.parts.push(part);
                 continue;
             }
             if self.last != Some(s) {
-                self.whole.push(Adjoint::at_rest(&structures[s]));
+                self.whole.push(Adjoint::at_rest(&structures[s], self.atom_virials));
                 self.last = Some(s);
             }
-            let Some(Adjoint { forces, virial }) = self.whole.last_mut() else { continue };
+            let Some(Adjoint { forces, virial, atom_virials }) = self.whole.last_mut() else { continue };
             add_to_centers(run, rows, gradient, &mut forces[centers], virial);
             subtract_from_neighbors(neighbors, of_pairs, forces);
+            add_to_virials(neighbors, vectors, of_pairs, atom_virials);
         }
     }
 
@@ -142,14 +159,15 @@ impl Gathered {
             adjoints.extend(task.whole);
             for part in task.parts {
                 if adjoints.len() == part.structure {
-                    adjoints.push(Adjoint::at_rest(&structures[part.structure]));
+                    adjoints.push(Adjoint::at_rest(&structures[part.structure], task.atom_virials));
                 }
-                let Adjoint { forces, virial } = &mut adjoints[part.structure];
+                let Adjoint { forces, virial, atom_virials } = &mut adjoints[part.structure];
                 for (force, sum) in forces[part.centers].iter_mut().zip(&part.of_centers) {
                     (0..3).for_each(|d| force[d] += sum[d]);
                 }
                 *virial += &part.virial;
                 subtract_from_neighbors(&part.neighbors, &part.gradient, forces);
+                add_to_virials(&part.neighbors, &part.vectors, &part.gradient, atom_virials);
             }
         }
         adjoints
@@ -180,5 +198,15 @@ fn subtract_from_neighbors(neighbors: &[u32], gradient: &[Vec3], forces: &mut [V
     for (&j, g) in neighbors.iter().zip(gradient) {
         let force = &mut forces[j as usize];
         (0..3).for_each(|d| force[d] -= g[d]);
+    }
+}
+
+/// Adds −r_ji ⊗ dE/dr_ji to the virial of each neighbour, in the order of the pairs; nothing where there are no vectors.
+fn add_to_virials(neighbors: &[u32], vectors: &[Vec3], gradient: &[Vec3], virials: &mut [[Vec3; 3]]) {
+    for ((&j, r), g) in neighbors.iter().zip(vectors).zip(gradient) {
+        let virial = &mut virials[j as usize];
+        for p in 0..3 {
+            (0..3).for_each(|q| virial[p][q] -= r[p] * g[q]);
+        }
     }
 }

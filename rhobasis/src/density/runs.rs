@@ -30,6 +30,7 @@ pub(crate) struct Runs<'a> {
     runs: Vec<(Range<usize>, usize)>,
     tasks: Vec<Task>,
     n_centers: usize,
+    atom_virials: bool,
 }
 
 /// Consecutive runs.
@@ -57,7 +58,9 @@ impl<'a> Runs<'a> {
         lists.map_or(Ok(()), |lists| check_lists(groups.r_cut, structures, lists))?;
         let searches = if lists.is_some() { Vec::new() } else { searches(structures, groups.r_cut) };
         let (parts, runs, tasks, n_centers) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let mut all = Runs { groups, finders, structures, lists, motions, searches, parts, runs, tasks, n_centers };
+        let atom_virials = false;
+        let mut all =
+            Runs { groups, finders, structures, lists, motions, searches, parts, runs, tasks, n_centers, atom_virials };
         let n_of = |s: usize| lists.map_or(structures[s].len(), |lists| lists[s].n_centers(&structures[s]));
         let mut s = 0;
         while s < structures.len() {
@@ -105,6 +108,12 @@ impl<'a> Runs<'a> {
     fn push_task(&mut self, first: usize, shares: bool) {
         let n_centers = self.n_centers - self.runs[first].1;
         self.tasks.push(Task { runs: first..self.runs.len(), n_centers, shares });
+    }
+
+    /// The same, of which [`Runs::gather`] gives virials of atoms too, if so.
+    #[must_use]
+    pub fn with_atom_virials(self, atom_virials: bool) -> Self {
+        Runs { atom_virials, ..self }
     }
 
     /// Number of centres.
@@ -189,7 +198,8 @@ impl<'a> Runs<'a> {
         let done = in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [f64]>)| {
             self.finders.lend(Finder::default, |finder| {
                 pool.lend(W::default, |work| {
-                    let mut gathered: Vec<Gathered> = (0..n).map(|_| Gathered::new(task.shares)).collect();
+                    let mut gathered: Vec<Gathered> =
+                        (0..n).map(|_| Gathered::new(task.shares, self.atom_virials)).collect();
                     for run in task.runs.clone() {
                         let Finder { run, gradient, .. } = self.find(run, finder)?;
                         let n_pairs = run.pairs.vector.len();

@@ -35,7 +35,8 @@ impl Chain<'_> {
         Ok(energies)
     }
 
-    /// Energy of each centre, in file order; forces −dE/dr and virial −dE/dε of each structure.
+    /// Energy of each centre, in file order; forces −dE/dr and virial −dE/dε of each structure, with those of its atoms if
+    /// `atom_virials`.
     ///
     /// # Errors
     /// As [`Chain::energies`].
@@ -43,8 +44,9 @@ impl Chain<'_> {
         self,
         structures: &[Structure],
         lists: Option<&[VerletList]>,
+        atom_virials: bool,
     ) -> Result<(Vec<f64>, Vec<Adjoint>)> {
-        let runs = self.invariants.expansion().runs(structures, lists, None)?;
+        let runs = self.invariants.expansion().runs(structures, lists, None)?.with_atom_virials(atom_virials);
         let mut energies = vec![0.0; runs.n_centers()];
         let out = vec![&mut energies[..]];
         let adjoints = runs.gather(self.invariants.pool(), out, &[1], |run, energies, grad_r, work| {

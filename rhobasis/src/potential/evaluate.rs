@@ -145,6 +145,7 @@ pub struct ErrorRow {
 /// let labels = Labels { energy: Some(-31.0), ..Labels::default() };
 /// let prediction = Prediction {
 ///     energy: -30.9, energies: vec![-15.45; 2], forces: vec![], virial: ndarray::Array2::zeros((3, 3)),
+///     virials: vec![],
 /// };
 /// let mut errors = Errors::default();
 /// errors.add(0, &dimer, &labels, &prediction)?;
@@ -457,6 +458,7 @@ mod tests {
             energies: vec![-4.5; 2],
             forces: vec![[0.1, 0.0, 0.0], [0.0, 0.0, -0.3]],
             virial: Array2::zeros((3, 3)),
+            virials: vec![],
         };
         let mut errors = Errors::default();
         frame.info = kind("liquid");

@@ -15,7 +15,7 @@ use super::settings::TrainSettings;
 use super::site::SiteFunction;
 use super::sparse::{Kernels, SparseModel};
 use crate::correlations::Invariants;
-use crate::density::Adjoint;
+use crate::density::{Adjoint, stress_of};
 use crate::extxyz::LARGEST;
 use crate::models::Factor;
 use crate::neighbors::VerletList;
@@ -116,6 +116,16 @@ pub(super) struct Posterior {
     pub factor: Factor,
 }
 
+/// What is predicted beside energies.
+#[derive(Clone, Copy)]
+enum Derivatives {
+    None,
+    /// And the virial of the whole structure.
+    Forces,
+    /// And the virials of atoms.
+    Virials,
+}
+
 /// What a potential says of one structure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
@@ -127,6 +137,8 @@ pub struct Prediction {
     pub forces: Vec<Vec3>,
     /// −dE/dε, in eV, symmetric; zeros if forces were not asked for.
     pub virial: Array2<f64>,
+    /// The virial of each atom, in eV, see [`Potential::evaluate_with_virials`]; empty if not asked for.
+    pub virials: Vec<[Vec3; 3]>,
 }
 
 impl Prediction {
@@ -135,7 +147,7 @@ impl Prediction {
     /// # Errors
     /// Unless the structure is periodic in all three directions.
     pub fn stress(&self, structure: &Structure) -> Result<Array2<f64>> {
-        Adjoint { forces: Vec::new(), virial: self.virial.clone() }.stress(structure)
+        stress_of(&self.virial, structure)
     }
 }
 
@@ -184,7 +196,7 @@ impl Potential {
     /// # Errors
     /// [`Error::Structure`] naming frame and atom: not finite, no volume, atoms that coincide, unknown species.
     pub fn predict(&self, structures: &[Structure], forces: bool) -> Result<Vec<Prediction>> {
-        self.predict_with(structures, None, forces)
+        self.predict_with(structures, None, if forces { Derivatives::Forces } else { Derivatives::None })
     }
 
     /// [`Potential::predict`] of one structure with forces, with a list of neighbours that is made anew only where it has to be:
@@ -194,9 +206,29 @@ impl Potential {
     /// # Errors
     /// As for `predict`, and if the list is of another cutoff, see [`Potential::r_cut`].
     pub fn evaluate(&self, structure: &Structure, list: &mut VerletList) -> Result<Prediction> {
+        self.evaluate_to(structure, list, Derivatives::Forces)
+    }
+
+    /// [`Potential::evaluate`], with the virial of each atom j as a neighbour, ghosts included:
+    ///
+    /// ```text
+    /// W_j = −Σ_i r_ji ⊗ dE_i/dr_ji,   Σ_j W_j = −dE/dε
+    /// ```
+    ///
+    /// in eV, where the first index goes with r_ji. Of the ways to share out the virial of a many-body potential this is the one
+    /// by which Σ_j W_j v_j is the flux of heat that forces carry (Fan et al., Phys. Rev. B 92, 094301 (2015)); W_j is not
+    /// symmetric, but its sum is.
+    ///
+    /// # Errors
+    /// As [`Potential::evaluate`].
+    pub fn evaluate_with_virials(&self, structure: &Structure, list: &mut VerletList) -> Result<Prediction> {
+        self.evaluate_to(structure, list, Derivatives::Virials)
+    }
+
+    fn evaluate_to(&self, structure: &Structure, list: &mut VerletList, wanted: Derivatives) -> Result<Prediction> {
         list.update(structure)?;
-        let mut predictions =
-            self.predict_with(std::slice::from_ref(structure), Some(std::slice::from_ref(list)), true)?;
+        let one = std::slice::from_ref(structure);
+        let mut predictions = self.predict_with(one, Some(std::slice::from_ref(list)), wanted)?;
         predictions.pop().ok_or_else(|| Error::setting("structures", 0, "there is none", "give one"))
     }
 
@@ -208,12 +240,13 @@ impl Potential {
         &self,
         structures: &[Structure],
         lists: Option<&[VerletList]>,
-        forces: bool,
+        wanted: Derivatives,
     ) -> Result<Vec<Prediction>> {
         let chain = self.chain();
-        let (mut energies, adjoints) = match forces {
-            true => chain.energies_and_forces(structures, lists)?,
-            false => (chain.energies(structures, lists)?, Vec::new()),
+        let (mut energies, adjoints) = match wanted {
+            Derivatives::None => (chain.energies(structures, lists)?, Vec::new()),
+            Derivatives::Forces => chain.energies_and_forces(structures, lists, false)?,
+            Derivatives::Virials => chain.energies_and_forces(structures, lists, true)?,
         };
         let mut adjoints = adjoints.into_iter();
         let mut predictions = Vec::with_capacity(structures.len());
@@ -227,14 +260,14 @@ impl Potential {
             let of_atom = |(energy, z): (&f64, &u8)| energy + self.baseline.get(z).copied().unwrap_or(0.0);
             let atoms: Vec<f64> = mine.iter().zip(species).map(of_atom).collect();
             first += n_centers;
-            let (forces, virial) = match adjoints.next() {
-                Some(Adjoint { forces, virial }) => (forces, (&virial + &virial.t()) * 0.5),
-                None => (Vec::new(), Array2::zeros((3, 3))),
+            let (forces, virial, virials) = match adjoints.next() {
+                Some(Adjoint { forces, virial, atom_virials }) => (forces, (&virial + &virial.t()) * 0.5, atom_virials),
+                None => (Vec::new(), Array2::zeros((3, 3)), Vec::new()),
             };
             // The model's part is summed apart from the far larger baseline.
             let energy = mine.iter().sum::<f64>() + of_atoms(&self.baseline, species);
             check(energy, forces.as_flattened().iter().chain(&virial)).map_err(|e| e.at_frame(k))?;
-            predictions.push(Prediction { energy, energies: atoms, forces, virial });
+            predictions.push(Prediction { energy, energies: atoms, forces, virial, virials });
         }
         Ok(predictions)
     }

@@ -162,6 +162,66 @@ fn potentials_of_centres_and_ghosts_are_those_of_the_periodic_structure() {
     }
 }
 
+/// Sums of 3 x 3 numbers over the images of each atom.
+fn fold_virials(of_all: &[[Vec3; 3]], owner: &[usize], n_atoms: usize) -> Vec<[Vec3; 3]> {
+    let mut virials = vec![[[0.0; 3]; 3]; n_atoms];
+    for (virial, &atom) in of_all.iter().zip(owner) {
+        let sum = virials[atom].as_flattened_mut();
+        sum.iter_mut().zip(virial.as_flattened()).for_each(|(sum, x)| *sum += x);
+    }
+    virials
+}
+
+#[test]
+fn the_virial_of_an_atom_is_its_distance_from_each_centre_times_the_force_of_that_centre() {
+    for (name, potential, frames) in potentials() {
+        let structure = frames.iter().find(|frame| frame.pbc == [true; 3]).unwrap();
+        let (atoms, mut list, _) = unfold(structure, potential.r_cut());
+        let found = potential.evaluate_with_virials(&atoms, &mut list).unwrap();
+        let without = potential.evaluate(&atoms, &mut list).unwrap();
+        assert_eq!(rhobasis::potential::Prediction { virials: vec![], ..found.clone() }, without, "{name}");
+
+        let total = fold_virials(&found.virials, &vec![0; atoms.len()], 1);
+        close(total.as_flattened().as_flattened(), found.virial.as_slice().unwrap(), name);
+
+        // What one centre pulls at its neighbours, with that centre as the first atom.
+        let mut expected = vec![[[0.0; 3]; 3]; atoms.len()];
+        for i in 0..structure.len() {
+            let mut swapped = atoms.clone();
+            swapped.positions.swap(0, i);
+            swapped.species.swap(0, i);
+            let others: Vec<u32> = (1..atoms.len() as u32).collect();
+            let mut one = VerletList::given(potential.r_cut(), &[0, others.len()], &others).unwrap();
+            let forces = potential.evaluate(&swapped, &mut one).unwrap().forces;
+            for j in 1..atoms.len() {
+                let virial = &mut expected[if j == i { 0 } else { j }];
+                for (p, q) in (0..9).map(|k| (k / 3, k % 3)) {
+                    virial[p][q] += (swapped.positions[j][p] - swapped.positions[0][p]) * forces[j][q];
+                }
+            }
+        }
+        let flat = |virials: &[[Vec3; 3]]| virials.as_flattened().as_flattened().to_vec();
+        close(&flat(&found.virials), &flat(&expected), name);
+    }
+}
+
+#[test]
+fn virials_of_atoms_do_not_depend_on_how_centres_are_shared_out() {
+    let (name, potential, frames) = potentials().iter().next().unwrap();
+    let small = on_grid(frames.iter().find(|frame| frame.pbc == [true; 3]).unwrap().clone());
+    let virials = |structure: &Structure| {
+        let (atoms, mut list, owner) = unfold(structure, potential.r_cut());
+        let found = potential.evaluate_with_virials(&atoms, &mut list).unwrap().virials;
+        let alone = rhobasis::on_this_thread(|| potential.evaluate_with_virials(&atoms, &mut list).unwrap().virials);
+        assert_eq!(found, alone, "one thread gives the same bits");
+        fold_virials(&found, &owner, structure.len())
+    };
+    let expected = virials(&small);
+    for (k, found) in virials(&small.repeated([5, 4, 4]).unwrap()).iter().enumerate() {
+        close(found.as_flattened(), expected[k % small.len()].as_flattened(), name);
+    }
+}
+
 #[test]
 fn a_list_that_does_not_fit_is_refused() {
     let structure = &structures()[0];
