@@ -457,6 +457,7 @@ mod tests {
             energies: vec![-4.5; 2],
             forces: vec![[0.1, 0.0, 0.0], [0.0, 0.0, -0.3]],
             virial: Array2::zeros((3, 3)),
+            close: None,
         };
         let mut errors = Errors::default();
         frame.info = kind("liquid");
