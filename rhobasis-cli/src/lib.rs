@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod demo;
+mod driver;
+mod elastic;
 mod errors_table;
 mod evaluate;
 mod export;
@@ -31,9 +33,11 @@ mod plot;
 mod predict;
 mod predicted;
 mod printer;
+mod relax;
 mod select;
 mod settings;
 mod show;
+mod show_potential;
 mod signals;
 mod tensors;
 mod text;
@@ -78,7 +82,9 @@ Example:
   rhobasis tune examples/model-silicon.toml -o tuned.toml
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
-  rhobasis md potential.rho silicon.xyz@0 --steps 1000";
+  rhobasis md potential.rho silicon.xyz@0 --steps 1000
+  rhobasis relax potential.rho silicon.xyz@0 --cell -o relaxed.xyz
+  rhobasis elastic potential.rho silicon.xyz@0";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -96,6 +102,8 @@ enum Verb {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Md(md::Md),
+    Relax(relax::Relax),
+    Elastic(elastic::Elastic),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -145,6 +153,8 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Predict(predict) => predict.run(&mut out)?,
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
+        Verb::Relax(relax) => relax.run(&mut out)?,
+        Verb::Elastic(elastic) => elastic.run(&mut out)?,
     }
     Ok(out.finish()?)
 }
@@ -165,5 +175,7 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Predict(predict) => predict.files(),
         Verb::Evaluate(evaluate) => evaluate.files(),
         Verb::Md(md) => md.files(),
+        Verb::Relax(relax) => relax.files(),
+        Verb::Elastic(elastic) => elastic.files(),
     }
 }

@@ -182,7 +182,8 @@ fn a_thermostat_leaves_a_quantity_conserved_and_heats() {
         let thermostat = Thermostat::Rescaling { temperature: 200.0, tau: 50.0 };
         let structure =
             Structure::molecule(vec![6; 10], (0..10).map(|i| [5.0 * f64::from(i) + 0.01, 0.0, 0.0]).collect());
-        let mut dynamics = Dynamics::new(structure, &DynamicsSettings { dt, thermostat, barostat: None, seed: 2 }, pinned).unwrap();
+        let mut dynamics =
+            Dynamics::new(structure, &DynamicsSettings { dt, thermostat, barostat: None, seed: 2 }, pinned).unwrap();
         dynamics.thermalize(10.0).unwrap();
         let (start, mut worst) = (dynamics.state(), 0.0_f64);
         for _ in 0..(1000.0 / dt) as usize {

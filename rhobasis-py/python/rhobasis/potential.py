@@ -19,6 +19,7 @@ from ._matrix import not_fitted
 from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._output import tags_of_frames
 from ._progress import Progress
+from ._repulsion import Repulsion, repulsion_of, repulsion_settings
 from ._site_models import Gap, Model, model_of, model_settings
 from .correlations import Invariants
 from .density import SphericalExpansion
@@ -38,7 +39,6 @@ _DEFAULT = _native.DEFAULTS
 _SIGMAS = ("energy_sigma", "force_sigma", "stress_sigma")
 
 Energies: TypeAlias = Mapping[int, float] | Mapping[str, float] | Mapping[int | str, float]
-Repulsion: TypeAlias = Literal["zbl"] | Mapping[str, float] | None
 Baseline: TypeAlias = Literal["least-squares", "isolated-atoms"] | Energies | None
 
 
@@ -229,7 +229,7 @@ class Potential(Parameters):
             "features": [member_settings(member, self.model) for member in members],
             "model": model_settings(self.model),
             "baseline": dict(baseline) if isinstance(baseline, Mapping) else baseline,
-            "repulsion": _repulsion(self.repulsion),
+            "repulsion": repulsion_settings(self.repulsion),
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
         evaluator = common_basis(members, native, labels, settings)._evaluator(native)
@@ -360,7 +360,7 @@ class Potential(Parameters):
         if isinstance(baseline, dict):
             baseline = {int(z): energy for z, energy in baseline.items()}
         known, model = _features_of(native), model_of(settings["model"])
-        potential = cls(known, model, None if baseline == "none" else baseline, _repulsion_of(settings))
+        potential = cls(known, model, None if baseline == "none" else baseline, repulsion_of(settings))
         potential._potential = native
         return potential
 
@@ -465,20 +465,6 @@ def basis_of(native: _native.Potential | _native.EquivariantRidge) -> OptimalBas
     assert primitive is not None  # the one or the other
     settings, species = primitive
     return SphericalExpansion(species=species, **expansion_parameters(json.loads(settings)))
-
-
-def _repulsion(repulsion: Repulsion) -> Any:
-    if repulsion is None:
-        return "none"
-    return dict(repulsion) if isinstance(repulsion, Mapping) else repulsion
-
-
-def _repulsion_of(settings: dict[str, Any]) -> Repulsion:
-    """Of a stored potential; older ones have none."""
-    stored = dict(settings.get("repulsion", {"type": "none"}))
-    if stored.pop("type") == "none":
-        return None
-    return "zbl" if all(_DEFAULT[name] == value for name, value in stored.items()) else stored
 
 
 def _given_labels(frames: _native.Frames, energies: Any, forces: Any, stresses: Any) -> _native.Labels:

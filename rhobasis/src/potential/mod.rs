@@ -6,7 +6,7 @@ mod alone;
 mod baseline;
 /// From atoms to energies, forces and virial.
 mod chain;
-/// Molecular dynamics.
+/// Molecular dynamics, relaxations, elastic constants.
 mod dynamics;
 /// Errors, cross-validation, learning curves.
 mod evaluate;
@@ -56,7 +56,9 @@ pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub(crate) use baseline::{of_atoms, of_compositions};
 pub use dynamics::{
-    AMU_A2_FS2, BOLTZMANN, Barostat, Drift, Dynamics, DynamicsSettings, DynamicsState, Evaluated, GPA, Thermostat,
+    AMU_A2_FS2, BOLTZMANN, Barostat, BirchMurnaghan, Drift, Dynamics, DynamicsSettings, DynamicsState,
+    ElasticConstants, Evaluated, GPA, RelaxCell, RelaxSettings, Relaxed, Thermostat, energies_of_volumes,
+    lattice_constants, relax,
 };
 pub use evaluate::{
     CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, check_species, cross_validate,

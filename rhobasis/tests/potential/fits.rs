@@ -18,7 +18,13 @@ use rhobasis::{Result, Structure};
 use super::samples::{self, energy, expansion, features, frames, optimal, pair_labels, train};
 
 fn settings_of(features: FeatureSettings, model: ModelSettings) -> TrainSettings {
-    TrainSettings { features, model, baseline: Baseline::default(), repulsion: Default::default(), weights: Weights::default() }
+    TrainSettings {
+        features,
+        model,
+        baseline: Baseline::default(),
+        repulsion: Default::default(),
+        weights: Weights::default(),
+    }
 }
 
 fn gap(n_sparse: usize, zeta: u32) -> ModelSettings {

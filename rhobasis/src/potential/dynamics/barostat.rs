@@ -17,11 +17,7 @@ impl Breath {
     pub fn new(barostat: Barostat, temperature: f64, time: f64) -> Self {
         let kt = BOLTZMANN * temperature;
         let compressibility = barostat.compressibility / GPA;
-        Breath {
-            kt,
-            pressure: barostat.pressure * GPA,
-            diffusion: kt * compressibility / (4.0 * barostat.tau) * time,
-        }
+        Breath { kt, pressure: barostat.pressure * GPA, diffusion: kt * compressibility / (4.0 * barostat.tau) * time }
     }
 
     /// f(λ) = d ln p/dλ at a volume (Å³) and an internal pressure (eV/Å³).
@@ -45,9 +41,7 @@ impl Breath {
     ///
     /// from `[V, P, K + U]` before and after.
     pub fn error(&self, before: [f64; 3], after: [f64; 3]) -> f64 {
-        let free = |[volume, _, energy]: [f64; 3]| {
-            energy + self.pressure * volume - 1.5 * self.kt * libm::log(volume)
-        };
+        let free = |[volume, _, energy]: [f64; 3]| energy + self.pressure * volume - 1.5 * self.kt * libm::log(volume);
         let [f, g] = [before, after].map(|[volume, internal, _]| self.slope(volume, internal));
         let moved = after[0].sqrt() - before[0].sqrt();
         let balance = 0.5 * moved * (f + g) + 0.25 * self.diffusion * (g * g - f * f);

@@ -11,20 +11,21 @@ use super::evaluated::{Evaluate, Evaluated};
 use super::run::Dynamics;
 use super::settings::DynamicsSettings;
 use super::watch::Watch;
+use crate::Result;
 use crate::files::{Archive, count, damaged};
 use crate::random::Random;
 use crate::structure::{Structure, Vec3};
-use crate::Result;
 
 impl<'a> Dynamics<'a> {
     /// Everything that the next steps depend on, but settings, species, periodicity, and what `evaluate` knows.
     pub fn archive(&self) -> Archive {
         let mut archive = Archive::default();
-        let rows = |rows: &[Vec3]| {
-            Array2::from_shape_vec((rows.len(), 3), rows.concat()).expect("three numbers in each row")
-        };
+        let rows =
+            |rows: &[Vec3]| Array2::from_shape_vec((rows.len(), 3), rows.concat()).expect("three numbers in each row");
         let Structure { positions, cell, .. } = &self.structure;
-        for (name, of) in [("positions", &positions[..]), ("velocities", &self.velocities), ("forces", &self.here.forces)] {
+        for (name, of) in
+            [("positions", &positions[..]), ("velocities", &self.velocities), ("forces", &self.here.forces)]
+        {
             archive.insert(name, &rows(of));
         }
         archive.insert("cell", &rows(cell));

@@ -4,9 +4,7 @@
 
 use super::barostat::Breath;
 use super::evaluated::{Evaluate, Evaluated, evaluated};
-use super::settings::{
-    AMU_A2_FS2, BOLTZMANN, Barostat, DynamicsSettings, GPA, Thermostat, check_temperature,
-};
+use super::settings::{AMU_A2_FS2, BOLTZMANN, Barostat, DynamicsSettings, GPA, Thermostat, check_temperature};
 use super::watch::{Now, Watch};
 use crate::random::Random;
 use crate::structure::{Structure, Vec3, dot, mass, symbol};
@@ -157,10 +155,15 @@ impl<'a> Dynamics<'a> {
         Ok(())
     }
 
+    /// Velocity of the centre of mass, in Å/fs.
+    pub fn centre_velocity(&self) -> Vec3 {
+        let mass = self.masses.iter().sum::<f64>();
+        self.momentum().map(|p| p / mass)
+    }
+
     /// Takes out the motion of the centre of mass; returns its velocity, in Å/fs.
     pub fn rest(&mut self) -> Vec3 {
-        let (momentum, mass) = (self.momentum(), self.masses.iter().sum::<f64>());
-        let drift = momentum.map(|p| p / mass);
+        let drift = self.centre_velocity();
         self.velocities.iter_mut().for_each(|v| *v = std::array::from_fn(|k| v[k] - drift[k]));
         drift
     }

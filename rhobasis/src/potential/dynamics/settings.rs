@@ -114,4 +114,3 @@ pub(super) fn check_temperature(temperature: f64) -> Result<()> {
         false => Err(Error::setting("temperature", temperature, "must be zero or a positive number", "give it in K")),
     }
 }
-

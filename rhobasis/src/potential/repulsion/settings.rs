@@ -95,9 +95,12 @@ impl Repulsion {
     pub fn validate(&self) -> Result<()> {
         self.values().into_iter().try_for_each(|(setting, value)| setting.check(value))?;
         match self {
-            Repulsion::Zbl { inner, outer } if inner >= outer => {
-                Err(Error::setting("inner", inner, format!("must be below outer, which is {outer}"), "0.7 and 1 are usual"))
-            }
+            Repulsion::Zbl { inner, outer } if inner >= outer => Err(Error::setting(
+                "inner",
+                inner,
+                format!("must be below outer, which is {outer}"),
+                "0.7 and 1 are usual",
+            )),
             _ => Ok(()),
         }
     }
