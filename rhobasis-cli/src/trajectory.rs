@@ -1,6 +1,6 @@
 //! Frames that cost hours, and count before the last is there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rhobasis::extxyz::Appender;
 use rhobasis::files::{Digest, Existing, is_stream};
@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 /// A file of frames, each of which is there as soon as it is added.
 pub struct Trajectory {
-    file: Appender,
+    path: PathBuf,
+    existing: Existing,
+    /// From the first frame on: a run that is refused leaves no empty file.
+    file: Option<Appender>,
     end: End,
 }
 
@@ -29,8 +32,12 @@ pub struct End {
 impl Trajectory {
     /// Begins the file; one that is there already is replaced only by `force`.
     pub fn begin(path: &Path, force: bool) -> Result<Self> {
+        if !force && path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
+            let remedy = "give another name, or use --force to replace it";
+            return Err(Error::file(path, "is there already, and would be replaced", remedy));
+        }
         let existing = if force { Existing::Replaced } else { Existing::Refused };
-        Ok(Trajectory { file: Appender::open(path, existing)?, end: End::default() })
+        Ok(Trajectory { path: path.into(), existing, file: None, end: End::default() })
     }
 
     /// Goes on with a file where it ended; frames that were added later are cut off.
@@ -45,16 +52,21 @@ impl Trajectory {
                 return Err(Error::file(path, problem, "give it back, or name a new file: the frames go on there"));
             }
         }
-        Ok(Trajectory { file: Appender::open(path, Existing::Continued(end.bytes))?, end })
+        let file = Some(Appender::open(path, Existing::Continued(end.bytes))?);
+        Ok(Trajectory { path: path.into(), existing: Existing::Refused, file, end })
     }
 
     /// Adds a frame, which is in the file before this returns.
     pub fn add(&mut self, frame: &Structure) -> Result<()> {
-        let bytes = self.file.write(frame)?;
+        if self.file.is_none() {
+            self.file = Some(Appender::open(&self.path, self.existing)?);
+        }
+        let file = self.file.as_mut().expect("just opened");
+        let bytes = file.write(frame)?;
         let mut digest = Digest::default();
         digest.update(bytes);
         let (last, sha256) = (bytes.len() as u64, digest.hex());
-        self.end = End { frames: self.end.frames + 1, bytes: self.file.bytes(), last, sha256 };
+        self.end = End { frames: self.end.frames + 1, bytes: file.bytes(), last, sha256 };
         Ok(())
     }
 

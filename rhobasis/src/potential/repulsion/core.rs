@@ -11,7 +11,7 @@ use crate::structure::{Structure, Vec3, dot};
 
 /// Of all pairs of species of a potential.
 #[derive(Debug, Clone)]
-pub(in crate::potential) struct Core {
+pub(crate) struct Core {
     pub nearest: Nearest,
     r_cut: f64,
     /// Place of each species in `within`.
@@ -94,7 +94,7 @@ impl Core {
 
 /// Pairs that are too near, the worst of each structure.
 #[derive(Debug, Default)]
-pub(in crate::potential) struct Found(Mutex<BTreeMap<usize, ClosePair>>);
+pub(crate) struct Found(Mutex<BTreeMap<usize, ClosePair>>);
 
 impl Found {
     fn add(&self, structure: usize, close: ClosePair) {

@@ -52,7 +52,7 @@ impl Nearest {
     }
 
     /// Of known distances in Å, by two atomic numbers.
-    pub(in crate::potential) fn from_rows(rows: &[(u8, u8, f64)]) -> Self {
+    pub(crate) fn from_rows(rows: &[(u8, u8, f64)]) -> Self {
         let mut nearest = Nearest::default();
         rows.iter().for_each(|&(a, b, r)| nearest.add(sorted(a, b), r));
         nearest
