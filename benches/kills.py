@@ -148,7 +148,7 @@ def kill(place: Place, job: Job, number: signal.Signals) -> list[str]:
 def is_beginning(found: bytes, new: bytes, whole: bool) -> bool:
     """Whether these are the first frames of a trajectory of which each has as many lines; all complete, if `whole`."""
     lines = int(new.split(b"\n", 1)[0]) + 2
-    return new.startswith(found) and (not whole or found.endswith(b"\n") and found.count(b"\n") % lines == 0)
+    return new.startswith(found) and (not whole or (found.endswith(b"\n") and found.count(b"\n") % lines == 0))
 
 
 def go_on(place: Place, job: Job) -> list[str]:

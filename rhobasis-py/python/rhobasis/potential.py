@@ -112,8 +112,8 @@ class Potential(Parameters):
         ``"isolated-atoms"``, from frames of one atom alone; a dict from species to eV. An atom alone has exactly the
         energy e(a) of these two, and frames of one are not trained on. None for zero: whole energies are learned.
 
-    repulsion : what acts, besides, between atoms that are nearer to each other than any of their species were in training,
-        where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack, Littmark), whole
+    repulsion : what acts, besides, between atoms that are nearer to each other than any of their species were in
+        training, where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack, Littmark), whole
         below 0.7 of that distance, zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing.
         Neither the fit nor what is predicted at distances of the training set depends on it.
 
@@ -163,7 +163,7 @@ class Potential(Parameters):
         self.features = features
         self.model = model
         self.baseline = baseline
-        self.repulsion = repulsion
+        self.repulsion: Repulsion = repulsion
 
     def fit(
         self,
@@ -396,7 +396,7 @@ class Potential(Parameters):
 
     @property
     def nearest_(self) -> dict[tuple[int, int], float] | None:
-        """The smallest distance in training, in Å, by two atomic numbers, the smaller first; None if it is not known."""
+        """Smallest distances in training, in Å, by two atomic numbers, the smaller first; None if they are not known."""
         return self._fitted().nearest()
 
     @property
