@@ -113,9 +113,10 @@ class Potential(Parameters):
         energy e(a) of these two, and frames of one are not trained on. None for zero: whole energies are learned.
 
     repulsion : what acts, besides, between atoms that are nearer to each other than any of their species were in
-        training, where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack, Littmark), whole
-        below 0.7 of that distance, zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing.
-        Neither the fit nor what is predicted at distances of the training set depends on it.
+        training, where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack,
+        Littmark), whole below 0.7 of that distance (or of 0.9 times the sum of the covalent radii, where that is
+        smaller), zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing. Neither the fit nor what is predicted at distances of the
+        training set depends on it.
 
     For scikit-learn this is a regressor from frames to their energies: ``cross_val_score(potential, frames)`` learns
     from all that the frames are labelled with, ``cross_val_score(potential, frames, energies)`` from energies alone,
@@ -396,7 +397,7 @@ class Potential(Parameters):
 
     @property
     def nearest_(self) -> dict[tuple[int, int], float] | None:
-        """Smallest distances in training, in Å, by two atomic numbers, the smaller first; None if they are not known."""
+        """Smallest distances in training, in Å, by two atomic numbers, the smaller first; None if not known."""
         return self._fitted().nearest()
 
     @property

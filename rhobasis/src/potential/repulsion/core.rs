@@ -7,7 +7,12 @@ use super::nearest::{ClosePair, Nearest};
 use super::settings::Repulsion;
 use super::zbl::Zbl;
 use crate::density::Run;
-use crate::structure::{Structure, Vec3, dot};
+use crate::structure::{Structure, Vec3, covalent_radius, dot};
+
+/// A length below nearly all bonds of two elements, in Å: 0.9 times the sum of their covalent radii.
+fn shortest_bond(a: u8, b: u8) -> Option<f64> {
+    Some(0.9 * (covalent_radius(a)? + covalent_radius(b)?))
+}
 
 /// Of all pairs of species of a potential.
 #[derive(Debug, Clone)]
@@ -23,8 +28,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Of a potential of these species. Where two of them were never near each other, their core begins at the mean of the smallest
-    /// distances that each had to anything.
+    /// Of a potential of these species. A core begins at the smallest distance in training, but no further out than nearly all bonds
+    /// are long: a training set may lack a bond that is as good as any.
     pub fn new(repulsion: Repulsion, nearest: Nearest, species: &[u8], r_cut: f64) -> Self {
         let (mut of_pair, mut within, mut index) = (BTreeMap::new(), Vec::new(), [0; 256]);
         for (k, &a) in species.iter().enumerate() {
@@ -32,9 +37,11 @@ impl Core {
             for &b in species {
                 let known = nearest.get(a, b);
                 within.push(known.unwrap_or(r_cut).powi(2));
-                let guess = || Some(0.5 * (nearest.of_species(a)? + nearest.of_species(b)?));
-                if let (Repulsion::Zbl { inner, outer }, Some(r)) = (repulsion, known.or_else(guess)) {
-                    of_pair.insert([a, b], Zbl::new([a, b], inner * r, outer * r));
+                let begins = known.unwrap_or(f64::INFINITY).min(shortest_bond(a, b).unwrap_or(f64::INFINITY));
+                if let Repulsion::Zbl { inner, outer } = repulsion
+                    && begins.is_finite()
+                {
+                    of_pair.insert([a, b], Zbl::new([a, b], inner * begins, outer * begins));
                 }
             }
         }

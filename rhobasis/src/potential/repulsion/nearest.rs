@@ -68,11 +68,6 @@ impl Nearest {
         self.of_pair.get(&sorted(a, b)).copied()
     }
 
-    /// The smallest distance at which a species had any neighbour.
-    pub(super) fn of_species(&self, z: u8) -> Option<f64> {
-        self.of_pair.iter().filter(|(pair, _)| pair.contains(&z)).map(|(_, &r)| r).min_by(f64::total_cmp)
-    }
-
     /// What a distance is of the smallest one, if it is below it: of two species that were not within the cutoff of each other, of the
     /// cutoff.
     pub(super) fn fraction(&self, a: u8, b: u8, r: f64, r_cut: f64) -> Option<f64> {

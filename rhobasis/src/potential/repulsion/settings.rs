@@ -12,9 +12,10 @@ static REPULSION: Setting = Setting::word(
     "What acts between atoms that are nearer to each other than in all training frames",
 );
 static INNER: Setting = Setting::number("inner", "", Range::Between(0.0, 0.999), Given::Number(0.7))
-    .says("The core is whole within this fraction of the smallest distance of two species in training", "0.7 is usual");
+    .says("The core is whole within this fraction of where it begins", "0.7 is usual");
 static OUTER: Setting = Setting::number("outer", "", Range::Fraction, Given::Number(1.0)).says(
-    "The core is zero beyond this fraction of the smallest distance of two species in training",
+    "The core is zero beyond this fraction of the smallest distance of two species in training, or of 0.9 times the sum of their \
+     covalent radii where that is smaller",
     "1 is usual, and beyond it the core would act in training",
 );
 
@@ -38,7 +39,8 @@ named! {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Repulsion {
     /// S(r) V(r), with the universal potential V of nuclei (J. F. Ziegler, J. P. Biersack, U. Littmark, 1985) and S falling from 1 to
-    /// 0 between `inner` and `outer`, which are fractions of the smallest distance of the two species in training:
+    /// 0 between `inner` and `outer`, which are fractions of the smallest distance of the two species in training, or of 0.9 times
+    /// the sum of their covalent radii where that is smaller: a bond that training lacks is not pushed apart.
     ///
     /// ```text
     /// V(r) = Z_1 Z_2 e²/(4πε_0 r) φ(r/a),   a = 0.46850 Å/(Z_1^0.23 + Z_2^0.23)
