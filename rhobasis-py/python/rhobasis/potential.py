@@ -115,8 +115,8 @@ class Potential(Parameters):
     repulsion : what acts, besides, between atoms that are nearer to each other than any of their species were in
         training, where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack,
         Littmark), whole below 0.7 of that distance (or of 0.9 times the sum of the covalent radii, where that is
-        smaller), zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing. Neither the fit nor what is predicted at distances of the
-        training set depends on it.
+        smaller), zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing. Neither the fit
+        nor what is predicted at distances of the training set depends on it.
 
     For scikit-learn this is a regressor from frames to their energies: ``cross_val_score(potential, frames)`` learns
     from all that the frames are labelled with, ``cross_val_score(potential, frames, energies)`` from energies alone,
