@@ -4,7 +4,7 @@
 
 COMMAND is the binary `rhobasis`; N kills (100 if not given) fall on `fit`, `train`, `features`, `merge` and `md`, by
 SIGKILL, SIGINT and SIGTERM. After each of them, every output is absent, the old one, or the new one, to the byte; of
-`md`, it may also be the beginning of the new trajectory, in whole frames, after a signal that a program can answer to.
+`md`, it may also be the beginning of the new trajectory, in whole frames but for the last after SIGKILL.
 The same command then goes on to the same bytes as an unbroken run, and no temporary file remains.
 
 Prints what was found, and ends with 1 if anything was not so.
@@ -57,7 +57,7 @@ JOBS = [
     Job("features", "features a.xyz --basis b.rho -o X.npz", "features a.xyz@:5 --basis b.rho -o X.npz"),
     Job("features in pieces", "features a.xyz --basis b.rho -o X.npy --chunk-rows 2000", ""),
     Job("merge", "merge 1.cov 2.cov -o out.rho --q-max 3", f"fit a.xyz@:5 -o out.rho {SMALL}"),
-    Job("md", f"md m.rho {SILICON}@0 --steps 300 --every 5 -o t.xyz", f"md m.rho {SILICON}@1 --steps 5 -o t.xyz"),
+    Job("md", f"md m.rho {SILICON}@0 --steps 300 --every 5 -o t.xyz {CHECKPOINT}", ""),
 ]
 OUTPUTS = ["out.rho", "X*", "t.xyz"]
 
@@ -83,13 +83,9 @@ class Place:
         return {path.name: path.read_bytes() for pattern in OUTPUTS for path in self.folder.glob(pattern)}
 
     def clear(self) -> None:
-        for pattern in [*OUTPUTS, "run.ckpt", "t.unfinished-*"]:
+        for pattern in [*OUTPUTS, "run.ckpt"]:
             for path in self.folder.glob(pattern):
                 path.unlink()
-
-    def unfinished(self) -> list[Path]:
-        """Frames of a trajectory that was not completed."""
-        return list(self.folder.glob("t.unfinished-*.xyz"))
 
     def temporaries(self) -> list[str]:
         return [path.name for path in self.folder.iterdir() if path.name.endswith(".part")]
@@ -139,36 +135,29 @@ def kill(place: Place, job: Job, number: signal.Signals) -> list[str]:
     if answered and f"interrupted by {number.name}: " not in message:
         wrong.append(f"it does not say what is kept: {message}")
     for name, found in place.outputs().items():
-        beginning = answered and job.name == "md" and is_beginning(found, job.new[name])
+        beginning = job.name == "md" and is_beginning(found, job.new[name], whole=answered)
         if found not in (job.old.get(name), job.new.get(name)) and not beginning:
             wrong.append(f"{name} is neither the old nor the new file")
-    unfinished = place.unfinished()
-    if number != signal.SIGKILL and (left := [*place.temporaries(), *(path.name for path in unfinished)]):
+    if number != signal.SIGKILL and (left := place.temporaries()):
         wrong.append(f"left behind: {left}")
-    for path in unfinished:
-        if (content := path.read_bytes()) and not is_beginning(content, job.new["t.xyz"]):
-            wrong.append(f"{path.name} does not hold the first frames of the run")
-        COUNTS["left by SIGKILL, kept by the next run", ""] += bool(content)
     COUNTS[job.name, "ended before" if run.returncode == 0 else number.name] += 1
     COUNTS["left by SIGKILL, removed by the next run", ""] += len(place.temporaries())
     return wrong
 
 
-def is_beginning(found: bytes, whole: bytes) -> bool:
-    """Whether these are the first frames, all complete, of a trajectory of which each frame has as many lines."""
-    lines = int(whole.split(b"\n", 1)[0]) + 2
-    return whole.startswith(found) and found.endswith(b"\n") and found.count(b"\n") % lines == 0
+def is_beginning(found: bytes, new: bytes, whole: bool) -> bool:
+    """Whether these are the first frames of a trajectory of which each has as many lines; all complete, if `whole`."""
+    lines = int(new.split(b"\n", 1)[0]) + 2
+    return new.startswith(found) and (not whole or (found.endswith(b"\n") and found.count(b"\n") % lines == 0))
 
 
 def go_on(place: Place, job: Job) -> list[str]:
     """The same command again; what was wrong."""
-    frames = [(path, content) for path in place.unfinished() if (content := path.read_bytes())]
     place.run(job.arguments)
     found = place.outputs()
-    if [path for path, content in frames if path.read_bytes() != content] or len(frames) != len(place.unfinished()):
-        return [f"frames of a killed run: {frames and frames[0][0].name} before, {place.unfinished()} after"]
     wrong = [f"{name} has other bytes than of an unbroken run" for name in job.new if found.get(name) != job.new[name]]
-    if left := [*place.temporaries(), *(path.name for path in place.folder.glob("run.ckpt"))]:
+    kept = [] if job.name == "md" else place.folder.glob("run.ckpt")  # dynamics may go on to more steps
+    if left := [*place.temporaries(), *(path.name for path in kept)]:
         wrong.append(f"left behind: {left}")
     return wrong
 

@@ -25,7 +25,7 @@ pub struct CheckpointFlags {
     checkpoint_every: Duration,
 }
 
-fn seconds(text: &str) -> std::result::Result<Duration, String> {
+pub fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "give a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "give a number of seconds that is not negative".into())
 }

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rhobasis::extxyz::Labels;
-use rhobasis::potential::{ErrorSum, Errors, Potential, Prediction, Quantity, pairs};
+use rhobasis::potential::{ClosePair, ErrorSum, Errors, Potential, Prediction, Quantity, pairs};
 use rhobasis::{Result, Structure};
 
+use crate::driver::warn_of_close;
 use crate::input::frames_bar;
 use crate::labelled::LabelledFrames;
 use crate::plot::{self, Panel, Series};
@@ -21,6 +22,8 @@ const POINTS: usize = 1500;
 #[derive(Default)]
 pub struct Comparison {
     pub errors: Errors,
+    /// Frames with atoms that are nearer to each other than in training.
+    pub close: Vec<(usize, ClosePair)>,
     points: [Points; 3],
 }
 
@@ -48,6 +51,11 @@ impl Comparison {
         Ok(())
     }
 
+    /// Warns of atoms that are nearer to each other than in training.
+    pub fn warn_of_close(&self, place: impl Fn(usize) -> String) {
+        warn_of_close(&self.close.iter().map(|(frame, pair)| (place(*frame), *pair)).collect::<Vec<_>>());
+    }
+
     /// Adds what one frame is predicted to be.
     pub fn add_one(
         &mut self,
@@ -57,6 +65,7 @@ impl Comparison {
         prediction: &Prediction,
     ) -> Result<()> {
         self.errors.add(frame, structure, said, prediction)?;
+        self.close.extend(prediction.close.map(|pair| (frame, pair)));
         for (quantity, pairs) in pairs(structure, said, prediction)? {
             let (panel, factor) = match quantity {
                 Quantity::EnergyPerAtom => (0, 1e-3), // eV/atom

@@ -173,6 +173,7 @@ impl Evaluate {
 
     /// Table, picture, numbers.
     fn tell(&self, comparison: &Comparison, place: impl Fn(usize) -> String, out: &mut dyn Write) -> Outcome {
+        comparison.warn_of_close(&place);
         write_errors(&comparison.errors, &place, out)?;
         if let Some(path) = &self.plot
             && write_parity(path, &[("test", comparison)])?

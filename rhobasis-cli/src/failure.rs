@@ -26,6 +26,14 @@ impl Failure {
         Failure::Usage(message.into())
     }
 
+    /// The same, with the place of an input that was refused.
+    pub fn located(self, place: impl FnOnce(rhobasis::Error) -> rhobasis::Error) -> Self {
+        match self {
+            Failure::Input(e) => Failure::Input(place(e)),
+            other => other,
+        }
+    }
+
     /// Prints the message and returns the exit code.
     pub fn report(&self) -> i32 {
         match self {

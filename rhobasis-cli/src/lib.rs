@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod demo;
+mod driver;
+mod elastic;
 mod errors_table;
 mod evaluate;
 mod export;
@@ -33,9 +35,11 @@ mod plot;
 mod predict;
 mod predicted;
 mod printer;
+mod relax;
 mod select;
 mod settings;
 mod show;
+mod show_potential;
 mod signals;
 mod tensors;
 mod text;
@@ -81,6 +85,8 @@ Example:
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
   rhobasis md potential.rho silicon.xyz@0 --steps 1000
+  rhobasis relax potential.rho silicon.xyz@0 --cell -o relaxed.xyz
+  rhobasis elastic potential.rho silicon.xyz@0
   rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon
   rhobasis lammps potential.rho";
 
@@ -100,6 +106,8 @@ enum Verb {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Md(md::Md),
+    Relax(relax::Relax),
+    Elastic(elastic::Elastic),
     Ipi(ipi::Ipi),
     Lammps(lammps::Lammps),
 }
@@ -151,6 +159,8 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Predict(predict) => predict.run(&mut out)?,
         Verb::Evaluate(evaluate) => evaluate.run(&mut out)?,
         Verb::Md(md) => md.run(&mut out)?,
+        Verb::Relax(relax) => relax.run(&mut out)?,
+        Verb::Elastic(elastic) => elastic.run(&mut out)?,
         Verb::Ipi(ipi) => ipi.run(&mut out)?,
         Verb::Lammps(lammps) => lammps.run(&mut out)?,
     }
@@ -173,6 +183,8 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Predict(predict) => predict.files(),
         Verb::Evaluate(evaluate) => evaluate.files(),
         Verb::Md(md) => md.files(),
+        Verb::Relax(relax) => relax.files(),
+        Verb::Elastic(elastic) => elastic.files(),
         Verb::Ipi(ipi) => ipi.files(),
         Verb::Lammps(lammps) => lammps.files(),
     }

@@ -9,7 +9,7 @@ use rhobasis::optimal::{
     CovarianceSettings, Method, OptimalBasis, PcovrSettings, SensitivitySettings, SupervisedSettings, Truncation,
 };
 use rhobasis::potential::{
-    Baseline, FeatureSettings, Sigmas, TrainSettings, Weights, supervised_basis, supervising_model,
+    Baseline, FeatureSettings, Repulsion, Sigmas, TrainSettings, Weights, supervised_basis, supervising_model,
 };
 use rhobasis::settings::Setting;
 
@@ -143,7 +143,13 @@ impl MethodFlags {
         let found = Sigmas::of_labels(&data.labels);
         let weights =
             Weights { all: self.labels.sigmas.read(|given| Sigmas::read(given, &found))?, ..Weights::default() };
-        let target = TrainSettings { features: FeatureSettings::default(), model, baseline, weights };
+        let target = TrainSettings {
+            features: FeatureSettings::default(),
+            model,
+            baseline,
+            repulsion: Repulsion::None,
+            weights,
+        };
         let span = principal(covariance, |sums| sums.leading(settings.span), &data.frames, &data.files)?;
         let bar = frames_bar(data.len(), "supervision");
         let progress = |done| bar.set_position(done as u64);

@@ -7,7 +7,7 @@ use rhobasis::density::ExpansionSettings;
 use rhobasis::extxyz::{LabelKeys, Labels, Options};
 use rhobasis::optimal::{CovarianceSettings, Method, OptimalBasis, SupervisedSettings, Truncation};
 use rhobasis::potential::{
-    Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Weights, config_type,
+    Baseline, FeatureKind, FeatureSettings, ModelSettings, Repulsion, Sigmas, TrainSettings, Weights, config_type,
 };
 use rhobasis::settings::{Given, Range, Setting, Word, nearest};
 use rhobasis::{Error, Result, Structure};
@@ -56,6 +56,7 @@ pub struct ModelFile {
     columns: Option<PathBuf>,
     model: ModelSettings,
     baseline: Baseline,
+    repulsion: Repulsion,
     weights: GivenSigmas,
     by_type: BTreeMap<String, GivenSigmas>,
 }
@@ -173,6 +174,8 @@ impl ModelFile {
         };
         let baseline =
             root.section("baseline")?.map_or(Ok(Baseline::default()), |section| section.whole(Baseline::read))?;
+        let repulsion =
+            root.section("repulsion")?.map_or(Ok(Repulsion::default()), |section| section.whole(Repulsion::read))?;
         let (mut weights, mut by_type) = (GivenSigmas::default(), BTreeMap::new());
         if let Some(section) = root.section("weights")? {
             weights = GivenSigmas::read(&section)?;
@@ -196,6 +199,7 @@ impl ModelFile {
             columns,
             model,
             baseline,
+            repulsion,
             weights,
             by_type,
         })
@@ -240,7 +244,7 @@ impl ModelFile {
         let weights = Weights { all, by_type };
         weights.validate()?;
         let (features, model, baseline) = (self.features.clone(), self.model.clone(), self.baseline.clone());
-        Ok(TrainSettings { features, model, baseline, weights })
+        Ok(TrainSettings { features, model, baseline, repulsion: self.repulsion, weights })
     }
 
     /// Whether the baseline is of free atoms, which then are not learned.

@@ -73,7 +73,10 @@ impl Predict {
             };
             let frames = part.iter().zip(predictions).zip(variances);
             frames
-                .map(|((structure, prediction), variance)| labelled(structure.clone(), prediction, variance))
+                .map(|((structure, prediction), variance)| {
+                    let close = prediction.close;
+                    Ok((labelled(structure.clone(), prediction, variance)?, close))
+                })
                 .collect()
         };
         predicted::write([&self.model, &self.output], &self.data, predict, out)

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::path::Path;
 
 use rhobasis::extxyz::{Dataset, Writer};
+use rhobasis::potential::ClosePair;
 use rhobasis::{Result, Structure};
 
+use crate::driver::warn_of_close;
 use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk};
 use crate::text::plural;
@@ -16,21 +18,25 @@ const CHUNK: usize = 64;
 /// What is put before the names of labels.
 const REFERENCE: &str = "reference_";
 
-/// Writes all frames with what `predict` says of some of them, and what to do next, if they have labels.
+/// Writes all frames with what `predict` says of some of them, and what to do next, if they have labels; warns of atoms that are
+/// nearer to each other than in training.
 pub fn write(
     [model, output]: [&Path; 2],
     specs: &[String],
-    predict: impl Fn(&[Structure]) -> Result<Vec<Structure>>,
+    predict: impl Fn(&[Structure]) -> Result<Vec<(Structure, Option<ClosePair>)>>,
     out: &mut dyn Write,
 ) -> Outcome {
     // Labels are carried along, not read: they may be anything.
     let input = Dataset::open(specs, &Keys::none())?;
     let mut writer = Writer::create(output)?;
     let (mut n_frames, mut n_atoms, mut labels) = (0, 0, false);
+    let mut close = Vec::new();
     for_each_chunk(input, "predicting", |mut chunk| {
         let structures = std::mem::take(&mut chunk.structures);
         for (k, part) in structures.chunks(CHUNK).enumerate() {
-            for frame in predict(part).map_err(|e| chunk.locate(e, |frame| frame + k * CHUNK))? {
+            let predicted = predict(part).map_err(|e| chunk.locate(e, |frame| frame + k * CHUNK))?;
+            for (i, (frame, pair)) in predicted.into_iter().enumerate() {
+                close.extend(pair.map(|pair| (chunk.named(i + k * CHUNK), pair)));
                 n_atoms += frame.len();
                 labels |= has_references(&frame);
                 writer.write(&frame)?;
@@ -40,6 +46,7 @@ pub fn write(
         Ok(())
     })?;
     writer.finish()?;
+    warn_of_close(&close);
     writeln!(out, "{}, {}", plural(n_frames, "frame"), plural(n_atoms, "atom"))?;
     writeln!(out, "wrote {}", output.display())?;
     if labels {

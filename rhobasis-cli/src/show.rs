@@ -1,4 +1,4 @@
-//! `rhobasis show`: what is in a basis file, in one of NICE, or of a model of a tensor.
+//! `rhobasis show`: what is in a basis file, in one of NICE, of a potential or of a model of a tensor.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::correlations::Nice;
-use rhobasis::density::{Primitive, RadialScaling};
+use rhobasis::density::RadialScaling;
 use rhobasis::files::{Stored, kind_of};
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, SupervisedSettings, Truncation};
+use rhobasis::potential::Potential;
 use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
@@ -20,14 +21,15 @@ use crate::nice;
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::element;
+use crate::show_potential::{self, primitive_text};
 use crate::tensors;
 use crate::text::{Table, count, field, plural};
 
-/// Show a basis, the account of NICE or a model of a tensor: settings, spectrum, residual variance, radial functions
+/// Show a basis, the account of NICE, a potential or a model of a tensor: settings, spectrum, residual variance, smallest distances
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Show {
-    /// Basis file or model of a tensor, *.rho, or *.nice
+    /// Basis file, potential or model of a tensor, *.rho, or *.nice
     basis: PathBuf,
     /// Draw spectrum, residual variance and radial functions (of NICE, its account and spectra) into this SVG file
     #[arg(long, value_name = "FILE.svg")]
@@ -45,7 +47,9 @@ pub struct Show {
 
 const EXAMPLE: &str = "\
 Example:
-  rhobasis show silicon.rho --plot silicon.svg --at 2.35";
+  rhobasis show silicon.rho --plot silicon.svg --at 2.35
+Example: what a potential was trained on, and where it knows nothing
+  rhobasis show potential.rho";
 
 impl Show {
     pub fn files(&self) -> Files {
@@ -67,6 +71,14 @@ impl Show {
         }
         if kind_of(&self.basis).as_deref() == Some(Nice::KIND) {
             return self.show_nice(out);
+        }
+        if kind_of(&self.basis).as_deref() == Some(Potential::KIND) {
+            if self.at.is_some() || self.csv.is_some() || self.center.is_some() || self.plot.is_some() {
+                return Err(Failure::usage(
+                    "--at, --csv, --center and --plot are for a basis, and this is a potential",
+                ));
+            }
+            return Ok(show_potential::show(&load(&self.basis)?, &self.basis, out)?);
         }
         if tensors::is_model(&self.basis) {
             if self.at.is_some() || self.csv.is_some() || self.center.is_some() || self.plot.is_some() {
@@ -221,16 +233,6 @@ fn method_text(basis: &OptimalBasis) -> String {
             format!("supervised: {q} of each l made for a linear model, of {span} principal functions")
         }
         Method::Sensitivity(sensitivity) => format!("sensitivity of a potential, with gamma {}", sensitivity.gamma),
-    }
-}
-
-fn primitive_text(primitive: &Primitive) -> String {
-    let n_max = primitive.n_max();
-    match primitive {
-        Primitive::Gto { .. } => format!("GTO, n_max {n_max}"),
-        Primitive::Dvr { quadrature: false, .. } => format!("DVR, n_max {n_max}"),
-        Primitive::Dvr { quadrature: true, .. } => format!("DVR by quadrature, n_max {n_max}"),
-        Primitive::LaplacianEigenstates { .. } => format!("Laplacian eigenstates, n_max {n_max} at l = 0"),
     }
 }
 

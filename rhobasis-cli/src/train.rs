@@ -174,6 +174,7 @@ impl Train {
         let on_train = Comparison::of(train, &of_train, is_baseline)?;
         let of_test = predict_all(potential, test, "errors of the test")?;
         let on_test = Comparison::of(test, &of_test, |_| false)?;
+        on_test.warn_of_close(|frame| test.place(frame));
         drop(of_test);
         field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
         field(out, "parameters", count(potential.n_parameters()))?;

@@ -2,62 +2,88 @@
 
 use std::path::{Path, PathBuf};
 
-use rhobasis::extxyz::Writer;
-use rhobasis::{Result, Structure, files};
+use rhobasis::extxyz::Appender;
+use rhobasis::files::{Digest, Existing, is_stream};
+use rhobasis::{Error, Result, Structure};
+use serde::{Deserialize, Serialize};
 
-use crate::interrupt;
-use crate::text::{plural, tell};
-
-/// A file of frames: under a name that shows until it is complete, and kept there should the run not come to its end.
+/// A file of frames, each of which is there as soon as it is added.
 pub struct Trajectory {
-    writer: Writer,
+    path: PathBuf,
+    existing: Existing,
+    /// From the first frame on: a run that is refused leaves no empty file.
+    file: Option<Appender>,
+    end: End,
+}
+
+/// Where a file of frames ends, for a run that goes on with it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct End {
+    /// Frames in the file.
     pub frames: usize,
+    /// Bytes in the file.
+    bytes: u64,
+    /// Bytes of the last frame.
+    last: u64,
+    /// SHA-256 of the last frame.
+    sha256: String,
 }
 
 impl Trajectory {
-    /// Begins the file; says where runs that did not end have left their frames.
-    pub fn begin(path: &Path) -> Result<Self> {
-        for left in files::unfinished(path) {
-            tell(format!(
-                "note: {} holds frames of a run that did not end; it stays until you remove it",
-                left.display()
-            ));
+    /// Begins the file; one that is there already is replaced only by `force`.
+    pub fn begin(path: &Path, force: bool) -> Result<Self> {
+        if !force && path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
+            let remedy = "give another name, or use --force to replace it";
+            return Err(Error::file(path, "is there already, and would be replaced", remedy));
         }
-        let writer = Writer::create_lasting(path)?;
-        if let Some(place) = writer.unfinished() {
-            interrupt::keeps(format!("the frames so far are in {}", place.display()));
-        }
-        Ok(Trajectory { writer, frames: 0 })
+        let existing = if force { Existing::Replaced } else { Existing::Refused };
+        Ok(Trajectory { path: path.into(), existing, file: None, end: End::default() })
     }
 
-    /// Adds a frame, which is in the file before this returns, unless the file is packed.
+    /// Goes on with a file where it ended; frames that were added later are cut off.
+    ///
+    /// # Errors
+    /// If it is another file.
+    pub fn go_on(path: &Path, end: End) -> Result<Self> {
+        if !is_stream(path) && end.bytes > 0 {
+            let found = last_frame(path, &end).map_err(|e| Error::io(path, e))?;
+            if found.as_deref() != Some(&end.sha256[..]) {
+                let problem = "is not the trajectory that the checkpoint belongs to";
+                return Err(Error::file(path, problem, "give it back, or name a new file: the frames go on there"));
+            }
+        }
+        let file = Some(Appender::open(path, Existing::Continued(end.bytes))?);
+        Ok(Trajectory { path: path.into(), existing: Existing::Refused, file, end })
+    }
+
+    /// Adds a frame, which is in the file before this returns.
     pub fn add(&mut self, frame: &Structure) -> Result<()> {
-        self.writer.write(frame)?;
-        self.writer.flush()?;
-        self.frames += 1;
+        if self.file.is_none() {
+            self.file = Some(Appender::open(&self.path, self.existing)?);
+        }
+        let file = self.file.as_mut().expect("just opened");
+        let bytes = file.write(frame)?;
+        let mut digest = Digest::default();
+        digest.update(bytes);
+        let (last, sha256) = (bytes.len() as u64, digest.hex());
+        self.end = End { frames: self.end.frames + 1, bytes: file.bytes(), last, sha256 };
         Ok(())
     }
 
-    /// Gives the file its name.
-    pub fn finish(self) -> Result<()> {
-        let (frames, place) = (self.frames, self.place());
-        self.writer.finish().inspect_err(|_| tell_of(frames, place.as_deref()))
-    }
-
-    /// Leaves the frames of a run that has failed where they are, and says so.
-    pub fn keep(self) {
-        let (frames, place) = (self.frames, self.place());
-        let _ = self.writer.keep(); // if the disk is full, what is in the file stays all the same
-        tell_of(frames, place.as_deref());
-    }
-
-    fn place(&self) -> Option<PathBuf> {
-        self.writer.unfinished().map(Path::to_path_buf)
+    /// Where it ends now.
+    pub fn end(&self) -> &End {
+        &self.end
     }
 }
 
-fn tell_of(frames: usize, place: Option<&Path>) {
-    if let Some(place) = place.filter(|_| frames > 0) {
-        tell(format!("note: {} kept in {}", plural(frames, "frame"), place.display()));
-    }
+/// The digest of what lies where the last frame did; none if the file is shorter.
+fn last_frame(path: &Path, end: &End) -> std::io::Result<Option<String>> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(end.bytes.saturating_sub(end.last)))?;
+    let mut bytes = Vec::new();
+    file.take(end.last).read_to_end(&mut bytes)?;
+    let mut digest = Digest::default();
+    digest.update(&bytes);
+    Ok((bytes.len() as u64 == end.last).then(|| digest.hex()))
 }

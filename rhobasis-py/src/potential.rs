@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
 use rhobasis::neighbors::VerletPool;
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings, Truncation};
-use rhobasis::potential::{self, Baseline, FeatureSettings, ModelSettings, Sigmas, TrainSettings, Trainer, Weights};
+use rhobasis::potential::{
+    self, Baseline, ClosePair, FeatureSettings, ModelSettings, Repulsion, Sigmas, TrainSettings, Trainer, Weights,
+};
 use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
 
@@ -100,6 +103,8 @@ impl Potential {
     fn predict<'py>(&self, py: Python<'py>, frames: &Frames, forces: bool) -> PyResult<Predictions<'py>> {
         let structures = frames.structures();
         let all = detach(py, || self.inner.predict(structures, forces)).map_err(|e| frames.refuse(e, 0))?;
+        let close = all.iter().enumerate().filter_map(|(k, prediction)| Some((k, prediction.close?)));
+        warn_of_close(py, close.collect(), |frame| format!("{}: ", frames.named(frame)), 2)?;
         let energies: Array1<f64> = all.iter().map(|p| p.energy).collect();
         let adjoints = forces.then(|| {
             let mut virials = Array3::zeros((all.len(), 3, 3));
@@ -141,6 +146,11 @@ impl Potential {
 
     fn baseline(&self) -> BTreeMap<u16, f64> {
         self.inner.baseline().iter().map(|(&z, &energy)| (z.into(), energy)).collect()
+    }
+
+    /// Smallest distances in training, by two atomic numbers, the smaller first.
+    fn nearest(&self) -> Option<BTreeMap<(u16, u16), f64>> {
+        Some(self.inner.nearest()?.rows().into_iter().map(|(a, b, r)| ((a.into(), b.into()), r)).collect())
     }
 
     /// Species of atoms that it knows, ascending.
@@ -282,6 +292,8 @@ impl From<potential::Potential> for Potential {
 pub(crate) struct Driver {
     potential: Arc<potential::Potential>,
     lists: Mutex<VerletPool>,
+    /// Whether atoms that are too near were warned of.
+    warned: AtomicBool,
 }
 
 /// Energy; energies of the atoms; forces; virial; stress of a structure that is periodic in all three directions.
@@ -299,7 +311,7 @@ impl Driver {
     fn new(potential: &Potential, skin: &Bound<'_, PyAny>) -> PyResult<Self> {
         let skin = settings::number("skin", skin)?;
         let lists = VerletPool::new(potential.inner.r_cut(), skin).map_err(refuse)?;
-        Ok(Driver { potential: potential.inner.clone(), lists: Mutex::new(lists) })
+        Ok(Driver { potential: potential.inner.clone(), lists: Mutex::new(lists), warned: AtomicBool::new(false) })
     }
 
     /// Of an `ase.Atoms`.
@@ -312,8 +324,13 @@ impl Driver {
             Ok((prediction, stress))
         })
         .map_err(refuse)?;
-        let potential::Prediction { energy, energies, forces, virial } = prediction;
+        let potential::Prediction { energy, energies, forces, virial, close, .. } = prediction;
         let (forces, virial) = (vectors(&forces).into_pyarray(py), virial.into_pyarray(py));
+        if let Some(close) = close
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            warn_of_close(py, vec![(0, close)], |_| String::new(), 1)?;
+        }
         let stress = stress.map(|stress| stress.into_pyarray(py));
         Ok((energy, energies.into_pyarray(py), forces, virial, stress))
     }
@@ -322,6 +339,22 @@ impl Driver {
     fn lists_made(&self) -> u64 {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).made()
     }
+}
+
+/// Warns once of atoms that are nearer to each other than in training, with the frame of the first; `level` is how far up the caller is.
+fn warn_of_close(
+    py: Python<'_>,
+    close: Vec<(usize, ClosePair)>,
+    place: impl Fn(usize) -> String,
+    level: i32,
+) -> PyResult<()> {
+    let Some((frame, first)) = close.first() else { return Ok(()) };
+    let others = match close.len() - 1 {
+        0 => String::new(),
+        n => format!(" (and so in {n} other frames)"),
+    };
+    let text = format!("{}{first}, so that what is said of them is a guess{others}", place(*frame));
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(text)?, level)
 }
 
 /// Warns of what should be known before the fit: at the line that calls `Potential.fit`.
@@ -392,6 +425,7 @@ fn train_settings(of: &Bound<'_, PyDict>) -> PyResult<TrainSettings> {
         features: FeatureSettings { members: members.try_iter()?.map(member).collect::<PyResult<_>>()? },
         model: Values::of_dict(&dict("model")?)?.read(ModelSettings::read)?,
         baseline: baseline(&item(of, "baseline")?)?,
+        repulsion: repulsion(&item(of, "repulsion")?)?,
         weights: weights(&dict("weights")?)?,
     })
 }
@@ -407,6 +441,22 @@ fn baseline(value: &Bound<'_, PyAny>) -> PyResult<Baseline> {
         word => values.set("baseline", word),
     }
     values.read(Baseline::read)
+}
+
+/// A word, or numbers of the core.
+fn repulsion(value: &Bound<'_, PyAny>) -> PyResult<Repulsion> {
+    let Ok(numbers) = value.cast::<PyDict>() else {
+        let mut values = Values::default();
+        values.set("repulsion", settings::given(value));
+        return values.read(Repulsion::read);
+    };
+    let (values, known) = (Values::of_dict(numbers)?, Repulsion::default().values());
+    let names = || known.iter().map(|(setting, _)| setting.name);
+    if let Some(key) = values.names().find(|key| !names().any(|name| name == *key)) {
+        let (problem, remedy) = unknown_key(key, names());
+        return Err(RhobasisError::new_err(format!("repulsion: {problem}; {remedy}")));
+    }
+    values.read(Repulsion::read)
 }
 
 fn weights(of: &Bound<'_, PyDict>) -> PyResult<Weights> {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use rhobasis::density::Density;
 use rhobasis::optimal::{CovarianceSettings, Shard, Truncation};
-use rhobasis::potential::{ModelSettings, Sigmas};
+use rhobasis::potential::{ModelSettings, Repulsion, Sigmas};
 use rhobasis::settings::{Given, Source};
 use rhobasis::{Error, Result, structure};
 
@@ -165,6 +165,7 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     values.extend(Sigmas::default().values());
     values.extend(ModelSettings::ridge().values());
     values.extend(ModelSettings::gap().values());
+    values.extend(Repulsion::default().values());
     let defaults = PyDict::new(py);
     for (setting, value) in values {
         match value {

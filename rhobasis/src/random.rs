@@ -20,6 +20,16 @@ impl Random {
         Random { state, spare: None }
     }
 
+    /// Where it stands, with a number that is still to be used.
+    pub fn state(&self) -> ([u64; 4], Option<f64>) {
+        (self.state, self.spare)
+    }
+
+    /// What goes on from there.
+    pub fn of_state(state: [u64; 4], spare: Option<f64>) -> Self {
+        Random { state, spare }
+    }
+
     fn bits(&mut self) -> u64 {
         let s = &mut self.state;
         let bits = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);

@@ -45,7 +45,7 @@ fn cluster() -> Structure {
 }
 
 fn nve(dt: f64) -> DynamicsSettings {
-    DynamicsSettings { dt, thermostat: Thermostat::None, seed: 5 }
+    DynamicsSettings { dt, thermostat: Thermostat::None, barostat: None, seed: 5 }
 }
 
 fn stretched() -> Structure {
@@ -108,7 +108,7 @@ fn reversed_velocities_lead_back() {
 #[test]
 fn start_velocities_have_the_temperature_and_no_momentum_and_neither_changes_the_momentum() {
     for thermostat in [Thermostat::None, Thermostat::Rescaling { temperature: 60.0, tau: 20.0 }] {
-        let settings = DynamicsSettings { dt: 2.0, thermostat, seed: 3 };
+        let settings = DynamicsSettings { dt: 2.0, thermostat, barostat: None, seed: 3 };
         let mut dynamics = Dynamics::new(cluster(), &settings, lennard_jones).unwrap();
         dynamics.thermalize(35.0).unwrap();
         assert!((dynamics.state().temperature - 35.0).abs() < 1e-10);
@@ -155,7 +155,7 @@ fn the_thermostat_samples_the_canonical_distribution() {
     // is gamma distributed with shape 3/2: mean 3/2 k_B T and variance 3/2 (k_B T)².
     let temperature = 300.0;
     let thermostat = Thermostat::Rescaling { temperature, tau: 10.0 };
-    let settings = DynamicsSettings { dt: 1.0, thermostat, seed: 11 };
+    let settings = DynamicsSettings { dt: 1.0, thermostat, barostat: None, seed: 11 };
     let mut dynamics = Dynamics::new(stretched(), &settings, spring).unwrap();
     dynamics.thermalize(50.0).unwrap();
     let (mut sum, mut square, mut potential, n) = (0.0, 0.0, 0.0, 400_000);
@@ -182,7 +182,8 @@ fn a_thermostat_leaves_a_quantity_conserved_and_heats() {
         let thermostat = Thermostat::Rescaling { temperature: 200.0, tau: 50.0 };
         let structure =
             Structure::molecule(vec![6; 10], (0..10).map(|i| [5.0 * f64::from(i) + 0.01, 0.0, 0.0]).collect());
-        let mut dynamics = Dynamics::new(structure, &DynamicsSettings { dt, thermostat, seed: 2 }, pinned).unwrap();
+        let mut dynamics =
+            Dynamics::new(structure, &DynamicsSettings { dt, thermostat, barostat: None, seed: 2 }, pinned).unwrap();
         dynamics.thermalize(10.0).unwrap();
         let (start, mut worst) = (dynamics.state(), 0.0_f64);
         for _ in 0..(1000.0 / dt) as usize {
@@ -201,7 +202,7 @@ fn a_thermostat_leaves_a_quantity_conserved_and_heats() {
 fn the_same_seed_gives_the_same_trajectory() {
     let run = |seed: u64| {
         let thermostat = Thermostat::Rescaling { temperature: 50.0, tau: 50.0 };
-        let settings = DynamicsSettings { dt: 1.0, thermostat, seed };
+        let settings = DynamicsSettings { dt: 1.0, thermostat, barostat: None, seed };
         let mut dynamics = Dynamics::new(cluster(), &settings, lennard_jones).unwrap();
         dynamics.thermalize(50.0).unwrap();
         (0..50).for_each(|_| dynamics.step().unwrap());
@@ -244,4 +245,32 @@ fn what_cannot_be_moved_is_refused() {
     assert!(message(dynamics.step().err().unwrap()).contains("at step 2: the force [NaN"));
     assert!(message(dynamics.set_velocities(vec![[0.0; 3]]).err().unwrap()).starts_with("velocities = 1"));
     assert!(message(dynamics.thermalize(f64::NAN).err().unwrap()).starts_with("temperature = NaN"));
+}
+
+#[test]
+fn a_run_that_explodes_ends_with_its_step_and_the_state_that_shows_why() {
+    // A hole in the potential: atoms fall into each other, and out of it with far more energy.
+    let hole = |s: &Structure| {
+        let (d, r) = between(s.positions[0], s.positions[1]);
+        let slope = 4.0 / (r * r * r).max(1e-4);
+        let pull = d.map(|x| slope * x / r.max(1e-6));
+        Ok((-2.0 / (r * r), vec![pull, pull.map(|x| -x)]))
+    };
+    let mut dynamics = Dynamics::new(stretched(), &nve(1.0), hole).unwrap();
+    let error = (0..10_000).find_map(|_| dynamics.step().err()).expect("it does not explode");
+    let step = dynamics.state().step;
+    let message = error.to_string();
+    assert!(message.contains(&format!("at step {step}: the ")) && message.contains("smaller time step"), "{message}");
+    assert!(message.starts_with("atom "), "{message}");
+    // Atoms whose forces cannot be had are where they were.
+    let mut calls = 0;
+    let breaks = |s: &Structure| {
+        calls += 1;
+        if calls > 3 { Err(Error::structure(Some(1), "no such thing", "wait")) } else { spring(s) }
+    };
+    let mut dynamics = Dynamics::new(stretched(), &nve(1.0), breaks).unwrap();
+    (0..2).for_each(|_| dynamics.step().unwrap());
+    let (before, positions) = (dynamics.state(), dynamics.structure().positions.clone());
+    assert!(dynamics.step().err().unwrap().to_string().contains("at step 3: no such thing"));
+    assert_eq!((dynamics.state(), &dynamics.structure().positions), (before, &positions));
 }

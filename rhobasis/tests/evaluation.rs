@@ -14,6 +14,7 @@ fn settings() -> TrainSettings {
         features: FeatureSettings::default(),
         model: ModelSettings::Ridge { alpha: Alpha::Fixed(1e-8), solver },
         baseline: Baseline::LeastSquares,
+        repulsion: Default::default(),
         weights: Weights::default(),
     }
 }

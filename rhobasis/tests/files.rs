@@ -48,6 +48,7 @@ fn trainer() -> Trainer<'static> {
         features: samples::features(FeatureKind::RadialSpectrum, false),
         model: ModelSettings::ridge(),
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     };
     let expansion = ExpansionSettings { spline_accuracy: Some(1e-4), ..samples::expansion(3, 1) };

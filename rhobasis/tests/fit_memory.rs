@@ -62,6 +62,7 @@ fn stated_and_taken(
         features: samples::features(FeatureKind::PowerSpectrum, false),
         model: ModelSettings::Ridge { alpha, solver },
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     };
     let basis = basis.clone();

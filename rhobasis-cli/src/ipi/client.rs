@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use rhobasis::neighbors::{PooledList, VerletPool};
-use rhobasis::potential::{Potential, Prediction};
+use rhobasis::potential::{ClosePair, Potential, Prediction};
 use rhobasis::{Error, Result, Structure};
 
 use super::message::{Header, State, batch_of_init, force_ready, structures, unusable};
@@ -36,6 +36,8 @@ pub struct Client {
     lists: VerletPool,
     served: usize,
     busy: Duration,
+    /// Whether atoms that are too near were warned of.
+    warned: bool,
 }
 
 impl Client {
@@ -48,7 +50,7 @@ impl Client {
             potential.energy_variances(&[])?;
         }
         let template = Structure { info: Vec::new(), columns: Vec::new(), ..template };
-        Ok(Client { potential, template, extras, lists, served: 0, busy: Duration::ZERO })
+        Ok(Client { potential, template, extras, lists, served: 0, busy: Duration::ZERO, warned: false })
     }
 
     /// How many structures were evaluated.
@@ -106,6 +108,10 @@ impl Client {
             check_finite(structure).map_err(|e| numbered(e, first + k))?;
         }
         let mut predictions = self.evaluate(distinct)?;
+        if let (false, Some((k, close))) = (self.warned, first_close(&predictions)) {
+            tell(format!("warning: structure {}: {close}, so that what follows is a guess", first + k));
+            self.warned = true;
+        }
         let mut texts =
             distinct.iter().zip(&predictions).map(|(s, p)| self.extras(s, p)).collect::<Result<Vec<String>>>()?;
         self.served += distinct.len();
@@ -167,6 +173,11 @@ impl Client {
             ));
         }
     }
+}
+
+/// The first structure with atoms nearer to each other than in training.
+fn first_close(predictions: &[Prediction]) -> Option<(usize, ClosePair)> {
+    predictions.iter().enumerate().find_map(|(k, prediction)| Some((k, prediction.close?)))
 }
 
 /// An error by the number of its structure among all that were sent: of those that were evaluated with it, it is the only one.

@@ -24,7 +24,8 @@ pub fn predict(model: &Path, specs: &[String], output: &Path, derivatives: bool,
     let fitted: EquivariantRidge = load(model)?;
     let predict = |part: &[Structure]| {
         let predictions = fitted.predict(part, derivatives)?;
-        Ok(part.iter().zip(predictions).map(|(frame, said)| labelled(frame.clone(), fitted.target(), said)).collect())
+        let labelled = |(frame, said): (&Structure, _)| (labelled(frame.clone(), fitted.target(), said), None);
+        Ok(part.iter().zip(predictions).map(labelled).collect())
     };
     predicted::write([model, output], specs, predict, out)
 }

@@ -104,7 +104,7 @@ fn train_predict_evaluate_and_md_tell_one_story() {
     for (frame, energy) in place.read("tp.xyz").iter().zip(&potential) {
         assert!((number(frame, "energy") - energy).abs() < 1e-8, "{frame:?}");
     }
-    place.ok(&run);
+    place.ok(&[&run[..], &["--force"]].concat());
     assert_eq!(place.read("t.xyz"), trajectory, "the same seed, another trajectory");
 }
 

@@ -1,10 +1,11 @@
-//! From labelled structures to a potential, and what it says of others: train, predict, evaluate, md.
+//! From labelled structures to a potential, and what it says of others: train, predict, evaluate, md, relax, elastic.
 
 mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;
 mod fits;
 mod keys;
+mod motion;
 mod outputs;
 mod refusals;
 mod targets;

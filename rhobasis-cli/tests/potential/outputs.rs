@@ -73,44 +73,58 @@ fn an_interrupted_trajectory_ends_with_a_whole_frame() {
 
 #[cfg(unix)]
 #[test]
-fn the_frames_of_a_killed_or_failed_run_stay_under_a_name_that_shows() {
-    let place = Place::of(&[("model.toml", &silicon("")), ("t.xyz", &"1\nold\nSi 0 0 0\n".to_string())]);
+fn the_frames_of_a_killed_run_are_where_they_were_to_be_and_the_same_command_goes_on() {
+    let place = Place::of(&[("model.toml", &silicon(""))]);
     place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]);
     let start = format!("{}@100", bundled("silicon.xyz.xz"));
-    let unfinished =
-        || -> Vec<String> { place.names().into_iter().filter(|name| name.contains("unfinished")).collect() };
-    let md = |more: &[&str]| place.command(&[&["md", "m.rho", &start, "--every", "1", "-o", "t.xyz"], more].concat());
-
-    let mut child = md(&["--steps", "1000000"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut table = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    while said.lines().count() < 9 {
-        assert!(table.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+    let run = ["md", "m.rho", &start, "--steps", "400", "--every", "1", "--temperature", "900"];
+    let with = |more: &[&str]| place.command(&[&run[..], more].concat());
+    place.succeeds(&mut with(&["-o", "whole.xyz"]));
+    for name in ["t.xyz", "t.xyz.gz"] {
+        let md = || with(&["-o", name, "--checkpoint", "t.md", "--checkpoint-every", "0"]);
+        let mut child = md().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut table = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        while said.lines().count() < 60 {
+            assert!(table.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let frames = said.lines().count() - 5; // start, velocities, dynamics, a blank, the header
+        assert!(place.bytes(name).len() > 1000 && place.names().iter().all(|file| !file.contains("unfinished")));
+        let again = place.succeeds(&mut md());
+        says(&String::from_utf8(again.stderr).unwrap(), &["going on from t.md, after step "]);
+        let (whole, found) = (place.read("whole.xyz"), place.read(name));
+        assert!(found.len() == 401 && frames < 401);
+        assert_eq!(found, whole, "{name}");
+        fs::remove_file(place.path("t.md")).unwrap();
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let [killed] = &unfinished()[..] else { panic!("{:?}", place.names()) };
-    assert!(killed.starts_with("t.unfinished-") && killed.ends_with(".xyz"));
-    assert_eq!(place.read("t.xyz")[0].species, [14], "the old file stays");
-    let shown = said.lines().count() - 4; // start, dynamics, a blank, the header
-    let frames = place.read(killed);
-    assert!(frames.len() >= shown && frames[shown - 1].get("time_fs").is_some());
+    assert_eq!(place.bytes("t.xyz"), place.bytes("whole.xyz"));
+    // Nothing is replaced unless it is asked for.
+    let refused = [&run[..], &["-o", "t.xyz"]].concat();
+    place.refused(1, &refused, &["t.xyz: is there already", "--force"]);
+}
 
-    // The next run says so, and touches it as little as other commands do.
-    let again = place.succeeds(&mut md(&["--steps", "3"]));
-    let note = format!("note: {killed} holds frames of a run that did not end; it stays until you remove it");
-    says(&String::from_utf8(again.stderr).unwrap(), &[&note]);
-    assert_eq!(place.read("t.xyz"), frames[..4]);
-    place.ok(&["predict", "m.rho", "t.xyz", "-o", "t.xyz.gz"]);
-    assert_eq!((unfinished(), place.read(killed)), (vec![killed.clone()], frames));
-
-    // Atoms that fly away end a run, and its frames tell why.
-    let failed = md(&["--steps", "1000000", "--temperature", "1e60"]).output().unwrap();
-    let message = String::from_utf8(failed.stderr).unwrap();
-    assert_eq!(failed.status.code(), Some(1), "{message}");
-    let place_of_frames = message.split(" kept in ").nth(1).unwrap().split('\n').next().unwrap();
-    let kept = format!("{} frame", place.read(place_of_frames).len());
-    says(&message, &["at step 1: position", &kept, &note]);
-    assert_eq!(place.read("t.xyz").len(), 4);
-    assert_eq!(unfinished().len(), 2);
+#[test]
+fn a_run_that_explodes_says_so_and_leaves_the_frames_that_show_why() {
+    let place = Place::of(&[("model.toml", &silicon(""))]);
+    place.ok(&["train", "model.toml", "-o", "m.rho", "--no-plot"]);
+    let start = format!("{}@100", bundled("silicon.xyz.xz"));
+    for more in [&["--dt", "40"][..], &["--dt", "40", "--thermostat", "csvr"], &["--temperature", "1e60"]] {
+        let args =
+            [&["md", "m.rho", &start, "--steps", "100000", "--every", "1000", "-o", "t.xyz", "--force"], more].concat();
+        let failed = place.run(&args);
+        let message = String::from_utf8(failed.stderr).unwrap();
+        assert_eq!(failed.status.code(), Some(1), "{message}");
+        says(&message, &["silicon.xyz.xz", "at step ", "are in t.xyz", "error: "]);
+        let frames = place.read("t.xyz");
+        let said = message.replace(',', "");
+        let step: usize = said.split("at step ").nth(1).unwrap().split([':', ' ']).next().unwrap().parse().unwrap();
+        assert!(step < 1000, "{message}");
+        if more[0] == "--dt" {
+            says(&message, &["smaller time step than 40 fs"]);
+            let Some(rhobasis::structure::Value::Real(time)) = frames.last().unwrap().get("time_fs") else { panic!() };
+            assert!((time - 40.0 * step as f64).abs() < 40.5, "{time} fs, {message}");
+        }
+    }
 }

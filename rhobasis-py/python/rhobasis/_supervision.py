@@ -37,7 +37,8 @@ def linear_fit(
     if target is None:
         there = (n > 0 for n in labels.counts())
         sigmas = {name: _native.DEFAULTS[name] if any_ else None for name, any_ in zip(_SIGMAS, there, strict=True)}
-        target = {"model": model, "baseline": "least-squares", "weights": {**sigmas, "by_type": {}}}
+        weights = {**sigmas, "by_type": {}}
+        target = {"model": model, "baseline": "least-squares", "repulsion": "none", "weights": weights}
     elif target["model"]["model"] == "ridge":
         model = target["model"]
     spectrum = {

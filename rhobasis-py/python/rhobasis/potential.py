@@ -19,6 +19,7 @@ from ._matrix import not_fitted
 from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._output import tags_of_frames
 from ._progress import Progress
+from ._repulsion import Repulsion, repulsion_of, repulsion_settings
 from ._site_models import Gap, Model, model_of, model_settings
 from .correlations import Invariants
 from .density import SphericalExpansion
@@ -111,6 +112,12 @@ class Potential(Parameters):
         ``"isolated-atoms"``, from frames of one atom alone; a dict from species to eV. An atom alone has exactly the
         energy e(a) of these two, and frames of one are not trained on. None for zero: whole energies are learned.
 
+    repulsion : what acts, besides, between atoms that are nearer to each other than any of their species were in
+        training, where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack,
+        Littmark), whole below 0.7 of that distance (or of 0.9 times the sum of the covalent radii, where that is
+        smaller), zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing. Neither the fit
+        nor what is predicted at distances of the training set depends on it.
+
     For scikit-learn this is a regressor from frames to their energies: ``cross_val_score(potential, frames)`` learns
     from all that the frames are labelled with, ``cross_val_score(potential, frames, energies)`` from energies alone,
     and both give the R² of `score`, of energies per atom. `clone` keeps features, and a basis, that were handed over
@@ -122,6 +129,7 @@ class Potential(Parameters):
         their basis; `features` stays as it is.
     baseline_ : e(a) by atomic number, in eV.
     species_ : atomic numbers of atoms that it knows, ascending.
+    nearest_ : smallest distance in training of each pair of species, in Å; nearer ones give a warning.
     n_parameters_ : number of weights, or of sparse points.
     n_features_ : number of features of an atom.
     alpha_ : of a `Ridge`, the regulariser that was taken; else None.
@@ -146,10 +154,17 @@ class Potential(Parameters):
 
     _parts = ("features",)
 
-    def __init__(self, features: Features, model: Model, baseline: Baseline = "least-squares") -> None:
+    def __init__(
+        self,
+        features: Features,
+        model: Model,
+        baseline: Baseline = "least-squares",
+        repulsion: Repulsion = "zbl",
+    ) -> None:
         self.features = features
         self.model = model
         self.baseline = baseline
+        self.repulsion: Repulsion = repulsion
 
     def fit(
         self,
@@ -215,6 +230,7 @@ class Potential(Parameters):
             "features": [member_settings(member, self.model) for member in members],
             "model": model_settings(self.model),
             "baseline": dict(baseline) if isinstance(baseline, Mapping) else baseline,
+            "repulsion": repulsion_settings(self.repulsion),
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
         evaluator = common_basis(members, native, labels, settings)._evaluator(native)
@@ -345,7 +361,7 @@ class Potential(Parameters):
         if isinstance(baseline, dict):
             baseline = {int(z): energy for z, energy in baseline.items()}
         known, model = _features_of(native), model_of(settings["model"])
-        potential = cls(known, model, None if baseline == "none" else baseline)
+        potential = cls(known, model, None if baseline == "none" else baseline, repulsion_of(settings))
         potential._potential = native
         return potential
 
@@ -378,6 +394,11 @@ class Potential(Parameters):
     def species_(self) -> list[int]:
         """Atomic numbers of atoms that it knows, ascending."""
         return self._fitted().species()
+
+    @property
+    def nearest_(self) -> dict[tuple[int, int], float] | None:
+        """Smallest distances in training, in Å, by two atomic numbers, the smaller first; None if not known."""
+        return self._fitted().nearest()
 
     @property
     def n_features_(self) -> int:

@@ -92,6 +92,7 @@ fn potential(basis: &OptimalBasis, nice: &Nice, molecules: &[Structure]) -> Pote
         features: member.into(),
         model: ModelSettings::Ridge { alpha: Alpha::Fixed(1e-6), solver: Solver::Cholesky },
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     };
     let labels: Vec<Labels> = labels.into_iter().map(|l| Labels { energy: l.energy, ..Labels::default() }).collect();

@@ -39,7 +39,13 @@ fn diamond(n: usize) -> Structure {
 
 fn train(basis: &Basis, normalize: bool, model: ModelSettings, frames: &[Structure], labels: &[Labels]) -> Potential {
     let features = FeatureSettings::from(Member::new(FeatureKind::PowerSpectrum, normalize));
-    let settings = TrainSettings { features, model, baseline: Baseline::default(), weights: Weights::default() };
+    let settings = TrainSettings {
+        features,
+        model,
+        baseline: Baseline::default(),
+        repulsion: Default::default(),
+        weights: Weights::default(),
+    };
     let start = Instant::now();
     let mut trainer = Trainer::new(basis.clone(), &settings, frames, labels).unwrap();
     let points = start.elapsed().as_secs_f64();

@@ -6,6 +6,8 @@
 //! Where we differ from ASE on purpose: an unterminated quote, a ragged row and blank lines between frames are not
 //! passed over in silence, `key=""` is an empty text, and Fortran exponents (`1.0D-3`) are numbers.
 
+/// Frames that are there as soon as they are written.
+mod append;
 /// The comment line: key-value pairs, and the text of a value.
 mod comment;
 /// The frames of some files, or a shard of them, read ahead.
@@ -47,6 +49,7 @@ mod xz;
 /// Unpacking Zstandard.
 mod zstandard;
 
+pub use append::Appender;
 pub use dataset::{Chunk, Chunks, Dataset};
 pub use keys::{LabelKeys, LabelSurvey, Likely};
 pub(crate) use labels::LARGEST;

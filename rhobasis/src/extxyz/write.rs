@@ -16,20 +16,19 @@ use crate::{Error, Result};
 ///
 /// ```
 /// # fn main() -> rhobasis::Result<()> {
-/// use rhobasis::{Structure, extxyz::Writer, files::unfinished};
+/// use rhobasis::{Structure, extxyz::Writer};
 /// let path = std::env::temp_dir().join(format!("rhobasis-doc-{}.xyz", std::process::id()));
-/// let mut trajectory = Writer::create_lasting(&path)?;
-/// trajectory.write(&Structure::molecule(vec![2], vec![[0.0; 3]]))?;
-/// drop(trajectory); // an error, or a kill
-/// assert!(!path.exists() && std::fs::read_to_string(&unfinished(&path)[0]).is_ok_and(|text| text.starts_with("1\n")));
-/// # std::fs::remove_file(&unfinished(&path)[0]).ok();
+/// let mut writer = Writer::create(&path)?;
+/// writer.write(&Structure::molecule(vec![2], vec![[0.0; 3]]))?;
+/// assert!(!path.exists());
+/// writer.finish()?;
+/// assert!(std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with("1\n")));
+/// # std::fs::remove_file(&path).ok();
 /// # Ok(())
 /// # }
 /// ```
 pub struct Writer {
     path: PathBuf,
-    /// Where the frames are until the end.
-    unfinished: Option<PathBuf>,
     sink: Sink,
     text: Vec<u8>,
     n_frames: usize,
@@ -65,19 +64,7 @@ pub fn check_replaceable(path: impl AsRef<Path>) -> Result<()> {
 impl Writer {
     /// Begins the file `path`; the system's error if its folder cannot be written to.
     pub fn create(path: impl AsRef<Path>) -> Result<Writer> {
-        Self::begin(path.as_ref(), Draft::new)
-    }
-
-    /// As [`Writer::create`], for frames that count before the last is there: until then they have a name that shows, see
-    /// [`Writer::unfinished`], and stay under it if the writer is dropped or the process killed.
-    ///
-    /// # Errors
-    /// As `create`.
-    pub fn create_lasting(path: impl AsRef<Path>) -> Result<Writer> {
-        Self::begin(path.as_ref(), Draft::lasting)
-    }
-
-    fn begin(path: &Path, draft: fn(&Path) -> Result<Draft>) -> Result<Writer> {
+        let path = path.as_ref();
         if path.file_name().is_none() {
             return Err(Error::file(path, "is no file name", "name the file to write, as in frames.xyz"));
         }
@@ -85,8 +72,7 @@ impl Writer {
             return Err(Error::file(path, "is a directory", "name the file to write, as in frames.xyz"));
         }
         check_replaceable(path)?;
-        let draft = draft(path)?;
-        let unfinished = draft.unfinished().map(Path::to_path_buf);
+        let draft = Draft::new(path)?;
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let sink = match ending {
             "gz" => Sink::Gzip(Box::new(flate2::write::GzEncoder::new(draft, flate2::Compression::default()))),
@@ -98,12 +84,7 @@ impl Writer {
             }
             _ => Sink::Plain(draft),
         };
-        Ok(Writer { path: path.to_path_buf(), unfinished, sink, text: Vec::new(), n_frames: 0 })
-    }
-
-    /// Where the frames are until the end; none if they go to their place at once.
-    pub fn unfinished(&self) -> Option<&Path> {
-        self.unfinished.as_deref()
+        Ok(Writer { path: path.to_path_buf(), sink, text: Vec::new(), n_frames: 0 })
     }
 
     /// Appends a frame. Columns that do not fit the atoms and texts that the format cannot hold are errors.
@@ -113,20 +94,6 @@ impl Writer {
         self.sink.write_all(&self.text).map_err(|e| Error::io(&self.path, e))?;
         self.n_frames += 1;
         Ok(())
-    }
-
-    /// Hands what was written to the system, so that a process that is killed leaves whole frames. Packed files, which end in
-    /// the middle then, are not cut into pieces for that.
-    pub fn flush(&mut self) -> Result<()> {
-        match &mut self.sink {
-            Sink::Plain(w) => w.flush().map_err(|e| Error::io(&self.path, e)),
-            Sink::Gzip(_) | Sink::Zstd(_) | Sink::Xz(_) => Ok(()),
-        }
-    }
-
-    /// Completes the file, and leaves it under its temporary name: of a writer that lasts, the frames so far.
-    pub fn keep(self) -> Result<()> {
-        self.sink.finish().and_then(|mut draft| draft.flush()).map_err(|e| Error::io(&self.path, e))
     }
 
     /// Completes the file and gives it its name.
@@ -194,7 +161,7 @@ pub fn write<'a>(path: impl AsRef<Path>, structures: impl IntoIterator<Item = &'
     writer.finish()
 }
 
-fn frame_text(structure: &Structure, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn frame_text(structure: &Structure, out: &mut Vec<u8>) -> Result<()> {
     check(structure)?;
     let mut line = String::new();
     if structure.cell.iter().flatten().any(|&x| x != 0.0) {

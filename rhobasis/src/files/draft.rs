@@ -21,13 +21,12 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut Draft) -> io::Resul
     draft.finish()
 }
 
-/// A file under a temporary name in its folder, until it is complete; removed if dropped before, unless it lasts.
+/// A file under a temporary name in its folder, until it is complete; removed if dropped before.
 ///
 /// A link stays, and the file it leads to is replaced, which keeps its permissions. What is no file (a pipe, a device) is
 /// written to as it is.
 pub struct Draft {
     path: PathBuf,
-    // Dropped before the temporary name is, which looks whether it holds anything.
     file: BufWriter<File>,
     /// What will have the name; none where bytes go to their place at once.
     temporary: Option<(Temporary, PathBuf)>,
@@ -39,42 +38,21 @@ impl Draft {
     /// # Errors
     /// If the file system refuses.
     pub fn new(path: &Path) -> Result<Self> {
-        Self::open(path, Temporary::new)
-    }
-
-    /// An empty file that will be `path`, and whose content counts before it is complete: it has a name that shows, see
-    /// [`Draft::unfinished`], and is not removed if the process ends.
-    ///
-    /// # Errors
-    /// If the file system refuses.
-    pub fn lasting(path: &Path) -> Result<Self> {
-        Self::open(path, Temporary::lasting)
-    }
-
-    /// Its name until it is complete; none if bytes go to their place at once.
-    pub fn unfinished(&self) -> Option<&Path> {
-        self.temporary.as_ref().map(|(temporary, _)| temporary.path())
-    }
-
-    fn open(path: &Path, new: fn(&Path) -> io::Result<(Temporary, File)>) -> Result<Self> {
-        let (temporary, file) = Self::begin(path, new).map_err(|e| match e.kind() {
+        let (temporary, file) = Self::begin(path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => Error::file(path, "its folder does not exist", "make the folder first"),
             _ => Error::io(path, e),
         })?;
         Ok(Draft { path: path.to_path_buf(), temporary, file: BufWriter::with_capacity(BUFFER, file) })
     }
 
-    fn begin(
-        path: &Path,
-        new: fn(&Path) -> io::Result<(Temporary, File)>,
-    ) -> io::Result<(Option<(Temporary, PathBuf)>, File)> {
+    fn begin(path: &Path) -> io::Result<(Option<(Temporary, PathBuf)>, File)> {
         let place = match target_of(path)? {
             Target::File(place) => place,
             #[cfg(unix)]
             Target::Descriptor(number) => return Ok((None, super::target::duplicate(number)?)),
             Target::Special(place) => return Ok((None, OpenOptions::new().write(true).open(place)?)),
         };
-        let (temporary, file) = new(&place)?;
+        let (temporary, file) = Temporary::new(&place)?;
         if let Ok(old) = fs::metadata(&place) {
             file.set_permissions(old.permissions())?;
         }

@@ -1,5 +1,4 @@
-//! Temporary names of files that are being written: `.NAME.PROCESS-COUNT.part`, locked as long as their process lives; or names
-//! that show, of `unfinished.rs`.
+//! Temporary names of files that are being written: `.NAME.PROCESS-COUNT.part`, locked as long as their process lives.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -9,11 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A file under a temporary name; removed if dropped before it has another, unless it lasts.
+/// A file under a temporary name; removed if dropped before it has another.
 pub(super) struct Temporary {
     path: PathBuf,
-    /// Whether what it holds counts before it is complete.
-    lasting: bool,
 }
 
 /// The temporary files of this process, and what became of others.
@@ -33,37 +30,21 @@ impl Temporary {
     /// A new file beside `place`, open for reading and writing. What a killed process has left there is removed.
     pub fn new(place: &Path) -> io::Result<(Self, File)> {
         remove_abandoned(place);
-        Self::open(place, false, |name, tag| format!(".{name}.{tag}.part"))
-    }
-
-    /// A new file beside `place` under the name that `name_of` makes of its name and a tag.
-    pub(super) fn open(
-        place: &Path,
-        lasting: bool,
-        name_of: impl Fn(&str, &str) -> String,
-    ) -> io::Result<(Self, File)> {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut ledger = ledger();
         loop {
             let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = place.with_file_name(name_of(&name, &format!("{}-{unique}", std::process::id())));
+            let path = place.with_file_name(format!(".{name}.{}-{unique}.part", std::process::id()));
             let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 opened => opened?,
             };
             if keep_locked(&file) {
-                if !lasting {
-                    ledger.open.push(path.clone());
-                }
-                return Ok((Temporary { path, lasting }, file));
+                ledger.open.push(path.clone());
+                return Ok((Temporary { path }, file));
             }
         }
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Gives the file its name.
@@ -81,15 +62,11 @@ impl Drop for Temporary {
         if let Some(k) = ledger.open.iter().position(|path| *path == self.path) {
             ledger.open.swap_remove(k);
         }
-        let stays = self.lasting && fs::metadata(&self.path).is_ok_and(|data| data.len() > 0);
-        if !stays {
-            let _ = fs::remove_file(&self.path); // it has its own name by now, if it was finished
-        }
+        let _ = fs::remove_file(&self.path); // it has its own name by now, if it was finished
     }
 }
 
-/// For a process that is about to end at once: removes the files that it is writing, but for those that last, and lets no thread begin
-/// or finish another.
+/// For a process that is about to end at once: removes the files that it is writing, and lets no thread begin or finish another.
 /// Returns the last file that was completed.
 pub fn abandon_drafts() -> Option<PathBuf> {
     let mut ledger = ledger();
@@ -115,7 +92,7 @@ pub(super) fn remove_abandoned(place: &Path) {
 }
 
 /// The folder of a file, `.` where the name has none.
-pub(super) fn folder_of(place: &Path) -> &Path {
+fn folder_of(place: &Path) -> &Path {
     place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -145,7 +122,7 @@ fn is_temporary_of(file: &str, name: &str) -> bool {
 }
 
 /// Whether a text is PROCESS-COUNT.
-pub(super) fn is_tag(text: &str) -> bool {
+fn is_tag(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.split_once('-').is_some_and(|(process, count)| digits(process) && digits(count))
 }
@@ -161,7 +138,7 @@ fn keep_locked(file: &File) -> bool {
 
 /// The lock of a file that no living process writes; none if one does, or the file system cannot tell.
 #[cfg(unix)]
-pub(super) fn lock_of_abandoned(path: &Path) -> Option<File> {
+fn lock_of_abandoned(path: &Path) -> Option<File> {
     let file = File::options().read(true).write(true).open(path).ok()?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(file)
@@ -174,6 +151,6 @@ fn keep_locked(_: &File) -> bool {
 
 /// Without locks nobody can tell.
 #[cfg(not(unix))]
-pub(super) fn lock_of_abandoned(_: &Path) -> Option<File> {
+fn lock_of_abandoned(_: &Path) -> Option<File> {
     None
 }

@@ -184,6 +184,7 @@ impl<'a> Reference<'a> {
             features: Member::new(kind, false).into(),
             model: ModelSettings::Ridge { alpha, solver },
             baseline: Baseline::LeastSquares,
+            repulsion: Default::default(),
             weights: Weights { all: sigmas, by_type: BTreeMap::new() },
         };
         let mut trainer = Trainer::new(basis.clone(), &settings, &self.sample.frames, labels)?;

@@ -132,6 +132,15 @@ impl VerletList {
         OF_PAIR * self.list.len() + OF_ATOM * self.list.start.len()
     }
 
+    /// Positions and cell of the structure that it was made for; none of a list that is empty or from outside. The order of pairs, and
+    /// with it the last bit of what is summed over them, is that of this structure.
+    pub fn made_for(&self) -> Option<(&[Vec3], &[Vec3; 3])> {
+        match &self.origin {
+            Origin::Search { positions, cell, .. } => Some((positions, cell)),
+            Origin::Empty | Origin::Given { .. } => None,
+        }
+    }
+
     /// Largest distance of a pair, in Å.
     pub fn r_cut(&self) -> f64 {
         self.r_cut

@@ -7,6 +7,7 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::repulsion::{Core, Found};
 use super::site::{SiteFunction, no_function};
 use crate::Result;
 use crate::correlations::{Invariants, Work};
@@ -14,11 +15,13 @@ use crate::density::{Adjoint, Run};
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 
-/// Features of atoms, and the energy of an atom as a function of them.
+/// Features of atoms, the energy of an atom as a function of them, and what acts beside it between atoms that are too near.
 #[derive(Clone, Copy)]
 pub(super) struct Chain<'a> {
     pub invariants: &'a Invariants,
     pub site: &'a dyn SiteFunction,
+    /// The core, and where to note pairs that are nearer than in training.
+    pub core: Option<(&'a Core, &'a Found)>,
 }
 
 impl Chain<'_> {
@@ -30,7 +33,11 @@ impl Chain<'_> {
         let runs = self.invariants.expansion().runs(structures, lists, None)?;
         let mut energies = vec![0.0; runs.n_centers()];
         runs.for_each(self.invariants.pool(), vec![&mut energies], &[1], |run, energies, work| {
-            self.forward(run, energies[0], false, work)
+            self.forward(run, energies[0], false, work)?;
+            if let Some((core, found)) = self.core {
+                core.add(run, structures, energies[0], None, found);
+            }
+            Ok(())
         })?;
         Ok(energies)
     }
@@ -52,6 +59,9 @@ impl Chain<'_> {
         let adjoints = runs.gather(self.invariants.pool(), out, &[1], |run, energies, grad_r, work| {
             self.forward(run, energies[0], true, work)?;
             self.backward(run, grad_r, work);
+            if let Some((core, found)) = self.core {
+                core.add(run, structures, energies[0], Some(grad_r), found);
+            }
             Ok(())
         })?;
         Ok((energies, adjoints))
@@ -82,7 +92,7 @@ impl Chain<'_> {
 
     /// E_i of a run; with `gradient`, dE_i/dX_i too, or dE_i/dc_i where features are not made.
     fn forward(self, run: &Run, energies: &mut [f64], gradient: bool, work: &mut Work) -> Result<()> {
-        let Chain { invariants, site } = self;
+        let Chain { invariants, site, .. } = self;
         invariants.coefficients(run, work); // c_i, [center, m, channel]
         if let Some(sum) = site.weighted_sum() {
             let Work { c, of_c, of_sum, .. } = work;
@@ -108,7 +118,7 @@ impl Chain<'_> {
 
     /// dE_i/dc_i of a run, where `forward` has left dE_i/dX_i.
     fn to_coefficients(self, run: &Run, work: &mut Work) {
-        let Chain { invariants, site } = self;
+        let Chain { invariants, site, .. } = self;
         if site.weighted_sum().is_none() {
             let of_x = std::mem::take(&mut work.of_x);
             let grad_x = ArrayView2::from_shape((run.len(), invariants.n_features()), &of_x).expect(AS_LONG);

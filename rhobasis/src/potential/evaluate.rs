@@ -459,6 +459,7 @@ mod tests {
             forces: vec![[0.1, 0.0, 0.0], [0.0, 0.0, -0.3]],
             virial: Array2::zeros((3, 3)),
             virials: vec![],
+            close: None,
         };
         let mut errors = Errors::default();
         frame.info = kind("liquid");

@@ -4,7 +4,7 @@
 //! `features/{k}/nice/…` of NICE, as in a file of its own; `model/{Z}/weights` `[feature]` of a linear model; `model/{Z}/points` `[m, feature]` and `model/{Z}/weights` `[m]`, or
 //! `model/{Z}/quadratic` `[feature, feature]`, of a kernel model; `posterior/r` and, of a sparse model,
 //! `posterior/{Z}/projection` `[m, parameter]`. Metadata: `settings`, `basis`, `baseline`, `species`,
-//! `alpha`, `condition_number`, `warnings` (JSON); and, where the baseline is of free atoms, `alone`: the energy of the model for an
+//! `nearest`, `alpha`, `condition_number`, `warnings` (JSON); and, where the baseline is of free atoms, `alone`: the energy of the model for an
 //! atom alone by species, in eV, which is taken off that of each atom. Kernel models then have the features of the centre alone as
 //! their last point.
 
@@ -18,6 +18,7 @@ use super::alone;
 use super::features::Basis;
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
+use super::repulsion::{Core, Nearest};
 use super::rows::Functions;
 use super::settings::{Baseline, ModelSettings, TrainSettings};
 use super::sparse::{Kernels, SparseModel};
@@ -30,6 +31,9 @@ use crate::structure::symbol;
 
 /// Key of what is taken off the energies of atoms. Potentials of older versions have none, whatever their baseline.
 const ALONE: &str = "alone";
+
+/// Key of the smallest distances in training: `[[Z, Z', Å], …]`. Potentials of older versions have none, and no core.
+const NEAREST: &str = "nearest";
 
 /// The metadata of the basis inside.
 #[derive(Serialize, Deserialize)]
@@ -82,6 +86,9 @@ impl Stored for Potential {
             archive.note(ALONE, &self.alone);
         }
         archive.note("species", &self.species);
+        if let Some(nearest) = self.nearest() {
+            archive.note(NEAREST, &nearest.rows());
+        }
         archive.note("alpha", &self.alpha);
         archive.note("warnings", &self.warnings);
         archive.note("condition_number", &Some(self.condition_number).filter(|c| c.is_finite()));
@@ -169,7 +176,17 @@ impl Stored for Potential {
         if let Some(alpha) = alpha.filter(|alpha| *alpha < 0.0) {
             return Err(damaged(path, format!("alpha is {alpha}, which is no regularisation")));
         }
+        let core = match archive.metadata.contains_key(NEAREST) {
+            true => {
+                settings.repulsion.validate().map_err(|e| damaged(path, e))?;
+                let nearest = Nearest::from_rows(&archive.json::<Vec<(u8, u8, f64)>>(path, NEAREST)?);
+                let r_cut = basis.expansion().density().r_cut;
+                Some(Core::new(settings.repulsion, nearest, &species, r_cut))
+            }
+            false => None,
+        };
         Ok(Potential {
+            core,
             baseline: archive.json(path, "baseline")?,
             alone,
             alpha,

@@ -56,6 +56,7 @@ fn a_model_of_librascal_gives_its_energies_and_forces() {
         features,
         model: ModelSettings::gap(),
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     };
     let model = Model::Sparse(SparseModel { zeta: 2, of_species });

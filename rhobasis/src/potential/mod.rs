@@ -6,7 +6,7 @@ mod alone;
 mod baseline;
 /// From atoms to energies, forces and virial.
 mod chain;
-/// Molecular dynamics.
+/// Molecular dynamics, relaxations, elastic constants.
 mod dynamics;
 /// Errors, cross-validation, learning curves.
 mod evaluate;
@@ -31,6 +31,8 @@ mod model;
 mod radial_weight;
 /// What should be known before a fit.
 mod remarks;
+/// Where no training frame has been: atoms that are too near each other.
+mod repulsion;
 /// Rows of the least-squares problem of a fit.
 mod rows;
 /// What a fitted model looks at, and bases made for it.
@@ -53,7 +55,11 @@ mod train;
 pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub(crate) use baseline::{of_atoms, of_compositions};
-pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
+pub use dynamics::{
+    AMU_A2_FS2, BOLTZMANN, Barostat, BirchMurnaghan, Drift, Dynamics, DynamicsSettings, DynamicsState,
+    ElasticConstants, Evaluated, GPA, RelaxCell, RelaxSettings, Relaxed, Thermostat, energies_of_volumes,
+    lattice_constants, relax,
+};
 pub use evaluate::{
     CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, check_species, cross_validate,
     learning_curve, pairs, train,
@@ -62,6 +68,7 @@ pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use model::{Potential, Prediction};
 pub use remarks::Remark;
+pub use repulsion::{ClosePair, Nearest, Repulsion};
 pub use sensitivity::Sensitivity;
 pub(crate) use settings::SOLVER;
 pub use settings::{

@@ -10,6 +10,7 @@ use super::baseline::of_atoms;
 use super::chain::Chain;
 use super::features::Basis;
 use super::linear::LinearModel;
+use super::repulsion::{ClosePair, Core, Found, Nearest};
 use super::rows::{Functions, energy_row};
 use super::settings::TrainSettings;
 use super::site::SiteFunction;
@@ -25,8 +26,10 @@ use crate::{Error, Result};
 /// Energy of a structure as a sum over its atoms, with all that follows from it:
 ///
 /// ```text
-/// E = Σ_i e(a_i) + Σ_i ε_{a_i}(X_i),   forces −dE/dr,   stress (1/V) dE/dε
+/// E = Σ_i e(a_i) + Σ_i ε_{a_i}(X_i) + Σ_{i<j} core(r_ij),   forces −dE/dr,   stress (1/V) dE/dε
 /// ```
+///
+/// The core acts between atoms that are nearer to each other than in training only, see [`Repulsion`](super::Repulsion).
 ///
 /// Where e are energies of free atoms ([`Baseline::is_of_free_atoms`](super::Baseline::is_of_free_atoms)), ε of an atom alone is zero.
 ///
@@ -36,7 +39,9 @@ use crate::{Error, Result};
 /// ```
 /// use rhobasis::density::ExpansionSettings;
 /// use rhobasis::extxyz::Labels;
-/// use rhobasis::potential::{Baseline, Basis, FeatureSettings, ModelSettings, Potential, TrainSettings, Trainer, Weights};
+/// use rhobasis::potential::{
+///     Baseline, Basis, FeatureSettings, ModelSettings, Potential, Repulsion, TrainSettings, Trainer, Weights,
+/// };
 /// use rhobasis::Structure;
 ///
 /// // A Morse-like dimer, learned from its energies.
@@ -51,6 +56,7 @@ use crate::{Error, Result};
 ///     features: FeatureSettings::default(),
 ///     model: ModelSettings::ridge(),
 ///     baseline: Baseline::default(),
+///     repulsion: Repulsion::default(),
 ///     weights: Weights::default(),
 /// };
 /// let mut trainer = Trainer::new(basis, &settings, &frames, &labels)?;
@@ -71,6 +77,8 @@ pub struct Potential {
     pub(super) alone: BTreeMap<u8, f64>,
     /// Species of centres it was trained on.
     pub(super) species: Vec<u8>,
+    /// What acts where training has not been; none of files that do not know where that is.
+    pub(super) core: Option<Core>,
     pub(super) model: Model,
     pub(super) posterior: Option<Posterior>,
     /// The regulariser that was taken, of a linear model.
@@ -139,6 +147,8 @@ pub struct Prediction {
     pub virial: Array2<f64>,
     /// The virial of each atom, in eV, see [`Potential::evaluate_with_virials`]; empty if not asked for.
     pub virials: Vec<[Vec3; 3]>,
+    /// Atoms that are nearer to each other than any of their species were in training, where all of this is a guess: the worst pair.
+    pub close: Option<ClosePair>,
 }
 
 impl Prediction {
@@ -172,12 +182,19 @@ impl Potential {
             baseline,
             alone: BTreeMap::new(),
             species,
+            core: None,
             model,
             posterior,
             alpha,
             condition_number,
             warnings,
         }
+    }
+
+    /// The same with its core, which training frames know nothing of.
+    pub(super) fn with_core(mut self, nearest: Nearest) -> Self {
+        self.core = Some(Core::new(self.settings.repulsion, nearest, &self.species, self.r_cut()));
+        self
     }
 
     /// The same, but for the energy of an atom alone, which is that of the baseline.
@@ -233,7 +250,7 @@ impl Potential {
     }
 
     pub(super) fn chain(&self) -> Chain<'_> {
-        Chain { invariants: &self.invariants, site: self.model.function() }
+        Chain { invariants: &self.invariants, site: self.model.function(), core: None }
     }
 
     fn predict_with(
@@ -242,12 +259,14 @@ impl Potential {
         lists: Option<&[VerletList]>,
         wanted: Derivatives,
     ) -> Result<Vec<Prediction>> {
-        let chain = self.chain();
+        let found = Found::default();
+        let chain = Chain { core: self.core.as_ref().map(|core| (core, &found)), ..self.chain() };
         let (mut energies, adjoints) = match wanted {
             Derivatives::None => (chain.energies(structures, lists)?, Vec::new()),
             Derivatives::Forces => chain.energies_and_forces(structures, lists, false)?,
             Derivatives::Virials => chain.energies_and_forces(structures, lists, true)?,
         };
+        let close = found.into_inner();
         let mut adjoints = adjoints.into_iter();
         let mut predictions = Vec::with_capacity(structures.len());
         let mut first = 0;
@@ -267,7 +286,8 @@ impl Potential {
             // The model's part is summed apart from the far larger baseline.
             let energy = mine.iter().sum::<f64>() + of_atoms(&self.baseline, species);
             check(energy, forces.as_flattened().iter().chain(&virial)).map_err(|e| e.at_frame(k))?;
-            predictions.push(Prediction { energy, energies: atoms, forces, virial, virials });
+            let close = close.get(&k).copied();
+            predictions.push(Prediction { energy, energies: atoms, forces, virial, virials, close });
         }
         Ok(predictions)
     }
@@ -302,6 +322,11 @@ impl Potential {
     /// Species of centres that it was trained on, ascending.
     pub fn species(&self) -> &[u8] {
         &self.species
+    }
+
+    /// The smallest distance of each pair of species in training; none of potentials of older versions, which do not know it.
+    pub fn nearest(&self) -> Option<&Nearest> {
+        self.core.as_ref().map(|core| &core.nearest)
     }
 
     /// How it was trained.

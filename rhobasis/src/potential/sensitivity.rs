@@ -46,6 +46,7 @@ use crate::{Error, Result};
 ///     features: FeatureSettings::default(),
 ///     model: ModelSettings::ridge(),
 ///     baseline: Baseline::default(),
+///     repulsion: Default::default(),
 ///     weights: Weights::default(),
 /// };
 /// let potential = train(Basis::Optimal(basis), &settings, &frames, &labels, |_| ())?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::features::{Basis, FeatureSettings};
+use super::repulsion::Repulsion;
 use crate::correlations::{Combinations, Invariants};
 use crate::extxyz::{LARGEST, Labels};
 use crate::models::Solver;
@@ -396,6 +397,9 @@ pub struct TrainSettings {
     pub model: ModelSettings,
     /// Energies of free atoms.
     pub baseline: Baseline,
+    /// What acts between atoms that are nearer than in training.
+    #[serde(default = "Repulsion::none")]
+    pub repulsion: Repulsion,
     /// How much each quantity counts.
     pub weights: Weights,
 }

@@ -23,6 +23,7 @@ use super::fold_sums::FoldSums;
 use super::linear::LinearModel;
 use super::model::{Model, Posterior, Potential};
 use super::remarks::{self, Remark};
+use super::repulsion::Nearest;
 use super::rows::{Functions, rows_of};
 use super::settings::{Alpha, ModelSettings, TrainSettings};
 use super::sparse::{Kernels, SparseModel};
@@ -84,6 +85,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         settings.model.validate()?;
         settings.weights.validate()?;
+        settings.repulsion.validate()?;
         let r_cut = basis.expansion().density().r_cut;
         let of_free_atoms = settings.baseline.is_of_free_atoms();
         let free: Vec<bool> = frames.iter().map(|frame| of_free_atoms && is_free_atom(frame, r_cut)).collect();
@@ -330,6 +332,8 @@ impl<'a> Trainer<'a> {
             }
         }
         let of_free_atoms = self.settings.baseline.is_of_free_atoms();
+        // The core is zero at all of these distances, so the fit has not missed it.
+        let nearest = Nearest::of(self.frames, self.basis.expansion().density().r_cut)?;
         let potential = Potential::new(
             self.basis,
             self.settings,
@@ -340,7 +344,8 @@ impl<'a> Trainer<'a> {
             posterior,
             alpha,
             warnings,
-        );
+        )
+        .with_core(nearest);
         if of_free_atoms { potential.less_alone() } else { Ok(potential) }
     }
 

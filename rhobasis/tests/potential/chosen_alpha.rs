@@ -14,6 +14,7 @@ fn settings(alphas: &[f64], solver: Solver) -> TrainSettings {
         features: features(FeatureKind::PowerSpectrum, false),
         model: ModelSettings::Ridge { alpha: Alpha::Best(alphas.to_vec()), solver },
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     }
 }

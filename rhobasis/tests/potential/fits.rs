@@ -18,7 +18,13 @@ use rhobasis::{Result, Structure};
 use super::samples::{self, energy, expansion, features, frames, optimal, pair_labels, train};
 
 fn settings_of(features: FeatureSettings, model: ModelSettings) -> TrainSettings {
-    TrainSettings { features, model, baseline: Baseline::default(), weights: Weights::default() }
+    TrainSettings {
+        features,
+        model,
+        baseline: Baseline::default(),
+        repulsion: Default::default(),
+        weights: Weights::default(),
+    }
 }
 
 fn gap(n_sparse: usize, zeta: u32) -> ModelSettings {
@@ -316,6 +322,7 @@ fn a_given_baseline_and_weights_by_configuration_type_are_used() {
             features: features(FeatureKind::PowerSpectrum, false),
             model: ModelSettings::Ridge { alpha: Alpha::Fixed(1e-8), solver: Solver::Cholesky },
             baseline: Baseline::Given([(6, -150.0), (14, -100.0)].into()),
+            repulsion: Default::default(),
             weights,
         };
         let mut trainer = Trainer::new(optimal(&frames, Mixing::Combined, 3, 2), &settings, &frames, labels).unwrap();

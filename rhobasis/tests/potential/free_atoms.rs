@@ -45,7 +45,7 @@ fn fit(settings: &TrainSettings, basis: Basis, frames: &[Structure], labels: &[L
 }
 
 fn settings(features: FeatureSettings, model: ModelSettings, baseline: Baseline) -> TrainSettings {
-    TrainSettings { features, model, baseline, weights: Weights::default() }
+    TrainSettings { features, model, baseline, repulsion: Default::default(), weights: Weights::default() }
 }
 
 fn gap(zeta: u32) -> ModelSettings {
@@ -236,6 +236,7 @@ fn kernel_models_are_the_gaussian_process_of_the_difference() {
             features: stage.clone(),
             model,
             baseline: Baseline::IsolatedAtoms,
+            repulsion: Default::default(),
             weights: weights.clone(),
         };
         let potential = fit(&settings, basis.clone(), &all, &energies_only).unwrap();

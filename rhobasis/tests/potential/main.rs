@@ -9,4 +9,5 @@ mod free_atoms;
 mod ghosts;
 mod remarks;
 mod samples;
+mod short_range;
 mod targets;

@@ -18,7 +18,13 @@ fn labelled(n: usize, seed: u64) -> (Vec<Structure>, Vec<Labels>) {
 
 fn settings(model: ModelSettings, baseline: Baseline, all: Sigmas) -> TrainSettings {
     let weights = Weights { all, ..Weights::default() };
-    TrainSettings { features: features(FeatureKind::PowerSpectrum, true), model, baseline, weights }
+    TrainSettings {
+        features: features(FeatureKind::PowerSpectrum, true),
+        model,
+        baseline,
+        repulsion: Default::default(),
+        weights,
+    }
 }
 
 fn primitive() -> Basis {

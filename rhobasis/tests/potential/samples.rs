@@ -133,7 +133,13 @@ pub fn train(
     frames: &[Structure],
     labels: &[Labels],
 ) -> Result<Potential> {
-    let settings = TrainSettings { features, model, baseline: Baseline::default(), weights: Weights::default() };
+    let settings = TrainSettings {
+        features,
+        model,
+        baseline: Baseline::default(),
+        repulsion: Default::default(),
+        weights: Weights::default(),
+    };
     let mut trainer = Trainer::new(basis, &settings, frames, labels)?;
     trainer.advance(frames.len())?;
     trainer.finish()

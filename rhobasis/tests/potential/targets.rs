@@ -23,6 +23,7 @@ fn settings(kind: FeatureKind, alpha: f64) -> TrainSettings {
         features: features(kind, false),
         model: ModelSettings::Ridge { alpha: Alpha::Fixed(alpha), solver: Solver::Qr },
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     }
 }
