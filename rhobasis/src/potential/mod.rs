@@ -4,8 +4,12 @@
 mod alone;
 /// Energies of free atoms.
 mod baseline;
+/// What posterior deviations are multiplied by.
+mod calibration;
 /// From atoms to energies, forces and virial.
 mod chain;
+/// Deviations and extrapolation of predictions.
+mod deviations;
 /// Molecular dynamics.
 mod dynamics;
 /// Errors, cross-validation, learning curves.
@@ -23,6 +27,10 @@ mod folds;
 /// A model of another code.
 #[cfg(test)]
 mod golden;
+/// Residuals of frames that a fit has not seen.
+mod held_out;
+/// How far an atom lies outside of a training set.
+mod leverage;
 /// Linear models.
 mod linear;
 /// The potential and its predictions.
@@ -53,6 +61,8 @@ mod train;
 pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub(crate) use baseline::{of_atoms, of_compositions};
+pub use calibration::{Calibration, Coverage};
+
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{
     CrossValidation, ErrorRow, ErrorSum, Errors, MakeBasis, Progress, Quantity, check_species, cross_validate,

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array1, Array2};
 
 use super::alone;
 use super::baseline::of_atoms;
 use super::chain::Chain;
+use super::deviations::Uncertainty;
 use super::features::Basis;
 use super::linear::LinearModel;
-use super::rows::{Functions, energy_row};
+use super::rows::Functions;
 use super::settings::TrainSettings;
 use super::site::SiteFunction;
 use super::sparse::{Kernels, SparseModel};
@@ -73,6 +73,8 @@ pub struct Potential {
     pub(super) species: Vec<u8>,
     pub(super) model: Model,
     pub(super) posterior: Option<Posterior>,
+    /// None of models without a posterior, and of fits that did without.
+    pub(super) uncertainty: Option<Uncertainty>,
     /// The regulariser that was taken, of a linear model.
     pub(super) alpha: Option<f64>,
     pub(super) condition_number: f64,
@@ -162,6 +164,7 @@ impl Potential {
             species,
             model,
             posterior,
+            uncertainty: None,
             alpha,
             condition_number,
             warnings,
@@ -211,10 +214,21 @@ impl Potential {
         forces: bool,
     ) -> Result<Vec<Prediction>> {
         let chain = self.chain();
-        let (mut energies, adjoints) = match forces {
+        let (energies, adjoints) = match forces {
             true => chain.energies_and_forces(structures, lists)?,
             false => (chain.energies(structures, lists)?, Vec::new()),
         };
+        self.predictions(structures, lists, energies, adjoints)
+    }
+
+    /// What is said of structures, from what the model says of their centres.
+    pub(super) fn predictions(
+        &self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        mut energies: Vec<f64>,
+        adjoints: Vec<Adjoint>,
+    ) -> Result<Vec<Prediction>> {
         let mut adjoints = adjoints.into_iter();
         let mut predictions = Vec::with_capacity(structures.len());
         let mut first = 0;
@@ -237,23 +251,6 @@ impl Potential {
             predictions.push(Prediction { energy, energies: atoms, forces, virial });
         }
         Ok(predictions)
-    }
-
-    /// Variance of the energy of each structure in eV², by the posterior of the model: |R⁻ᵀ Σ_i φ(X_i)|², what the training set
-    /// leaves open if weights and prior are right.
-    ///
-    /// # Errors
-    /// As for [`Potential::predict`], and for kernel ridge models, which keep no factor.
-    pub fn energy_variances(&self, structures: &[Structure]) -> Result<Vec<f64>> {
-        let Some(Posterior { functions, factor }) = &self.posterior else {
-            let problem = "a kernel ridge model keeps no factor for it";
-            return Err(Error::setting("uncertainty", "true", problem, "use a linear or a sparse model"));
-        };
-        let of = |(k, structure): (usize, &Structure)| -> Result<f64> {
-            let row = energy_row(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
-            Ok(factor.quadratic(row.view().insert_axis(Axis(0)))?[0])
-        };
-        structures.par_iter().enumerate().map(of).collect()
     }
 
     /// Distance beyond which atoms do not see each other, in Å.
