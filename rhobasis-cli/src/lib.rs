@@ -1,6 +1,7 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod checkpoint;
+mod coverage;
 mod demo;
 mod errors_table;
 mod evaluate;
@@ -14,6 +15,7 @@ mod input;
 mod interrupt;
 mod label_check;
 mod label_keys;
+mod label_next;
 mod labelled;
 mod make_basis;
 mod matrix;

@@ -123,7 +123,24 @@ impl Potential {
         Ok(variances.map_err(|e| frames.refuse(e, 0))?.into_pyarray(py))
     }
 
-    /// Energies of free atoms, by atomic number.
+    /// Standard deviation of each component of the force on each atom of each frame, in eV/Å.
+    fn force_deviations<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Vec<Bound<'py, PyArray2<f64>>>> {
+        let deviations = detach(py, || self.inner.force_deviations(frames.structures()));
+        let deviations = deviations.map_err(|e| frames.refuse(e, 0))?;
+        Ok(deviations.iter().map(|of_frame| vectors(of_frame).into_pyarray(py)).collect())
+    }
+
+    /// How far each atom of each frame lies outside of the training set.
+    fn extrapolation<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Vec<Bound<'py, PyArray1<f64>>>> {
+        let all = detach(py, || self.inner.extrapolation(frames.structures())).map_err(|e| frames.refuse(e, 0))?;
+        Ok(all.into_iter().map(|of_frame| of_frame.into_pyarray(py)).collect())
+    }
+
+    /// Factors of deviations of energies and forces, and the number of frames that they were found of; none of older files.
+    fn calibration(&self) -> Option<(Option<f64>, Option<f64>, usize)> {
+        self.inner.calibration().map(|c| (c.energy, c.force, c.frames))
+    }
+
     /// The basis made for a linear model, for `q_max`, `supervised` and `span` of `settings`, and by how much the sum of squares of
     /// the fit exceeds that with all functions; with as many principal functions.
     fn supervised(&self, py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<(Basis, f64, f64)> {
@@ -139,6 +156,7 @@ impl Potential {
         Ok(Sensitivity { potential: self.inner.clone(), inner: Mutex::new(inner) })
     }
 
+    /// Energies of free atoms, by atomic number.
     fn baseline(&self) -> BTreeMap<u16, f64> {
         self.inner.baseline().iter().map(|(&z, &energy)| (z.into(), energy)).collect()
     }
@@ -287,6 +305,9 @@ pub(crate) struct Driver {
 /// Energy; energies of the atoms; forces; stress of a structure that is periodic in all three directions.
 type Evaluation<'py> = (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray2<f64>>>);
 
+/// Standard deviation of the energy; extrapolation of the atoms.
+type Doubt<'py> = (f64, Bound<'py, PyArray1<f64>>);
+
 #[pymethods]
 impl Driver {
     #[new]
@@ -299,17 +320,46 @@ impl Driver {
     /// Of an `ase.Atoms`.
     fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
         let structure = from_atoms(atoms, None)?;
-        let (prediction, stress) = detach(py, || {
-            let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-            let prediction = self.potential.evaluate(&structure, &mut list)?;
-            let stress = prediction.stress(&structure).ok();
-            Ok((prediction, stress))
+        let evaluate = |list: &mut VerletList| self.potential.evaluate(&structure, list);
+        let prediction = detach(py, || evaluate(&mut self.list())).map_err(refuse)?;
+        Ok(evaluation(py, &structure, prediction))
+    }
+
+    /// The same, and how far off it may be.
+    fn evaluate_with_uncertainty<'py>(
+        &self,
+        py: Python<'py>,
+        atoms: &Bound<'py, PyAny>,
+    ) -> PyResult<(Evaluation<'py>, Doubt<'py>)> {
+        let structure = from_atoms(atoms, None)?;
+        let (prediction, extrapolation, variance) = detach(py, || {
+            let evaluated = self.potential.evaluate_with_extrapolation(&structure, &mut self.list())?;
+            let variance = self.potential.energy_variances(std::slice::from_ref(&structure))?[0];
+            Ok((evaluated.0, evaluated.1, variance))
         })
         .map_err(refuse)?;
-        let potential::Prediction { energy, energies, forces, .. } = prediction;
-        let stress = stress.map(|stress| stress.into_pyarray(py));
-        Ok((energy, energies.into_pyarray(py), vectors(&forces).into_pyarray(py), stress))
+        let doubt = (variance.max(0.0).sqrt(), extrapolation.into_pyarray(py));
+        Ok((evaluation(py, &structure, prediction), doubt))
     }
+
+    /// Standard deviations of the components of the forces, in eV/Å.
+    fn force_deviations<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let structure = from_atoms(atoms, None)?;
+        let deviations = detach(py, || self.potential.force_deviations(&[structure])).map_err(refuse)?;
+        Ok(vectors(&deviations[0]).into_pyarray(py))
+    }
+}
+
+impl Driver {
+    fn list(&self) -> MutexGuard<'_, VerletList> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn evaluation<'py>(py: Python<'py>, structure: &Structure, prediction: potential::Prediction) -> Evaluation<'py> {
+    let stress = prediction.stress(structure).ok().map(|stress| stress.into_pyarray(py));
+    let potential::Prediction { energy, energies, forces, .. } = prediction;
+    (energy, energies.into_pyarray(py), vectors(&forces).into_pyarray(py), stress)
 }
 
 /// Warns of what should be known before the fit: at the line that calls `Potential.fit`.

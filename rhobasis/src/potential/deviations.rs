@@ -62,8 +62,8 @@ impl Potential {
     }
 
     /// How far each atom lies outside of what was trained on, for each structure: its leverage h = |R⁻ᵀ φ(X_i)| over the largest of the
-    /// training atoms of its species. Above one the model extrapolates. For models of more than 128 parameters h is the root mean square
-    /// of as many draws from the posterior, which is within 6 % of it.
+    /// training atoms of its species. Above one the model extrapolates. For models of more than 64 parameters h is the root mean square
+    /// of as many draws from the posterior, which is within 9 % of it (one standard deviation).
     ///
     /// # Errors
     /// As for [`Potential::predict`]; for kernel ridge models, and for files of older versions, which do not hold the largest.
@@ -107,7 +107,7 @@ impl Potential {
         })
     }
 
-    fn known_leverage(&self) -> Result<(&Leverage, &Posterior)> {
+    pub(super) fn known_leverage(&self) -> Result<(&Leverage, &Posterior)> {
         let posterior = self.known_posterior()?;
         let uncertainty = self.uncertainty.as_ref().ok_or_else(|| {
             let problem = "this potential does not hold the largest leverages of its training set";

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! h_i² is the posterior variance of the energy of the atom but for its calibration. Of more than [`DRAWS`] parameters it is the mean
-//! square of w · φ(X_i) over that many draws w = R⁻¹g / √K from the posterior, g normal with a fixed seed: within 1/√(2K), six per
+//! square of w · φ(X_i) over that many draws w = R⁻¹g / √K from the posterior, g normal with a fixed seed: within 1/√(2K), nine per
 //! cent, of h_i, and one short product for an atom instead of a triangular system of all parameters.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::random::Random;
 use crate::structure::Structure;
 
 /// Draws from the posterior.
-pub(super) const DRAWS: usize = 128;
+pub(super) const DRAWS: usize = 64;
 
 /// Frames that are looked at together.
 const CHUNK: usize = 64;

@@ -29,6 +29,8 @@ mod folds;
 mod golden;
 /// Residuals of frames that a fit has not seen.
 mod held_out;
+/// Which frames to label next.
+mod label_next;
 /// How far an atom lies outside of a training set.
 mod leverage;
 /// Linear models.
@@ -70,6 +72,7 @@ pub use evaluate::{
 };
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
+pub use label_next::{Candidates, Choice};
 pub use model::{Potential, Prediction};
 pub use remarks::Remark;
 pub use sensitivity::Sensitivity;

@@ -122,6 +122,24 @@ impl Functions {
         Some(kernels)
     }
 
+    /// φ of centres of these species from features `x`, less that of the centre alone where it is taken off, `[center, parameter]`.
+    pub fn rows_of_centers(&self, species: &[u8], x: ArrayView2<f64>) -> Array2<f64> {
+        let mut rows = Array2::zeros((species.len(), self.n_functions()));
+        let blocks: BTreeMap<u8, Range<usize>> = self.blocks().into_iter().collect();
+        for (i, (z, x)) in species.iter().zip(x.rows()).enumerate() {
+            let mut row = rows.slice_mut(s![i, blocks[z].clone()]);
+            let x = x.insert_axis(Axis(0));
+            match self.kernels(*z, x) {
+                Some(phi) => row.assign(&phi.row(0)),
+                None => row.assign(&x.row(0)),
+            }
+            if let Some(alone) = self.alone().get(z) {
+                row -= alone;
+            }
+        }
+        self.project(rows)
+    }
+
     fn n_functions(&self) -> usize {
         self.blocks().last().map_or(0, |(_, columns)| columns.end)
     }

@@ -362,9 +362,6 @@ impl<'a> Trainer<'a> {
         }
         let uncertainty = posterior.as_ref().filter(|_| !self.samples.is_empty());
         let uncertainty = uncertainty.map(|posterior| self.uncertainty(posterior)).transpose()?;
-        if uncertainty.as_ref().is_some_and(|u| !u.calibration.is_known()) {
-            warnings.push(UNCALIBRATED.into());
-        }
         let of_free_atoms = self.settings.baseline.is_of_free_atoms();
         let mut potential = Potential::new(
             self.basis,
@@ -441,10 +438,6 @@ impl KeptRows {
         }
     }
 }
-
-/// What to say of a fit whose uncertainties could not be calibrated.
-const UNCALIBRATED: &str = "standard deviations of its predictions are not calibrated, as fewer than eight different frames could be left \
-                            out of the fit: they are far too small";
 
 /// `kind` of checkpoint files.
 const CHECKPOINT: &str = "training";

@@ -10,3 +10,4 @@ mod ghosts;
 mod remarks;
 mod samples;
 mod targets;
+mod uncertainty;
