@@ -6,18 +6,12 @@ use rayon::prelude::*;
 use super::calibration::Calibration;
 use super::chain::numbers;
 use super::leverage::Leverage;
-use super::model::{Posterior, Potential, Prediction};
+use super::model::{Potential, Prediction};
+use super::posterior::Posterior;
 use super::rows::{energy_row, force_rows};
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
-
-/// What is known of a fit besides its posterior.
-#[derive(Debug, Clone)]
-pub(super) struct Uncertainty {
-    pub calibration: Calibration,
-    pub leverage: Leverage,
-}
 
 impl Potential {
     /// Variance of the energy of each structure in eV²:

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::alone;
 use super::calibration::Calibration;
-use super::deviations::Uncertainty;
 use super::features::Basis;
 use super::leverage::Leverage;
 use super::linear::LinearModel;
-use super::model::{Model, Posterior, Potential};
+use super::model::{Model, Potential};
+use super::posterior::{Posterior, Uncertainty};
 use super::rows::Functions;
 use super::settings::{Baseline, ModelSettings, TrainSettings};
 use super::sparse::{Kernels, SparseModel};

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use super::chain::numbers;
-use super::model::Posterior;
 use super::rows::Functions;
 use crate::Result;
 use crate::correlations::Invariants;
 use crate::linalg::{set_product, solve_upper};
+use crate::models::Factor;
 use crate::random::Random;
 use crate::structure::Structure;
 
@@ -40,7 +40,7 @@ pub(super) struct Leverage {
 
 impl Leverage {
     /// Of a fit, before the largest of training atoms are known.
-    pub fn of_fit(Posterior { functions, factor }: &Posterior) -> Self {
+    pub fn of_fit(functions: &Functions, factor: &Factor) -> Self {
         let n = functions.n_parameters();
         let mut w = match n <= DRAWS {
             true => Array2::eye(n),

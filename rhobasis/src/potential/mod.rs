@@ -8,6 +8,8 @@ mod baseline;
 mod calibration;
 /// From atoms to energies, forces and virial.
 mod chain;
+/// How often predictions are off by no more than they say.
+mod coverage;
 /// Deviations and extrapolation of predictions.
 mod deviations;
 /// Molecular dynamics.
@@ -37,6 +39,8 @@ mod leverage;
 mod linear;
 /// The potential and its predictions.
 mod model;
+/// What a fit knows of its own error.
+mod posterior;
 /// How much neighbours at a distance matter to a potential.
 mod radial_weight;
 /// What should be known before a fit.
@@ -63,7 +67,8 @@ mod train;
 pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub(crate) use baseline::{of_atoms, of_compositions};
-pub use calibration::{Calibration, Coverage};
+pub use calibration::Calibration;
+pub use coverage::Coverage;
 
 pub use dynamics::{AMU_A2_FS2, BOLTZMANN, Drift, Dynamics, DynamicsSettings, DynamicsState, Thermostat};
 pub use evaluate::{

@@ -7,17 +7,15 @@ use ndarray::{Array1, Array2};
 use super::alone;
 use super::baseline::of_atoms;
 use super::chain::Chain;
-use super::deviations::Uncertainty;
 use super::features::Basis;
 use super::linear::LinearModel;
-use super::rows::Functions;
+use super::posterior::{Posterior, Uncertainty};
 use super::settings::TrainSettings;
 use super::site::SiteFunction;
 use super::sparse::{Kernels, SparseModel};
 use crate::correlations::Invariants;
 use crate::density::Adjoint;
 use crate::extxyz::LARGEST;
-use crate::models::Factor;
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
@@ -108,14 +106,6 @@ impl Model {
             Model::Sparse(model) => model,
         }
     }
-}
-
-/// What the fit knows of its own error: the parameters have covariance (RᵀR)⁻¹, R the triangle of rows and regulariser.
-#[derive(Debug, Clone)]
-pub(super) struct Posterior {
-    pub functions: Functions,
-    /// Of rows and regulariser together.
-    pub factor: Factor,
 }
 
 /// What a potential says of one structure.

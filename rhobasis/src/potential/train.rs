@@ -18,14 +18,14 @@ use rayon::prelude::*;
 use super::alone;
 use super::baseline::{energies_of_atoms, is_free_atom, of_atoms};
 use super::calibration::Calibration;
-use super::deviations::Uncertainty;
 use super::exact;
 use super::features::{Basis, FeatureSettings};
 use super::fold_sums::FoldSums;
 use super::held_out::{self, Sample};
 use super::leverage::Leverage;
 use super::linear::LinearModel;
-use super::model::{Model, Posterior, Potential};
+use super::model::{Model, Potential};
+use super::posterior::{Posterior, Uncertainty};
 use super::remarks::{self, Remark};
 use super::rows::{Functions, rows_of};
 use super::settings::{Alpha, ModelSettings, TrainSettings};
@@ -383,7 +383,7 @@ impl<'a> Trainer<'a> {
         let kept = std::mem::take(&mut self.kept).rows;
         let rows = |frame: usize| kept.get(&frame).map_or_else(|| self.rows(frame), |rows| Ok(rows.clone()));
         let held_out = held_out::held_out(&self.samples, (self.frames, &self.targets), rows, &posterior.factor)?;
-        let mut leverage = Leverage::of_fit(posterior);
+        let mut leverage = Leverage::of_fit(&posterior.functions, &posterior.factor);
         leverage.largest = leverage.largest_of(&self.invariants, &posterior.functions, self.frames)?;
         Ok(Uncertainty { calibration: Calibration::of(&held_out), leverage })
     }
