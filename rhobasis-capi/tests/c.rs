@@ -41,6 +41,7 @@ fn silicon() -> (Potential, Structure) {
         features: FeatureSettings::default(),
         model: ModelSettings::ridge(),
         baseline: Baseline::default(),
+        repulsion: Default::default(),
         weights: Weights::default(),
     };
     let basis = Basis::primitive(&expansion, &[14]).unwrap();

@@ -42,13 +42,19 @@ impl Comparison {
         Ok(comparison)
     }
 
-    /// Predicts some frames, the first of which is called `first`.
-    pub fn add(&mut self, potential: &Potential, first: usize, frames: &[Structure], labels: &[Labels]) -> Result<()> {
+    /// Predicts some frames, the first of which is called `first`, and returns what it adds.
+    pub fn add(
+        &mut self,
+        potential: &Potential,
+        first: usize,
+        frames: &[Structure],
+        labels: &[Labels],
+    ) -> Result<Vec<Prediction>> {
         let predictions = predict(potential, first, frames, labels)?;
         for (k, ((structure, said), prediction)) in frames.iter().zip(labels).zip(&predictions).enumerate() {
             self.add_one(first + k, structure, said, prediction)?;
         }
-        Ok(())
+        Ok(predictions)
     }
 
     /// Warns of atoms that are nearer to each other than in training.

@@ -9,6 +9,7 @@ use rhobasis::files::is_stream;
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
 
+use crate::coverage::Reliability;
 use crate::errors_table::{Comparison, errors_csv, row_name, short, write_errors, write_parity};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
@@ -58,7 +59,7 @@ pub struct Evaluate {
 }
 
 const EXAMPLE: &str = "\
-Example:
+Example: errors, and how many of them lie within the intervals that the potential gives
   rhobasis evaluate silicon.rho test.xyz --plot parity.svg --csv errors.csv
 Example: five fits, each tested on what it has not seen
   rhobasis evaluate examples/model-silicon.toml --folds 5
@@ -130,15 +131,16 @@ impl Evaluate {
         self.find_labels(&options)?;
         let mut survey = LabelSurvey::new(&self.keys.named());
         let mut comparison = Comparison::default();
+        let mut reliability = Reliability::new(&potential);
         let mut places = Vec::new();
         let files = for_each_chunk(Dataset::open(&self.data, &options)?, "predicting", |chunk| {
             let said = labels_of(&chunk, &options, &mut survey)?;
             for (part, labels) in chunk.structures.chunks(64).zip(said.chunks(64)) {
                 let first = places.len();
                 places.extend_from_slice(&chunk.places[first - chunk.first..][..part.len()]);
-                comparison
-                    .add(&potential, first, part, labels)
-                    .map_err(|e| chunk.locate(e, |frame| frame - chunk.first))?;
+                let locate = |e| chunk.locate(e, |frame| frame - chunk.first);
+                let predictions = comparison.add(&potential, first, part, labels).map_err(locate)?;
+                reliability.add(first, part, labels, &predictions).map_err(locate)?;
             }
             Ok(())
         })?;
@@ -151,7 +153,8 @@ impl Evaluate {
             true => format!("{}, frame {}", places[k].0.display(), places[k].1),
             false => format!("frame {}", places[k].1),
         };
-        self.tell(&comparison, place, out)
+        self.tell(&comparison, place, out)?;
+        Ok(reliability.write(out)?)
     }
 
     /// Refuses a named key that no frame has, and data without any label, before a frame is predicted: reads until all are found,

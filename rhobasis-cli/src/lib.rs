@@ -1,6 +1,7 @@
 //! The `rhobasis` command, as a library: the binary and the Python package run the same [`run`].
 
 mod checkpoint;
+mod coverage;
 mod demo;
 mod driver;
 mod elastic;
@@ -17,6 +18,7 @@ mod interrupt;
 mod ipi;
 mod label_check;
 mod label_keys;
+mod label_next;
 mod labelled;
 mod lammps;
 mod make_basis;

@@ -1,7 +1,7 @@
 //! `rhobasis predict`: energies, forces and stress of structures.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::potential::{Potential, Prediction};
@@ -11,7 +11,8 @@ use rhobasis::{Result, Structure};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
-use crate::predicted::{self, put_labels_aside};
+use crate::predicted::{self, ENERGY_STD, EXTRAPOLATION, FORCES_STD, MAX_EXTRAPOLATION, put_labels_aside};
+use crate::text::tell;
 use crate::{output, tensors};
 
 /// Predict energies, forces and stress of structures, or their dipoles or polarisabilities, and write them as extended XYZ
@@ -29,7 +30,9 @@ pub struct Predict {
     /// a model of a tensor, 'dipole' in eÅ, or 'polarizability'
     #[arg(short, long)]
     output: PathBuf,
-    /// Add 'energy_std', the standard deviation of the energy by the posterior of the model, in eV
+    /// Add how far off predictions may be: 'energy_std' in eV and the column 'forces_std' in eV/Å, standard deviations by the posterior
+    /// of the model, calibrated by frames that were left out of the fit; and the column 'extrapolation', above 1 for atoms outside of what
+    /// was trained on, with the largest of each frame as 'max_extrapolation'. It takes tens of times as long as forces
     #[arg(long)]
     uncertainty: bool,
     /// Of a model of a tensor, add its derivatives by the positions as a column: 'born_charges', ∂μ_α/∂r_β of dipoles in e, nine
@@ -40,13 +43,22 @@ pub struct Predict {
 
 const EXAMPLE: &str = "\
 Example:
+  rhobasis predict silicon.rho new.xyz -o predicted.xyz
+Example: and how far off it may be
   rhobasis predict silicon.rho new.xyz -o predicted.xyz --uncertainty
 Example: from a file of any program that ASE reads
   ase convert relax.traj relax.xyz && rhobasis predict silicon.rho relax.xyz -o predicted.xyz";
 
 /// Keys and columns that are written, and those that would contradict them.
-const INFO: [&str; 5] = ["energy", "free_energy", "stress", "virial", "energy_std"];
-const COLUMNS: [&str; 3] = ["forces", "force", "energies"];
+const INFO: [&str; 6] = ["energy", "free_energy", "stress", "virial", ENERGY_STD, MAX_EXTRAPOLATION];
+const COLUMNS: [&str; 5] = ["forces", "force", "energies", FORCES_STD, EXTRAPOLATION];
+
+/// What one frame's predictions may be off by, and its atoms' extrapolation, of potentials that know it.
+struct Doubt {
+    energy_variance: f64,
+    forces: Vec<[f64; 3]>,
+    extrapolation: Option<Vec<f64>>,
+}
 
 impl Predict {
     pub fn files(&self) -> Files {
@@ -65,17 +77,20 @@ impl Predict {
             return Err(Failure::usage("--derivatives: a potential gives forces and stress in any case: leave it out"));
         }
         let potential: Potential = load(&self.model)?;
+        if self.uncertainty {
+            warn_if_uncalibrated(&potential, &self.model);
+        }
         let predict = |part: &[Structure]| {
             let predictions = potential.predict(part, true)?;
-            let variances = match self.uncertainty {
-                true => potential.energy_variances(part)?.into_iter().map(Some).collect(),
-                false => vec![None; part.len()],
+            let doubts = match self.uncertainty {
+                true => doubts(&potential, part)?.into_iter().map(Some).collect(),
+                false => part.iter().map(|_| None).collect::<Vec<_>>(),
             };
-            let frames = part.iter().zip(predictions).zip(variances);
+            let frames = part.iter().zip(predictions).zip(doubts);
             frames
-                .map(|((structure, prediction), variance)| {
+                .map(|((structure, prediction), doubt)| {
                     let close = prediction.close;
-                    Ok((labelled(structure.clone(), prediction, variance)?, close))
+                    Ok((labelled(structure.clone(), prediction, doubt)?, close))
                 })
                 .collect()
         };
@@ -83,21 +98,57 @@ impl Predict {
     }
 }
 
+/// Says so where deviations are known to be far too small.
+fn warn_if_uncalibrated(potential: &Potential, model: &Path) {
+    let why = match potential.calibration() {
+        Some(calibration) if calibration.is_known() => return,
+        Some(_) => "too few frames could be left out of its fit",
+        None => "it was trained by an older version of rhobasis, and has no extrapolation either",
+    };
+    tell(format!(
+        "warning: standard deviations of {} are not calibrated, and far too small: {why}; train it anew",
+        model.display()
+    ));
+}
+
+/// Of some frames.
+fn doubts(potential: &Potential, part: &[Structure]) -> Result<Vec<Doubt>> {
+    let variances = potential.energy_variances(part)?;
+    let forces = potential.force_deviations(part)?;
+    let extrapolation = match potential.calibration() {
+        Some(_) => potential.extrapolation(part)?.into_iter().map(Some).collect(),
+        None => vec![None; part.len()],
+    };
+    let all = variances.into_iter().zip(forces).zip(extrapolation);
+    Ok(all.map(|((energy_variance, forces), extrapolation)| Doubt { energy_variance, forces, extrapolation }).collect())
+}
+
 /// A frame with what is predicted, its own labels under other names.
-fn labelled(mut structure: Structure, prediction: Prediction, variance: Option<f64>) -> Result<Structure> {
+fn labelled(mut structure: Structure, prediction: Prediction, doubt: Option<Doubt>) -> Result<Structure> {
     put_labels_aside(&mut structure, &INFO, &COLUMNS);
     structure.info.push(("energy".into(), Value::Real(prediction.energy)));
-    if let Some(variance) = variance {
-        structure.info.push(("energy_std".into(), Value::Real(variance.max(0.0).sqrt())));
-    }
     if structure.pbc == [true; 3] {
         let stress = prediction.stress(&structure)?;
         structure.info.push(("stress".into(), Value::Reals(stress.iter().copied().collect(), vec![3, 3])));
     }
-    let column = |name: &str, width, data| Column { name: name.into(), width, data: ColumnData::Reals(data) };
     if !structure.is_empty() {
         structure.columns.push(column("forces", 3, prediction.forces.concat()));
         structure.columns.push(column("energies", 1, prediction.energies));
     }
+    if let Some(Doubt { energy_variance, forces, extrapolation }) = doubt {
+        structure.info.push((ENERGY_STD.into(), Value::Real(energy_variance.max(0.0).sqrt())));
+        if !structure.is_empty() {
+            structure.columns.push(column(FORCES_STD, 3, forces.concat()));
+        }
+        if let Some(extrapolation) = extrapolation.filter(|of_atoms| !of_atoms.is_empty()) {
+            let largest = extrapolation.iter().copied().fold(0.0, f64::max);
+            structure.info.push((MAX_EXTRAPOLATION.into(), Value::Real(largest)));
+            structure.columns.push(column(EXTRAPOLATION, 1, extrapolation));
+        }
+    }
     Ok(structure)
+}
+
+fn column(name: &str, width: usize, data: Vec<f64>) -> Column {
+    Column { name: name.into(), width, data: ColumnData::Reals(data) }
 }

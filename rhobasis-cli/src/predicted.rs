@@ -18,6 +18,13 @@ const CHUNK: usize = 64;
 /// What is put before the names of labels.
 const REFERENCE: &str = "reference_";
 
+/// How far off predictions may be, which is no label of anything.
+pub const ENERGY_STD: &str = "energy_std";
+pub const FORCES_STD: &str = "forces_std";
+pub const EXTRAPOLATION: &str = "extrapolation";
+pub const MAX_EXTRAPOLATION: &str = "max_extrapolation";
+const NO_LABELS: [&str; 4] = [ENERGY_STD, FORCES_STD, EXTRAPOLATION, MAX_EXTRAPOLATION];
+
 /// Writes all frames with what `predict` says of some of them, and what to do next, if they have labels; warns of atoms that are
 /// nearer to each other than in training.
 pub fn write(
@@ -68,7 +75,7 @@ pub fn put_labels_aside(structure: &mut Structure, info: &[&str], columns: &[&st
     let mut names = info.iter().chain(columns).map(aside);
     let again = names.any(|name| structure.get(&name).is_some() || structure.column(&name).is_some());
     let refer = |name: &mut String, written: &[&str]| match written.contains(&name.as_str()) {
-        true if again || name == "energy_std" => false,
+        true if again || NO_LABELS.contains(&name.as_str()) => false,
         true => {
             name.insert_str(0, REFERENCE);
             true

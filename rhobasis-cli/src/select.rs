@@ -9,23 +9,30 @@ use rhobasis::selection::{Axis, CurSettings, Selection, cur, cur_gram, fps, fps_
 use rhobasis::{Error, Result, linalg, memory};
 use serde_json::json;
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
+use crate::label_next;
 use crate::matrix::meta_path;
 use crate::npy::{self, Array, Spool};
 use crate::npy_read::{self, with_array};
 use crate::output;
 use crate::text::{count, plural, tell};
 
-/// Choose the features or samples of a matrix that stand for all
+/// Choose the features or samples of a matrix that stand for all, or frames to label next
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Select {
-    /// X.npz with an array X [sample, feature], or a matrix X.npy (described by X.meta.npz if that is there)
-    matrix: PathBuf,
-    /// cur: largest leverage, the rest made orthogonal to it; fps: farthest from those chosen already
+    /// X.npz with an array X [sample, feature], or a matrix X.npy (described by X.meta.npz if that is there); with --potential,
+    /// extended XYZ files to choose frames from, plain or packed, each with an optional slice
+    #[arg(value_name = "MATRIX|DATA", required = true)]
+    from: Vec<String>,
+    /// cur: largest leverage, the rest made orthogonal to it; fps: farthest from those chosen already; leverage, with --potential: the
+    /// frame that has the atom with the largest extrapolation, the others as if its atoms had been learned
     #[arg(long, value_enum, default_value_t = Method::Cur)]
     method: Method,
+    /// A potential, *.rho, that frames are to be labelled for
+    #[arg(long, value_name = "MODEL.rho")]
+    potential: Option<PathBuf>,
     /// How many to choose
     #[arg(short, value_name = "N")]
     n: usize,
@@ -45,7 +52,8 @@ pub struct Select {
     #[arg(long, value_name = "GB", default_value_t = 4.0)]
     memory: f64,
     /// *.npz with the arrays selected (indices in order of choice), scores, and the rows of `columns` (features) or of
-    /// structure, atom, species (samples) that are chosen
+    /// structure, atom, species (samples) that are chosen; with --potential, extended XYZ with the frames in order of choice, each with
+    /// 'max_extrapolation', 'remaining_extrapolation' (had those before it been learned) and its index 'selected_from'
     #[arg(short, long)]
     output: PathBuf,
 }
@@ -54,6 +62,7 @@ pub struct Select {
 enum Method {
     Cur,
     Fps,
+    Leverage,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
@@ -66,7 +75,9 @@ const EXAMPLE: &str = "\
 Example:
   rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum -o X.npy
   rhobasis select X.npy --method cur -n 100 -o picked.npz
-  rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum --columns picked.npz -o few.npy";
+  rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum --columns picked.npz -o few.npy
+Example: the 50 frames of a long run that a potential would learn most of
+  rhobasis select run.xyz --potential silicon.rho --method leverage -n 50 -o label.xyz";
 
 /// Rows whose squares are added at a time.
 const BLOCK: usize = 4096;
@@ -110,14 +121,38 @@ impl GramSums {
 
 impl Select {
     pub fn files(&self) -> Files {
-        let read = [self.matrix.clone(), meta_path(&self.matrix)];
+        if let Some(potential) = &self.potential {
+            return Files::reading([potential]).and_data(&self.from).writing("--output", Holds::Frames, [&self.output]);
+        }
+        let read = [self.matrix().to_path_buf(), meta_path(self.matrix())];
         Files::reading(read).writing("--output", Holds::Npz, [&self.output])
     }
 
+    fn matrix(&self) -> &Path {
+        Path::new(&self.from[0])
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
+        match (&self.potential, self.method) {
+            (Some(potential), Method::Leverage) => {
+                return label_next::select(potential, &self.from, self.n, &self.output, out);
+            }
+            (Some(_), _) => {
+                return Err(Failure::usage("--potential: frames are chosen with --method leverage: add it"));
+            }
+            (None, Method::Leverage) => {
+                return Err(Failure::usage(
+                    "--method leverage chooses frames for a potential: name it with --potential",
+                ));
+            }
+            (None, _) if self.from.len() > 1 => {
+                return Err(Failure::usage("several matrices: columns or rows are chosen from one"));
+            }
+            (None, _) => {}
+        }
         output::check(&self.output, &["npz"])?;
         if !self.memory.is_finite() || self.memory < 0.0 {
-            return Err(crate::failure::Failure::usage(format!("--memory {}: give a number of GB", self.memory)));
+            return Err(Failure::usage(format!("--memory {}: give a number of GB", self.memory)));
         }
         let (shape, read) = self.read()?;
         let chosen = self.choose(&read)?;
@@ -146,7 +181,7 @@ impl Select {
     }
 
     fn read(&self) -> Result<((usize, usize), Read)> {
-        let path = &self.matrix;
+        let path = self.matrix();
         let read = with_array(path, "X", |mut stored| {
             let (rows, columns) = stored.matrix_shape()?;
             let gigabytes = |numbers: f64| numbers * 8e-9;
@@ -186,11 +221,12 @@ impl Select {
     fn choose(&self, read: &Read) -> Result<Selection> {
         let axis = if self.of == Of::Features { Axis::Features } else { Axis::Samples };
         let settings = CurSettings { k: self.k, recompute_every: self.at_once };
-        let chosen = match (read, self.method) {
-            (Read::Whole(x), Method::Cur) => cur(x.view(), self.n, axis, settings),
-            (Read::Whole(x), Method::Fps) => fps(x.view(), self.n, axis, self.start),
-            (Read::Gram(g, _), Method::Cur) => cur_gram(g.view(), self.n, settings),
-            (Read::Gram(g, factor), Method::Fps) => fps_gram(g.view(), self.n, self.start).map(|mut chosen| {
+        let is_cur = self.method == Method::Cur;
+        let chosen = match (read, is_cur) {
+            (Read::Whole(x), true) => cur(x.view(), self.n, axis, settings),
+            (Read::Whole(x), false) => fps(x.view(), self.n, axis, self.start),
+            (Read::Gram(g, _), true) => cur_gram(g.view(), self.n, settings),
+            (Read::Gram(g, factor), false) => fps_gram(g.view(), self.n, self.start).map(|mut chosen| {
                 chosen.scores.iter_mut().for_each(|score| *score = *score / factor / factor);
                 chosen
             }),
@@ -198,7 +234,7 @@ impl Select {
         // The settings bear the names of the flags, except for the matrix itself.
         chosen.map_err(|e| match e {
             Error::Setting { name: "X" | "gram", problem, remedy, value } => {
-                Error::file(&self.matrix, format!("array 'X': {problem} ({value})"), remedy)
+                Error::file(self.matrix(), format!("array 'X': {problem} ({value})"), remedy)
             }
             other => other,
         })
@@ -207,9 +243,9 @@ impl Select {
     fn arrays(&self, chosen: &Selection, shape: (usize, usize)) -> Result<Vec<Array>> {
         let indices: Vec<i64> = chosen.indices.iter().map(|&i| i as i64).collect();
         let mut arrays = vec![Array::integers("selected", None, &indices), Array::reals("scores", &chosen.scores)];
-        let beside = meta_path(&self.matrix);
-        let is_npy = self.matrix.extension().is_some_and(|e| e == "npy");
-        let described = if is_npy { &beside } else { &self.matrix };
+        let beside = meta_path(self.matrix());
+        let is_npy = self.matrix().extension().is_some_and(|e| e == "npy");
+        let described = if is_npy { &beside } else { self.matrix() };
         if described.exists() {
             let (names, length): (&[&str], _) = match self.of {
                 Of::Features => (&["columns"], shape.1),
@@ -221,7 +257,7 @@ impl Select {
         }
         let settings = json!({
             "rhobasis": env!("CARGO_PKG_VERSION"),
-            "matrix": { "path": self.matrix.display().to_string(), "shape": [shape.0, shape.1] },
+            "matrix": { "path": self.matrix().display().to_string(), "shape": [shape.0, shape.1] },
             "method": if self.method == Method::Cur { "cur" } else { "fps" },
             "of": if self.of == Of::Features { "features" } else { "samples" },
             "start": self.start,

@@ -10,13 +10,13 @@ use rhobasis::equivariant::EquivariantRidge;
 use rhobasis::files::{Stored, sha256};
 use rhobasis::optimal::Method;
 use rhobasis::potential::{
-    Basis, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
+    Basis, Calibration, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
 };
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
 
 use crate::checkpoint::{CheckpointFlags, keeps};
-use crate::errors_table::{Comparison, largest, predict_all, write_parity, write_train_and_test};
+use crate::errors_table::{Comparison, largest, predict_all, short, write_parity, write_train_and_test};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{frames_bar, note_on};
@@ -183,6 +183,14 @@ impl Train {
         }
         if potential.condition_number().is_finite() {
             field(out, "condition", format!("{:.1e}, of the weighted rows", potential.condition_number()))?;
+        }
+        if let Some(calibration) = potential.calibration().filter(Calibration::is_known) {
+            let Calibration { energy, force, frames } = calibration;
+            let factors = [("energies", energy), ("forces", force)].into_iter();
+            let factors = factors.filter_map(|(what, factor)| Some(format!("{what} {}", short(factor?))));
+            let factors = factors.collect::<Vec<_>>().join(", ");
+            let found = format!("deviations × {factors}, by {} left out in turn", plural(frames, "frame"));
+            field(out, "uncertainty", found)?;
         }
         let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
         field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;

@@ -128,7 +128,24 @@ impl Potential {
         Ok(variances.map_err(|e| frames.refuse(e, 0))?.into_pyarray(py))
     }
 
-    /// Energies of free atoms, by atomic number.
+    /// Standard deviation of each component of the force on each atom of each frame, in eV/Å.
+    fn force_deviations<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Vec<Bound<'py, PyArray2<f64>>>> {
+        let deviations = detach(py, || self.inner.force_deviations(frames.structures()));
+        let deviations = deviations.map_err(|e| frames.refuse(e, 0))?;
+        Ok(deviations.iter().map(|of_frame| vectors(of_frame).into_pyarray(py)).collect())
+    }
+
+    /// How far each atom of each frame lies outside of the training set.
+    fn extrapolation<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Vec<Bound<'py, PyArray1<f64>>>> {
+        let all = detach(py, || self.inner.extrapolation(frames.structures())).map_err(|e| frames.refuse(e, 0))?;
+        Ok(all.into_iter().map(|of_frame| of_frame.into_pyarray(py)).collect())
+    }
+
+    /// Factors of deviations of energies and forces, and the number of frames that they were found of; none of older files.
+    fn calibration(&self) -> Option<(Option<f64>, Option<f64>, usize)> {
+        self.inner.calibration().map(|c| (c.energy, c.force, c.frames))
+    }
+
     /// The basis made for a linear model, for `q_max`, `supervised` and `span` of `settings`, and by how much the sum of squares of
     /// the fit exceeds that with all functions; with as many principal functions.
     fn supervised(&self, py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<(Basis, f64, f64)> {
@@ -144,6 +161,7 @@ impl Potential {
         Ok(Sensitivity { potential: self.inner.clone(), inner: Mutex::new(inner) })
     }
 
+    /// Energies of free atoms, by atomic number.
     fn baseline(&self) -> BTreeMap<u16, f64> {
         self.inner.baseline().iter().map(|(&z, &energy)| (z.into(), energy)).collect()
     }
@@ -305,6 +323,9 @@ type Evaluation<'py> = (
     Option<Bound<'py, PyArray2<f64>>>,
 );
 
+/// Standard deviation of the energy; extrapolation of the atoms.
+type Doubt<'py> = (f64, Bound<'py, PyArray1<f64>>);
+
 #[pymethods]
 impl Driver {
     #[new]
@@ -317,13 +338,56 @@ impl Driver {
     /// Of an `ase.Atoms`.
     fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
         let structure = from_atoms(atoms, None)?;
-        let (prediction, stress) = detach(py, || {
-            let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-            let prediction = self.potential.evaluate(&structure, lists.list(&structure)?)?;
-            let stress = prediction.stress(&structure).ok();
-            Ok((prediction, stress))
+        let prediction = detach(py, || {
+            let mut lists = self.lists();
+            self.potential.evaluate(&structure, lists.list(&structure)?)
+        });
+        self.evaluation(py, &structure, prediction.map_err(refuse)?)
+    }
+
+    /// The same, and how far off it may be.
+    fn evaluate_with_uncertainty<'py>(
+        &self,
+        py: Python<'py>,
+        atoms: &Bound<'py, PyAny>,
+    ) -> PyResult<(Evaluation<'py>, Doubt<'py>)> {
+        let structure = from_atoms(atoms, None)?;
+        let (prediction, extrapolation, variance) = detach(py, || {
+            let mut lists = self.lists();
+            let evaluated = self.potential.evaluate_with_extrapolation(&structure, lists.list(&structure)?)?;
+            let variance = self.potential.energy_variances(std::slice::from_ref(&structure))?[0];
+            Ok((evaluated.0, evaluated.1, variance))
         })
         .map_err(refuse)?;
+        let doubt = (variance.max(0.0).sqrt(), extrapolation.into_pyarray(py));
+        Ok((self.evaluation(py, &structure, prediction)?, doubt))
+    }
+
+    /// Standard deviations of the components of the forces, in eV/Å.
+    fn force_deviations<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let structure = from_atoms(atoms, None)?;
+        let deviations = detach(py, || self.potential.force_deviations(&[structure])).map_err(refuse)?;
+        Ok(vectors(&deviations[0]).into_pyarray(py))
+    }
+
+    /// How many neighbour lists were made until now.
+    fn lists_made(&self) -> u64 {
+        self.lists().made()
+    }
+}
+
+impl Driver {
+    fn lists(&self) -> MutexGuard<'_, VerletPool> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn evaluation<'py>(
+        &self,
+        py: Python<'py>,
+        structure: &Structure,
+        prediction: potential::Prediction,
+    ) -> PyResult<Evaluation<'py>> {
+        let stress = prediction.stress(structure).ok().map(|stress| stress.into_pyarray(py));
         let potential::Prediction { energy, energies, forces, virial, close, .. } = prediction;
         let (forces, virial) = (vectors(&forces).into_pyarray(py), virial.into_pyarray(py));
         if let Some(close) = close
@@ -331,13 +395,7 @@ impl Driver {
         {
             warn_of_close(py, vec![(0, close)], |_| String::new(), 1)?;
         }
-        let stress = stress.map(|stress| stress.into_pyarray(py));
         Ok((energy, energies.into_pyarray(py), forces, virial, stress))
-    }
-
-    /// How many neighbour lists were made until now.
-    fn lists_made(&self) -> u64 {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).made()
     }
 }
 

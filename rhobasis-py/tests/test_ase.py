@@ -349,3 +349,26 @@ def test_constraints_hold_in_a_relaxation(potential):
         relaxation.run(fmax=0.05, steps=20)
     np.testing.assert_array_equal(read.positions[0], before[0])
     assert abs(read.positions[1:] - before[1:]).max() > 1e-3
+
+
+def test_uncertainties_are_among_the_results_if_asked_for(potential):
+    atoms = with_calculator(FRAMES[3], potential, uncertainty=True)
+    without = with_calculator(FRAMES[3], potential)
+    assert atoms.get_potential_energy() == without.get_potential_energy()
+    np.testing.assert_array_equal(atoms.get_forces(), without.get_forces())
+    expected = potential.predict([FRAMES[3]], uncertainty=True)
+    for calculator in (atoms.calc, copy.deepcopy(atoms.calc), pickle.loads(pickle.dumps(atoms.calc))):
+        calculator.calculate(atoms)
+        assert calculator.results["energy_std"] == pytest.approx(expected.energy_uncertainties[0])
+        np.testing.assert_allclose(calculator.results["extrapolation"], expected.extrapolation[0], rtol=1e-9)
+        np.testing.assert_allclose(calculator.get_forces_std(atoms), expected.forces_uncertainties[0])
+    assert "energy_std" not in without.calc.results
+
+
+def test_a_calculator_with_uncertainties_wants_a_potential_that_knows_them():
+    soap = rb.PowerSpectrum(basis())
+    with pytest.raises(rb.RhobasisError, match="knows none that is calibrated"):
+        rb.ase.Calculator(rb.Potential(soap, rb.KernelRidge(alpha=1.0)).fit(FRAMES), uncertainty=True)
+    few = rb.Potential(soap, rb.Ridge(alpha=1e-10)).fit(FRAMES[:5])
+    with pytest.raises(rb.RhobasisError, match="knows none that is calibrated"):
+        rb.ase.Calculator(few, uncertainty=True)

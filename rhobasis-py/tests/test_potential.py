@@ -227,3 +227,29 @@ def test_uncertainty_is_small_where_it_was_trained(potentials):
         assert 0 < std[0] < std[1], name
     with pytest.raises(rb.RhobasisError, match="uncertainty = true: a kernel ridge model"):
         potentials["kernel ridge"].predict(FRAMES[4], uncertainty=True)
+
+
+@pytest.mark.parametrize("name", ["ridge, power spectrum", "gap, power spectrum"])
+def test_uncertainties_of_forces_and_extrapolation_have_the_shapes_of_frames(potentials, name):
+    potential = potentials[name]
+    assert set(potential.calibration_) == {"energy", "force"}
+    found = potential.predict(FRAMES, uncertainty=True)
+    for atoms, deviations, extrapolation in zip(FRAMES, found.forces_uncertainties, found.extrapolation, strict=True):
+        assert deviations.shape == (len(atoms), 3)
+        assert (deviations >= 0).all()
+        assert extrapolation.shape == (len(atoms),)
+    for z in (13, 29):
+        of_species = [x[atoms.numbers == z] for atoms, x in zip(FRAMES, found.extrapolation, strict=True)]
+        assert np.concatenate(of_species).max() == pytest.approx(1, abs=1e-9)
+    without = potential.predict(FRAMES, forces=False, uncertainty=True)
+    assert without.forces_uncertainties is None
+    np.testing.assert_array_equal(without.energy_uncertainties, found.energy_uncertainties)
+    again = pickle.loads(pickle.dumps(potential)).predict(FRAMES, uncertainty=True)
+    np.testing.assert_array_equal(np.concatenate(again.extrapolation), np.concatenate(found.extrapolation))
+
+
+def test_uncertainties_that_are_not_calibrated_are_said_to_be_too_small():
+    potential = KINDS["ridge, power spectrum"]().fit(FRAMES[:6])
+    assert potential.calibration_ == {}
+    with pytest.warns(UserWarning, match="not calibrated, and far too small"):
+        potential.predict(FRAMES[:1], uncertainty=True)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use rhobasis::Structure;
-use rhobasis::extxyz::{Labels, Options, read};
+use rhobasis::extxyz::{Labels, Options, Writer, read};
 use rhobasis::structure::Value;
 
 use super::{BASIS, Place, bundled, cell, example, references, rmse, said, says, silicon};
@@ -44,6 +44,15 @@ fn train_predict_evaluate_and_md_tell_one_story() {
         assert_eq!(cell(&evaluated, row, 5), cell(&trained, row, 2), "{row}: {evaluated}{trained}");
         assert_eq!(cell(&evaluated, row, 4), cell(&trained, row, 1), "{row}");
     }
+    // Errors lie within the intervals that the potential gives about as often as these say.
+    says(&evaluated, &["within its interval of", "error / deviation, by fifths"]);
+    for row in ["energy  ", "force component  "] {
+        let line =
+            evaluated.lines().filter(|line| line.starts_with(row)).next_back().unwrap_or_else(|| panic!("{row}"));
+        let percent: Vec<f64> =
+            line.split('%').filter_map(|part| part.split_whitespace().next_back()?.parse().ok()).collect();
+        assert!((percent[0] - 68.0).abs() < 15.0 && (percent[1] - 90.0).abs() < 10.0, "{line}");
+    }
     let csv = String::from_utf8(place.bytes("e.csv")).unwrap();
     says(&csv, &["quantity,unit,config_type,count,rmse,mae,largest,frame\n", "force component,eV/Å,(all),"]);
     assert!(place.path("e.svg").exists());
@@ -67,8 +76,15 @@ fn train_predict_evaluate_and_md_tell_one_story() {
     }
     for frame in &frames {
         let Some(Value::Real(std)) = frame.get("energy_std") else { panic!("no energy_std") };
-        assert!(*std > 0.0 && *std < 1.0, "{std}");
-        let rhobasis::structure::ColumnData::Reals(atoms) = &frame.column("energies").unwrap().data else { panic!() };
+        assert!(*std > 0.0 && *std < 5.0, "{std}");
+        let reals = |name: &str| match &frame.column(name).unwrap_or_else(|| panic!("no {name}")).data {
+            rhobasis::structure::ColumnData::Reals(x) => x.clone(),
+            _ => panic!("{name} holds no reals"),
+        };
+        assert_eq!(reals("forces_std").len(), 3 * frame.len());
+        let Some(Value::Real(largest)) = frame.get("max_extrapolation") else { panic!("no max_extrapolation") };
+        assert_eq!(reals("extrapolation").into_iter().fold(0.0, f64::max), *largest);
+        let atoms = reals("energies");
         let Some(Value::Real(total)) = frame.get("energy") else { panic!("no energy") };
         assert!((atoms.iter().sum::<f64>() - total).abs() < 1e-9 * total.abs());
     }
@@ -80,6 +96,33 @@ fn train_predict_evaluate_and_md_tell_one_story() {
     let energies = |labels: Vec<Labels>| labels.into_iter().map(|l| l.energy.unwrap()).collect::<Vec<_>>();
     assert_eq!(energies(said(&again, &Options::default())), energies(predicted));
     assert!(again.iter().zip(&frames).all(|(a, b)| a.info.len() == b.info.len() && a.columns.len() == b.columns.len()));
+
+    // Frames to label next: those that are compressed most, and not the same one twice.
+    let squeezed = |frame: &Structure, x: f64| {
+        let mut frame = frame.clone();
+        frame.cell = frame.cell.map(|row| row.map(|y| x * y));
+        frame.positions = frame.positions.iter().map(|r| r.map(|y| x * y)).collect();
+        frame
+    };
+    let mut writer = Writer::create(&place.path("run.xyz")).unwrap();
+    let strange = [&frames[3], &frames[3], &frames[10]].map(|frame| squeezed(frame, 0.85));
+    frames[..5].iter().chain(&strange).for_each(|frame| writer.write(frame).unwrap());
+    writer.finish().unwrap();
+    let args = ["select", "run.xyz", "--potential", "m.rho", "--method", "leverage", "-n", "3", "-o", "label.xyz"];
+    says(&place.ok(&args), &["3 frames of 8 chosen", "wrote label.xyz"]);
+    let real = |frame: &Structure, key: &str| match frame.get(key) {
+        Some(Value::Real(x)) => *x,
+        other => panic!("{key} is {other:?}"),
+    };
+    let chosen = place.read("label.xyz");
+    assert!(
+        real(&chosen[0], "max_extrapolation") > 1.0 && matches!(chosen[0].get("selected_from"), Some(Value::Int(5..)))
+    );
+    assert!(real(&chosen[2], "remaining_extrapolation") < real(&chosen[0], "remaining_extrapolation"));
+    place.refused(2, &args[..4], &["-n <N>"]);
+    let cur = ["select", "run.xyz", "--potential", "m.rho", "-n", "3", "-o", "label.xyz"];
+    place.refused(2, &cur, &["--method leverage"]);
+    place.refused(2, &["select", "X.npy", "--method", "leverage", "-n", "3", "-o", "p.npz"], &["--potential"]);
 
     // Dynamics begin at the frame that is named and conserve the energy.
     let start = bundled("silicon.xyz.xz@100");

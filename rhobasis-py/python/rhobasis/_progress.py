@@ -36,3 +36,21 @@ class Progress:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(text)
                 sys.stderr.flush()
+
+
+class FitProgress:
+    """Says what memory the fit takes, then how far it is."""
+
+    def __init__(self, shown: bool) -> None:
+        self.shown, self.bar = shown, None
+
+    def __call__(self, done: int, n_frames: int, n_bytes: int) -> None:
+        if self.bar is None:
+            if self.shown:
+                print(f"fit  takes at most {n_bytes / 1e9:.2f} GB", file=sys.stderr)
+            self.bar = Progress("fit", self.shown)
+        self.bar.update(done / max(n_frames, 1))
+
+    def done(self) -> None:
+        if self.bar is not None:
+            self.bar.done()

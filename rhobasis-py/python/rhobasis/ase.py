@@ -13,9 +13,11 @@ except ImportError as error:
     raise ImportError("ASE is needed for its calculators; pip install 'rhobasis[ase]'") from error
 
 from . import _native
+from ._errors import RhobasisError
 from .potential import Potential
 
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
 
     from .structure import PathLike
@@ -29,6 +31,8 @@ class Calculator(_Calculator):
     potential : a fitted `Potential`, or a file of one.
     skin : in Å. Pairs are listed to this far beyond the cutoff, and the list serves until an atom has moved by more
         than half of it. Results do not depend on it, but for rounding. It may be changed by ``set(skin=…)``.
+    uncertainty : adds to `results` ``energy_std``, the standard deviation of the energy in eV, and ``extrapolation``
+        `[atom]`, above 1 for atoms outside of what the potential was trained on; see `get_forces_std` for forces.
 
     Images of a band and beads of a ring polymer may share a calculator: each keeps a list while others are evaluated.
 
@@ -52,7 +56,9 @@ class Calculator(_Calculator):
     default_parameters = {"skin": 0.3}  # noqa: RUF012
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
-    def __init__(self, potential: Potential | PathLike, skin: float = default_parameters["skin"]) -> None:
+    def __init__(
+        self, potential: Potential | PathLike, skin: float = default_parameters["skin"], uncertainty: bool = False
+    ) -> None:
         if not isinstance(potential, Potential):
             from .files import load
 
@@ -60,6 +66,12 @@ class Calculator(_Calculator):
             if not isinstance(potential, Potential):
                 raise TypeError(f"{file} holds a basis, and a Potential is needed; fit one on it")
         self.potential = potential
+        self.uncertainty = bool(uncertainty)
+        if self.uncertainty and not potential._is_calibrated():
+            raise RhobasisError(
+                "uncertainty = True: this potential knows none that is calibrated; fit a Ridge or Gap anew, to eight "
+                "different frames at least"
+            )
         self._driver = _native.Driver(potential._fitted(), skin)
         super().__init__(skin=skin)
 
@@ -103,11 +115,25 @@ class Calculator(_Calculator):
             )
         self.results = {}  # whatever follows, none of other atoms stay
         super().calculate(atoms, properties, system_changes)
-        energy, of_atoms, forces, _, stress = self._driver.evaluate(self.atoms)
+        doubt: dict[str, Any] = {}
+        if self.uncertainty:
+            found, (deviation, extrapolation) = self._driver.evaluate_with_uncertainty(self.atoms)
+            doubt = {"energy_std": deviation, "extrapolation": extrapolation}
+        else:
+            found = self._driver.evaluate(self.atoms)
+        energy, of_atoms, forces, _, stress = found
         results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": of_atoms, "forces": forces}
+        results.update(doubt)
         if stress is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(stress)
         self.results = results
+
+    def get_forces_std(self, atoms: Atoms) -> np.ndarray:
+        """Standard deviations of the components of the forces `[atom, 3]`, in eV/Å.
+
+        They take tens of times as long as the forces, and are computed anew with each call.
+        """
+        return self._driver.force_deviations(atoms)
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: value for key, value in self.__dict__.items() if key != "_driver"}
@@ -116,5 +142,5 @@ class Calculator(_Calculator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        vars(self).update({"uncertainty": False, **state})  # of older versions there is no such thing
         self._driver = _native.Driver(self.potential._fitted(), self.skin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -18,7 +17,7 @@ from ._errors import RhobasisError
 from ._matrix import not_fitted
 from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._output import tags_of_frames
-from ._progress import Progress
+from ._progress import FitProgress, Progress
 from ._repulsion import Repulsion, repulsion_of, repulsion_settings
 from ._site_models import Gap, Model, model_of, model_settings
 from .correlations import Invariants
@@ -53,8 +52,12 @@ class Prediction:
     virials : [frame, 3, 3], −dE/dε in eV, of all frames; None without forces.
     stresses : [frame, 3, 3], (1/V) dE/dε in eV/Å³, positive under tension; NaN for frames that are not periodic in all
         three directions; None without forces.
-    energy_uncertainties : [frame], standard deviation of each energy by the model's own posterior, in eV; None if not
-        asked for.
+    energy_uncertainties : [frame], standard deviation of each energy, in eV, by the model's own posterior and
+        calibrated; None if not asked for.
+    forces_uncertainties : for each frame [atom, 3], standard deviations of the components of the forces, in eV/Å; None
+        if not asked for, or without forces.
+    extrapolation : for each frame [atom], the leverage of each atom over the largest in training: above 1 the
+        model extrapolates; None if not asked for, and of files of older versions.
 
     As an array, for scikit-learn's scorers and for `cross_val_predict`, it is `energies`.
     """
@@ -67,6 +70,8 @@ class Prediction:
         virials: np.ndarray | None,
         stresses: np.ndarray | None,
         energy_uncertainties: np.ndarray | None,
+        forces_uncertainties: list[np.ndarray] | None = None,
+        extrapolation: list[np.ndarray] | None = None,
     ) -> None:
         self.energies = energies
         self.atom_energies = atom_energies
@@ -74,6 +79,8 @@ class Prediction:
         self.virials = virials
         self.stresses = stresses
         self.energy_uncertainties = energy_uncertainties
+        self.forces_uncertainties = forces_uncertainties
+        self.extrapolation = extrapolation
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -82,7 +89,8 @@ class Prediction:
         return self.energies.astype(dtype or float, copy=bool(copy))
 
     def __repr__(self) -> str:
-        more = [name for name in ("forces", "energy_uncertainties") if getattr(self, name) is not None]
+        names = ("forces", "energy_uncertainties", "forces_uncertainties", "extrapolation")
+        more = [name for name in names if getattr(self, name) is not None]
         return f"Prediction({', '.join([f'{len(self)} energies', *more])})"
 
 
@@ -234,7 +242,7 @@ class Potential(Parameters):
             "weights": self._weights(native, labels, (energy_sigma, force_sigma, stress_sigma), weights),
         }
         evaluator = common_basis(members, native, labels, settings)._evaluator(native)
-        bar = _FitProgress(progress)
+        bar = FitProgress(progress)
         self._potential = _native.Potential.fit(
             settings, evaluator, native, labels, bar, checkpoint, float(checkpoint_every)
         )
@@ -281,14 +289,30 @@ class Potential(Parameters):
     def predict(self, frames: FramesLike, forces: bool = True, uncertainty: bool = False) -> Prediction:
         """Energies of `frames` and of their atoms; forces, virials and stresses too, unless `forces` is False.
 
-        `uncertainty` adds the standard deviation of each energy by the posterior of the model. Raises `RhobasisError`
-        for species that were not in the training set, and for structures that cannot be used.
+        `uncertainty` adds standard deviations of energies and forces, and the extrapolation of each atom; those of
+        forces take tens of times as long as these: leave them out with ``forces=False``. Raises `RhobasisError` for
+        species that were not in the training set, and for structures that cannot be used.
         """
         native, potential = as_native(frames), self._fitted()
         energies, of_atoms, adjoint = potential.predict(native, bool(forces))
         of_frames, virials, stresses = (None, None, None) if adjoint is None else adjoint
-        deviations = np.sqrt(potential.energy_variances(native)) if uncertainty else None
-        return Prediction(energies, of_atoms, of_frames, virials, stresses, deviations)
+        if not uncertainty:
+            return Prediction(energies, of_atoms, of_frames, virials, stresses, None)
+        deviations = np.sqrt(potential.energy_variances(native))
+        if not self._is_calibrated():
+            warnings.warn(
+                "standard deviations of this potential are not calibrated, and far too small: it was fitted by an "
+                "older version, or to fewer than eight different frames; fit it anew",
+                UserWarning,
+                stacklevel=2,
+            )
+        of_forces = potential.force_deviations(native) if forces else None
+        extrapolation = None if potential.calibration() is None else potential.extrapolation(native)
+        return Prediction(energies, of_atoms, of_frames, virials, stresses, deviations, of_forces, extrapolation)
+
+    def _is_calibrated(self) -> bool:
+        found = self._fitted().calibration()
+        return found is not None and (found[0] is not None or found[1] is not None)
 
     def supervised(self, q_max: int, supervised: int | Literal["all"] = "all") -> OptimalBasis:
         """The basis of `q_max` functions for each l with which a linear model such as this fits its training set best.
@@ -416,6 +440,15 @@ class Potential(Parameters):
         return self._fitted().alpha()
 
     @property
+    def calibration_(self) -> dict[str, float]:
+        """What standard deviations of the posterior are multiplied by, of "energy" and "force", as far as it is known.
+
+        Found by leaving frames out of the fit; empty for `KernelRidge`, and for files of older versions.
+        """
+        energy, force, _ = self._fitted().calibration() or (None, None, 0)
+        return {name: factor for name, factor in (("energy", energy), ("force", force)) if factor is not None}
+
+    @property
     def condition_number_(self) -> float:
         """Condition number of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`."""
         return self._fitted().condition_number()
@@ -430,24 +463,6 @@ class Potential(Parameters):
         self.__dict__.update(state)
         if "_potential" in state:
             self._potential = _native.Potential.from_bytes(state["_potential"])
-
-
-class _FitProgress:
-    """Says what memory the fit takes, then how far it is."""
-
-    def __init__(self, shown: bool) -> None:
-        self.shown, self.bar = shown, None
-
-    def __call__(self, done: int, n_frames: int, n_bytes: int) -> None:
-        if self.bar is None:
-            if self.shown:
-                print(f"fit  takes at most {n_bytes / 1e9:.2f} GB", file=sys.stderr)
-            self.bar = Progress("fit", self.shown)
-        self.bar.update(done / max(n_frames, 1))
-
-    def done(self) -> None:
-        if self.bar is not None:
-            self.bar.done()
 
 
 def _features_of(native: _native.Potential) -> Invariants | list[Invariants]:

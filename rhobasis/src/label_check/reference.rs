@@ -187,7 +187,7 @@ impl<'a> Reference<'a> {
             repulsion: Default::default(),
             weights: Weights { all: sigmas, by_type: BTreeMap::new() },
         };
-        let mut trainer = Trainer::new(basis.clone(), &settings, &self.sample.frames, labels)?;
+        let mut trainer = Trainer::new(basis.clone(), &settings, &self.sample.frames, labels)?.without_uncertainty();
         trainer.advance(self.sample.len())?;
         trainer.finish()
     }

@@ -10,6 +10,8 @@ mod forms;
 mod kernel_ridge;
 /// Least squares of rows that come one after another.
 mod least_squares;
+/// Residuals of rows that a fit has not seen.
+mod left_out;
 /// Triangles without the half that is zero.
 mod packed;
 /// Principal covariates regression.

@@ -67,6 +67,46 @@ impl Chain<'_> {
         Ok((energies, adjoints))
     }
 
+    /// [`Chain::energies_and_forces`], and `n` numbers of each centre that `more` makes of species and features, `[center, feature]`.
+    ///
+    /// # Errors
+    /// As [`Chain::energies`].
+    pub fn energies_forces_and(
+        self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        more: impl Fn(&[u8], ArrayView2<f64>, &mut [f64]) + Sync,
+    ) -> Result<(Vec<f64>, Vec<Adjoint>, Vec<f64>)> {
+        let runs = self.invariants.expansion().runs(structures, lists, None)?;
+        let (mut energies, mut others) = (vec![0.0; runs.n_centers()], vec![0.0; runs.n_centers()]);
+        let out = vec![&mut energies[..], &mut others[..]];
+        let adjoints = runs.gather(self.invariants.pool(), out, &[1, 1], |run, out, grad_r, work| {
+            self.forward(run, out[0], true, work)?;
+            self.of_features(run, out[1], &more, work);
+            self.backward(run, grad_r, work);
+            if let Some((core, found)) = self.core {
+                core.add(run, structures, out[0], Some(grad_r), found);
+            }
+            Ok(())
+        })?;
+        Ok((energies, adjoints, others))
+    }
+
+    /// What `what` makes of the features of a run, after `forward`.
+    fn of_features(
+        self,
+        run: &Run,
+        out: &mut [f64],
+        what: impl Fn(&[u8], ArrayView2<f64>, &mut [f64]),
+        work: &mut Work,
+    ) {
+        if self.site.weighted_sum().is_some() {
+            self.invariants.features(run, work); // which the energy did without
+        }
+        let x = ArrayView2::from_shape((run.len(), self.invariants.n_features()), &work.x).expect(AS_LONG);
+        what(&run.species, x, out);
+    }
+
     /// dE_i/dc_i of all centres, in file order: for each l, `[center, m, channel]`.
     ///
     /// # Errors
@@ -126,6 +166,27 @@ impl Chain<'_> {
             work.of_x = of_x;
         }
     }
+}
+
+/// A number of each centre, in file order, that `what` makes of species and features, `[center, feature]`.
+///
+/// # Errors
+/// As [`Invariants::forward`].
+pub(super) fn numbers(
+    invariants: &Invariants,
+    structures: &[Structure],
+    what: impl Fn(&[u8], ArrayView2<f64>, &mut [f64]) + Sync,
+) -> Result<Vec<f64>> {
+    let runs = invariants.expansion().runs(structures, None, None)?;
+    let mut numbers = vec![0.0; runs.n_centers()];
+    runs.for_each(invariants.pool(), vec![&mut numbers], &[1], |run, out, work| {
+        invariants.coefficients(run, work);
+        invariants.features(run, work);
+        let x = ArrayView2::from_shape((run.len(), invariants.n_features()), &work.x).expect(AS_LONG);
+        what(&run.species, x, out[0]);
+        Ok(())
+    })?;
+    Ok(numbers)
 }
 
 const AS_LONG: &str = "as long as the shape says";

@@ -213,7 +213,7 @@ type Report<'a> = dyn FnMut(Option<&Potential>, usize, usize) + 'a;
 /// demands.
 pub type MakeBasis<'a> = dyn FnMut(&[Structure], &[Labels]) -> Result<Basis> + 'a;
 
-/// Trains a potential and says how far it has come.
+/// Trains a potential, one without [extrapolation](Potential::extrapolation) and calibrated uncertainties, and says how far it has come.
 ///
 /// # Errors
 /// As [`Trainer::new`], [`Trainer::advance`], [`Trainer::finish`].
@@ -224,7 +224,7 @@ pub fn train(
     labels: &[Labels],
     mut progress: impl FnMut(usize),
 ) -> Result<Potential> {
-    let mut trainer = Trainer::new(basis, settings, frames, labels)?;
+    let mut trainer = Trainer::new(basis, settings, frames, labels)?.without_uncertainty();
     while trainer.done() < frames.len() {
         trainer.advance(CHUNK)?;
         progress(trainer.done());

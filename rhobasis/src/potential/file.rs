@@ -3,8 +3,9 @@
 //! Tensors (float64): `basis/…` as in a basis file, or `basis/knots` and `basis/table/{Z}/l{l}` of a primitive basis;
 //! `features/{k}/nice/…` of NICE, as in a file of its own; `model/{Z}/weights` `[feature]` of a linear model; `model/{Z}/points` `[m, feature]` and `model/{Z}/weights` `[m]`, or
 //! `model/{Z}/quadratic` `[feature, feature]`, of a kernel model; `posterior/r` and, of a sparse model,
-//! `posterior/{Z}/projection` `[m, parameter]`. Metadata: `settings`, `basis`, `baseline`, `species`,
-//! `nearest`, `alpha`, `condition_number`, `warnings` (JSON); and, where the baseline is of free atoms, `alone`: the energy of the model for an
+//! `posterior/{Z}/projection` `[m, parameter]`; `posterior/{Z}/draws` `[feature or m, draw]`, see `leverage.rs`. Metadata: `settings`,
+//! `basis`, `baseline`, `species`, `nearest`, `alpha`, `condition_number`, `warnings`, and, of models with a posterior, `calibration`,
+//! `largest_leverages` by species (JSON); and, where the baseline is of free atoms, `alone`: the energy of the model for an
 //! atom alone by species, in eV, which is taken off that of each atom. Kernel models then have the features of the centre alone as
 //! their last point.
 
@@ -15,9 +16,12 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::alone;
+use super::calibration::Calibration;
 use super::features::Basis;
+use super::leverage::Leverage;
 use super::linear::LinearModel;
-use super::model::{Model, Posterior, Potential};
+use super::model::{Model, Potential};
+use super::posterior::{Posterior, Uncertainty};
 use super::repulsion::{Core, Nearest};
 use super::rows::Functions;
 use super::settings::{Baseline, ModelSettings, TrainSettings};
@@ -34,6 +38,9 @@ const ALONE: &str = "alone";
 
 /// Key of the smallest distances in training: `[[Z, Z', Å], …]`. Potentials of older versions have none, and no core.
 const NEAREST: &str = "nearest";
+/// Keys of what uncertainties take. Potentials of older versions have none.
+const CALIBRATION: &str = "calibration";
+const LARGEST: &str = "largest_leverages";
 
 /// The metadata of the basis inside.
 #[derive(Serialize, Deserialize)]
@@ -78,6 +85,11 @@ impl Stored for Potential {
             if let Functions::Sparse { projections, .. } = functions {
                 projections.iter().for_each(|(z, p)| archive.insert(format!("posterior/{z}/projection"), p));
             }
+        }
+        if let Some(Uncertainty { calibration, leverage }) = &self.uncertainty {
+            archive.note(CALIBRATION, calibration);
+            archive.note(LARGEST, &leverage.largest);
+            leverage.draws.iter().for_each(|(z, draws)| archive.insert(format!("posterior/{z}/draws"), draws));
         }
         archive.note("settings", &self.settings);
         archive.note("basis", &note);
@@ -171,6 +183,8 @@ impl Stored for Potential {
                 Some(Posterior { functions, factor })
             }
         };
+        let uncertainty =
+            posterior.as_ref().map(|posterior| restored(&archive, path, &posterior.functions)).transpose()?;
         let condition_number: Option<f64> = archive.json(path, "condition_number")?;
         let alpha: Option<f64> = archive.json(path, "alpha")?;
         if let Some(alpha) = alpha.filter(|alpha| *alpha < 0.0) {
@@ -198,8 +212,35 @@ impl Stored for Potential {
             species,
             model,
             posterior,
+            uncertainty: uncertainty.flatten(),
         })
     }
+}
+
+/// What is known of a fit besides its posterior; none of files of older versions.
+fn restored(archive: &Archive, path: &Path, functions: &Functions) -> Result<Option<Uncertainty>> {
+    if !archive.metadata.contains_key(CALIBRATION) {
+        return Ok(None);
+    }
+    let calibration: Calibration = archive.json(path, CALIBRATION)?;
+    let largest: BTreeMap<u8, f64> = archive.json(path, LARGEST)?;
+    let possible = calibration.is_possible() && largest.values().all(|h| h.is_finite() && *h >= 0.0);
+    let species = functions.blocks();
+    if !possible || !largest.keys().eq(species.iter().map(|(z, _)| z)) {
+        return Err(damaged(path, "factors of uncertainties, or largest leverages, that cannot be"));
+    }
+    let mut draws = BTreeMap::new();
+    for (z, columns) in species {
+        let of_z: Array2<f64> = archive.array(path, &format!("posterior/{z}/draws"))?;
+        if of_z.nrows() != columns.len() {
+            return Err(damaged(
+                path,
+                format!("draws from the posterior of {} functions of {}", of_z.nrows(), symbol(z)),
+            ));
+        }
+        draws.insert(z, of_z);
+    }
+    Ok(Some(Uncertainty { calibration, leverage: Leverage::new(functions, draws, largest) }))
 }
 
 impl Basis {

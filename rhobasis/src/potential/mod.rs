@@ -4,8 +4,14 @@
 mod alone;
 /// Energies of free atoms.
 mod baseline;
+/// What posterior deviations are multiplied by.
+mod calibration;
 /// From atoms to energies, forces and virial.
 mod chain;
+/// How often predictions are off by no more than they say.
+mod coverage;
+/// Deviations and extrapolation of predictions.
+mod deviations;
 /// Molecular dynamics, relaxations, elastic constants.
 mod dynamics;
 /// Errors, cross-validation, learning curves.
@@ -23,10 +29,18 @@ mod folds;
 /// A model of another code.
 #[cfg(test)]
 mod golden;
+/// Residuals of frames that a fit has not seen.
+mod held_out;
+/// Which frames to label next.
+mod label_next;
+/// How far an atom lies outside of a training set.
+mod leverage;
 /// Linear models.
 mod linear;
 /// The potential and its predictions.
 mod model;
+/// What a fit knows of its own error.
+mod posterior;
 /// How much neighbours at a distance matter to a potential.
 mod radial_weight;
 /// What should be known before a fit.
@@ -55,6 +69,8 @@ mod train;
 pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
 pub(crate) use baseline::{of_atoms, of_compositions};
+pub use calibration::Calibration;
+pub use coverage::Coverage;
 pub use dynamics::{
     AMU_A2_FS2, BOLTZMANN, Barostat, BirchMurnaghan, Drift, Dynamics, DynamicsSettings, DynamicsState,
     ElasticConstants, Evaluated, GPA, RelaxCell, RelaxSettings, Relaxed, Thermostat, energies_of_volumes,
@@ -66,6 +82,7 @@ pub use evaluate::{
 };
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
+pub use label_next::{Candidates, Choice};
 pub use model::{Potential, Prediction};
 pub use remarks::Remark;
 pub use repulsion::{ClosePair, Nearest, Repulsion};

@@ -2,23 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array1, Array2};
 
 use super::alone;
 use super::baseline::of_atoms;
 use super::chain::Chain;
 use super::features::Basis;
 use super::linear::LinearModel;
+use super::posterior::{Posterior, Uncertainty};
 use super::repulsion::{ClosePair, Core, Found, Nearest};
-use super::rows::{Functions, energy_row};
 use super::settings::TrainSettings;
 use super::site::SiteFunction;
 use super::sparse::{Kernels, SparseModel};
 use crate::correlations::Invariants;
 use crate::density::{Adjoint, stress_of};
 use crate::extxyz::LARGEST;
-use crate::models::Factor;
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
@@ -81,6 +79,8 @@ pub struct Potential {
     pub(super) core: Option<Core>,
     pub(super) model: Model,
     pub(super) posterior: Option<Posterior>,
+    /// None of models without a posterior, and of fits that did without.
+    pub(super) uncertainty: Option<Uncertainty>,
     /// The regulariser that was taken, of a linear model.
     pub(super) alpha: Option<f64>,
     pub(super) condition_number: f64,
@@ -114,14 +114,6 @@ impl Model {
             Model::Sparse(model) => model,
         }
     }
-}
-
-/// What the fit knows of its own error: the parameters have covariance (RᵀR)⁻¹, R the triangle of rows and regulariser.
-#[derive(Debug, Clone)]
-pub(super) struct Posterior {
-    pub functions: Functions,
-    /// Of rows and regulariser together.
-    pub factor: Factor,
 }
 
 /// What is predicted beside energies.
@@ -185,6 +177,7 @@ impl Potential {
             core: None,
             model,
             posterior,
+            uncertainty: None,
             alpha,
             condition_number,
             warnings,
@@ -253,6 +246,11 @@ impl Potential {
         Chain { invariants: &self.invariants, site: self.model.function(), core: None }
     }
 
+    /// The chain with what acts between atoms that are too near, noting which they are.
+    pub(super) fn watched_chain<'a>(&'a self, found: &'a Found) -> Chain<'a> {
+        Chain { core: self.core.as_ref().map(|core| (core, found)), ..self.chain() }
+    }
+
     fn predict_with(
         &self,
         structures: &[Structure],
@@ -260,12 +258,24 @@ impl Potential {
         wanted: Derivatives,
     ) -> Result<Vec<Prediction>> {
         let found = Found::default();
-        let chain = Chain { core: self.core.as_ref().map(|core| (core, &found)), ..self.chain() };
-        let (mut energies, adjoints) = match wanted {
+        let chain = self.watched_chain(&found);
+        let (energies, adjoints) = match wanted {
             Derivatives::None => (chain.energies(structures, lists)?, Vec::new()),
             Derivatives::Forces => chain.energies_and_forces(structures, lists, false)?,
             Derivatives::Virials => chain.energies_and_forces(structures, lists, true)?,
         };
+        self.predictions(structures, lists, energies, adjoints, found)
+    }
+
+    /// What is said of structures, from what the model says of their centres, and the pairs that were found too near.
+    pub(super) fn predictions(
+        &self,
+        structures: &[Structure],
+        lists: Option<&[VerletList]>,
+        mut energies: Vec<f64>,
+        adjoints: Vec<Adjoint>,
+        found: Found,
+    ) -> Result<Vec<Prediction>> {
         let close = found.into_inner();
         let mut adjoints = adjoints.into_iter();
         let mut predictions = Vec::with_capacity(structures.len());
@@ -290,23 +300,6 @@ impl Potential {
             predictions.push(Prediction { energy, energies: atoms, forces, virial, virials, close });
         }
         Ok(predictions)
-    }
-
-    /// Variance of the energy of each structure in eV², by the posterior of the model: |R⁻ᵀ Σ_i φ(X_i)|², what the training set
-    /// leaves open if weights and prior are right.
-    ///
-    /// # Errors
-    /// As for [`Potential::predict`], and for kernel ridge models, which keep no factor.
-    pub fn energy_variances(&self, structures: &[Structure]) -> Result<Vec<f64>> {
-        let Some(Posterior { functions, factor }) = &self.posterior else {
-            let problem = "a kernel ridge model keeps no factor for it";
-            return Err(Error::setting("uncertainty", "true", problem, "use a linear or a sparse model"));
-        };
-        let of = |(k, structure): (usize, &Structure)| -> Result<f64> {
-            let row = energy_row(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
-            Ok(factor.quadratic(row.view().insert_axis(Axis(0)))?[0])
-        };
-        structures.par_iter().enumerate().map(of).collect()
     }
 
     /// Distance beyond which atoms do not see each other, in Å.

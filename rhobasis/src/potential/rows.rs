@@ -62,7 +62,7 @@ pub(super) enum Functions {
 
 impl Functions {
     /// Functions of each species, before they are combined: atomic number and columns.
-    fn blocks(&self) -> Vec<(u8, Range<usize>)> {
+    pub fn blocks(&self) -> Vec<(u8, Range<usize>)> {
         let lengths: Vec<(u8, usize)> = match self {
             Functions::Linear { n_features, species, .. } => species.iter().map(|&z| (z, *n_features)).collect(),
             Functions::Sparse { points, .. } => points.iter().map(|(&z, t)| (z, t.nrows())).collect(),
@@ -92,6 +92,52 @@ impl Functions {
 
     pub fn n_parameters(&self) -> usize {
         self.parameters().last().map_or(0, |(_, columns)| columns.end)
+    }
+
+    /// Weights of functions of a species, `[function, column]`, that do what weights `w` `[parameter, column]` do.
+    pub fn weights(&self, z: u8, w: ArrayView2<f64>) -> Array2<f64> {
+        match self {
+            Functions::Linear { combinations: None, .. } => w.to_owned(),
+            Functions::Linear { n_features, combinations: Some(combinations), .. } => {
+                let mut out = Array2::zeros((*n_features, w.ncols()));
+                for (mut out, w) in out.columns_mut().into_iter().zip(w.columns()) {
+                    out.assign(&combinations.weights(w));
+                }
+                out
+            }
+            Functions::Sparse { projections, .. } => {
+                let mut out = Array2::zeros((projections[&z].nrows(), w.ncols()));
+                set_product(out.view_mut(), projections[&z].view(), w);
+                out
+            }
+        }
+    }
+
+    /// φ of features `x` `[center, feature]` of centres of one species, `[center, function]`; none where φ(X) = X.
+    pub fn kernels(&self, z: u8, x: ArrayView2<f64>) -> Option<Array2<f64>> {
+        let Functions::Sparse { zeta, points, .. } = self else { return None };
+        let mut kernels = Array2::zeros((x.nrows(), points[&z].nrows()));
+        set_product(kernels.view_mut(), x, points[&z].t());
+        kernels.mapv_inplace(|k| k.powi(*zeta as i32));
+        Some(kernels)
+    }
+
+    /// φ of centres of these species from features `x`, less that of the centre alone where it is taken off, `[center, parameter]`.
+    pub fn rows_of_centers(&self, species: &[u8], x: ArrayView2<f64>) -> Array2<f64> {
+        let mut rows = Array2::zeros((species.len(), self.n_functions()));
+        let blocks: BTreeMap<u8, Range<usize>> = self.blocks().into_iter().collect();
+        for (i, (z, x)) in species.iter().zip(x.rows()).enumerate() {
+            let mut row = rows.slice_mut(s![i, blocks[z].clone()]);
+            let x = x.insert_axis(Axis(0));
+            match self.kernels(*z, x) {
+                Some(phi) => row.assign(&phi.row(0)),
+                None => row.assign(&x.row(0)),
+            }
+            if let Some(alone) = self.alone().get(z) {
+                row -= alone;
+            }
+        }
+        self.project(rows)
     }
 
     fn n_functions(&self) -> usize {
@@ -142,6 +188,18 @@ pub(super) fn energy_row(invariants: &Invariants, functions: &Functions, structu
     let mut row = Array2::zeros((1, functions.n_functions()));
     centers.add_values(row.row_mut(0).as_slice_mut().expect("contiguous"));
     Ok(functions.project(row).row(0).to_owned())
+}
+
+/// Σ_i ∂φ(X_i)/∂r_k of each position, `[(atom k, xyz), parameter]`: rows of forces but for the sign.
+///
+/// # Errors
+/// If the structure cannot be used.
+pub(super) fn force_rows(invariants: &Invariants, functions: &Functions, structure: &Structure) -> Result<Array2<f64>> {
+    let x = invariants.forward(std::slice::from_ref(structure))?;
+    let centers = Centers::new(functions, structure, x)?;
+    let mut rows = Array2::zeros((3 * structure.len(), functions.n_functions()));
+    centers.add_derivatives(invariants, Variable::Positions, rows.as_slice_mut().expect("contiguous"))?;
+    Ok(functions.project(rows))
 }
 
 /// The weighted rows of a frame, `[row, parameter]`, and what they should give, `[row, 1]`: energy, forces by atom, stress.

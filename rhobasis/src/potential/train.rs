@@ -17,11 +17,15 @@ use rayon::prelude::*;
 
 use super::alone;
 use super::baseline::{energies_of_atoms, is_free_atom, of_atoms};
+use super::calibration::Calibration;
 use super::exact;
 use super::features::{Basis, FeatureSettings};
 use super::fold_sums::FoldSums;
+use super::held_out::{self, Sample};
+use super::leverage::Leverage;
 use super::linear::LinearModel;
-use super::model::{Model, Posterior, Potential};
+use super::model::{Model, Potential};
+use super::posterior::{Posterior, Uncertainty};
 use super::remarks::{self, Remark};
 use super::repulsion::Nearest;
 use super::rows::{Functions, rows_of};
@@ -58,6 +62,10 @@ pub struct Trainer<'a> {
     functions: Functions,
     sums: FoldSums,
     done: usize,
+    /// Frames that are left out in turn at the end; none where uncertainties are not wanted.
+    samples: Vec<Sample>,
+    /// Rows of some of them.
+    kept: KeptRows,
 }
 
 impl<'a> Trainer<'a> {
@@ -129,6 +137,10 @@ impl<'a> Trainer<'a> {
             _ => vec![0; frames.len()],
         };
         let sums = FoldSums::new(functions.n_parameters(), folds, solver);
+        let samples = match settings.model {
+            ModelSettings::KernelRidge { .. } => Vec::new(),
+            _ => held_out::samples(frames, labels, &targets),
+        };
         let settings = settings.clone();
         Ok(Trainer {
             frames,
@@ -143,7 +155,16 @@ impl<'a> Trainer<'a> {
             functions,
             sums,
             done: 0,
+            samples,
+            kept: KeptRows::default(),
         })
+    }
+
+    /// Without what uncertainties take at the end of a fit, of potentials that are not asked for any.
+    #[must_use]
+    pub fn without_uncertainty(mut self) -> Self {
+        self.samples = Vec::new();
+        self
     }
 
     /// Bytes that the fit, and writing what comes of it, will take at most, besides frames and labels.
@@ -164,7 +185,12 @@ impl<'a> Trainer<'a> {
                     ModelSettings::Gap { n_sparse, .. } => sparse_points::memory(self.frames, n_features, *n_sparse),
                     _ => 0,
                 };
-                points + self.sums.memory(self.at_once() * largest)
+                let n_rows = |sample: &Sample| self.targets[sample.frame].n_rows(self.frames[sample.frame].len());
+                let n = self.functions.n_parameters();
+                let kept: usize = self.samples.iter().map(|sample| 8 * n_rows(sample) * (n + 1)).sum();
+                let left_out = self.samples.iter().map(|sample| held_out::memory(n, n_rows(sample))).max();
+                let at_end = 8 * n * n + self.at_once() * (largest + left_out.unwrap_or(0));
+                points + kept.min(KEPT) + self.sums.memory(self.at_once() * largest).max(at_end)
             }
         }
     }
@@ -221,21 +247,26 @@ impl<'a> Trainer<'a> {
         }
         while self.done < end {
             let here = &self.sums.order()[self.done..end.min(self.done + self.at_once())];
-            let of_frame = |&k: &usize| {
-                let frame = &self.frames[k];
-                let free_atoms = of_atoms(&self.baseline, &frame.species);
-                let labelled = (frame, &self.labels[k]);
-                rows_of(&self.invariants, &self.functions, labelled, free_atoms, &self.targets[k])
-                    .map_err(|e| e.after_frames(k))
-            };
-            let rows: Vec<Result<(Array2<f64>, Array2<f64>)>> = here.par_iter().map(of_frame).collect();
+            let rows: Vec<Result<(Array2<f64>, Array2<f64>)>> = here.par_iter().map(|&k| self.rows(k)).collect();
             for rows in rows {
                 let (x, y) = rows?;
                 self.sums.add(self.done, x.view(), y.view())?;
+                let frame = self.sums.order()[self.done];
+                if self.samples.binary_search_by_key(&frame, |sample| sample.frame).is_ok() {
+                    self.kept.offer(frame, (x, y));
+                }
                 self.done += 1;
             }
         }
         Ok(())
+    }
+
+    /// The weighted rows of a frame, and what they should give.
+    fn rows(&self, k: usize) -> Result<(Array2<f64>, Array2<f64>)> {
+        let free_atoms = of_atoms(&self.baseline, &self.frames[k].species);
+        let labelled = (&self.frames[k], &self.labels[k]);
+        rows_of(&self.invariants, &self.functions, labelled, free_atoms, &self.targets[k])
+            .map_err(|e| e.after_frames(k))
     }
 
     /// Writes the state of the fit; `identity` names settings and data (any text), for `resume` to compare.
@@ -331,10 +362,12 @@ impl<'a> Trainer<'a> {
                 ));
             }
         }
+        let uncertainty = posterior.as_ref().filter(|_| !self.samples.is_empty());
+        let uncertainty = uncertainty.map(|posterior| self.uncertainty(posterior)).transpose()?;
         let of_free_atoms = self.settings.baseline.is_of_free_atoms();
         // The core is zero at all of these distances, so the fit has not missed it.
         let nearest = Nearest::of(self.frames, self.basis.expansion().density().r_cut)?;
-        let potential = Potential::new(
+        let mut potential = Potential::new(
             self.basis,
             self.settings,
             self.invariants,
@@ -346,7 +379,18 @@ impl<'a> Trainer<'a> {
             warnings,
         )
         .with_core(nearest);
+        potential.uncertainty = uncertainty;
         if of_free_atoms { potential.less_alone() } else { Ok(potential) }
+    }
+
+    /// What makes uncertainties of a posterior: residuals of frames that are left out, and the leverages of all.
+    fn uncertainty(&mut self, posterior: &Posterior) -> Result<Uncertainty> {
+        let kept = std::mem::take(&mut self.kept).rows;
+        let rows = |frame: usize| kept.get(&frame).map_or_else(|| self.rows(frame), |rows| Ok(rows.clone()));
+        let held_out = held_out::held_out(&self.samples, (self.frames, &self.targets), rows, &posterior.factor)?;
+        let mut leverage = Leverage::of_fit(&posterior.functions, &posterior.factor);
+        leverage.largest = leverage.largest_of(&self.invariants, &posterior.functions, self.frames)?;
+        Ok(Uncertainty { calibration: Calibration::of(&held_out), leverage })
     }
 
     fn linear(&self, sums: FoldSums, alphas: &[f64]) -> Result<(Model, Posterior, f64)> {
@@ -376,6 +420,27 @@ impl<'a> Trainer<'a> {
         }
         let posterior = Posterior { functions: self.functions.clone(), factor };
         Ok((Model::Sparse(SparseModel { zeta, of_species }), posterior))
+    }
+}
+
+/// Bytes of rows that are kept for the end, where their frames are left out; those of others are computed again.
+const KEPT: usize = 1 << 26;
+
+/// Rows of frames that are left out at the end.
+#[derive(Debug, Default)]
+struct KeptRows {
+    rows: BTreeMap<usize, (Array2<f64>, Array2<f64>)>,
+    bytes: usize,
+}
+
+impl KeptRows {
+    /// Keeps the rows of a frame if there is room.
+    fn offer(&mut self, frame: usize, (x, y): (Array2<f64>, Array2<f64>)) {
+        let bytes = 8 * (x.len() + y.len());
+        if self.bytes + bytes <= KEPT {
+            self.bytes += bytes;
+            self.rows.insert(frame, (x, y));
+        }
     }
 }
 

@@ -181,7 +181,8 @@ fn a_linear_fit_is_that_of_the_rows_by_difference_quotients() {
         Array2::from_shape_vec((1, 2 * n), row).unwrap()
     };
     let unseen = samples::frames(3, 77);
-    let variances = potential.energy_variances(&unseen).unwrap();
+    let calibrated = potential.calibration().unwrap().of_energies().powi(2);
+    let variances = potential.energy_variances(&unseen).unwrap().into_iter().map(|v| v / calibrated);
     for (s, variance) in unseen.iter().zip(variances) {
         let row = row_of(s);
         let expected = row.dot(&w)[[0, 0]];
@@ -189,6 +190,22 @@ fn a_linear_fit_is_that_of_the_rows_by_difference_quotients() {
         // xᵀ (XᵀX + λ)⁻¹ x
         let expected = factor.regularised(lambda).unwrap().quadratic(row.view()).unwrap()[0];
         assert!((variance - expected).abs() < 1e-5 * expected && variance > 0.0, "{variance} {expected}");
+    }
+    // Of forces, the same of rows by difference quotients.
+    let scale = potential.calibration().unwrap().of_forces();
+    let regular = factor.regularised(lambda).unwrap();
+    for (s, deviations) in unseen.iter().zip(potential.force_deviations(&unseen).unwrap()) {
+        for (atom, d) in [(0, 0), (1, 2), (3, 1)] {
+            let moved = |h: f64| {
+                let mut moved = s.clone();
+                moved.positions[atom][d] += h;
+                row_of(&moved)
+            };
+            let row = (moved(1e-4) - moved(-1e-4)) / 2e-4;
+            let expected = regular.quadratic(row.view()).unwrap()[0].sqrt();
+            let found = deviations[atom][d] / scale;
+            assert!((found - expected).abs() < 1e-4 * expected, "{found} {expected}");
+        }
     }
 }
 

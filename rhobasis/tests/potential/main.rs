@@ -11,3 +11,4 @@ mod remarks;
 mod samples;
 mod short_range;
 mod targets;
+mod uncertainty;

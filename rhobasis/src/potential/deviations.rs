@@ -1,0 +1,125 @@
+//! How far predictions may be off, and how far atoms lie outside of what was trained on.
+
+use ndarray::{ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::calibration::Calibration;
+use super::chain::numbers;
+use super::leverage::Leverage;
+use super::model::{Potential, Prediction};
+use super::posterior::Posterior;
+use super::repulsion::Found;
+use super::rows::{energy_row, force_rows};
+use crate::neighbors::VerletList;
+use crate::structure::{Structure, Vec3};
+use crate::{Error, Result};
+
+impl Potential {
+    /// Variance of the energy of each structure in eV²:
+    ///
+    /// ```text
+    /// f² |R⁻ᵀ Σ_i φ(X_i)|²,   RᵀR = rows and regulariser of the fit
+    /// ```
+    ///
+    /// f being the factor that makes of posterior deviations those of errors, see [`Potential::calibration`]; one where it is unknown.
+    ///
+    /// # Errors
+    /// As for [`Potential::predict`], and for kernel ridge models, which keep no factor.
+    pub fn energy_variances(&self, structures: &[Structure]) -> Result<Vec<f64>> {
+        let Posterior { functions, factor } = self.known_posterior()?;
+        let scale = self.calibration().unwrap_or_default().of_energies().powi(2);
+        let of = |(k, structure): (usize, &Structure)| -> Result<f64> {
+            let row = energy_row(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
+            Ok(scale * factor.quadratic(row.view().insert_axis(Axis(0)))?[0])
+        };
+        structures.par_iter().enumerate().map(of).collect()
+    }
+
+    /// Standard deviation of each component of the force on each atom in eV/Å, for each structure: as [`Potential::energy_variances`], of
+    /// the rows −Σ_i ∂φ(X_i)/∂r. They cost as much as a frame of a fit, tens of times as much as the forces.
+    ///
+    /// # Errors
+    /// As `energy_variances`.
+    pub fn force_deviations(&self, structures: &[Structure]) -> Result<Vec<Vec<Vec3>>> {
+        let Posterior { functions, factor } = self.known_posterior()?;
+        let scale = self.calibration().unwrap_or_default().of_forces();
+        let of = |(k, structure): (usize, &Structure)| -> Result<Vec<Vec3>> {
+            let rows = force_rows(&self.invariants, functions, structure).map_err(|e| e.after_frames(k))?;
+            let variances = factor.quadratic(rows.view())?.to_vec();
+            Ok(variances.as_chunks::<3>().0.iter().map(|v| v.map(|v| scale * v.sqrt())).collect())
+        };
+        structures.par_iter().enumerate().map(of).collect()
+    }
+
+    /// What deviations of the posterior are multiplied by; none of models that keep none, and of files of older versions.
+    pub fn calibration(&self) -> Option<Calibration> {
+        self.uncertainty.as_ref().map(|u| u.calibration)
+    }
+
+    /// How far each atom lies outside of what was trained on, for each structure: its leverage h = |R⁻ᵀ φ(X_i)| over the largest of the
+    /// training atoms of its species. Above one the model extrapolates. For models of more than 64 parameters h is the root mean square
+    /// of as many draws from the posterior, which is within 9 % of it (one standard deviation).
+    ///
+    /// # Errors
+    /// As for [`Potential::predict`]; for kernel ridge models, and for files of older versions, which do not hold the largest.
+    pub fn extrapolation(&self, structures: &[Structure]) -> Result<Vec<Vec<f64>>> {
+        let (leverage, posterior) = self.known_leverage()?;
+        let write = |species: &[u8], x: ArrayView2<f64>, out: &mut [f64]| {
+            leverage.of_features(&posterior.functions, species, x, out);
+        };
+        self.check_species(structures)?;
+        let all = numbers(&self.invariants, structures, write)?;
+        let mut rest = &all[..];
+        let of = |structure: &Structure| rest.split_off(..structure.len()).unwrap_or_default().to_vec();
+        Ok(structures.iter().map(of).collect())
+    }
+
+    /// [`Potential::evaluate`], and the [extrapolation](Potential::extrapolation) of each centre of the list: features are made once.
+    ///
+    /// # Errors
+    /// As both.
+    pub fn evaluate_with_extrapolation(
+        &self,
+        structure: &Structure,
+        list: &mut VerletList,
+    ) -> Result<(Prediction, Vec<f64>)> {
+        let (leverage, posterior) = self.known_leverage()?;
+        list.update(structure)?;
+        let write = |species: &[u8], x: ArrayView2<f64>, out: &mut [f64]| {
+            leverage.of_features(&posterior.functions, species, x, out);
+        };
+        let (structures, lists) = (std::slice::from_ref(structure), Some(std::slice::from_ref(&*list)));
+        let found = Found::default();
+        let (energies, adjoints, extrapolation) =
+            self.watched_chain(&found).energies_forces_and(structures, lists, write)?;
+        let mut predictions = self.predictions(structures, lists, energies, adjoints, found)?;
+        let prediction = predictions.pop().expect("of one structure one");
+        Ok((prediction, extrapolation))
+    }
+
+    fn known_posterior(&self) -> Result<&Posterior> {
+        self.posterior.as_ref().ok_or_else(|| {
+            let problem = "a kernel ridge model keeps no factor for it";
+            Error::setting("uncertainty", "true", problem, "use a linear or a sparse model")
+        })
+    }
+
+    pub(super) fn known_leverage(&self) -> Result<(&Leverage, &Posterior)> {
+        let posterior = self.known_posterior()?;
+        let uncertainty = self.uncertainty.as_ref().ok_or_else(|| {
+            let problem = "this potential does not hold the largest leverages of its training set";
+            Error::setting("extrapolation", "true", problem, "train it anew with this version of rhobasis")
+        })?;
+        Ok((&uncertainty.leverage, posterior))
+    }
+
+    /// Refuses atoms that the model has no function for.
+    fn check_species(&self, structures: &[Structure]) -> Result<()> {
+        let unknown = |z: &u8| self.species.binary_search(z).is_err();
+        let place = |(k, s): (usize, &Structure)| Some((k, s.species.iter().position(unknown)?));
+        match structures.iter().enumerate().find_map(place) {
+            Some((k, i)) => Err(super::site::no_function(i, structures[k].species[i]).at_frame(k)),
+            None => Ok(()),
+        }
+    }
+}
