@@ -6,7 +6,6 @@ use rhobasis::extxyz::Labels;
 use rhobasis::potential::{Coverage, Potential, Prediction, Quantity};
 use rhobasis::{Result, Structure};
 
-use crate::errors_table::short;
 use crate::text::{Table, count};
 
 /// Forces of so many frames are looked at, then of every second of as many more, of every fourth of twice as many, and so on: their
@@ -60,7 +59,8 @@ impl<'a> Reliability<'a> {
         for quantity in found {
             any = true;
             let part = |part: f64| format!("{:.1} %", 100.0 * self.coverage.within(quantity, part).unwrap_or(0.0));
-            let fifths: Vec<String> = self.coverage.reliability(quantity).into_iter().map(short).collect();
+            let fifths = self.coverage.reliability(quantity).into_iter().map(|ratio| format!("{ratio:.2}"));
+            let fifths: Vec<String> = fifths.collect();
             let n = count(self.coverage.count(quantity));
             table.row([quantity.name().to_string(), n, part(0.68), part(0.9), fifths.join(" ")]);
         }

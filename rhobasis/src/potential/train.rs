@@ -22,7 +22,7 @@ use super::exact;
 use super::features::{Basis, FeatureSettings};
 use super::fold_sums::FoldSums;
 use super::held_out::{self, Sample};
-use super::leverage::Leverage;
+use super::leverage::{DRAWS, Leverage};
 use super::linear::LinearModel;
 use super::model::{Model, Potential};
 use super::posterior::{Posterior, Uncertainty};
@@ -190,7 +190,8 @@ impl<'a> Trainer<'a> {
                 let kept: usize = self.samples.iter().map(|sample| 8 * n_rows(sample) * (n + 1)).sum();
                 let left_out = self.samples.iter().map(|sample| held_out::memory(n, n_rows(sample))).max();
                 let at_end = 8 * n * n + self.at_once() * (largest + left_out.unwrap_or(0));
-                points + kept.min(KEPT) + self.sums.memory(self.at_once() * largest).max(at_end)
+                let draws = 3 * 8 * n * DRAWS;
+                points + draws + kept.min(KEPT) + self.sums.memory(self.at_once() * largest).max(at_end)
             }
         }
     }
