@@ -165,6 +165,7 @@ fn potentials_of_older_versions_say_that_they_do_not_know() {
         features: features(FeatureKind::PowerSpectrum, false),
         model: linear(),
         baseline: Default::default(),
+        repulsion: Default::default(),
         weights: Default::default(),
     };
     let basis = optimal(&frames, Mixing::Combined, 2, 2);
