@@ -35,7 +35,8 @@ pub mod error;
 pub mod extxyz;
 pub mod files;
 pub mod label_check;
-pub mod linalg;
+#[doc(inline)]
+pub use rhobasis_linalg as linalg;
 pub mod memory;
 pub mod metrics;
 pub mod models;

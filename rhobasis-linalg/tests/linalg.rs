@@ -1,7 +1,7 @@
 //! Factorisations against their definitions.
 
 use ndarray::{Array1, Array2};
-use rhobasis::linalg;
+use rhobasis_linalg as linalg;
 
 fn any_matrix(rows: usize, cols: usize) -> Array2<f64> {
     Array2::from_shape_fn((rows, cols), |(i, j)| (((i + 1) * (j * j + 2)) as f64).sin())
