@@ -129,7 +129,8 @@ fn distances(potential: &Potential, out: &mut dyn Write) -> io::Result<()> {
     };
     match potential.settings().repulsion {
         Repulsion::Zbl { inner, outer } => {
-            let between = format!("whole below {inner} of the smallest distance or of a bond, zero above {outer} of it");
+            let between =
+                format!("whole below {inner} of the smallest distance or of a bond, zero above {outer} of it");
             field(out, "repulsion", format!("ZBL core, {between}"))?;
         }
         Repulsion::None => field(out, "repulsion", "none: the model alone acts at any distance")?,
