@@ -79,7 +79,7 @@ fn a_frame_starts_with_its_velocities_unless_a_temperature_is_asked_for() {
     let hot = place.ok(&["md", "m.rho", "t.xyz@-1", "--steps", "0"]);
     says(&hot, &["velocities      'velocities' of the frame (in Å/fs): "]);
     let row = |text: &str| -> Vec<f64> {
-        let line = text.lines().filter(|l| l.starts_with("  ") && !l.contains("time fs")).next_back().unwrap();
+        let line = text.lines().rfind(|l| l.starts_with("  ") && !l.contains("time fs")).unwrap();
         line.split_whitespace().map(|word| word.parse().unwrap()).collect()
     };
     let (end, begin) = (row(&first), row(&hot));
