@@ -29,7 +29,8 @@ rust:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet -p rhobasis -p rhobasis-cli --no-deps
-	$(CARGO) test --quiet -p rhobasis-linalg -p rhobasis -p rhobasis-cli -p rhobasis-capi
+	$(CARGO) test --quiet -p rhobasis-linalg -p rhobasis -p rhobasis-cli
+	$(CARGO) test --quiet -p rhobasis-capi
 
 # Packages for tests and figures; re-made when the list changes.
 $(VENV)/.ready: rhobasis-py/pyproject.toml

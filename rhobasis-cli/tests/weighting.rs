@@ -104,7 +104,7 @@ fn a_model_file_weights_by_its_training_frames() {
         assert!(place.ok(&["train", model, "-o", output]).contains(of));
     }
     let holds = |name: &str, what: &str| String::from_utf8_lossy(&place.bytes(name)).contains(what);
-    assert!(holds("weighted.rho", "weighting") && !holds("weighted.rho", "nearest"));
+    assert!(holds("weighted.rho", "weighting") && !holds("weighted.rho", "nearest\\"));
     assert!(!holds("plain.rho", "weighting"));
 }
 

@@ -12,8 +12,8 @@ use rhobasis::optimal::{
     Covariance, CovarianceSettings, Method, Mixing, OptimalBasis, SensitivitySettings, SupervisedSettings, Truncation,
 };
 use rhobasis::potential::{
-    Alpha, Baseline, Basis, Errors, FeatureKind, FeatureSettings, ModelSettings, Potential, Quantity, TrainSettings,
-    Weights, supervised_basis, train,
+    Alpha, Baseline, Basis, Errors, FeatureKind, FeatureSettings, ModelSettings, Potential, Quantity, Repulsion,
+    TrainSettings, Weights, supervised_basis, train,
 };
 
 use super::samples::{expansion, features, frames, optimal, pair_labels};
@@ -23,7 +23,8 @@ fn settings(kind: FeatureKind, alpha: f64) -> TrainSettings {
         features: features(kind, false),
         model: ModelSettings::Ridge { alpha: Alpha::Fixed(alpha), solver: Solver::Qr },
         baseline: Baseline::default(),
-        repulsion: Default::default(),
+        // What a core adds to energies is none of the model's weights.
+        repulsion: Repulsion::None,
         weights: Weights::default(),
     }
 }
