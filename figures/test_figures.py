@@ -26,6 +26,12 @@ NOT_QUICK = (
     # Only there: much of the forces of the bundled data is of three bodies, which no model of pairs can learn.
     "much better with few functions",
     "twice as accurate",
+    # Only there: few molecules, l and channels are enough to draw Fig. 7, not to show what is in it.
+    "the more so the higher it is",
+    "five times smaller errors",
+    "threshold of 1 kcal/mol",
+    "a kernel of the power spectrum is the most accurate",
+    "ahead of GTO by less",
     # Only there: here weighting does help the kernel with four functions.
     "weighting alone makes models of pairs worse",
 )
