@@ -38,9 +38,9 @@ def check(frame: Frame, model: Path, atoms: Atoms | None = None, scale: Frame | 
     same(frame.forces, atoms.get_forces(), scale.forces)
     same(frame.energies, atoms.get_potential_energies(), frame.energy)  # a kernel's are small sums of large terms
     stress = atoms.get_stress(voigt=False)
-    same(-frame.pressure, np.array([stress[i] for i in VOIGT]), scale.pressure)
     # Virials of atoms: LAMMPS calls the negative so; of their large terms the sum keeps little.
     volume = atoms.get_volume()
+    same(-frame.pressure, np.array([stress[i] for i in VOIGT]), np.abs(scale.virials).sum(axis=0) / volume)
     nine = frame.centroid.sum(axis=0) / volume
     same(frame.virials.sum(axis=0) / volume, -frame.pressure, frame.virials / volume)
     same(nine[:6], -frame.pressure, frame.centroid / volume)
