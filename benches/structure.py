@@ -28,6 +28,7 @@ CRATES = {
     "rhobasis_cli": "rhobasis-cli",
     "rhobasis_native": "rhobasis-py",
     "rhobasis_capi": "rhobasis-capi",
+    "rhobasis_linalg": "rhobasis-linalg",
 }
 PYTHON = "rhobasis-py/python/rhobasis"
 

@@ -7,6 +7,7 @@ mod constraints;
 mod contents;
 mod correlations;
 mod dataset;
+mod driver;
 mod equivariant;
 mod errors;
 mod expansion;
@@ -103,7 +104,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(labels::config_types, m)?)?;
     m.add_function(wrap_pyfunction!(label_check::check_labels, m)?)?;
     m.add_class::<potential::Potential>()?;
-    m.add_class::<potential::Driver>()?;
+    m.add_class::<driver::Driver>()?;
     m.add_class::<truncation::SpectrumNorms>()?;
     m.add_function(wrap_pyfunction!(truncation::plan, m)?)?;
     Ok(())

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,17 +12,15 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
-use rhobasis::neighbors::VerletPool;
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings, Truncation};
 use rhobasis::potential::{
-    self, Baseline, ClosePair, FeatureSettings, ModelSettings, Repulsion, Sigmas, TrainSettings, Trainer, Weights,
+    self, Baseline, FeatureSettings, ModelSettings, Repulsion, Sigmas, TrainSettings, Trainer, Weights,
 };
 use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
 
-use crate::atoms::from_atoms;
 use crate::correlations;
-use crate::errors::{RhobasisError, refuse};
+use crate::errors::{RhobasisError, refuse, warn_of_close};
 use crate::expansion::Expansion;
 use crate::labels::{Labels, vectors};
 use crate::optimal::{Basis, to_json};
@@ -37,7 +34,7 @@ const FRAMES: usize = 64;
 /// A fitted potential.
 #[pyclass(frozen, module = "rhobasis._native")]
 pub(crate) struct Potential {
-    inner: Arc<potential::Potential>,
+    pub(crate) inner: Arc<potential::Potential>,
 }
 
 /// Energies; energies of the atoms of each frame; forces of each frame, virials, stresses (NaN without full periodicity).
@@ -303,116 +300,6 @@ impl From<potential::Potential> for Potential {
     fn from(inner: potential::Potential) -> Self {
         Potential { inner: Arc::new(inner) }
     }
-}
-
-/// Evaluates one structure after the other, with neighbour lists that are reused while atoms move little.
-#[pyclass(frozen, module = "rhobasis._native")]
-pub(crate) struct Driver {
-    potential: Arc<potential::Potential>,
-    lists: Mutex<VerletPool>,
-    /// Whether atoms that are too near were warned of.
-    warned: AtomicBool,
-}
-
-/// Energy; energies of the atoms; forces; virial; stress of a structure that is periodic in all three directions.
-type Evaluation<'py> = (
-    f64,
-    Bound<'py, PyArray1<f64>>,
-    Bound<'py, PyArray2<f64>>,
-    Bound<'py, PyArray2<f64>>,
-    Option<Bound<'py, PyArray2<f64>>>,
-);
-
-/// Standard deviation of the energy; extrapolation of the atoms.
-type Doubt<'py> = (f64, Bound<'py, PyArray1<f64>>);
-
-#[pymethods]
-impl Driver {
-    #[new]
-    fn new(potential: &Potential, skin: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let skin = settings::number("skin", skin)?;
-        let lists = VerletPool::new(potential.inner.r_cut(), skin).map_err(refuse)?;
-        Ok(Driver { potential: potential.inner.clone(), lists: Mutex::new(lists), warned: AtomicBool::new(false) })
-    }
-
-    /// Of an `ase.Atoms`.
-    fn evaluate<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Evaluation<'py>> {
-        let structure = from_atoms(atoms, None)?;
-        let prediction = detach(py, || {
-            let mut lists = self.lists();
-            self.potential.evaluate(&structure, lists.list(&structure)?)
-        });
-        self.evaluation(py, &structure, prediction.map_err(refuse)?)
-    }
-
-    /// The same, and how far off it may be.
-    fn evaluate_with_uncertainty<'py>(
-        &self,
-        py: Python<'py>,
-        atoms: &Bound<'py, PyAny>,
-    ) -> PyResult<(Evaluation<'py>, Doubt<'py>)> {
-        let structure = from_atoms(atoms, None)?;
-        let (prediction, extrapolation, variance) = detach(py, || {
-            let mut lists = self.lists();
-            let evaluated = self.potential.evaluate_with_extrapolation(&structure, lists.list(&structure)?)?;
-            let variance = self.potential.energy_variances(std::slice::from_ref(&structure))?[0];
-            Ok((evaluated.0, evaluated.1, variance))
-        })
-        .map_err(refuse)?;
-        let doubt = (variance.max(0.0).sqrt(), extrapolation.into_pyarray(py));
-        Ok((self.evaluation(py, &structure, prediction)?, doubt))
-    }
-
-    /// Standard deviations of the components of the forces, in eV/Å.
-    fn force_deviations<'py>(&self, py: Python<'py>, atoms: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let structure = from_atoms(atoms, None)?;
-        let deviations = detach(py, || self.potential.force_deviations(&[structure])).map_err(refuse)?;
-        Ok(vectors(&deviations[0]).into_pyarray(py))
-    }
-
-    /// How many neighbour lists were made until now.
-    fn lists_made(&self) -> u64 {
-        self.lists().made()
-    }
-}
-
-impl Driver {
-    fn lists(&self) -> MutexGuard<'_, VerletPool> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn evaluation<'py>(
-        &self,
-        py: Python<'py>,
-        structure: &Structure,
-        prediction: potential::Prediction,
-    ) -> PyResult<Evaluation<'py>> {
-        let stress = prediction.stress(structure).ok().map(|stress| stress.into_pyarray(py));
-        let potential::Prediction { energy, energies, forces, virial, close, .. } = prediction;
-        let (forces, virial) = (vectors(&forces).into_pyarray(py), virial.into_pyarray(py));
-        if let Some(close) = close
-            && !self.warned.swap(true, Ordering::Relaxed)
-        {
-            warn_of_close(py, vec![(0, close)], |_| String::new(), 1)?;
-        }
-        Ok((energy, energies.into_pyarray(py), forces, virial, stress))
-    }
-}
-
-/// Warns once of atoms that are nearer to each other than in training, with the frame of the first; `level` is how far up the caller is.
-fn warn_of_close(
-    py: Python<'_>,
-    close: Vec<(usize, ClosePair)>,
-    place: impl Fn(usize) -> String,
-    level: i32,
-) -> PyResult<()> {
-    let Some((frame, first)) = close.first() else { return Ok(()) };
-    let others = match close.len() - 1 {
-        0 => String::new(),
-        n => format!(" (and so in {n} other frames)"),
-    };
-    let text = format!("{}{first}, so that what is said of them is a guess{others}", place(*frame));
-    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(text)?, level)
 }
 
 /// Warns of what should be known before the fit: at the line that calls `Potential.fit`.

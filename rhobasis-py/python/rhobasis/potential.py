@@ -14,6 +14,7 @@ from . import _native
 from ._accumulation import dataset
 from ._base import Parameters
 from ._errors import RhobasisError
+from ._given_labels import given_labels
 from ._matrix import not_fitted
 from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._output import tags_of_frames
@@ -230,7 +231,7 @@ class Potential(Parameters):
         if len(native) == 0:
             raise RhobasisError("frames = []: there is nothing to learn from; give frames with energies or forces")
         if given:
-            labels = _given_labels(native, energies, forces, stresses)
+            labels = given_labels(native, energies, forces, stresses)
         else:
             labels = _native.Labels.of_frames(native, energy_key, force_key, stress_key, virial_key)
         baseline = "none" if self.baseline is None else self.baseline
@@ -481,28 +482,3 @@ def basis_of(native: _native.Potential | _native.EquivariantRidge) -> OptimalBas
     assert primitive is not None  # the one or the other
     settings, species = primitive
     return SphericalExpansion(species=species, **expansion_parameters(json.loads(settings)))
-
-
-def _given_labels(frames: _native.Frames, energies: Any, forces: Any, stresses: Any) -> _native.Labels:
-    n_atoms = frames.n_atoms()
-    if forces is not None:
-        one = isinstance(forces, np.ndarray) and forces.ndim == 2
-        if one:
-            if len(forces) != sum(n_atoms):
-                raise RhobasisError(
-                    f"forces = array of {len(forces)} rows: there are {sum(n_atoms)} atoms; "
-                    "give x, y, z for each atom of all frames, or an array for each frame"
-                )
-            forces = np.split(forces, np.cumsum(n_atoms)[:-1])
-        elif not isinstance(forces, (Sequence, np.ndarray)):
-            raise TypeError(f"forces must be an array [atom, 3], or one for each frame, not {forces!r}")
-        forces = list(forces)
-    if stresses is not None:
-        stresses = np.asarray(stresses, dtype=float)
-        if stresses.shape in ((6,), (3, 3)):
-            stresses = stresses[np.newaxis]
-        if stresses.ndim == 2 and stresses.shape[1] == 6:
-            stresses = stresses[:, [[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
-        if stresses.ndim != 3:
-            raise RhobasisError(f"stresses = {stresses.shape}: an array [frame, 3, 3] or [frame, 6] is needed")
-    return _native.Labels.given(frames, energies, forces, stresses)
