@@ -71,6 +71,7 @@ endef
 lammps: $(LAMMPS)/.ready
 	$(call plugin,release,--release)
 	$(LAMMPS)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist ./rhobasis-lammps
+	$(LAMMPS)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/rhobasis_lammps-*.whl
 
 lammps-check:
 	@if $(MAKE) --quiet $(LAMMPS)/.ready >/dev/null 2>&1; then $(MAKE) --quiet lammps-test; \
