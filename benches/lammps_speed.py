@@ -114,7 +114,7 @@ class Bench:
         percent = [float(x) for x in re.findall(r"(\S+)% CPU use", said)]
         return 1e6 * seconds[-1] * percent[-1] / 100 * ranks / (512 * steps)
 
-    def library(self, name: str, steps: int) -> float:
+    def alone(self, name: str, steps: int) -> float:
         """The same of `rhobasis md`, on one thread."""
         times = []
         for n in (steps // 4, steps + steps // 4):
@@ -155,7 +155,7 @@ def main() -> None:
                 for ranks in args.ranks:
                     times.setdefault((name, ranks), []).append(bench.step(style, ranks, steps))
                 if name in args.models:
-                    times.setdefault((name, 0), []).append(bench.library(name, steps))
+                    times.setdefault((name, 0), []).append(bench.alone(name, steps))
         report(styles, errors, {key: min(of_rounds) for key, of_rounds in times.items()}, args.ranks)
 
 
