@@ -21,6 +21,7 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 from common import Claims, Kept, arguments, digits, plain_log, save
+from matplotlib.ticker import LogLocator
 
 import rhobasis as rb
 
@@ -275,7 +276,9 @@ for name, (_, colour, line) in CURVES.items():
 below.set(xlabel="molecules to learn from", ylabel="MAE / kcal/mol")
 for axis in (above, below):
     plain_log(axis)
+    axis.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.xaxis.set_minor_formatter("{x:,.0f}")
     axis.axhline(1.0, color="0.6", lw=0.8, zorder=0)
-    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=4)
 save(figure, args, "fig7")

@@ -141,7 +141,20 @@ fn write_curve(curve: &BirchMurnaghan, points: &[[f64; 2]], n_atoms: usize, out:
     let BirchMurnaghan { volume, energy, bulk, derivative, error, .. } = curve;
     let (v, e) = (volume / n, energy / n);
     field(out, "Birch-Murnaghan", format!("V_0 {v:.5} Å³, E_0 {e:.6} eV, B_0 {bulk:.2} GPa, B_0' {derivative:.3}"))?;
-    field(out, "", format!("third order; no point is further from it than {:.4} meV per atom", 1e3 * error / n))
+    field(out, "", format!("third order; no point is further from it than {:.4} meV per atom", 1e3 * error / n))?;
+    if is_broken(curve, points) {
+        tell(
+            "warning: these energies lie on no one curve: atoms settle elsewhere on the way, so that V_0, B_0 and B_0' are not the crystal's",
+        );
+    }
+    Ok(())
+}
+
+/// Whether points lie further from the curve than a twentieth of the range of their energies; those of one crystal have a thousandth.
+fn is_broken(curve: &BirchMurnaghan, points: &[[f64; 2]]) -> bool {
+    let energies = points.iter().map(|point| point[1]);
+    let range = energies.clone().fold(f64::NEG_INFINITY, f64::max) - energies.fold(f64::INFINITY, f64::min);
+    curve.error > range / 20.0
 }
 
 fn draw(curve: &BirchMurnaghan, points: &[[f64; 2]], n_atoms: usize, path: &Path) -> Result<()> {
@@ -154,4 +167,18 @@ fn draw(curve: &BirchMurnaghan, points: &[[f64; 2]], n_atoms: usize, path: &Path
         .series(Series::line("Birch–Murnaghan", line))
         .series(Series::points("potential", points));
     plot::write(path, &[panel], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energies_with_a_step_are_on_no_one_curve() {
+        let mut points: Vec<[f64; 2]> =
+            (0..13).map(|k| 0.94 + 0.01 * f64::from(k)).map(|v| [20.0 * v, (v - 1.0).powi(2)]).collect();
+        assert!(!is_broken(&BirchMurnaghan::fit(&points).unwrap(), &points));
+        points[0][1] -= 0.003;
+        assert!(is_broken(&BirchMurnaghan::fit(&points).unwrap(), &points));
+    }
 }
