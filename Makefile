@@ -7,7 +7,7 @@
 # make bench  what a centre costs, as ratios and counts of instructions
 # make kills N=100   kills runs of the command at random moments, and looks at what they leave
 # make pareto  speed against error of potentials of every kind, as in docs/accuracy.md (hours; goes on where it was stopped)
-# make figures DATA=...   the paper's figures on real data, with figures/REPORT.md
+# make figures DATA=FOLDER   the paper's figures on real data of that folder, with figures/REPORT.md (an hour)
 # make fuzz SECONDS=60   damaged files of every kind, by the thousand: all must be refused in words, or read right
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
 
@@ -99,7 +99,7 @@ pareto: py
 	$(PY) benches/pareto.py --command $(VENV)/bin/rhobasis
 
 figures: py
-	$(PY) figures/report.py --preset standard $(if $(DATA),--data $(DATA))
+	$(if $(DATA),RHOBASIS_DATA=$(abspath $(DATA))) $(PY) figures/report.py --preset standard
 
 data:
 	$(PY) examples/data/make_silicon.py

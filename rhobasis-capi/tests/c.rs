@@ -8,7 +8,9 @@ use rhobasis::density::{Density, ExpansionSettings, Primitive, Sigma};
 use rhobasis::extxyz::{Options, labels, read};
 use rhobasis::files::Stored;
 use rhobasis::neighbors::{NeighborList, VerletList};
-use rhobasis::potential::{Baseline, Basis, FeatureSettings, ModelSettings, Potential, TrainSettings, Weights, train};
+use rhobasis::potential::{
+    Baseline, Basis, Beside, FeatureSettings, ModelSettings, Potential, TrainSettings, Trainer, Weights,
+};
 use rhobasis::{Structure, on_this_thread};
 
 fn root() -> PathBuf {
@@ -45,8 +47,9 @@ fn silicon() -> (Potential, Structure) {
         weights: Weights::default(),
     };
     let basis = Basis::primitive(&expansion, &[14]).unwrap();
-    let potential = train(basis, &settings, &frames, &labels, |_| ()).unwrap();
-    (potential, frames[3].clone())
+    let mut trainer = Trainer::new(basis, &settings, &frames, &labels).unwrap();
+    trainer.advance(frames.len()).unwrap();
+    (trainer.finish().unwrap(), frames[3].clone())
 }
 
 /// Centres and images of a periodic structure, with the list of pairs.
@@ -120,12 +123,22 @@ fn a_program_in_c_finds_what_rust_finds() {
     let numbers = |name: &str| -> Vec<f64> { line(name).split(' ').map(|x| x.parse().unwrap()).collect() };
 
     let mut list = VerletList::given(potential.r_cut(), &start, &neighbor).unwrap();
-    let expected = on_this_thread(|| potential.evaluate_with_virials(&atoms, &mut list)).unwrap();
+    let beside = Beside { virials: true, extrapolation: true };
+    let expected = on_this_thread(|| potential.evaluate_with(&atoms, &mut list, beside)).unwrap();
     assert_eq!(numbers("energy"), [expected.energy]);
     assert_eq!(numbers("energies"), expected.energies);
     assert_eq!(numbers("forces"), expected.forces.as_flattened());
     assert_eq!(numbers("virial"), expected.virial.as_slice().unwrap());
     assert_eq!(numbers("virials"), expected.virials.as_flattened().as_flattened());
+    assert_eq!(numbers("extrapolation"), expected.extrapolation);
+    assert_eq!(numbers("lone"), expected.extrapolation, "with and without virials");
+    assert_eq!(line("far"), "0", "a training frame has no close pair");
+    let mut moved = atoms.clone();
+    moved.positions[neighbor[0] as usize] = atoms.positions[0];
+    moved.positions[neighbor[0] as usize][0] += 1.7;
+    let close = potential.evaluate(&moved, &mut list).unwrap().close.unwrap();
+    let [i, j] = close.atoms.map(|atom| atom as f64);
+    assert_eq!(numbers("close"), [i, j, close.distance, close.smallest.unwrap()]);
     let periodic = &potential.predict(&[structure], true).unwrap()[0];
     assert!((periodic.energy / expected.energy - 1.0).abs() < 1e-12);
     assert!((numbers("again")[0] / expected.energy - 1.0).abs() < 1e-14, "results are added");

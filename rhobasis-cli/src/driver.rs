@@ -1,10 +1,10 @@
 //! A potential that moves atoms, and what is said of structures that it does not know.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::path::Path;
 
 use rhobasis::neighbors::VerletList;
-use rhobasis::potential::{ClosePair, Potential, Prediction};
+use rhobasis::potential::{Beside, ClosePair, Potential, Prediction};
 use rhobasis::structure::Vec3;
 use rhobasis::{Result, Structure};
 
@@ -18,6 +18,9 @@ const SKIN: f64 = 0.5;
 pub struct Driver {
     potential: Potential,
     list: RefCell<VerletList>,
+    beside: Beside,
+    /// Of each atom of what was evaluated last, if it is asked for.
+    extrapolation: RefCell<Vec<f64>>,
     close: RefCell<Option<ClosePair>>,
     warned: Cell<bool>,
 }
@@ -26,15 +29,32 @@ impl Driver {
     pub fn load(path: &Path) -> Result<Self> {
         let potential: Potential = load(path)?;
         let list = RefCell::new(VerletList::new(potential.r_cut(), SKIN)?);
-        Ok(Driver { potential, list, close: RefCell::new(None), warned: Cell::new(false) })
+        let (extrapolation, close) = (RefCell::default(), RefCell::default());
+        Ok(Driver { potential, list, beside: Beside::default(), extrapolation, close, warned: Cell::new(false) })
+    }
+
+    /// The same, which knows the extrapolation of what it has evaluated.
+    ///
+    /// # Errors
+    /// If the potential does not know its own.
+    pub fn with_extrapolation(mut self) -> Result<Self> {
+        self.potential.extrapolation(&[])?;
+        self.beside.extrapolation = true;
+        Ok(self)
     }
 
     pub fn evaluate(&self, structure: &Structure) -> Result<Prediction> {
-        let prediction = self.potential.evaluate(structure, &mut self.list.borrow_mut())?;
+        let mut prediction = self.potential.evaluate_with(structure, &mut self.list.borrow_mut(), self.beside)?;
+        self.extrapolation.replace(std::mem::take(&mut prediction.extrapolation));
         if prediction.close.is_some() && !self.warned.get() {
             *self.close.borrow_mut() = prediction.close;
         }
         Ok(prediction)
+    }
+
+    /// Extrapolation of each atom of what was evaluated last; empty unless it is asked for.
+    pub fn extrapolation(&self) -> Ref<'_, Vec<f64>> {
+        self.extrapolation.borrow()
     }
 
     /// Warns, once, if what was evaluated last has atoms nearer to each other than in training.

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use rhobasis::correlations::FeatureKind;
 use rhobasis::density::Primitive;
-use rhobasis::potential::{Baseline, Basis, ModelSettings, ModelType, Potential, Repulsion, Sigmas};
+use rhobasis::potential::{Baseline, Basis, Calibration, ModelSettings, ModelType, Potential, Repulsion, Sigmas};
 use rhobasis::settings::{Given, Named, Setting};
 use rhobasis::structure::symbol;
 
-use crate::text::{Table, count, field};
+use crate::text::{Table, count, field, plural};
 
 /// Basis, features, model, weights, and where training has been.
 pub fn show(potential: &Potential, path: &Path, out: &mut dyn Write) -> io::Result<()> {
@@ -40,9 +40,22 @@ pub fn show(potential: &Potential, path: &Path, out: &mut dyn Write) -> io::Resu
     for (name, special) in &settings.weights.by_type {
         field(out, "", format!("{name}: {}", sigmas(special)))?;
     }
+    if let Some(calibration) = potential.calibration()
+        && let Some(errors) = errors_left_out(&calibration)
+    {
+        field(out, "left out", format!("{errors}, of {} left out in turn", plural(calibration.frames, "frame")))?;
+    }
     distances(potential, out)?;
     potential.warnings().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
     writeln!(out, "next: rhobasis evaluate {} DATA.xyz", path.display())
+}
+
+/// Root mean square errors of what the fit had not seen, in words.
+pub fn errors_left_out(calibration: &Calibration) -> Option<String> {
+    let energy = calibration.energy_rmse.map(|e| format!("energy {:.3} meV/atom", 1e3 * e));
+    let force = calibration.force_rmse.map(|f| format!("force component {f:.4} eV/Å"));
+    let errors: Vec<String> = energy.into_iter().chain(force).collect();
+    (!errors.is_empty()).then(|| format!("{} (RMSE)", errors.join(", ")))
 }
 
 fn basis(potential: &Potential, out: &mut dyn Write) -> io::Result<()> {

@@ -25,6 +25,7 @@ use crate::label_keys::Named;
 use crate::labelled::LabelledFrames;
 use crate::make_basis::make_basis;
 use crate::model_file::{BasisPlan, ModelFile};
+use crate::show_potential::errors_left_out;
 use crate::tensors;
 use crate::text::{count, field, plural, tell};
 use crate::{interrupt, nice_fit, output};
@@ -185,12 +186,15 @@ impl Train {
             field(out, "condition", format!("{:.1e}, of the weighted rows", potential.condition_number()))?;
         }
         if let Some(calibration) = potential.calibration().filter(Calibration::is_known) {
-            let Calibration { energy, force, frames } = calibration;
+            let Calibration { energy, force, frames, .. } = calibration;
             let factors = [("energies", energy), ("forces", force)].into_iter();
             let factors = factors.filter_map(|(what, factor)| Some(format!("{what} {}", short(factor?))));
             let factors = factors.collect::<Vec<_>>().join(", ");
             let found = format!("deviations × {factors}, by {} left out in turn", plural(frames, "frame"));
             field(out, "uncertainty", found)?;
+            if let Some(errors) = errors_left_out(&calibration) {
+                field(out, "left out", format!("{errors}, of these {}", plural(frames, "frame")))?;
+            }
         }
         let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
         field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;

@@ -261,15 +261,20 @@ fn a_batch_is_answered_in_one_message_in_its_order() {
 }
 
 #[test]
-fn extras_hold_the_uncertainty_of_the_energy() {
+fn extras_hold_the_uncertainty_of_the_energy_and_the_extrapolation_of_atoms() {
     let place = place();
-    let (child, mut server) = start(&place, &["--extras", "uncertainty,energies"]);
+    let (child, mut server) = start(&place, &["--extras", "uncertainty,energies,extrapolation"]);
     server.init("");
     let structure = moved(&place, 2);
     let extras: serde_json::Value = serde_json::from_str(&server.evaluate(&structure).3).unwrap();
     let potential = Potential::load(&place.path("m.rho")).unwrap();
-    let expected = potential.energy_variances(&[structure]).unwrap()[0].sqrt();
+    let structures = [structure];
+    let expected = potential.energy_variances(&structures).unwrap()[0].sqrt();
     assert!((extras["energy_uncertainty"].as_f64().unwrap() - expected).abs() < 1e-9 * expected, "{extras}");
+    let of_atoms: Vec<f64> = serde_json::from_value(extras["extrapolation"].clone()).unwrap();
+    let expected = potential.extrapolation(&structures).unwrap();
+    assert!(of_atoms.iter().zip(&expected[0]).all(|(a, b)| (a - b).abs() < 1e-9 * b), "{of_atoms:?} {expected:?}");
+    assert_eq!(of_atoms.len(), 8);
     assert_eq!(extras["energies"].as_array().unwrap().len(), 8);
     server.say("EXIT");
     exits(child);
@@ -413,5 +418,9 @@ fn templates_and_arguments_that_cannot_be_meant_are_refused() {
     place.refused(2, &with(&["start.xyz", "--unix", "si", "--host", "here"]), &["--host"]);
     place.refused(2, &with(&["start.xyz", "--port", "31415", "--sockets-prefix", "/tmp/"]), &["--unix"]);
     place.refused(2, &with(&["start.xyz", "--unix", "si", "--wait=-1"]), &["--wait"]);
-    place.refused(2, &with(&["start.xyz", "--unix", "si", "--extras", "dipole"]), &["energies, uncertainty"]);
+    place.refused(
+        2,
+        &with(&["start.xyz", "--unix", "si", "--extras", "dipole"]),
+        &["energies, uncertainty, extrapolation"],
+    );
 }

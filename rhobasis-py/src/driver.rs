@@ -7,7 +7,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use rhobasis::Structure;
 use rhobasis::neighbors::VerletPool;
-use rhobasis::potential::Prediction;
+use rhobasis::potential::{Beside, Prediction};
 
 use crate::atoms::from_atoms;
 use crate::errors::{refuse, warn_of_close};
@@ -56,22 +56,28 @@ impl Driver {
         self.evaluation(py, &structure, prediction.map_err(refuse)?)
     }
 
-    /// The same, and how far off it may be.
-    fn evaluate_with_uncertainty<'py>(
+    /// The same, and the extrapolation of atoms.
+    fn evaluate_with_extrapolation<'py>(
         &self,
         py: Python<'py>,
         atoms: &Bound<'py, PyAny>,
-    ) -> PyResult<(Evaluation<'py>, Doubt<'py>)> {
+    ) -> PyResult<(Evaluation<'py>, Bound<'py, PyArray1<f64>>)> {
         let structure = from_atoms(atoms, None)?;
-        let (prediction, extrapolation, variance) = detach(py, || {
+        let beside = Beside { extrapolation: true, ..Beside::default() };
+        let prediction = detach(py, || {
             let mut lists = self.lists();
-            let evaluated = self.potential.evaluate_with_extrapolation(&structure, lists.list(&structure)?)?;
-            let variance = self.potential.energy_variances(std::slice::from_ref(&structure))?[0];
-            Ok((evaluated.0, evaluated.1, variance))
-        })
-        .map_err(refuse)?;
-        let doubt = (variance.max(0.0).sqrt(), extrapolation.into_pyarray(py));
-        Ok((self.evaluation(py, &structure, prediction)?, doubt))
+            self.potential.evaluate_with(&structure, lists.list(&structure)?, beside)
+        });
+        let mut prediction = prediction.map_err(refuse)?;
+        let extrapolation = std::mem::take(&mut prediction.extrapolation).into_pyarray(py);
+        Ok((self.evaluation(py, &structure, prediction)?, extrapolation))
+    }
+
+    /// Standard deviation of the energy, in eV.
+    fn energy_deviation(&self, py: Python<'_>, atoms: &Bound<'_, PyAny>) -> PyResult<f64> {
+        let structure = from_atoms(atoms, None)?;
+        let variances = detach(py, || self.potential.energy_variances(&[structure])).map_err(refuse)?;
+        Ok(variances[0].max(0.0).sqrt())
     }
 
     /// Standard deviations of the components of the forces, in eV/Å.

@@ -138,9 +138,9 @@ impl Potential {
         Ok(all.into_iter().map(|of_frame| of_frame.into_pyarray(py)).collect())
     }
 
-    /// Factors of deviations of energies and forces, and the number of frames that they were found of; none of older files.
-    fn calibration(&self) -> Option<(Option<f64>, Option<f64>, usize)> {
-        self.inner.calibration().map(|c| (c.energy, c.force, c.frames))
+    /// Factors of deviations of energies and forces, and errors of the frames that they were found of; none of older files.
+    fn calibration(&self) -> Option<(Option<f64>, Option<f64>, Option<f64>, Option<f64>)> {
+        self.inner.calibration().map(|c| (c.energy, c.force, c.energy_rmse, c.force_rmse))
     }
 
     /// The basis made for a linear model, for `q_max`, `supervised` and `span` of `settings`, and by how much the sum of squares of

@@ -270,7 +270,7 @@ def test_parameters_that_cannot_be_meant_are_refused_in_words(here):
     cases = [
         ({"potential": "cu.rho"}, "template missing; give parameters"),
         (files | {"extra": "energies"}, "extra: no such parameter; there are extras, potential, skin, template"),
-        (files | {"extras": "dipole"}, "there is no such extra; give energies or uncertainty"),
+        (files | {"extras": "dipole"}, "there is no such extra; give energies or uncertainty or extrapolation"),
         (files | {"potential": "none.rho"}, "none.rho"),
         (files | {"template": "oxygen.xyz"}, "O is not among the species"),
     ]
@@ -289,7 +289,7 @@ for parameters in {[parameters for parameters, _ in cases]!r}:
 
 def test_the_evaluator_needs_no_ipi_and_knows_its_template(here):
     atoms = rb.read("start.xyz", 0)
-    evaluator = rb.ipi.Evaluator("cu.rho", "start.xyz", extras=["energies", "uncertainty"])
+    evaluator = rb.ipi.Evaluator("cu.rho", "start.xyz", extras=["energies", "uncertainty", "extrapolation"])
     energy, forces, virial, extras = evaluator.evaluate(atoms.cell.array.T * ANGSTROM, atoms.positions * ANGSTROM)
     told = rb.load("cu.rho").predict(atoms, uncertainty=True)
     assert energy == pytest.approx(told.energies[0] * ELECTRON_VOLT, rel=1e-10)
@@ -298,6 +298,7 @@ def test_the_evaluator_needs_no_ipi_and_knows_its_template(here):
     extras = json.loads(extras)
     np.testing.assert_allclose(extras["energies"], told.atom_energies[0], rtol=0, atol=1e-8)
     assert extras["energy_uncertainty"] == pytest.approx(told.energy_uncertainties[0], rel=1e-6)
+    np.testing.assert_allclose(extras["extrapolation"], told.extrapolation[0], rtol=1e-6)
     with pytest.raises(rb.RhobasisError, match="positions of 2 atoms, and the template has 8"):
         evaluator.evaluate(np.eye(3), np.zeros((2, 3)))
     with pytest.raises(rb.RhobasisError, match="atom 3"):

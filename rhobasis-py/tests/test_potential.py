@@ -248,6 +248,23 @@ def test_uncertainties_of_forces_and_extrapolation_have_the_shapes_of_frames(pot
     np.testing.assert_array_equal(np.concatenate(again.extrapolation), np.concatenate(found.extrapolation))
 
 
+def test_errors_of_frames_left_out_are_those_of_fits_without_them():
+    frames = [atoms for atoms in FRAMES if len(atoms) > 1]
+    # The basis has seen all frames either way; per-atom energies and the regulariser hardly depend on one of them.
+    made = rb.PowerSpectrum(optimal().fit(frames))
+    whole = rb.Potential(made, rb.Ridge(alpha=1e-6), baseline={13: 0.0, 29: 0.0}).fit(frames)
+    energies, forces = [], []
+    for k, left_out in enumerate(frames):
+        others = frames[:k] + frames[k + 1 :]
+        told = rb.Potential(made, rb.Ridge(alpha=1e-6), baseline={13: 0.0, 29: 0.0}).fit(others).predict(left_out)
+        energies.append((told.energies[0] - left_out.get_potential_energy()) / len(left_out))
+        forces.append(told.forces[0] - left_out.get_forces())
+    found = whole.left_out_errors_
+    assert found["energy"] == pytest.approx(np.sqrt(np.mean(np.square(energies))), rel=0.1)
+    assert found["force"] == pytest.approx(np.sqrt(np.mean(np.concatenate(forces) ** 2)), rel=0.1)
+    assert rb.Potential(made, rb.KernelRidge()).fit(frames).left_out_errors_ == {}
+
+
 def test_uncertainties_that_are_not_calibrated_are_said_to_be_too_small():
     potential = KINDS["ridge, power spectrum"]().fit(FRAMES[:6])
     assert potential.calibration_ == {}

@@ -10,11 +10,12 @@ use rhobasis::potential::{Drift, Dynamics};
 use rhobasis::structure::Vec3;
 use rhobasis::{Error, Result, Structure};
 
+use super::doubt::{Doubt, DoubtState};
 use super::sums::Sums;
 use crate::checkpoint::seconds;
 use crate::driver::Driver;
 use crate::input::note_on;
-use crate::trajectory::End;
+use crate::trajectory::{End, Trajectory};
 
 /// `kind` of these files.
 pub const KIND: &str = "dynamics";
@@ -46,6 +47,7 @@ pub struct Resumed {
     pub archive: Archive,
     pub sums: Sums,
     pub trajectory: Option<End>,
+    pub doubt: Option<DoubtState>,
 }
 
 impl Checkpoint {
@@ -60,14 +62,22 @@ impl Checkpoint {
     }
 
     /// Writes the state of a run between two steps.
-    pub fn write(&mut self, dynamics: &Dynamics, driver: &Driver, sums: &Sums, end: Option<&End>) -> Result<()> {
+    pub fn write(
+        &mut self,
+        dynamics: &Dynamics,
+        driver: &Driver,
+        sums: &Sums,
+        trajectory: Option<&Trajectory>,
+        doubt: Option<&Doubt>,
+    ) -> Result<()> {
         let mut archive = dynamics.archive();
         if let Some((positions, cell)) = driver.list_of() {
             archive.insert("list", &rows(&positions));
             archive.insert("list_cell", &rows(&cell));
         }
         archive.insert("sums", &sums.to_array());
-        archive.note("trajectory", &end);
+        archive.note("trajectory", &trajectory.map(Trajectory::end));
+        archive.note("doubt", &doubt.map(Doubt::state));
         archive.note("identity", &self.identity);
         archive.write(&self.path, KIND)?;
         self.last = Instant::now();
@@ -101,8 +111,8 @@ impl Checkpoint {
         let sums: Array2<f64> = archive.array_of(path, "sums", (Sums::N, 6))?;
         let of = |k: usize| Drift::from_array(std::array::from_fn(|i| sums[[k, i]]));
         let sums = Sums::from_drifts(std::array::from_fn(of));
-        let trajectory = archive.json(path, "trajectory")?;
-        Ok(Some(Resumed { archive, sums, trajectory }))
+        let (trajectory, doubt) = (archive.json(path, "trajectory")?, archive.json(path, "doubt")?);
+        Ok(Some(Resumed { archive, sums, trajectory, doubt }))
     }
 
     pub fn path(&self) -> &Path {

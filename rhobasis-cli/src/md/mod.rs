@@ -1,6 +1,7 @@
 //! `rhobasis md`: molecular dynamics with a potential.
 
 mod checkpoint;
+mod doubt;
 mod frame;
 mod start;
 mod sums;
@@ -15,6 +16,7 @@ use rhobasis::potential::{Barostat, Dynamics, DynamicsSettings, Thermostat};
 use rhobasis::{Error, Result, Structure};
 
 use self::checkpoint::{Checkpoint, Identity, KIND, MdCheckpoint, Resumed};
+use self::doubt::{Doubt, MdDoubt};
 use self::frame::{header, line, snapshot};
 use self::start::Start;
 use self::sums::Sums;
@@ -82,6 +84,8 @@ pub struct Md {
     force: bool,
     #[command(flatten)]
     checkpoint: MdCheckpoint,
+    #[command(flatten)]
+    doubt: MdDoubt,
     /// Steps between two lines of the table, and two frames of the trajectory
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
@@ -95,7 +99,9 @@ Example: a liquid at 2000 K; the same command goes on after an interruption, wit
 Example: on from the last frame of a trajectory, with its velocities
   rhobasis md silicon.rho liquid.xyz@-1 --steps 10000
 Example: how large is the crystal at 300 K and 1 GPa?
-  rhobasis md silicon.rho silicon.xyz@0 --repeat 3,3,3 --temperature 300 --thermostat csvr --barostat scr --pressure 1";
+  rhobasis md silicon.rho silicon.xyz@0 --repeat 3,3,3 --temperature 300 --thermostat csvr --barostat scr --pressure 1
+Example: heat it until the potential does not know what it sees, and keep what it should be trained on next
+  rhobasis md silicon.rho silicon.xyz@0 --repeat 3,3,3 --temperature 3000 --thermostat csvr --stop-at 2 --dump-above 1.2 new.xyz";
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -123,15 +129,21 @@ impl Md {
     pub fn files(&self) -> Files {
         let files = Files::reading([&self.model]).and_data([&self.data]);
         let files = files.writing("--output", Holds::Frames, &self.output);
+        let files = files.writing("--dump-above", Holds::Frames, &self.doubt.file());
         files.writing("--checkpoint", Holds::Archive(KIND), &self.checkpoint.checkpoint)
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let settings = self.settings()?;
-        for path in self.output.iter().chain(&self.checkpoint.checkpoint) {
+        self.doubt.dump_limit()?;
+        let dumped = self.doubt.file();
+        for path in self.output.iter().chain(&self.checkpoint.checkpoint).chain(&dumped) {
             output::check_place(path)?;
         }
-        let driver = Driver::load(&self.model)?;
+        let mut driver = Driver::load(&self.model)?;
+        if self.doubt.is_wanted() {
+            driver = driver.with_extrapolation().map_err(|e| e.in_file(&self.model))?;
+        }
         let start = Start::read(&self.data, self.repeat)?;
         let mut checkpoint = Checkpoint::of(&self.checkpoint, self.identity(&settings, &start)?);
         let resumed = checkpoint.as_ref().map(|c| c.resume(&start.structure, &driver)).transpose()?.flatten();
@@ -140,23 +152,33 @@ impl Md {
         field(out, "velocities", &run.velocities)?;
         field(out, "dynamics", self.describe(&settings))?;
         writeln!(out)?;
-        writeln!(out, "{}", header(settings.barostat.is_some()))?;
+        writeln!(out, "{}", header(settings.barostat.is_some(), run.doubt.is_some()))?;
         let _hold = interrupt::hold();
         let done = self.simulate(&mut run, &driver, checkpoint.as_mut(), out);
         let frames = run.trajectory.as_ref().map_or(0, |trajectory| trajectory.end().frames);
-        if let (Err(_), Some(path)) = (&done, self.output.as_ref().filter(|_| frames > 0)) {
-            tell(format!("note: {} of this run are in {}", plural(frames, "frame"), path.display()));
+        let n_dumped = run.doubt.as_ref().map_or(0, Doubt::n_dumped);
+        if done.is_err() {
+            for (n, path) in [(frames, &self.output), (n_dumped, &dumped)] {
+                if let Some(path) = path.as_ref().filter(|_| n > 0) {
+                    let verb = if n == 1 { "is" } else { "are" };
+                    tell(format!("note: {} of this run {verb} in {}", plural(n, "frame"), path.display()));
+                }
+            }
         }
         let Simulated { seconds, steps, interrupted } = done?;
         let state = run.dynamics.state();
         writeln!(out)?;
         run.sums.report(&state, settings.barostat.is_some(), out)?;
+        if let Some(doubt) = &run.doubt {
+            doubt.report(run.dynamics.structure(), out)?;
+        }
         if steps > 0 {
             let per_second = steps as f64 / seconds.max(1e-9);
             let per_atom = 1e6 / (per_second * run.dynamics.structure().len() as f64);
             field(out, "speed", format!("{per_second:.1} steps per second, {per_atom:.1} µs per atom and step"))?;
         }
-        for path in self.output.iter().chain(&self.checkpoint.checkpoint) {
+        for path in self.output.iter().chain(dumped.iter().filter(|_| n_dumped > 0)).chain(&self.checkpoint.checkpoint)
+        {
             writeln!(out, "wrote {}", path.display())?;
         }
         match interrupted {
@@ -228,12 +250,16 @@ impl Md {
         driver: &'a Driver,
         resumed: Option<Resumed>,
         checkpoint: Option<&Checkpoint>,
-    ) -> Result<Running<'a>> {
+    ) -> Outcome<Running<'a>> {
         let evaluate = |structure: &Structure| driver.evaluate(structure);
         let located = |e: Error| e.at_frame(start.frame).in_file(&start.file);
         let structure = start.structure.clone();
-        if let (Some(Resumed { archive, sums, trajectory }), Some(checkpoint)) = (resumed, checkpoint) {
+        let doubt = |state| Doubt::begin(&self.doubt, self.every as usize, state, self.force);
+        if let (Some(Resumed { archive, sums, trajectory, doubt: state }), Some(checkpoint)) = (resumed, checkpoint) {
             let dynamics = Dynamics::resumed(structure, settings, &archive, checkpoint.path(), evaluate)?;
+            if self.doubt.is_wanted() {
+                driver.evaluate(dynamics.structure())?; // of which the checkpoint holds the forces only
+            }
             let go_on = |path: &PathBuf| match &trajectory {
                 Some(end) => Trajectory::go_on(path, end.clone()),
                 None => Trajectory::begin(path, self.force),
@@ -242,12 +268,13 @@ impl Md {
             let (step, path) = (dynamics.state().step, checkpoint.path().display());
             tell(format!("going on from {path}, after step {}", count(step)));
             let velocities = format!("those of {path} after step {}", count(step));
-            return Ok(Running { dynamics, sums, trajectory, velocities, resumed: true });
+            return Ok(Running { dynamics, sums, trajectory, doubt: doubt(state)?, velocities, resumed: true });
         }
         let trajectory = self.output.as_ref().map(|path| Trajectory::begin(path, self.force)).transpose()?;
         let mut dynamics = Dynamics::new(structure, settings, evaluate).map_err(located)?;
         let velocities = start.set_in_motion(&mut dynamics, self.temperature, TEMPERATURE).map_err(located)?;
-        Ok(Running { dynamics, sums: Sums::default(), trajectory, velocities, resumed: false })
+        let (sums, doubt) = (Sums::default(), doubt(None)?);
+        Ok(Running { dynamics, sums, trajectory, doubt, velocities, resumed: false })
     }
 
     /// All steps, with a line and a frame now and then.
@@ -258,7 +285,7 @@ impl Md {
         mut checkpoint: Option<&mut Checkpoint>,
         out: &mut dyn Write,
     ) -> Outcome<Simulated> {
-        let Running { dynamics, sums, trajectory, resumed, .. } = run;
+        let Running { dynamics, sums, trajectory, doubt, resumed, .. } = run;
         let n_atoms = dynamics.structure().len();
         let first = dynamics.state().step;
         let with_cell = dynamics.settings().barostat.is_some();
@@ -266,11 +293,14 @@ impl Md {
         let begun = Instant::now();
         if let Some(checkpoint) = checkpoint.as_deref_mut().filter(|_| !*resumed) {
             // From now on the same command goes on, whatever happens.
-            checkpoint.write(dynamics, driver, sums, trajectory.as_ref().map(Trajectory::end))?;
+            checkpoint.write(dynamics, driver, sums, trajectory.as_ref(), doubt.as_ref())?;
         }
         let show = |dynamics: &Dynamics, out: &mut dyn Write| {
             let volume = with_cell.then(|| dynamics.structure().volume());
-            bar.suspend(|| writeln!(out, "{}", line(&dynamics.state(), volume)).and_then(|()| out.flush()))
+            bar.suspend(|| {
+                writeln!(out, "{}", line(&dynamics.state(), volume, &driver.extrapolation()))?;
+                out.flush()
+            })
         };
         let mut is_done = *resumed && first > 0;
         let interrupted = loop {
@@ -282,7 +312,19 @@ impl Md {
             if !is_done {
                 sums.add(&state, n_atoms, dynamics.structure().volume());
                 if let Some(trajectory) = trajectory.as_mut().filter(|_| is_shown) {
-                    trajectory.add(&snapshot(dynamics, &state))?;
+                    trajectory.add(&snapshot(dynamics, &state, &driver.extrapolation()))?;
+                }
+                let of_atoms = driver.extrapolation();
+                let look =
+                    |doubt: &mut Doubt| doubt.look(state.step, &of_atoms, || snapshot(dynamics, &state, &of_atoms));
+                if let Some(Err(e)) = doubt.as_mut().map(look) {
+                    // As for all that ends a run: what shows why, unless it is there already.
+                    if let Some(trajectory) = trajectory.as_mut().filter(|_| !is_shown) {
+                        trajectory.add(&snapshot(dynamics, &state, &of_atoms))?;
+                    }
+                    show(dynamics, out)?;
+                    bar.finish_and_clear();
+                    return Err(e.in_file(&self.data).into());
                 }
             }
             if is_shown || interrupted || ends {
@@ -290,7 +332,7 @@ impl Md {
             }
             is_done = false;
             if let Some(checkpoint) = checkpoint.as_deref_mut().filter(|c| ends || interrupted || c.is_due()) {
-                checkpoint.write(dynamics, driver, sums, trajectory.as_ref().map(Trajectory::end))?;
+                checkpoint.write(dynamics, driver, sums, trajectory.as_ref(), doubt.as_ref())?;
             }
             if interrupted || ends {
                 break interrupted;
@@ -302,7 +344,7 @@ impl Md {
                 // What shows why, unless it is there already.
                 if state.step > step || !is_shown {
                     if let Some(trajectory) = trajectory.as_mut() {
-                        trajectory.add(&snapshot(dynamics, &state))?;
+                        trajectory.add(&snapshot(dynamics, &state, &driver.extrapolation()))?;
                     }
                     show(dynamics, out)?;
                 }
@@ -347,6 +389,7 @@ struct Running<'a> {
     dynamics: Dynamics<'a>,
     sums: Sums,
     trajectory: Option<Trajectory>,
+    doubt: Option<Doubt>,
     /// Where the velocities come from.
     velocities: String,
     /// Whether it goes on from a checkpoint.

@@ -109,6 +109,80 @@ fn a_frame_starts_with_its_velocities_unless_a_temperature_is_asked_for() {
 }
 
 #[test]
+fn a_run_ends_where_the_potential_knows_nothing_and_keeps_what_to_label() {
+    let place = trained("");
+    let start = format!("{}@0", bundled("silicon.xyz.xz"));
+    let heated = ["md", "m.rho", &start, "--repeat", "2,1,1", "--temperature", "9000", "--every", "5", "--seed", "3"];
+    let number = |frame: &rhobasis::Structure, name: &str| match frame.get(name) {
+        Some(Value::Real(x)) => *x,
+        other => panic!("{name}: {other:?}"),
+    };
+    place.ok(&[&heated[..], &["--steps", "200", "-o", "plain.xyz"]].concat());
+    let row = |text: &str| text.lines().find(|line| line.starts_with("extrapolation ")).unwrap().to_string();
+    let calm = place.ok(&[&heated[..], &["--steps", "200", "--dump-above", "1e9", "none.xyz"]].concat());
+    says(&calm, &["to be labelled  0 frames above 1000000000\n"]);
+    assert!(!place.path("none.xyz").exists());
+    let largest: f64 = row(&calm).split_whitespace().nth(1).unwrap().parse().unwrap();
+    let low = (0.7 * largest).to_string();
+    // The same run, looked at: same bits, one frame in five steps, from the first above the limit on.
+    let graded = [&heated[..], &["--steps", "200", "--dump-above", &low, "new.xyz"]].concat();
+    let said = place.ok(&[&graded[..], &["-o", "t.xyz"]].concat());
+    let kept = place.read("new.xyz");
+    says(
+        &said,
+        &["extrapolation\n", &format!("to be labelled  {} frames above {low}\nspeed", kept.len()), "wrote new.xyz"],
+    );
+    assert!(kept.len() > 2 && kept.len() < 41, "{}", kept.len());
+    for (a, b) in place.read("plain.xyz").iter().zip(&place.read("t.xyz")) {
+        assert_eq!(a.positions, b.positions);
+    }
+    let times: Vec<f64> = kept.iter().map(|frame| number(frame, "time_fs")).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 5.0), "{times:?}");
+    for frame in &kept {
+        let ColumnData::Reals(of_atoms) = &frame.column("extrapolation").unwrap().data else { panic!() };
+        let largest = of_atoms.iter().copied().fold(0.0, f64::max);
+        assert!(largest > low.parse().unwrap() && largest == number(frame, "max_extrapolation"));
+    }
+    let potential = rhobasis::files::Stored::load(&place.path("m.rho")).unwrap();
+    let potential: rhobasis::potential::Potential = potential;
+    let again = &potential.extrapolation(&kept[..1]).unwrap()[0];
+    let largest = again.iter().copied().fold(0.0, f64::max);
+    assert!((largest / number(&kept[0], "max_extrapolation") - 1.0).abs() < 1e-6);
+    // In two parts the same frames are kept.
+    for steps in ["83", "200"] {
+        let part =
+            [&heated[..], &["--steps", steps, "--dump-above", &low, "part.xyz", "--checkpoint", "run.md"]].concat();
+        let said_of_part = place.ok(&part);
+        assert!(steps == "83" || row(&said_of_part) == row(&said));
+    }
+    assert_eq!(place.bytes("part.xyz"), place.bytes("new.xyz"));
+    // It ends, and says where, why and what to do; the last frame is the one above the limit.
+    let limit = 0.5 * (low.parse::<f64>().unwrap() + number(&kept[0], "max_extrapolation"));
+    let (limit, above) = (limit.to_string(), ["--dump-above", &low, "last.xyz"]);
+    let ends = [&heated[..], &["--steps", "200", "--stop-at", &limit, "-o", "ended.xyz"], &above].concat();
+    let words = [
+        "at step ",
+        "the extrapolation is ",
+        &format!("above {limit}; label such frames"),
+        "1 frame of this run is in last.xyz",
+    ];
+    let output = place.run(&ends);
+    assert_eq!(output.status.code(), Some(1));
+    says(&String::from_utf8(output.stderr).unwrap(), &words);
+    let (last, ended) = (place.read("last.xyz"), place.read("ended.xyz"));
+    assert_eq!(last[0].positions, ended[ended.len() - 1].positions);
+    assert!(number(&last[0], "max_extrapolation") > limit.parse().unwrap());
+
+    place.refused(2, &[&heated[..], &["--stop-at", "0"]].concat(), &["give a number above zero"]);
+    place.refused(
+        2,
+        &[&heated[..], &["--dump-above", "new.xyz", "1.2"]].concat(),
+        &["--dump-above new.xyz: give a number"],
+    );
+    place.refused(1, &graded, &["new.xyz: is there already"]);
+}
+
+#[test]
 fn constant_pressure_asks_for_what_it_needs_and_reports_the_cell() {
     let place = trained("");
     let start = format!("{}@0", bundled("silicon.xyz.xz"));

@@ -33,6 +33,8 @@ class PairRhobasis : public Pair {
   void init_style() override;
   double init_one(int, int) override { return cutoff; }
   void compute(int, int) override;
+  void *extract(const char *, int &) override;
+  void *extract_peratom(const char *, int &) override;
 
  private:
   rhobasis_potential *potential = nullptr;
@@ -43,12 +45,21 @@ class PairRhobasis : public Pair {
   std::vector<int> atoms;    // what the potential sees, centres first: index in LAMMPS of each
   size_t n_centers = 0;
   std::vector<uint8_t> species;
-  std::vector<double> positions, energies, forces, virials;
+  std::vector<double> positions, energies, forces, virials, of_centers;
+
+  int every = 0;                          // steps between two looks at the extrapolation; 0: never
+  double warn_above = 0.0, stop_above = 0.0;
+  int wanted = 0;                         // set by fix pair on steps on which it wants the extrapolation
+  std::vector<double> extrapolation;      // of each local atom
+  bool warned_far = false, warned_close = false;
 
   void allocate();
   void load(const char *);
   void adopt_list();
   void tally_virials();
+  void keep_extrapolation();
+  void watch_extrapolation();
+  void warn_of_close();
   std::string reason() const;
 };
 
@@ -59,12 +70,17 @@ PairRhobasis::PairRhobasis(LAMMPS *lmp) : Pair(lmp)
   one_coeff = 1;
   manybody_flag = 1;
   centroidstressflag = CENTROID_AVAIL;
+  nextra = 1;    // the largest extrapolation, for compute pair
+  pvector = new double[1];
+  pvector[0] = 0.0;
 }
 
 PairRhobasis::~PairRhobasis()
 {
+  if (copymode) return;
   rhobasis_free(potential);
-  if (copymode || !allocated) return;
+  delete[] pvector;
+  if (!allocated) return;
   memory->destroy(setflag);
   memory->destroy(cutsq);
   delete[] map;
@@ -82,10 +98,22 @@ void PairRhobasis::allocate()
   allocated = 1;
 }
 
-void PairRhobasis::settings(int narg, char **)
+// pair_style rhobasis [extrapolation WARN STOP [every N]]
+void PairRhobasis::settings(int narg, char **arg)
 {
-  if (narg > 0)
-    error->all(FLERR, "pair_style rhobasis takes no arguments: the file and its elements are named by pair_coeff");
+  every = 0;
+  if (narg == 0) return;
+  const bool named = strcmp(arg[0], "extrapolation") == 0 && (narg == 3 || (narg == 5 && strcmp(arg[3], "every") == 0));
+  if (!named)
+    error->all(FLERR, "pair_style rhobasis takes no arguments but 'extrapolation WARN STOP every N': the file and its elements "
+                      "are named by pair_coeff");
+  warn_above = utils::numeric(FLERR, arg[1], false, lmp);
+  stop_above = utils::numeric(FLERR, arg[2], false, lmp);
+  every = narg == 5 ? utils::inumeric(FLERR, arg[4], false, lmp) : 1;
+  if (warn_above <= 0.0 || stop_above < warn_above || every < 1)
+    error->all(FLERR, "pair_style rhobasis extrapolation {} {}: give two numbers above zero, the first not above the second, and "
+                      "steps from 1 on", arg[1], arg[2]);
+  warned_far = false;
 }
 
 // pair_coeff * * model.rho Si C NULL
@@ -175,12 +203,18 @@ void PairRhobasis::compute(int eflag, int vflag)
   }
   double energy = 0.0, total[9] = {0.0};
   const bool of_atoms = vflag_atom || cvflag_atom;
+  const bool watched = every > 0 && update->ntimestep % every == 0, graded = watched || wanted;
+  of_centers.assign(graded ? n_centers + 1 : 0, 0.0);    // one more, for the address of none is none
   energies.assign(eflag_atom ? n_centers : 0, 0.0);
   forces.assign(3 * n, 0.0);
   virials.assign(of_atoms ? 9 * n : 0, 0.0);
   if (rhobasis_evaluate(potential, n, species.data(), positions.data(), &energy, eflag_atom ? energies.data() : nullptr,
-                        forces.data(), total, of_atoms ? virials.data() : nullptr))
+                        forces.data(), total, of_atoms ? virials.data() : nullptr,
+                        graded ? of_centers.data() : nullptr))
     error->one(FLERR, "Pair style rhobasis: " + reason());
+  if (graded) keep_extrapolation();
+  if (watched) watch_extrapolation();
+  if (!warned_close) warn_of_close();
 
   for (size_t k = 0; k < n; k++)
     for (int d = 0; d < 3; d++) atom->f[atoms[k]][d] += forces[3 * k + d];
@@ -211,6 +245,67 @@ void PairRhobasis::tally_virials()
     if (cvflag_atom)
       for (int c = 0; c < 9; c++) cvatom[atoms[k]][c] += w[order[c]];
   }
+}
+
+// In LAMMPS' order; atoms that another style handles have none.
+void PairRhobasis::keep_extrapolation()
+{
+  extrapolation.assign(atom->nlocal + 1, 0.0);
+  for (size_t k = 0; k < n_centers; k++) extrapolation[atoms[k]] = of_centers[k];
+}
+
+// Ends the run, or warns once, if an atom of any process is too far from what the potential was trained on.
+void PairRhobasis::watch_extrapolation()
+{
+  struct {
+    double value;
+    int rank;
+  } mine = {0.0, comm->me}, largest;
+  tagint tag = 0;
+  for (size_t k = 0; k < n_centers; k++)
+    if (of_centers[k] > mine.value) {
+      mine.value = of_centers[k];
+      tag = atom->tag_enable ? atom->tag[atoms[k]] : 0;
+    }
+  MPI_Allreduce(&mine, &largest, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world);
+  pvector[0] = comm->me == 0 ? largest.value : 0.0;    // compute pair adds up what processes have
+  const bool stops = largest.value > stop_above;
+  if (!stops && (warned_far || largest.value <= warn_above)) return;
+  warned_far = true;
+  MPI_Bcast(&tag, 1, MPI_LMP_TAGINT, largest.rank, world);
+  const std::string text = fmt::format("The extrapolation of atom {} is {:.3f} at step {}, above {}", tag, largest.value,
+                                       update->ntimestep, stops ? stop_above : warn_above);
+  if (stops) error->all(FLERR, text + ": label such frames, and train on them too");
+  if (comm->me == 0) error->warning(FLERR, text + ": from now on the potential guesses. This is said once");
+}
+
+// Says, once, if atoms are nearer to each other than in training.
+void PairRhobasis::warn_of_close()
+{
+  size_t pair[2];
+  double distances[2];
+  if (!rhobasis_close(potential, pair, distances)) return;
+  warned_close = true;
+  tagint tags[2] = {0, 0};
+  for (int k = 0; k < 2 && atom->tag_enable; k++) tags[k] = atom->tag[atoms[pair[k]]];
+  const std::string known = distances[1] > 0.0
+      ? fmt::format("the smallest distance in training is {:.3f}", distances[1])
+      : "no training frame had these species within the cutoff of each other";
+  error->warning(FLERR, "Atoms {} and {} are {:.3f} Angstrom apart at step {}, and {}: what follows is a guess. This is said once",
+                 tags[0], tags[1], distances[0], update->ntimestep, known);
+}
+
+// For fix pair: how it asks for the extrapolation on some steps, and where it lies.
+void *PairRhobasis::extract(const char *name, int &dim)
+{
+  dim = 0;
+  return strcmp(name, "extrapolation_flag") == 0 ? &wanted : nullptr;
+}
+
+void *PairRhobasis::extract_peratom(const char *name, int &columns)
+{
+  columns = 0;
+  return strcmp(name, "extrapolation") == 0 && !extrapolation.empty() ? extrapolation.data() : nullptr;
 }
 
 // Why the last call failed, with the ID of the atom, which the potential does not know.

@@ -117,8 +117,8 @@ class Calculator(_Calculator):
         super().calculate(atoms, properties, system_changes)
         doubt: dict[str, Any] = {}
         if self.uncertainty:
-            found, (deviation, extrapolation) = self._driver.evaluate_with_uncertainty(self.atoms)
-            doubt = {"energy_std": deviation, "extrapolation": extrapolation}
+            found, extrapolation = self._driver.evaluate_with_extrapolation(self.atoms)
+            doubt = {"energy_std": self._driver.energy_deviation(self.atoms), "extrapolation": extrapolation}
         else:
             found = self._driver.evaluate(self.atoms)
         energy, of_atoms, forces, _, stress = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ __all__ = ["Evaluator", "pes_path"]
 ELECTRON_VOLT = 0.036749326
 ANGSTROM = 1.8897261
 
-_EXTRAS = ("energies", "uncertainty")
+_EXTRAS = ("energies", "uncertainty", "extrapolation")
 
 
 def pes_path() -> str:
@@ -43,7 +43,8 @@ class Evaluator:
     potential : a fitted `Potential`, or a file of one.
     template : a file whose first frame has the atoms in the order of i-PI's, with their species and periodicity.
     extras : what to send beside, as JSON: ``"energies"`` of the atoms; ``"uncertainty"``, the standard deviation of the
-        energy under the key ``energy_uncertainty``; both in eV. One name, or several in a list or with spaces between.
+        energy under the key ``energy_uncertainty``, both in eV; ``"extrapolation"`` of the atoms, see
+        `Potential.predict`. One name, or several in a list or with spaces between.
     skin : in Å. Pairs are listed to this far beyond the cutoff, as for `rhobasis.ase.Calculator`.
     """
 
@@ -72,9 +73,7 @@ class Evaluator:
                 'Lattice="…" pbc="T T T", and give i-PI that file with <file mode=\'ase\'>'
             )
         self._driver = _native.Driver(potential._fitted(), float(skin))
-        self._driver.evaluate(self.atoms)  # what it cannot evaluate is known at once
-        if "uncertainty" in self.extras:
-            potential.predict(self.atoms, forces=False, uncertainty=True)
+        self._evaluate()  # what it cannot evaluate is known at once
 
     def evaluate(self, cell: Any, positions: Any) -> tuple[float, np.ndarray, np.ndarray, str]:
         """Energy in hartree, forces in hartree/bohr, virial −dE/dε in hartree, and extras.
@@ -92,15 +91,20 @@ class Evaluator:
             )
         self.atoms.positions = positions / ANGSTROM
         self.atoms.set_cell(np.asarray(cell, dtype=float).reshape(3, 3).T / ANGSTROM)
-        energy, of_atoms, forces, virial, _ = self._driver.evaluate(self.atoms)
+        energy, forces, virial, extras = self._evaluate()
         forces *= ELECTRON_VOLT / ANGSTROM
-        return energy * ELECTRON_VOLT, forces, virial * ELECTRON_VOLT, self._extras(of_atoms)
+        return energy * ELECTRON_VOLT, forces, virial * ELECTRON_VOLT, json.dumps(extras) if extras else ""
 
-    def _extras(self, of_atoms: np.ndarray) -> str:
-        extras = {}
+    def _evaluate(self) -> tuple[float, np.ndarray, np.ndarray, dict[str, Any]]:
+        extras: dict[str, Any] = {}
+        if "extrapolation" in self.extras:
+            found, extrapolation = self._driver.evaluate_with_extrapolation(self.atoms)
+            extras["extrapolation"] = extrapolation.tolist()
+        else:
+            found = self._driver.evaluate(self.atoms)
+        energy, of_atoms, forces, virial, _ = found
         if "energies" in self.extras:
             extras["energies"] = of_atoms.tolist()
         if "uncertainty" in self.extras:
-            told = self.potential.predict(self.atoms, forces=False, uncertainty=True)
-            extras["energy_uncertainty"] = float(cast("np.ndarray", told.energy_uncertainties)[0])
-        return json.dumps(extras) if extras else ""
+            extras["energy_uncertainty"] = self._driver.energy_deviation(self.atoms)
+        return energy, forces, virial, extras

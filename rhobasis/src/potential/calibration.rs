@@ -20,7 +20,8 @@ pub(super) const NORMAL: [(f64, f64); 2] = [(0.68, 0.994_457_883_209_753), (0.9,
 /// Factors that take standard deviations of the posterior of a fit to those of its errors; none where the frames that were left out
 /// are fewer than eight. For a quantity without a factor, that of the other is taken.
 ///
-/// [`energy`](Calibration::energy) is of whole frames, [`force`](Calibration::force) of components.
+/// [`energy`](Calibration::energy) is of whole frames, [`force`](Calibration::force) of components. Beside them stand the errors of what was
+/// left out: what a cross-validation would find of the same features, without one. The basis and the regulariser have seen these frames.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -28,6 +29,12 @@ pub struct Calibration {
     pub energy: Option<f64>,
     /// For components of forces.
     pub force: Option<f64>,
+    /// Root mean square error of energies that were left out, in eV per atom.
+    #[serde(default)]
+    pub energy_rmse: Option<f64>,
+    /// Of components of forces, in eV/Å.
+    #[serde(default)]
+    pub force_rmse: Option<f64>,
     /// Frames that were left out.
     pub frames: usize,
 }
@@ -37,7 +44,14 @@ impl Calibration {
     pub(super) fn of(held_out: &AllHeldOut) -> Self {
         let frames = held_out.frames;
         let factor = |numbers: &[HeldOut]| factor(numbers).filter(|_| frames >= FEWEST);
-        Calibration { energy: factor(&held_out.energies), force: factor(&held_out.forces), frames }
+        let per_atom = held_out.energies.iter().zip(&held_out.n_atoms).map(|(e, &n)| e.residual / n.max(1) as f64);
+        Calibration {
+            energy: factor(&held_out.energies),
+            force: factor(&held_out.forces),
+            energy_rmse: rms(per_atom),
+            force_rmse: rms(held_out.forces.iter().map(|f| f.residual)),
+            frames,
+        }
     }
 
     /// What standard deviations of energies are multiplied by.
@@ -58,6 +72,12 @@ impl Calibration {
     pub(super) fn is_possible(&self) -> bool {
         [self.energy, self.force].into_iter().flatten().all(|factor| factor.is_finite() && factor > 0.0)
     }
+}
+
+/// Root of the mean square; none of nothing.
+fn rms(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let (n, sum) = numbers.fold((0, 0.0), |(n, sum), x| (n + 1, sum + x * x));
+    (n > 0).then(|| (sum / f64::from(n)).sqrt()).filter(|x| x.is_finite())
 }
 
 /// The geometric mean of the factors that make 68 and 90 per cent of the residuals lie within as many standard deviations as those of a
@@ -98,9 +118,14 @@ mod tests {
     #[test]
     fn too_few_frames_give_no_factor() {
         let numbers = vec![HeldOut { residual: 1.0, variance: 1.0 }; 30];
-        let all = |frames| AllHeldOut { energies: Vec::new(), forces: numbers.clone(), frames };
+        let none = AllHeldOut::default();
+        let all = |frames| AllHeldOut { forces: numbers.clone(), frames, ..none.clone() };
         assert!(!Calibration::of(&all(7)).is_known());
         let found = Calibration::of(&all(8));
         assert!(found.energy.is_none() && found.of_energies() == found.of_forces() && found.is_known());
+        assert_eq!((found.energy_rmse, found.force_rmse), (None, Some(1.0)));
+        let two = vec![HeldOut { residual: 3.0, variance: 1.0 }, HeldOut { residual: 8.0, variance: 1.0 }];
+        let of_two = AllHeldOut { energies: two, n_atoms: vec![1, 2], frames: 2, ..none.clone() };
+        assert_eq!(Calibration::of(&of_two).energy_rmse, Some(12.5_f64.sqrt()), "per atom");
     }
 }

@@ -15,6 +15,9 @@ use crate::density::{Adjoint, Run};
 use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 
+/// Writes a number for each centre of a run, of its species and features `[center, feature]`.
+pub(super) type OfFeatures<'a> = dyn Fn(&[u8], ArrayView2<f64>, &mut [f64]) + Sync + 'a;
+
 /// Features of atoms, the energy of an atom as a function of them, and what acts beside it between atoms that are too near.
 #[derive(Clone, Copy)]
 pub(super) struct Chain<'a> {
@@ -43,7 +46,7 @@ impl Chain<'_> {
     }
 
     /// Energy of each centre, in file order; forces −dE/dr and virial −dE/dε of each structure, with those of its atoms if
-    /// `atom_virials`.
+    /// `atom_virials`; and a number of each centre, if there is something that makes it of species and features.
     ///
     /// # Errors
     /// As [`Chain::energies`].
@@ -52,44 +55,25 @@ impl Chain<'_> {
         structures: &[Structure],
         lists: Option<&[VerletList]>,
         atom_virials: bool,
-    ) -> Result<(Vec<f64>, Vec<Adjoint>)> {
+        number: Option<&OfFeatures>,
+    ) -> Result<(Vec<f64>, Vec<Adjoint>, Vec<f64>)> {
         let runs = self.invariants.expansion().runs(structures, lists, None)?.with_atom_virials(atom_virials);
         let mut energies = vec![0.0; runs.n_centers()];
-        let out = vec![&mut energies[..]];
-        let adjoints = runs.gather(self.invariants.pool(), out, &[1], |run, energies, grad_r, work| {
-            self.forward(run, energies[0], true, work)?;
-            self.backward(run, grad_r, work);
-            if let Some((core, found)) = self.core {
-                core.add(run, structures, energies[0], Some(grad_r), found);
-            }
-            Ok(())
-        })?;
-        Ok((energies, adjoints))
-    }
-
-    /// [`Chain::energies_and_forces`], and `n` numbers of each centre that `more` makes of species and features, `[center, feature]`.
-    ///
-    /// # Errors
-    /// As [`Chain::energies`].
-    pub fn energies_forces_and(
-        self,
-        structures: &[Structure],
-        lists: Option<&[VerletList]>,
-        more: impl Fn(&[u8], ArrayView2<f64>, &mut [f64]) + Sync,
-    ) -> Result<(Vec<f64>, Vec<Adjoint>, Vec<f64>)> {
-        let runs = self.invariants.expansion().runs(structures, lists, None)?;
-        let (mut energies, mut others) = (vec![0.0; runs.n_centers()], vec![0.0; runs.n_centers()]);
-        let out = vec![&mut energies[..], &mut others[..]];
-        let adjoints = runs.gather(self.invariants.pool(), out, &[1, 1], |run, out, grad_r, work| {
+        let width = usize::from(number.is_some());
+        let mut numbers = vec![0.0; width * runs.n_centers()];
+        let out = vec![&mut energies[..], &mut numbers[..]];
+        let adjoints = runs.gather(self.invariants.pool(), out, &[1, width], |run, out, grad_r, work| {
             self.forward(run, out[0], true, work)?;
-            self.of_features(run, out[1], &more, work);
+            if let Some(number) = number {
+                self.of_features(run, out[1], number, work);
+            }
             self.backward(run, grad_r, work);
             if let Some((core, found)) = self.core {
                 core.add(run, structures, out[0], Some(grad_r), found);
             }
             Ok(())
         })?;
-        Ok((energies, adjoints, others))
+        Ok((energies, adjoints, numbers))
     }
 
     /// What `what` makes of the features of a run, after `forward`.

@@ -6,11 +6,9 @@ use rayon::prelude::*;
 use super::calibration::Calibration;
 use super::chain::numbers;
 use super::leverage::Leverage;
-use super::model::{Potential, Prediction};
+use super::model::Potential;
 use super::posterior::Posterior;
-use super::repulsion::Found;
 use super::rows::{energy_row, force_rows};
-use crate::neighbors::VerletList;
 use crate::structure::{Structure, Vec3};
 use crate::{Error, Result};
 
@@ -59,6 +57,7 @@ impl Potential {
     /// How far each atom lies outside of what was trained on, for each structure: its leverage h = |R⁻ᵀ φ(X_i)| over the largest of the
     /// training atoms of its species. Above one the model extrapolates. For models of more than 64 parameters h is the root mean square
     /// of as many draws from the posterior, which is within 9 % of it (one standard deviation).
+    /// [`Potential::evaluate_with`] gives it with energies and forces, of the same features.
     ///
     /// # Errors
     /// As for [`Potential::predict`]; for kernel ridge models, and for files of older versions, which do not hold the largest.
@@ -72,29 +71,6 @@ impl Potential {
         let mut rest = &all[..];
         let of = |structure: &Structure| rest.split_off(..structure.len()).unwrap_or_default().to_vec();
         Ok(structures.iter().map(of).collect())
-    }
-
-    /// [`Potential::evaluate`], and the [extrapolation](Potential::extrapolation) of each centre of the list: features are made once.
-    ///
-    /// # Errors
-    /// As both.
-    pub fn evaluate_with_extrapolation(
-        &self,
-        structure: &Structure,
-        list: &mut VerletList,
-    ) -> Result<(Prediction, Vec<f64>)> {
-        let (leverage, posterior) = self.known_leverage()?;
-        list.update(structure)?;
-        let write = |species: &[u8], x: ArrayView2<f64>, out: &mut [f64]| {
-            leverage.of_features(&posterior.functions, species, x, out);
-        };
-        let (structures, lists) = (std::slice::from_ref(structure), Some(std::slice::from_ref(&*list)));
-        let found = Found::default();
-        let (energies, adjoints, extrapolation) =
-            self.watched_chain(&found).energies_forces_and(structures, lists, write)?;
-        let mut predictions = self.predictions(structures, lists, energies, adjoints, found)?;
-        let prediction = predictions.pop().expect("of one structure one");
-        Ok((prediction, extrapolation))
     }
 
     fn known_posterior(&self) -> Result<&Posterior> {

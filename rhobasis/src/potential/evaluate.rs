@@ -145,7 +145,7 @@ pub struct ErrorRow {
 /// let labels = Labels { energy: Some(-31.0), ..Labels::default() };
 /// let prediction = Prediction {
 ///     energy: -30.9, energies: vec![-15.45; 2], forces: vec![], virial: ndarray::Array2::zeros((3, 3)),
-///     virials: vec![], close: None,
+///     virials: vec![], extrapolation: vec![], close: None,
 /// };
 /// let mut errors = Errors::default();
 /// errors.add(0, &dimer, &labels, &prediction)?;
@@ -459,6 +459,7 @@ mod tests {
             forces: vec![[0.1, 0.0, 0.0], [0.0, 0.0, -0.3]],
             virial: Array2::zeros((3, 3)),
             virials: vec![],
+            extrapolation: vec![],
             close: None,
         };
         let mut errors = Errors::default();

@@ -30,6 +30,8 @@ pub(super) struct HeldOut {
 #[derive(Debug, Clone, Default)]
 pub(super) struct AllHeldOut {
     pub energies: Vec<HeldOut>,
+    /// Atoms of the frames that energies are of.
+    pub n_atoms: Vec<usize>,
     pub forces: Vec<HeldOut>,
     /// Frames that they are of.
     pub frames: usize,
@@ -68,6 +70,7 @@ pub(super) fn held_out(
             let Some(part) = part? else { continue };
             all.frames += 1;
             all.energies.extend(part.energies);
+            all.n_atoms.extend(part.n_atoms);
             all.forces.extend(part.forces);
         }
     }
@@ -137,7 +140,10 @@ fn leave_out(
     for (k, (e, v)) in kept.into_iter().zip(left.residuals.iter().zip(&left.leverages)) {
         let of = |sigma: f64| HeldOut { residual: e * sigma, variance: v * sigma * sigma };
         match (targets.energy, targets.forces) {
-            (Some(sigma), _) if k < n_energies => all.energies.push(of(sigma)),
+            (Some(sigma), _) if k < n_energies => {
+                all.energies.push(of(sigma));
+                all.n_atoms.push(n_atoms);
+            }
             (_, Some(sigma)) if k < n_energies + n_forces => all.forces.push(of(sigma)),
             _ => {}
         }

@@ -83,7 +83,7 @@ pub use evaluate::{
 pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use label_next::{Candidates, Choice};
-pub use model::{Potential, Prediction};
+pub use model::{Beside, Potential, Prediction};
 pub use remarks::Remark;
 pub use repulsion::{ClosePair, Nearest, Repulsion};
 pub use sensitivity::Sensitivity;

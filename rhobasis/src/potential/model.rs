@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView2};
 
 use super::alone;
 use super::baseline::of_atoms;
-use super::chain::Chain;
+use super::chain::{Chain, OfFeatures};
 use super::features::Basis;
 use super::linear::LinearModel;
 use super::posterior::{Posterior, Uncertainty};
@@ -117,13 +117,20 @@ impl Model {
 }
 
 /// What is predicted beside energies.
-#[derive(Clone, Copy)]
-enum Derivatives {
-    None,
-    /// And the virial of the whole structure.
-    Forces,
-    /// And the virials of atoms.
-    Virials,
+/// What [`Potential::evaluate_with`] gives beside energies, forces and virial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// The virial of each atom j as a neighbour, ghosts included, in eV, where the first index goes with r_ji:
+    ///
+    /// ```text
+    /// W_j = −Σ_i r_ji ⊗ dE_i/dr_ji,   Σ_j W_j = −dE/dε
+    /// ```
+    ///
+    /// Of the ways to share out the virial of a many-body potential this is the one by which Σ_j W_j v_j is the flux of heat that
+    /// forces carry (Fan et al., Phys. Rev. B 92, 094301 (2015)); W_j is not symmetric, but its sum is.
+    pub virials: bool,
+    /// The [extrapolation](Potential::extrapolation) of each centre, of the features that its energy is made of.
+    pub extrapolation: bool,
 }
 
 /// What a potential says of one structure.
@@ -137,8 +144,10 @@ pub struct Prediction {
     pub forces: Vec<Vec3>,
     /// −dE/dε, in eV, symmetric; zeros if forces were not asked for.
     pub virial: Array2<f64>,
-    /// The virial of each atom, in eV, see [`Potential::evaluate_with_virials`]; empty if not asked for.
+    /// The virial of each atom, in eV, see [`Beside`]; empty if not asked for.
     pub virials: Vec<[Vec3; 3]>,
+    /// The [extrapolation](Potential::extrapolation) of each atom, see [`Beside`]; empty if not asked for.
+    pub extrapolation: Vec<f64>,
     /// Atoms that are nearer to each other than any of their species were in training, where all of this is a guess: the worst pair.
     pub close: Option<ClosePair>,
 }
@@ -206,7 +215,7 @@ impl Potential {
     /// # Errors
     /// [`Error::Structure`] naming frame and atom: not finite, no volume, atoms that coincide, unknown species.
     pub fn predict(&self, structures: &[Structure], forces: bool) -> Result<Vec<Prediction>> {
-        self.predict_with(structures, None, if forces { Derivatives::Forces } else { Derivatives::None })
+        self.predict_with(structures, None, forces.then(Beside::default))
     }
 
     /// [`Potential::predict`] of one structure with forces, with a list of neighbours that is made anew only where it has to be:
@@ -216,29 +225,17 @@ impl Potential {
     /// # Errors
     /// As for `predict`, and if the list is of another cutoff, see [`Potential::r_cut`].
     pub fn evaluate(&self, structure: &Structure, list: &mut VerletList) -> Result<Prediction> {
-        self.evaluate_to(structure, list, Derivatives::Forces)
+        self.evaluate_with(structure, list, Beside::default())
     }
 
-    /// [`Potential::evaluate`], with the virial of each atom j as a neighbour, ghosts included:
-    ///
-    /// ```text
-    /// W_j = −Σ_i r_ji ⊗ dE_i/dr_ji,   Σ_j W_j = −dE/dε
-    /// ```
-    ///
-    /// in eV, where the first index goes with r_ji. Of the ways to share out the virial of a many-body potential this is the one
-    /// by which Σ_j W_j v_j is the flux of heat that forces carry (Fan et al., Phys. Rev. B 92, 094301 (2015)); W_j is not
-    /// symmetric, but its sum is.
+    /// [`Potential::evaluate`], with what else is wanted.
     ///
     /// # Errors
-    /// As [`Potential::evaluate`].
-    pub fn evaluate_with_virials(&self, structure: &Structure, list: &mut VerletList) -> Result<Prediction> {
-        self.evaluate_to(structure, list, Derivatives::Virials)
-    }
-
-    fn evaluate_to(&self, structure: &Structure, list: &mut VerletList, wanted: Derivatives) -> Result<Prediction> {
+    /// As [`Potential::evaluate`], and [`Potential::extrapolation`] if that is wanted.
+    pub fn evaluate_with(&self, structure: &Structure, list: &mut VerletList, beside: Beside) -> Result<Prediction> {
         list.update(structure)?;
         let one = std::slice::from_ref(structure);
-        let mut predictions = self.predict_with(one, Some(std::slice::from_ref(list)), wanted)?;
+        let mut predictions = self.predict_with(one, Some(std::slice::from_ref(list)), Some(beside))?;
         predictions.pop().ok_or_else(|| Error::setting("structures", 0, "there is none", "give one"))
     }
 
@@ -251,29 +248,37 @@ impl Potential {
         Chain { core: self.core.as_ref().map(|core| (core, found)), ..self.chain() }
     }
 
+    /// Energies; if `beside` says what else, forces and virials too.
     fn predict_with(
         &self,
         structures: &[Structure],
         lists: Option<&[VerletList]>,
-        wanted: Derivatives,
+        beside: Option<Beside>,
     ) -> Result<Vec<Prediction>> {
         let found = Found::default();
         let chain = self.watched_chain(&found);
-        let (energies, adjoints) = match wanted {
-            Derivatives::None => (chain.energies(structures, lists)?, Vec::new()),
-            Derivatives::Forces => chain.energies_and_forces(structures, lists, false)?,
-            Derivatives::Virials => chain.energies_and_forces(structures, lists, true)?,
+        let Some(Beside { virials, extrapolation }) = beside else {
+            let energies = chain.energies(structures, lists)?;
+            return self.predictions(structures, lists, energies, (Vec::new(), Vec::new()), found);
         };
-        self.predictions(structures, lists, energies, adjoints, found)
+        let leverage = if extrapolation { Some(self.known_leverage()?) } else { None };
+        let of_features = leverage.map(|(leverage, posterior)| {
+            move |species: &[u8], x: ArrayView2<f64>, out: &mut [f64]| {
+                leverage.of_features(&posterior.functions, species, x, out);
+            }
+        });
+        let of_features = of_features.as_ref().map(|of| of as &OfFeatures);
+        let (energies, adjoints, extrapolation) = chain.energies_and_forces(structures, lists, virials, of_features)?;
+        self.predictions(structures, lists, energies, (adjoints, extrapolation), found)
     }
 
     /// What is said of structures, from what the model says of their centres, and the pairs that were found too near.
-    pub(super) fn predictions(
+    fn predictions(
         &self,
         structures: &[Structure],
         lists: Option<&[VerletList]>,
         mut energies: Vec<f64>,
-        adjoints: Vec<Adjoint>,
+        (adjoints, extrapolation): (Vec<Adjoint>, Vec<f64>),
         found: Found,
     ) -> Result<Vec<Prediction>> {
         let close = found.into_inner();
@@ -288,6 +293,7 @@ impl Potential {
             }
             let of_atom = |(energy, z): (&f64, &u8)| energy + self.baseline.get(z).copied().unwrap_or(0.0);
             let atoms: Vec<f64> = mine.iter().zip(species).map(of_atom).collect();
+            let extrapolation = extrapolation.get(first..first + n_centers).unwrap_or_default().to_vec();
             first += n_centers;
             let (forces, virial, virials) = match adjoints.next() {
                 Some(Adjoint { forces, virial, atom_virials }) => (forces, (&virial + &virial.t()) * 0.5, atom_virials),
@@ -297,7 +303,7 @@ impl Potential {
             let energy = mine.iter().sum::<f64>() + of_atoms(&self.baseline, species);
             check(energy, forces.as_flattened().iter().chain(&virial)).map_err(|e| e.at_frame(k))?;
             let close = close.get(&k).copied();
-            predictions.push(Prediction { energy, energies: atoms, forces, virial, virials, close });
+            predictions.push(Prediction { energy, energies: atoms, forces, virial, virials, extrapolation, close });
         }
         Ok(predictions)
     }

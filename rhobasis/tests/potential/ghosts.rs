@@ -9,6 +9,7 @@ use rhobasis::density::{
 use rhobasis::extxyz::{Options, read};
 use rhobasis::neighbors::{NeighborList, VerletList};
 use rhobasis::optimal::{Covariance, CovarianceSettings, Mixing, OptimalBasis, Truncation};
+use rhobasis::potential::Beside;
 use rhobasis::structure::Vec3;
 use rhobasis::{Error, Structure};
 
@@ -16,6 +17,7 @@ use crate::common;
 use crate::samples::potentials;
 
 const R_CUT: f64 = 4.5;
+const WITH_VIRIALS: Beside = Beside { virials: true, extrapolation: false };
 
 /// A structure without periodicity: the atoms, then their images within a list of more than the cutoff; and what each atom is
 /// an image of.
@@ -177,7 +179,7 @@ fn the_virial_of_an_atom_is_its_distance_from_each_centre_times_the_force_of_tha
     for (name, potential, frames) in potentials() {
         let structure = frames.iter().find(|frame| frame.pbc == [true; 3]).unwrap();
         let (atoms, mut list, _) = unfold(structure, potential.r_cut());
-        let found = potential.evaluate_with_virials(&atoms, &mut list).unwrap();
+        let found = potential.evaluate_with(&atoms, &mut list, WITH_VIRIALS).unwrap();
         let without = potential.evaluate(&atoms, &mut list).unwrap();
         assert_eq!(rhobasis::potential::Prediction { virials: vec![], ..found.clone() }, without, "{name}");
 
@@ -211,8 +213,9 @@ fn virials_of_atoms_do_not_depend_on_how_centres_are_shared_out() {
     let small = on_grid(frames.iter().find(|frame| frame.pbc == [true; 3]).unwrap().clone());
     let virials = |structure: &Structure| {
         let (atoms, mut list, owner) = unfold(structure, potential.r_cut());
-        let found = potential.evaluate_with_virials(&atoms, &mut list).unwrap().virials;
-        let alone = rhobasis::on_this_thread(|| potential.evaluate_with_virials(&atoms, &mut list).unwrap().virials);
+        let found = potential.evaluate_with(&atoms, &mut list, WITH_VIRIALS).unwrap().virials;
+        let alone =
+            rhobasis::on_this_thread(|| potential.evaluate_with(&atoms, &mut list, WITH_VIRIALS).unwrap().virials);
         assert_eq!(found, alone, "one thread gives the same bits");
         fold_virials(&found, &owner, structure.len())
     };

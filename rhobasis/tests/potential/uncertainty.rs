@@ -7,10 +7,13 @@ use rhobasis::models::Solver;
 use rhobasis::neighbors::VerletList;
 use rhobasis::optimal::Mixing;
 use rhobasis::potential::{
-    Alpha, Candidates, Coverage, FeatureKind, ModelSettings, Potential, Quantity, SparseMethod, TrainSettings,
+    Alpha, Beside, Candidates, Coverage, FeatureKind, ModelSettings, Potential, Prediction, Quantity, SparseMethod,
+    TrainSettings,
 };
 
 use crate::samples::{Noise, features, frames, optimal, pair_labels, potentials, train};
+
+const GRADED: Beside = Beside { virials: false, extrapolation: true };
 
 /// Normal numbers, nearly: sums of twelve uniform ones.
 fn normal(noise: &mut Noise) -> f64 {
@@ -134,7 +137,7 @@ fn uncertainties_are_stored_and_do_not_depend_on_how_they_are_asked_for() {
     for (name, potential, frames) in potentials() {
         if potential.calibration().is_none() {
             let mut list = VerletList::new(potential.r_cut(), 0.5).unwrap();
-            let e = potential.evaluate_with_extrapolation(&frames[0], &mut list).unwrap_err().to_string();
+            let e = potential.evaluate_with(&frames[0], &mut list, GRADED).unwrap_err().to_string();
             assert!(e.contains("kernel ridge model"), "{e}");
             assert!(potential.force_deviations(frames).is_err() && Candidates::new(potential).is_err());
             continue;
@@ -145,10 +148,11 @@ fn uncertainties_are_stored_and_do_not_depend_on_how_they_are_asked_for() {
         assert_eq!(loaded.extrapolation(frames).unwrap(), extrapolation, "{name}");
         assert_eq!(loaded.force_deviations(frames).unwrap(), potential.force_deviations(frames).unwrap(), "{name}");
         let mut list = VerletList::new(potential.r_cut(), 0.5).unwrap();
-        let (prediction, found) = potential.evaluate_with_extrapolation(&frames[1], &mut list).unwrap();
+        let found = potential.evaluate_with(&frames[1], &mut list, GRADED).unwrap();
         let alone = potential.evaluate(&frames[1], &mut list).unwrap();
-        assert_eq!(prediction, alone, "{name}");
-        for (a, b) in found.iter().zip(&extrapolation[1]) {
+        assert_eq!(Prediction { extrapolation: vec![], ..found.clone() }, alone, "{name}");
+        assert_eq!(found.extrapolation.len(), frames[1].len(), "{name}");
+        for (a, b) in found.extrapolation.iter().zip(&extrapolation[1]) {
             assert!((a - b).abs() < 1e-9 * b.abs().max(1e-3), "{name}: {a} {b}");
         }
         let mut unknown = frames[0].clone();
