@@ -451,10 +451,10 @@ class Potential(Parameters):
 
     @property
     def left_out_errors_(self) -> dict[str, float]:
-        """Root mean square errors of frames that were left out of the fit in turn: "energy" in eV per atom, "force" in eV/Å.
+        """Root mean square errors of frames that were left out of the fit: "energy" in eV per atom, "force" in eV/Å.
 
-        What a cross-validation would find, as far as basis and regulariser do not depend on the frames that are left out; it
-        costs nothing, since `fit` needs it for `calibration_`. Of up to 500 frames, at least 96; empty as `calibration_` is.
+        What a cross-validation would find, as far as basis and regulariser do not depend on the frames that are left
+        out. It costs nothing, since `fit` needs it for `calibration_`. Of up to 500 frames; empty as `calibration_` is.
         """
         _, _, energy, force = self._fitted().calibration() or (None, None, None, None)
         return {name: error for name, error in (("energy", energy), ("force", force)) if error is not None}
