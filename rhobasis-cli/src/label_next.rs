@@ -45,7 +45,8 @@ pub fn select(model: &Path, data: &[String], n: usize, to: &Path, out: &mut dyn 
     writer.finish()?;
     let beyond = chosen.iter().filter(|choice| choice.remaining > 1.0).count();
     writeln!(out, "{} of {} chosen", plural(chosen.len(), "frame"), count(frames.len()))?;
-    writeln!(out, "{} of them have an atom that none before it stands for (extrapolation above 1)", count(beyond))?;
+    let have = if beyond == 1 { "has" } else { "have" };
+    writeln!(out, "{} of them {have} an atom that none before it stands for (extrapolation above 1)", count(beyond))?;
     if beyond == chosen.len() && chosen.len() < frames.len() {
         writeln!(out, "there may be more such frames: choose more with -n")?;
     }

@@ -91,7 +91,6 @@ impl Relax {
         let mut reader = Reader::open(&self.data, &Keys::none())?;
         let mut relaxed = Trajectory::begin(&self.output, self.force)?;
         let _hold = interrupt::hold();
-        writeln!(out, "{HEADER}")?;
         while let Some(frame) = reader.next().transpose()? {
             let index = reader.frame_index().unwrap_or(0);
             let file = reader.path().map_or(PathBuf::from(&self.data), PathBuf::from);
@@ -108,6 +107,9 @@ impl Relax {
                 return Err(Failure::Interrupted(format!("{frames} are in {}", self.output.display())));
             }
             let found = found.map_err(located)?;
+            if relaxed.end().frames == 0 {
+                writeln!(out, "{HEADER}")?;
+            }
             writeln!(out, "{}", line(index, &found))?;
             out.flush()?;
             relaxed.add(&labelled(found))?;
