@@ -180,13 +180,15 @@ class Potential(Parameters):
             In eV/Å, for each frame, None where there are none; or one array over all frames.
         stresses : array_like [frame, 3, 3] or [frame, 6], optional
             In eV/Å³, six in the order xx, yy, zz, yz, xz, xy; NaN where there is none.
-        energy_sigma, force_sigma, stress_sigma : float or None
-            What residuals are divided by, None to leave a quantity out: in eV for a frame of one atom, and √N as much
-            for N atoms; in eV/Å for each component of a force; in eV/Å³ for each component of a stress.
+        energy_sigma : float or None
+            What residuals of energies are divided by, in eV, for a frame of one atom; for N atoms it is √N as much.
+            None leaves energies out.
+        force_sigma, stress_sigma : float or None
+            Likewise for each component of a force, in eV/Å, and of a stress, in eV/Å³.
         weights : dict, optional
             Exceptions by the ``config_type`` of a frame, as in ``{"liquid": {"force_sigma": 0.2}}``.
         energy_key, force_key, stress_key, virial_key : str, optional
-            Names of the labels, "" to leave one out.
+            Names of the labels; None for the usual ones, "" to leave one out.
         progress : bool, default False
             Say the memory that the fit will take, and show how far it is.
         checkpoint : path, optional
