@@ -24,7 +24,6 @@ copyright = "the rhobasis authors"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["gallery", "_generated/gallery/*.ipynb", "_generated/gallery/*.py"]
@@ -34,9 +33,7 @@ myst_heading_anchors = 4
 default_role = "py:obj"  # single backticks of docstrings: a link where there is such an object, else code
 autodoc_default_options = {"members": True, "inherited-members": True, "member-order": "bysource"}
 python_maximum_signature_line_length = 90
-napoleon_google_docstring = False
-napoleon_custom_sections = [("Attributes", "params_style")]  # a list, as of parameters
-napoleon_use_rtype = False
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "FramesLike", "PathLike")}
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -53,6 +50,8 @@ sphinx_gallery_conf = {
 
 html_theme = "furo"
 html_title = "rhobasis"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -62,7 +61,8 @@ def setup(app):
     made = pages.Pages(ROOT, HERE / "_generated")
     made.write()
     app.connect("source-read", lambda app, name, source: made.mend(name, source))
-    app.connect("autodoc-process-docstring", docstrings.mend, priority=400)  # before napoleon, at 500
+    app.connect("autodoc-process-docstring", docstrings.process)
+    app.connect("autodoc-process-signature", docstrings.signature)
     app.connect("autodoc-skip-member", docstrings.skip)
     app.connect("build-finished", copy_maps)
 

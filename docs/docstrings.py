@@ -14,8 +14,23 @@ def skip(app, what, name, obj, skipped, options):
     return True if name in _INHERITED | _OF_ASE or not module.startswith("rhobasis") else None
 
 
-def mend(app, what, name, obj, options, lines):
-    """In place: indented formulas become literal blocks, and signs that are markup there are escaped."""
+def process(app, what, name, obj, options, lines):
+    """In place: what `mend` makes of it, and sections of numpydoc as lists of fields."""
+    from sphinx.ext.napoleon import Config, NumpyDocstring  # tests of the rest go without Sphinx
+
+    settings = Config(napoleon_use_rtype=False, napoleon_custom_sections=[("Attributes", "params_style")])
+    # of properties, it would take what stands before a colon for the type
+    what = "method" if what in ("property", "attribute") else what
+    lines[:] = NumpyDocstring(mend(lines), settings, app, what, name, obj, options).lines()
+
+
+def signature(app, what, name, obj, options, text, returns):
+    """Names of types as they stand in the code, where Sphinx shows that it has not looked them up."""
+    return tuple(part and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", part) for part in (text, returns))
+
+
+def mend(lines):
+    """Indented formulas become literal blocks, and signs that are markup there are escaped."""
     out: list[str] = []
     in_formula = in_fields = False
     for k, line in enumerate(lines):
@@ -34,7 +49,7 @@ def mend(app, what, name, obj, options, lines):
             else:
                 out += ["::", ""]
         out.append(line if in_formula or line.lstrip().startswith((">>>", "...")) else _escaped(line))
-    lines[:] = out
+    return out
 
 
 def _last_text(lines):

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from posixpath import normpath, relpath
 
@@ -21,6 +22,8 @@ _FENCE = re.compile(r"^\s*(`{3,})")
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 _LARGEST = 100_000
 """Bytes of a file that is shown whole."""
+_WIDTH = 84
+"""Characters that a page has room for."""
 _COMMAND = "import sys; from rhobasis._cli import main; main()"
 
 
@@ -186,4 +189,12 @@ def _fenced(text, language):
 def _help(*verb):
     """What the command says of itself; it is that of the Python package."""
     said = subprocess.run([sys.executable, "-c", _COMMAND, *verb, "--help"], capture_output=True, text=True, check=True)
-    return said.stdout
+    return "\n".join(map(_wrapped, said.stdout.split("\n")))
+
+
+def _wrapped(line):
+    """A line that is too long for a page, in several; examples are left as they are."""
+    indent = len(line) - len(line.lstrip())
+    if len(line) <= _WIDTH or line.lstrip().startswith("rhobasis "):
+        return line
+    return "\n".join(textwrap.wrap(line, _WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False))

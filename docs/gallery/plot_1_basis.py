@@ -22,14 +22,13 @@ full = rb.OptimalBasis(density, rb.Gto(n_max=20), l_max=6).fit(frames)
 full
 
 # %%
-# Its leading functions, and what the first *q* of each *l* leave out. Eight functions of each *l* keep all but a few
-# millionths.
+# Its leading functions, and what the first *q* of each *l* leave out: eight keep all but a few hundred-thousandths.
 
 full.plot(l=2)
 
 # %%
-# Gaussian-type orbitals as few, for comparison, which are made for no data: what their coefficients miss of the norm
-# of 20.
+# As many Gaussian-type orbitals, which are made for no data, for comparison: what their coefficients miss of the norm
+# of those of 20.
 
 
 def norm(n_max):

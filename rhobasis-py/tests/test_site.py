@@ -88,8 +88,7 @@ def test_docstrings_become_restructured_text(modules):
         ">>> 2 * 3",
         "6",
     ]
-    docstrings.mend(None, "class", "C", None, None, lines)
-    assert lines == [
+    assert docstrings.mend(lines) == [
         r"Of `x_` and \|c\|, with alpha\_ as it is::",
         "",
         "    |c| = Σ_i c_i*",
