@@ -18,6 +18,7 @@ _LANGUAGES = {
     ".md": "",
     ".csv": "text",
 }
+_PICTURES = {".png", ".svg", ".jpg"}
 _FENCE = re.compile(r"^\s*(`{3,})")
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 _LARGEST = 100_000
@@ -93,10 +94,7 @@ class Pages:
                 f"{what.strip()[:1].upper()}{what.strip()[1:]} [{script.name}](../figures/{script.name})",
             ]
             for picture in sorted((self.root / "figures" / "pictures").glob(f"{script.stem}*.png")):
-                copied = self.folder / "pictures" / picture.name
-                copied.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(picture, copied)
-                self.written.add(copied)
+                self._copy(picture, f"pictures/{picture.name}")
                 text.append(f"![{number}](pictures/{picture.name})")
         self._page("figures", self._mended("\n\n".join(text) + "\n", "docs/figures.md", f"{self.home}/figures.md"))
 
@@ -137,6 +135,8 @@ class Pages:
     def _place(self, path):
         if (self.root / path).is_dir():
             return f"{self.home}/files/{path}/index.md"
+        if Path(path).suffix in _PICTURES:
+            return f"{self.home}/files/{path}"
         return f"{self.home}/files/{path}" if path.endswith(".md") else f"{self.home}/files/{path}.md"
 
     def _want(self, path):
@@ -145,9 +145,11 @@ class Pages:
             self.wanted.append(path)
 
     def _file(self, path):
-        """A page that shows a file, or lists a folder."""
+        """A page that shows a file, or lists a folder; of a picture a copy."""
         page = self._place(path)
         source = self.root / path
+        if source.suffix in _PICTURES:
+            return self._copy(source, page.removeprefix(f"{self.home}/"))
         if source.is_dir():
             text = f"# {path}\n\n" + "\n".join(f"* {self._entry(child, page)}" for child in _children(source)) + "\n"
         elif path.endswith(".md"):
@@ -164,6 +166,12 @@ class Pages:
             return f"`{child.name}{'/' if child.is_dir() else ''}`"
         self._want(path)
         return f"[{child.name}]({relpath(self._place(path), page.rpartition('/')[0])})"
+
+    def _copy(self, file, name):
+        copied = self.folder / name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copied)
+        self.written.add(copied)
 
     def _page(self, name, text):
         """Writes a page, unless it stands there already: Sphinx reads anew what is newer."""

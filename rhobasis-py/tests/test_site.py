@@ -47,11 +47,12 @@ def test_links_of_pages_lead_somewhere(page):
 def test_links_out_of_the_docs_lead_to_pages_that_show_the_files(modules, tmp_path):
     _, pages = modules
     for name, text in {
-        "docs/how-to/a.md": "[b](../b.md#x) [c](../../data/c.toml) [all](../../data/)\n"
+        "docs/how-to/a.md": "[b](../b.md#x) [c](../../data/c.toml) [all](../../data/) ![e](../../data/e.png)\n"
         "```\n[no](../../data/c.toml)\n```\n",
         "docs/b.md": "",
         "data/c.toml": "x = 1\n",
         "data/d.bin": "",
+        "data/e.png": "picture",
     }.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -60,11 +61,13 @@ def test_links_out_of_the_docs_lead_to_pages_that_show_the_files(modules, tmp_pa
     source = [(tmp_path / "docs/how-to/a.md").read_text()]
     made.mend("how-to/a", source)
     links, _, code = source[0].partition("\n")
-    assert links == "[b](../b.md#x) [c](../_generated/files/data/c.toml.md) [all](../_generated/files/data/index.md)"
+    files = "../_generated/files/data"
+    assert links == f"[b](../b.md#x) [c]({files}/c.toml.md) [all]({files}/index.md) ![e]({files}/e.png)"
     assert "[no](../../data/c.toml)" in code
     while made.wanted:
         made._file(made.wanted.pop())
     files = tmp_path / "docs/_generated/files/data"
+    assert (files / "e.png").read_text() == "picture"
     assert "x = 1" in (files / "c.toml.md").read_text()
     assert "* [c.toml](c.toml.md)\n* `d.bin`" in (files / "index.md").read_text()
 
