@@ -8,6 +8,7 @@
 # make kills N=100   kills runs of the command at random moments, and looks at what they leave
 # make pareto  speed against error of potentials of every kind, as in docs/accuracy.md (hours; goes on where it was stopped)
 # make figures DATA=FOLDER   the paper's figures on real data of that folder, with figures/REPORT.md (an hour)
+# make site   the documentation as a web site, out/site/index.html, with a gallery whose examples are run
 # make fuzz SECONDS=60   damaged files of every kind, by the thousand: all must be refused in words, or read right
 # make dist   what is released: wheel, sources, crates, each tried in fresh environments (see docs/release.md; half an hour)
 # make data   regenerates the bundled data (hours; needs the packages its scripts name)
@@ -16,7 +17,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures dist data docs
+.PHONY: demo check structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures dist data docs site
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
@@ -113,3 +114,15 @@ data:
 
 docs:
 	$(CARGO) doc -p rhobasis --no-deps --open
+
+# Sphinx and what the gallery uses; the package is that of rhobasis-py/python, where `py` puts the compiled module.
+SITE := .venv-site
+
+$(SITE)/.ready: rhobasis-py/pyproject.toml
+	python3 -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --upgrade pip
+	$(SITE)/bin/python -m pip install --quiet $$($(SITE)/bin/python rhobasis-py/requirements.py rhobasis-py ase maps plot site)
+	touch $@
+
+site: py $(SITE)/.ready
+	PYTHONPATH=$(CURDIR)/rhobasis-py/python $(SITE)/bin/sphinx-build --fail-on-warning --keep-going --quiet -b html docs out/site

@@ -20,6 +20,7 @@ from .equivariant import EquivariantRidge
 from .extxyz import read, write
 from .files import load
 from .label_check import LabelFinding, LabelReport, check_labels
+from .maps import chemiscope
 from .models import KernelRidge, Ridge
 from .nice import EquivariantBlocks, Nice
 from .optimal import OptimalBasis
@@ -62,6 +63,7 @@ __all__ = [
     "TruncationPlan",
     "__version__",
     "check_labels",
+    "chemiscope",
     "clebsch_gordan",
     "distributed",
     "ipi",

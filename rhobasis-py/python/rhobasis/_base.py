@@ -92,14 +92,17 @@ class Parameters:
                 value.set_params(**inner_params)
         return self
 
-    def __repr__(self) -> str:
+    def _shown(self) -> list[tuple[str, Any]]:
+        """Parameters that differ from their defaults, or have none."""
         parameters = inspect.signature(type(self)).parameters
-        shown = [
-            f"{name}={value!r}"
+        return [
+            (name, value)
             for name, value in self.get_params(deep=False).items()
             if parameters[name].default is inspect.Parameter.empty or not _same(value, parameters[name].default)
         ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
 
 
 _NAMES: dict[type, list[str]] = {}

@@ -25,12 +25,19 @@ class Gap(Settings):
 
     Parameters
     ----------
-    n_sparse : number of sparse points, over all species in the proportion of their atoms.
-    zeta : exponent of the kernel.
-    sparse_method : ``"fps"`` chooses them by farthest point sampling, ``"cur"`` by leverage.
-    delta : standard deviation of the energy of an atom before anything is known, in eV.
-    jitter : eigenvalues of the kernel of the sparse points below `jitter` times the largest are dropped.
+    n_sparse : int, default 1000
+        Number of sparse points, over all species in the proportion of their atoms.
+    zeta : int, default 4
+        Exponent of the kernel.
+    sparse_method : {"fps", "cur"}, default "fps"
+        ``"fps"`` chooses them by farthest point sampling, ``"cur"`` by leverage.
+    delta : float, default 1.0
+        Standard deviation of the energy of an atom before anything is known, in eV.
+    jitter : float, default 1e-12
+        Eigenvalues of the kernel of the sparse points below `jitter` times the largest are dropped.
 
+    Examples
+    --------
     >>> Gap(n_sparse=500)
     Gap(n_sparse=500)
     """

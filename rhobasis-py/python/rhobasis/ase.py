@@ -28,18 +28,25 @@ class Calculator(_Calculator):
 
     Parameters
     ----------
-    potential : a fitted `Potential`, or a file of one.
-    skin : in Å. Pairs are listed to this far beyond the cutoff, and the list serves until an atom has moved by more
-        than half of it. Results do not depend on it, but for rounding. It may be changed by ``set(skin=…)``.
-    uncertainty : adds to `results` ``energy_std``, the standard deviation of the energy in eV, and ``extrapolation``
-        `[atom]`, above 1 for atoms outside of what the potential was trained on; see `get_forces_std` for forces.
+    potential : Potential or path
+        A fitted `Potential`, or a file of one.
+    skin : float, default 0.3
+        In Å. Pairs are listed to this far beyond the cutoff, and the list serves until an atom has moved by more than
+        half of it. Results do not depend on it, but for rounding. It may be changed by ``set(skin=…)``.
+    uncertainty : bool, default False
+        Adds to `results` ``energy_std``, the standard deviation of the energy in eV, and ``extrapolation`` `[atom]`,
+        above 1 for atoms outside of what the potential was trained on; see `get_forces_std` for forces.
 
+    Notes
+    -----
     Images of a band and beads of a ring polymer may share a calculator: each keeps a list while others are evaluated.
 
     Properties: ``energy`` and ``free_energy`` (the same), ``energies`` of the atoms, in eV; ``forces`` in eV/Å;
     ``stress`` in eV/Å³, positive under tension, in the order xx, yy, zz, yz, xz, xy, of structures that are periodic in
     all three directions.
 
+    Examples
+    --------
     >>> import rhobasis as rb
     >>> from ase.build import bulk
     >>> frames = [bulk("Al", a=a) for a in (3.9, 4.0, 4.1, 4.2)]

@@ -27,9 +27,11 @@ class FeatureJacobian:
 
     Attributes
     ----------
-    values : by positions [row, 3, column], by strain or cell [row, 3, 3, column].
-    rows : structured array with fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and
-        each atom within its cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
+    values : ndarray
+        By positions [row, 3, column], by strain or cell [row, 3, 3, column].
+    rows : structured ndarray
+        With fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and each
+        atom within its cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
     """
 
     def __init__(self, values: np.ndarray, rows: np.ndarray) -> None:
@@ -311,18 +313,26 @@ class PowerSpectrum(Invariants):
 
     Parameters
     ----------
-    basis : `OptimalBasis` or `SphericalExpansion`.
-    columns : rows (l, α, β) of the components to compute, such as some of `columns_`; None for all. What is left out
-        takes no time.
-    normalize : divide each row by its norm over the columns that are computed; a row of zeros stays one. None, the
-        default, leaves it to the use: rows are as they are in `transform`, and divided by their norms in a `Potential`
-        with a kernel.
-    q_max, l_max : of how many channels of each species and l of the basis, the leading ones, and up to which l; None
-        for all.
-    weight : factor of all columns, after normalisation.
+    basis : OptimalBasis or SphericalExpansion
+        Whose coefficients are multiplied.
+    columns : array_like [row, 3], optional
+        Rows (l, α, β) of the components to compute, such as some of `columns_`; None for all. What is left out takes no
+        time.
+    normalize : bool, optional
+        Divide each row by its norm over the columns that are computed; a row of zeros stays one. None, the default,
+        leaves it to the use: rows are as they are in `transform`, and divided by their norms in a `Potential` with a
+        kernel.
+    q_max, l_max : int, optional
+        Of how many channels of each species and l of the basis, the leading ones, and up to which l; None for all.
+    weight : float, default 1.0
+        Factor of all columns, after normalisation.
 
+    Notes
+    -----
     Columns are (l, α, β): l slowest, then α, then β ≥ α; α and β count the channels of l, see `channels_`.
 
+    Examples
+    --------
     >>> import rhobasis as rb
     >>> from ase.build import molecule
     >>> density = rb.Density(r_cut=4.0, sigma=0.3)

@@ -15,7 +15,7 @@ from ._base import Parameters, Settings
 from ._errors import NotFittedError, RhobasisError
 from ._output import channel_names, tags_of_frames
 from ._progress import Progress
-from .structure import Frames, _symbols, as_native
+from .structure import Frames, as_native, symbols_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,12 +44,19 @@ class Density(Settings):
 
     Parameters
     ----------
-    r_cut : cutoff radius, in Å: atoms at r < r_cut are neighbours.
-    sigma : standard deviation of the Gaussian on each neighbour, in Å, or a dict by species; 0 is the δ density.
-    cutoff_width : width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
-    scaling : `RadialScaling` of each neighbour's contribution, or None.
-    center_weight : weight of the centre atom in its own density.
+    r_cut : float, default 5.0
+        Cutoff radius, in Å: atoms at r < r_cut are neighbours.
+    sigma : float or dict, default 0.3
+        Standard deviation of the Gaussian on each neighbour, in Å, the same for all or by species; 0 is the δ density.
+    cutoff_width : float, default 0.5
+        Width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
+    scaling : RadialScaling, optional
+        By which each neighbour's contribution is multiplied; None: by 1.
+    center_weight : float, default 1.0
+        Weight of the centre atom in its own density.
 
+    Examples
+    --------
     >>> Density(r_cut=4.0, sigma={"H": 0.2, 6: 0.3}).get_params()["sigma"]
     {'H': 0.2, 6: 0.3}
     """
@@ -108,9 +115,12 @@ class Equivariants:
 
     Attributes
     ----------
-    blocks : for each l an array [center, m, channel], m = −l … l.
-    centers : structured array with fields ``structure``, ``atom``, ``species``: what the rows are.
-    channels : for each l an array [channel, 2] of (neighbour species, n); species 0 is all species combined.
+    blocks : list of ndarray
+        For each l an array [center, m, channel], m = −l … l.
+    centers : structured ndarray
+        With fields ``structure``, ``atom``, ``species``: what the rows are.
+    channels : list of ndarray
+        For each l an array [channel, 2] of (neighbour species, n); species 0 is all species combined.
     """
 
     def __init__(self, blocks: list[np.ndarray], centers: np.ndarray, channels: list[np.ndarray]) -> None:
@@ -141,10 +151,13 @@ class Jacobian:
 
     Attributes
     ----------
-    blocks : for each l an array; by positions [row, 3, m, channel], by strain or cell [row, 3, 3, m, channel].
-    rows : structured array with fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and
-        each atom within its cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
-    channels : as those of `Equivariants`.
+    blocks : list of ndarray
+        For each l an array; by positions [row, 3, m, channel], by strain or cell [row, 3, 3, m, channel].
+    rows : structured ndarray
+        With fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and each atom within its
+        cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
+    channels : list of ndarray
+        As those of `Equivariants`.
     """
 
     def __init__(self, blocks: list[np.ndarray], rows: np.ndarray, channels: list[np.ndarray]) -> None:
@@ -304,12 +317,19 @@ class SphericalExpansion(Evaluator):
 
     Parameters
     ----------
-    density : the `Density`.
-    primitive : `Gto`, `Dvr` or `LaplacianEigenstates`.
-    l_max : largest angular momentum, included.
-    species : neighbour species (numbers or symbols) that get channels; by default those of `fit`, or of the frames.
-    spline_accuracy : largest relative error of the splined radial integrals; None evaluates them exactly, and slowly.
+    density : Density
+        What is expanded.
+    primitive : Gto, Dvr or LaplacianEigenstates
+        Radial functions that it is expanded in.
+    l_max : int, default 6
+        Largest angular momentum, included.
+    species : list of int or str, optional
+        Neighbour species (numbers or symbols) that get channels; by default those of `fit`, or of the frames.
+    spline_accuracy : float or None, default 1e-08
+        Largest relative error of the splined radial integrals; None evaluates them exactly, and slowly.
 
+    Examples
+    --------
     >>> from ase.build import molecule
     >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
     >>> c = expansion.transform([molecule("H2O"), molecule("CH4")])
@@ -455,7 +475,7 @@ def only_species(species: Sequence[int]) -> int:
     """The species of the neighbours, where it need not be named."""
     if len(species) == 1:
         return species[0]
-    known = " ".join(_symbols(species)) or "none"
+    known = " ".join(symbols_of(species)) or "none"
     raise RhobasisError(f"species = none: the neighbours here are of species {known}; name one of these")
 
 

@@ -41,26 +41,41 @@ class EquivariantRidge(Parameters):
 
     Parameters
     ----------
-    nice : a `Nice` with ``all_equivariants=True``. Unless it was fitted or loaded before, `fit` fits a copy, `nice_`.
-    target : ``"dipole"``, a vector (λ = 1), or ``"polarizability"``, a symmetric matrix (λ = 0 and 2; of the first, a
+    nice : Nice
+        With ``all_equivariants=True``. Unless it was fitted or loaded before, `fit` fits a copy, `nice_`.
+    target : {"dipole", "polarizability"}, default "dipole"
+        ``"dipole"``, a vector (λ = 1), or ``"polarizability"``, a symmetric matrix (λ = 0 and 2; of the first, a
         least-squares contribution of each species is taken off, and not learned).
-    alpha : regulariser relative to the largest singular value squared of the sums of V; of several, the best for each λ
-        by five folds, which keep frames that repeat together. None stands for 1e-12, 1e-10, 1e-8, 1e-6 and 1e-4.
-    solver : ``"qr"`` of the rows, or ``"cholesky"`` of the normal equations: half the work, fewer digits.
+    alpha : float or list of float, optional
+        Regulariser relative to the largest singular value squared of the sums of V; of several, the best for each λ by
+        five folds, which keep frames that repeat together. None stands for 1e-12, 1e-10, 1e-8, 1e-6 and 1e-4.
+    solver : {"qr", "cholesky"}, default "qr"
+        ``"qr"`` of the rows, or ``"cholesky"`` of the normal equations: half the work, fewer digits.
 
+    Notes
+    -----
     The fit keeps, for each λ and fold, a triangle of the n weights: 8 n (n + max(n, 512)) bytes, whatever the number of
     frames. For scikit-learn this is a regressor from frames to tensors.
 
     Attributes
     ----------
-    nice_ : the iteration that was used, and ``nice_.basis_`` its basis.
-    weights_ : for each λ [species, channel], in the order of `species_`, channels of all orders, ν slowest.
-    alpha_ : for each λ, the regulariser that was taken.
-    condition_number_ : for each λ, of the rows and the regulariser together.
-    baseline_ : of a polarisability, the contribution of each species to λ = 0 by atomic number; else empty.
-    species_ : atomic numbers of atoms that it knows, ascending.
-    n_parameters_ : number of weights.
+    nice_ : Nice
+        The iteration that was used, and ``nice_.basis_`` its basis.
+    weights_ : dict of ndarray
+        For each λ [species, channel], in the order of `species_`, channels of all orders, ν slowest.
+    alpha_ : dict of float
+        For each λ, the regulariser that was taken.
+    condition_number_ : dict of float
+        For each λ, of the rows and the regulariser together.
+    baseline_ : dict of float
+        Of a polarisability, the contribution of each species to λ = 0 by atomic number; else empty.
+    species_ : list of int
+        Atomic numbers of atoms that it knows, ascending.
+    n_parameters_ : int
+        Number of weights.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> import rhobasis as rb
     >>> from ase.build import molecule

@@ -40,12 +40,16 @@ class Evaluator:
 
     Parameters
     ----------
-    potential : a fitted `Potential`, or a file of one.
-    template : a file whose first frame has the atoms in the order of i-PI's, with their species and periodicity.
-    extras : what to send beside, as JSON: ``"energies"`` of the atoms; ``"uncertainty"``, the standard deviation of the
+    potential : Potential or path
+        A fitted `Potential`, or a file of one.
+    template : path
+        A file whose first frame has the atoms in the order of i-PI's, with their species and periodicity.
+    extras : str or list of str
+        What to send beside, as JSON: ``"energies"`` of the atoms; ``"uncertainty"``, the standard deviation of the
         energy under the key ``energy_uncertainty``, both in eV; ``"extrapolation"`` of the atoms, see
         `Potential.predict`. One name, or several in a list or with spaces between.
-    skin : in Å. Pairs are listed to this far beyond the cutoff, as for `rhobasis.ase.Calculator`.
+    skin : float
+        In Å. Pairs are listed to this far beyond the cutoff, as for `rhobasis.ase.Calculator`.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class Evaluator:
 
         Parameters
         ----------
-        cell : in bohr, lattice vectors in columns, as i-PI has it.
-        positions : in bohr, ``[atom, 3]``.
+        cell : ndarray [3, 3]
+            In bohr, lattice vectors in columns, as i-PI has it.
+        positions : ndarray [atom, 3]
+            In bohr, ``[atom, 3]``.
         """
         positions = np.asarray(positions, dtype=float).reshape(-1, 3)
         if len(positions) != len(self.atoms):

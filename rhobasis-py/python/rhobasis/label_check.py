@@ -18,14 +18,21 @@ class LabelFinding:
 
     Attributes
     ----------
-    label : ``"energy"``, ``"forces"`` or ``"stress"``.
-    suspicion : what is suspected.
-    sureness : ``"certain"``, ``"likely"`` or ``"worth a look"``.
-    factor : how many times smaller the deviation becomes if the suspicion is true; of an outlier, how many robust
-        standard deviations it is off.
-    evidence : what was seen.
-    remedy : what to do.
-    frames : indices of the frames, ascending.
+    label : str
+        ``"energy"``, ``"forces"`` or ``"stress"``.
+    suspicion : str
+        What is suspected.
+    sureness : str
+        ``"certain"``, ``"likely"`` or ``"worth a look"``.
+    factor : float
+        How many times smaller the deviation becomes if the suspicion is true; of an outlier, how many robust standard
+        deviations it is off.
+    evidence : str
+        What was seen.
+    remedy : str
+        What to do.
+    frames : list of int
+        Indices of the frames, ascending.
     """
 
     label: str

@@ -161,14 +161,18 @@ class Ridge(_Regressor):
     ----------
     coef_ : array of shape (n_features,) or (n_targets, n_features)
     intercept_ : float or array of shape (n_targets,)
-    alpha_ : float, the one used
-    alphas_ : array of all alphas
+    alpha_ : float
+        The one used.
+    alphas_ : array of shape (n_alphas,)
+        All alphas.
     cv_errors_ : array of shape (n_alphas, n_folds), with folds
         Mean squared error of each fold predicted from the others.
     coef_path_, intercept_path_ : arrays, with many alphas
         As coef_ and intercept_, with all alphas as first axis.
-    condition_number_ : float, of X (with its mean taken out if there is an intercept)
-    n_features_in_, feature_names_in_ : as in scikit-learn
+    condition_number_ : float
+        Of X (with its mean taken out if there is an intercept).
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Examples
     --------
@@ -355,8 +359,10 @@ class KernelRidge(_Regressor):
     Attributes
     ----------
     dual_coef_ : array of shape (n_samples,) or (n_samples, n_targets)
-    X_fit_ : array of shape (n_samples, n_features), the rows fitted, divided by their norms with `normalize`
-    n_features_in_, feature_names_in_ : as in scikit-learn
+    X_fit_ : array of shape (n_samples, n_features)
+        The rows fitted, divided by their norms with `normalize`.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Examples
     --------

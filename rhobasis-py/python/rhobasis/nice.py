@@ -74,28 +74,47 @@ class Nice(Invariants):
 
     Parameters
     ----------
-    basis : `OptimalBasis` or `SphericalExpansion`.
-    nu_max : largest order ν.
-    lambda_max : largest λ of equivariants; None for l_max of the basis.
-    n_candidates : pairs looked at, for each order and parity.
-    n_equivariants : equivariants kept of each order and (σ, λ).
-    n_invariant_candidates, n_invariants : invariant products looked at, and features kept, of each order.
-    choice : how pairs are ranked: by "variance"; "per-channel", variances relative to those of their σ and λ; or
-        "degree", the lowest n + l first.
-    selection : "cholesky" keeps products, "pca" principal components of them: several times slower.
-    split : of which orders ν is made: "density", ν − 1 and 1; "balanced", two halves, which needs fewer equivariants.
-    sequence : "shared", the same products for all centres; or "per-species", for centres of each species products that
-        are chosen by its atoms alone. Zeros complete the columns of species that have fewer.
-    purify : take out of the features of each order what is linear in those of lower orders: over the atoms it is
-        fitted to, they are then uncorrelated with these.
-    n_centers : atoms (of each species, if "per-species") it is fitted to, a sample that depends neither on the order of
-        the frames nor on their cut.
-    unit_density : divide coefficients by the root of their mean squared norm, so that all orders are of one size.
-    normalize, q_max, l_max, weight : as for all `Invariants`.
-    all_equivariants : keep equivariants of every order, the last one too: not for features, but for `EquivariantRidge`.
+    basis : OptimalBasis or SphericalExpansion
+        Whose coefficients are multiplied.
+    nu_max : int, default 3
+        Largest order ν.
+    lambda_max : int, optional
+        Largest λ of equivariants; None for l_max of the basis.
+    n_candidates : int, default 1000
+        Pairs looked at, for each order and parity.
+    n_equivariants : int, default 100
+        Equivariants kept of each order and (σ, λ).
+    n_invariant_candidates, n_invariants : int
+        Invariant products looked at, and features kept, of each order.
+    choice : {"variance", "per-channel", "degree"}, default "variance"
+        How pairs are ranked: by "variance"; "per-channel", variances relative to those of their σ and λ; or "degree",
+        the lowest n + l first.
+    selection : {"cholesky", "pca"}, default "cholesky"
+        "cholesky" keeps products, "pca" principal components of them: several times slower.
+    split : {"density", "balanced"}, default "density"
+        Of which orders ν is made: "density", ν − 1 and 1; "balanced", two halves, which needs fewer equivariants.
+    sequence : {"shared", "per-species"}, default "shared"
+        "shared", the same products for all centres; or "per-species", for centres of each species products that are
+        chosen by its atoms alone. Zeros complete the columns of species that have fewer.
+    purify : bool, default False
+        Take out of the features of each order what is linear in those of lower orders: over the atoms it is fitted to,
+        they are then uncorrelated with these.
+    n_centers : int, default 10000
+        Atoms (of each species, if "per-species") it is fitted to, a sample that depends neither on the order of the
+        frames nor on their cut.
+    unit_density : bool, default True
+        Divide coefficients by the root of their mean squared norm, so that all orders are of one size.
+    normalize, q_max, l_max, weight
+        As for all `Invariants`.
+    all_equivariants : bool, default False
+        Keep equivariants of every order, the last one too: not for features, but for `EquivariantRidge`.
 
+    Notes
+    -----
     Columns are (ν, k): the coefficients of l = 0 first, then the features of each order by falling variance.
 
+    Examples
+    --------
     >>> import rhobasis as rb
     >>> from ase.build import molecule
     >>> frames = [molecule(name) for name in ["H2O", "CH3OH", "CH4", "NH3"]]

@@ -14,19 +14,11 @@ from numpy.typing import ArrayLike
 from . import _native
 from ._accumulation import Accumulation
 from ._errors import RhobasisError, warn_of
+from ._html import rows_of_basis, table
+from ._pictures import functions_and_variance
+from ._stored import basis_parameters, scaling_of
 from ._supervision import labels_of, linear_fit
-from .density import (
-    _DEFAULT,
-    Density,
-    Dvr,
-    Equivariants,
-    Gto,
-    LaplacianEigenstates,
-    Primitive,
-    RadialScaling,
-    of_l,
-    only_species,
-)
+from .density import _DEFAULT, Density, Equivariants, Primitive, RadialScaling, of_l, only_species
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:
@@ -40,37 +32,56 @@ class OptimalBasis(Accumulation):
 
     Parameters
     ----------
-    density, primitive, l_max, spline_accuracy : as in `SphericalExpansion`.
-    q_max : channels to keep for each (species, l), or for each l when combined.
-    retain : keep instead the fewest channels that hold this fraction of the variance. With neither, all are kept.
-    mixing : ``"per-species"`` contracts n for each neighbour species, ``"combined"`` (species, n) together.
-    center_specific : whether each species of centre has a basis of its own.
-    nu : order of the correlations that the basis is for. Above 1, `fit` sweeps over the data, weighting each
-        environment by |P c_i|^(2(ν−1)) (Eq. 21), until Σ_i |P c_i|^{2ν} grows no more; as many channels of each block
-        are kept as for ν = 1. Eigenvalues are then those of the weighted covariance.
-    method : ``"pca"`` finds the functions as principal components, Eqs. (7), (12); ``"pcovr"`` those of l = 0 by
-        principal covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before;
-        ``"supervised"`` those of every l as what a linear model of the power spectrum needs for energies, forces and
-        stresses, see `Potential.supervised`. (Bases that `Sensitivity` made say ``"sensitivity"``.)
-    gamma : for ``"pcovr"``: 1 is principal components, towards 0 regression. May be changed after the fit.
-    supervised : for ``"supervised"``: how many functions of each l are made so, a number or ``"all"``; principal
-        functions of the rest follow them. None stands for all, but for 1 below a `Gap` or a `KernelRidge`.
-    span : for ``"supervised"``: the leading principal functions of which the others are combinations.
-    weighting : `RadialScaling` by which neighbours are weighted besides while the covariance is taken; the functions
-        are used on the density as it is. ``"nearest"`` is 1/(1 + (r/r0)^7) with r0 = 0.85 of the median distance of
-        nearest neighbours of all frames, which are read once more for it. Eigenvalues and variances are then those of
-        the weighted density.
+    density, primitive, l_max, spline_accuracy
+        As in `SphericalExpansion`.
+    q_max : int, optional
+        Channels to keep for each (species, l), or for each l when combined.
+    retain : float, optional
+        Keep instead the fewest channels that hold this fraction of the variance. With neither, all are kept.
+    mixing : {"per-species", "combined"}, default "per-species"
+        ``"per-species"`` contracts n for each neighbour species, ``"combined"`` (species, n) together.
+    center_specific : bool, default False
+        Whether each species of centre has a basis of its own.
+    nu : int, default 1
+        Order of the correlations that the basis is for. Above 1, `fit` sweeps over the data, weighting each environment
+        by |P c_i|^(2(ν−1)) (Eq. 21), until Σ_i |P c_i|^{2ν} grows no more; as many channels of each block are kept as
+        for ν = 1. Eigenvalues are then those of the weighted covariance.
+    method : {"pca", "pcovr", "supervised", "sensitivity"}, default "pca"
+        ``"pca"`` finds the functions as principal components, Eqs. (7), (12); ``"pcovr"`` those of l = 0 by principal
+        covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before; ``"supervised"``
+        those of every l as what a linear model of the power spectrum needs for energies, forces and stresses, see
+        `Potential.supervised`. (Bases that `Sensitivity` made say ``"sensitivity"``.)
+    gamma : float, default 0.5
+        For ``"pcovr"``: 1 is principal components, towards 0 regression. May be changed after the fit.
+    supervised : int or "all", optional
+        For ``"supervised"``: how many functions of each l are made so, a number or ``"all"``; principal functions of
+        the rest follow them. None stands for all, but for 1 below a `Gap` or a `KernelRidge`.
+    span : int, default 12
+        For ``"supervised"``: the leading principal functions of which the others are combinations.
+    weighting : RadialScaling or "nearest", optional
+        `RadialScaling` by which neighbours are weighted besides while the covariance is taken; the functions are used
+        on the density as it is. ``"nearest"`` is 1/(1 + (r/r0)^7) with r0 = 0.85 of the median distance of nearest
+        neighbours of all frames, which are read once more for it. Eigenvalues and variances are then those of the
+        weighted density.
 
     Attributes
     ----------
-    eigenvalues_ : by (species, l), or by l when combined: all eigenvalues, descending. Centre-specific: a dict of these
-        by centre species. With ``method="pcovr"``, the variance that each function of l = 0 keeps, which need not fall.
-    contraction_ : with the same keys, U [q, n] (or [q, (species, n)]).
-    species_ : neighbour species, ascending.
-    weighting_ : the `RadialScaling` by which the density was weighted, numbers for ``"nearest"`` too, or None.
-    energy_r2_ : with ``method="pcovr"``, R² of the regression of energies on the coefficients of l = 0; else None.
-    retained_ : for nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, the first being that of ν = 1.
+    eigenvalues_ : dict of ndarray
+        By (species, l), or by l when combined: all eigenvalues, descending. Centre-specific: a dict of these by centre
+        species. With ``method="pcovr"``, the variance that each function of l = 0 keeps, which need not fall.
+    contraction_ : dict of ndarray
+        With the same keys, U [q, n] (or [q, (species, n)]).
+    species_ : list of int
+        Neighbour species, ascending.
+    weighting_ : RadialScaling or None
+        The `RadialScaling` by which the density was weighted, numbers for ``"nearest"`` too, or None.
+    energy_r2_ : float or None
+        With ``method="pcovr"``, R² of the regression of energies on the coefficients of l = 0; else None.
+    retained_ : ndarray
+        For nu > 1, Σ_i |P c_i|^{2ν} / Σ_i |c_i|^{2ν} after each sweep, the first being that of ν = 1.
 
+    Examples
+    --------
     >>> from ase import Atoms
     >>> import rhobasis as rb
     >>> dimers = [Atoms("Si2", positions=[[0, 0, 0], [0, 0, d]]) for d in (2.0, 2.3, 2.6)]
@@ -248,7 +259,7 @@ class OptimalBasis(Accumulation):
 
     @classmethod
     def _of(cls, covariance: _native.Covariance, **truncation: Any) -> Self:
-        basis = cls(**_parameters(json.loads(covariance.settings())), **truncation)
+        basis = cls(**basis_parameters(json.loads(covariance.settings())), **truncation)
         basis._adopt(covariance)
         basis._finish()
         return basis
@@ -258,7 +269,7 @@ class OptimalBasis(Accumulation):
         """The basis that was read from a file."""
         settings = json.loads(native.settings())
         truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
-        basis = cls(**_parameters(settings), **truncation)
+        basis = cls(**basis_parameters(settings), **truncation)
         basis._basis, basis._truncation, basis._accumulated = native, basis._late(), basis._settings()
         return basis
 
@@ -329,7 +340,7 @@ class OptimalBasis(Accumulation):
     @property
     def weighting_(self) -> RadialScaling | None:
         """What the density was weighted by while the covariance was taken."""
-        return _scaling(json.loads(self._finish().settings()).get("weighting"))
+        return scaling_of(json.loads(self._finish().settings()).get("weighting"))
 
     @property
     def discarded_variance_(self) -> float:
@@ -378,6 +389,25 @@ class OptimalBasis(Accumulation):
         """
         tables = self._finish().radial_integrals(r, self._one_species(species), center)
         return of_l(tables[int(derivative)], l)
+
+    def plot(
+        self, l: int = 0, species: int | str | None = None, center: int | str | None = None, axes: Any = None
+    ) -> np.ndarray:
+        """Draws the leading radial functions of this `l`, Eq. (10), and the residual variance, Eq. (22).
+
+        `species` is that of the neighbours, `center` a kind of centre of a centre-specific basis; each may be left out
+        where there is one. `axes` holds two of matplotlib; the axes are returned. ImportError without matplotlib.
+        """
+        r = np.linspace(0.0, self.density.r_cut, 300)
+        functions = np.asarray(self.radial_functions(r, species, l, center))  # [r, q]
+        return functions_and_variance(r, functions, l, self.residual_variance(center), self.discarded_variance_, axes)
+
+    def _repr_html_(self) -> str:
+        try:
+            rows = rows_of_basis(self._finish())
+        except RhobasisError as error:
+            rows = [("state", error)]
+        return table("OptimalBasis", self._shown(), rows)
 
     def _one_species(self, species: int | str | None) -> int | str:
         return only_species(self.species_) if species is None else species
@@ -437,39 +467,3 @@ class OptimalBasis(Accumulation):
         self.__dict__.update(state)
         if "_basis" in state:
             self._basis = _native.Basis.from_bytes(state["_basis"])
-
-
-def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of the constructor, from the settings of a file."""
-    method = dict(settings.get("method", {"name": "pca"}))
-    if "supervised" in method and method["supervised"] is None:
-        method["supervised"] = "all"
-    return {
-        **expansion_parameters(settings["expansion"]),
-        "mixing": settings["mixing"],
-        "center_specific": settings["center_specific"],
-        "nu": settings.get("nu", 1),
-        "weighting": _scaling(settings.get("weighting")),
-        "method": method.pop("name"),
-        **method,
-    }
-
-
-def _scaling(numbers: dict[str, float] | None) -> RadialScaling | None:
-    return None if numbers is None else RadialScaling(**numbers)
-
-
-def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a `SphericalExpansion`, from its settings in a file."""
-    density = dict(settings["density"])
-    if isinstance(density["sigma"], dict):
-        density["sigma"] = {int(z): sigma for z, sigma in density["sigma"].items()}
-    density["scaling"] = _scaling(density["scaling"])
-    primitive = dict(settings["primitive"])
-    classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
-    return {
-        "density": Density(**density),
-        "primitive": classes[primitive.pop("kind")](**primitive),
-        "l_max": settings["l_max"],
-        "spline_accuracy": settings["spline_accuracy"],
-    }

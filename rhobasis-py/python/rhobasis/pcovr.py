@@ -38,22 +38,32 @@ class PCovR(MatrixOutput, Parameters):
 
     Parameters
     ----------
-    gamma : 1 is principal component analysis, towards 0 regression; ``mixing`` of scikit-matter.
-    n_components : components to keep; None: all.
-    alpha : strength of the ridge, in units of XᵀX.
-    tol : eigenvalues of XᵀX below this fraction of the largest are dropped.
-    center : whether the means of X and Y are subtracted, and added again.
+    gamma : float, default 0.5
+        1 is principal component analysis, towards 0 regression; ``mixing`` of scikit-matter.
+    n_components : int, optional
+        Components to keep; None: all.
+    alpha : float, default 1e-06
+        Strength of the ridge, in units of XᵀX.
+    tol : float, default 1e-12
+        Eigenvalues of XᵀX below this fraction of the largest are dropped.
+    center : bool, default True
+        Whether the means of X and Y are subtracted, and added again.
 
     Attributes
     ----------
-    pxt_, ptx_, pty_ : the projectors, of shapes (n_features, k), (k, n_features), (k, n_targets); ``pty_`` of a target
-        without a second axis has none either. The component of largest magnitude of each column of ``pxt_`` is
-        positive.
-    components_ : ``pxt_`` transposed.
-    explained_variance_ : Λ / (n_samples − 1).
-    n_components_ : k, fewer than asked for where the rest is zero to within rounding.
-    mean_, y_mean_ : what was subtracted.
-    n_features_in_, feature_names_in_ : as in scikit-learn.
+    pxt_, ptx_, pty_ : ndarray
+        The projectors, of shapes (n_features, k), (k, n_features), (k, n_targets); ``pty_`` of a target without a
+        second axis has none either. The component of largest magnitude of each column of ``pxt_`` is positive.
+    components_ : ndarray
+        ``pxt_`` transposed.
+    explained_variance_ : ndarray
+        Λ / (n_samples − 1).
+    n_components_ : int
+        k, fewer than asked for where the rest is zero to within rounding.
+    mean_, y_mean_ : ndarray
+        What was subtracted.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Examples
     --------

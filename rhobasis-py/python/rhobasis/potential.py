@@ -15,16 +15,20 @@ from ._accumulation import dataset
 from ._base import Parameters
 from ._errors import RhobasisError
 from ._given_labels import given_labels
+from ._html import rows_of_potential, table
 from ._matrix import not_fitted
 from ._mixed import Features, common_basis, features_of, member_settings, members_of
 from ._output import tags_of_frames
+from ._pictures import parity
+from ._prediction import Prediction
 from ._progress import FitProgress, Progress
 from ._repulsion import Repulsion, repulsion_of, repulsion_settings
 from ._site_models import Gap, Model, model_of, model_settings
+from ._stored import expansion_parameters
 from .correlations import Invariants
 from .density import SphericalExpansion
 from .models import KernelRidge
-from .optimal import OptimalBasis, expansion_parameters
+from .optimal import OptimalBasis
 from .sensitivity import Sensitivity
 from .structure import as_native
 
@@ -42,72 +46,21 @@ Energies: TypeAlias = Mapping[int, float] | Mapping[str, float] | Mapping[int | 
 Baseline: TypeAlias = Literal["least-squares", "isolated-atoms"] | Energies | None
 
 
-class Prediction:
-    """What a potential says of some frames.
-
-    Attributes
-    ----------
-    energies : [frame], in eV, with the energies of the free atoms.
-    atom_energies : for each frame [atom], in eV; they add up to `energies`.
-    forces : for each frame [atom, 3], −dE/dr in eV/Å; None if not asked for.
-    virials : [frame, 3, 3], −dE/dε in eV, of all frames; None without forces.
-    stresses : [frame, 3, 3], (1/V) dE/dε in eV/Å³, positive under tension; NaN for frames that are not periodic in all
-        three directions; None without forces.
-    energy_uncertainties : [frame], standard deviation of each energy, in eV, by the model's own posterior and
-        calibrated; None if not asked for.
-    forces_uncertainties : for each frame [atom, 3], standard deviations of the components of the forces, in eV/Å; None
-        if not asked for, or without forces.
-    extrapolation : for each frame [atom], the leverage of each atom over the largest in training: above 1 the
-        model extrapolates; None if not asked for, and of files of older versions.
-
-    As an array, for scikit-learn's scorers and for `cross_val_predict`, it is `energies`.
-    """
-
-    def __init__(
-        self,
-        energies: np.ndarray,
-        atom_energies: list[np.ndarray],
-        forces: list[np.ndarray] | None,
-        virials: np.ndarray | None,
-        stresses: np.ndarray | None,
-        energy_uncertainties: np.ndarray | None,
-        forces_uncertainties: list[np.ndarray] | None = None,
-        extrapolation: list[np.ndarray] | None = None,
-    ) -> None:
-        self.energies = energies
-        self.atom_energies = atom_energies
-        self.forces = forces
-        self.virials = virials
-        self.stresses = stresses
-        self.energy_uncertainties = energy_uncertainties
-        self.forces_uncertainties = forces_uncertainties
-        self.extrapolation = extrapolation
-
-    def __len__(self) -> int:
-        return len(self.energies)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self.energies.astype(dtype or float, copy=bool(copy))
-
-    def __repr__(self) -> str:
-        names = ("forces", "energy_uncertainties", "forces_uncertainties", "extrapolation")
-        more = [name for name in names if getattr(self, name) is not None]
-        return f"Prediction({', '.join([f'{len(self)} energies', *more])})"
-
-
 class Potential(Parameters):
     """Energy of a structure as a sum over its atoms, E = Σ_i e(a_i) + Σ_i model(features of atom i), with all that
     follows from it: forces, stress, uncertainty; fitted, saved, loaded, and a calculator for ASE (`rhobasis.ase`).
 
     Parameters
     ----------
-    features : `PowerSpectrum`, `RadialSpectrum` or `Bispectrum`, or a list of several, all of one basis, whose columns
-        then stand beside each other: ``[PowerSpectrum(basis), Bispectrum(basis, q_max=4, l_max=3)]`` describes pairs of
-        neighbours finely and triples coarsely. The density is expanded once; `weight` says how much each kind counts.
+    features : PowerSpectrum, RadialSpectrum, Bispectrum, Nice, or a list of these
+        What describes an atom. Columns of several, all of one basis, stand beside each other:
+        ``[PowerSpectrum(basis), Bispectrum(basis, q_max=4, l_max=3)]`` describes pairs of neighbours finely and triples
+        coarsely. The density is expanded once; `weight` says how much each kind counts.
         Unless they, or their basis, were fitted or loaded before, `fit` fits a copy on the training frames, anew each
         time, `features_`. Rows are divided by their norm if ``normalize=True``; with ``normalize=None``, the default,
         they are for kernels (`Gap`, `KernelRidge`) and are not for `Ridge`.
-    model : one of
+    model : Ridge, Gap or KernelRidge
+        What an energy is of the features; one of
 
         * `Ridge`: weights for each species of centre, E_i = w · X_i. Here, λ = `alpha` · (largest singular value of the
           weighted rows)² in min |W(Xw − y)|² + λ|w|², so that `alpha` has no unit: 1e-14 to 1e-8 are usual, and
@@ -117,16 +70,20 @@ class Potential(Parameters):
         * `KernelRidge`: all training environments as sparse points, exact, for energies only: min |W(Kw − y)|² +
           `alpha` wᵀKw, which is the mean of a Gaussian process whose prior standard deviation is 1/√`alpha` eV.
 
-    baseline : e(a), which the model does not learn. ``"least-squares"`` of the training energies on the composition;
+    baseline : {"least-squares", "isolated-atoms"}, dict or None, default "least-squares"
+        e(a), which the model does not learn. ``"least-squares"`` of the training energies on the composition;
         ``"isolated-atoms"``, from frames of one atom alone; a dict from species to eV. An atom alone has exactly the
         energy e(a) of these two, and frames of one are not trained on. None for zero: whole energies are learned.
 
-    repulsion : what acts, besides, between atoms that are nearer to each other than any of their species were in
-        training, where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack,
-        Littmark), whole below 0.7 of that distance (or of 0.9 times the sum of the covalent radii, where that is
-        smaller), zero beyond it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing. Neither the fit
-        nor what is predicted at distances of the training set depends on it.
+    repulsion : "zbl", dict or None, default "zbl"
+        What acts, besides, between atoms that are nearer to each other than any of their species were in training,
+        where the model knows nothing. ``"zbl"``: the screened repulsion of nuclei (Ziegler, Biersack, Littmark), whole
+        below 0.7 of that distance (or of 0.9 times the sum of the covalent radii, where that is smaller), zero beyond
+        it; other fractions as ``{"inner": 0.6, "outer": 0.9}``. None: nothing. Neither the fit nor what is predicted at
+        distances of the training set depends on it.
 
+    Notes
+    -----
     For scikit-learn this is a regressor from frames to their energies: ``cross_val_score(potential, frames)`` learns
     from all that the frames are labelled with, ``cross_val_score(potential, frames, energies)`` from energies alone,
     and both give the R² of `score`, of energies per atom. `clone` keeps features, and a basis, that were handed over
@@ -134,16 +91,26 @@ class Potential(Parameters):
 
     Attributes
     ----------
-    features_ : the features that it was fitted with, a list if `features` is one of several, and ``features_.basis_``
-        their basis; `features` stays as it is.
-    baseline_ : e(a) by atomic number, in eV.
-    species_ : atomic numbers of atoms that it knows, ascending.
-    nearest_ : smallest distance in training of each pair of species, in Å; nearer ones give a warning.
-    n_parameters_ : number of weights, or of sparse points.
-    n_features_ : number of features of an atom.
-    alpha_ : of a `Ridge`, the regulariser that was taken; else None.
-    condition_number_ : of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`.
+    features_ : Invariants or list of Invariants
+        The features that it was fitted with, a list if `features` is one of several, and ``features_.basis_`` their
+        basis; `features` stays as it is.
+    baseline_ : dict of float
+        e(a) by atomic number, in eV.
+    species_ : list of int
+        Atomic numbers of atoms that it knows, ascending.
+    nearest_ : dict of float, or None
+        Smallest distance in training of each pair of species, in Å; nearer ones give a warning.
+    n_parameters_ : int
+        Number of weights, or of sparse points.
+    n_features_ : int
+        Number of features of an atom.
+    alpha_ : float or None
+        Of a `Ridge`, the regulariser that was taken; else None.
+    condition_number_ : float
+        Of the weighted rows of the fit and the regulariser together; NaN for `KernelRidge`.
 
+    Examples
+    --------
     >>> import rhobasis as rb
     >>> from ase.build import bulk
     >>> from ase.calculators.emt import EMT
@@ -203,22 +170,30 @@ class Potential(Parameters):
         stresses without full periodicity, are left out with a warning; other warnings tell of a basis that keeps
         little, labels that hardly count, free atoms that no composition tells apart, absurd energies.
 
-        Or else labels are given as arrays, and those of the frames are not looked at:
-
-        energies : [frame], in eV; NaN where there is none.
-        forces : [atom, 3] for each frame, None where there are none; or one array [atom, 3] over all frames; in eV/Å.
-        stresses : [frame, 3, 3], or [frame, 6] in the order xx, yy, zz, yz, xz, xy, in eV/Å³; NaN where there is none.
-
-        Residuals are divided by these; None leaves a quantity out:
-
-        energy_sigma : in eV, for a frame of one atom; for N atoms it is √N as much.
-        force_sigma : of each component of a force, in eV/Å.
-        stress_sigma : of each component of a stress, in eV/Å³.
-        weights : exceptions by the ``config_type`` of a frame, as in ``{"liquid": {"force_sigma": 0.2}}``.
-
-        With `progress`, says the memory that the fit will take, and shows how far it is. With `checkpoint`, its state
-        is written to that file every `checkpoint_every` seconds, and continued from if it is there: same settings,
-        same data, same result to the last bit. The file is removed at the end.
+        Parameters
+        ----------
+        frames : Frames, Atoms, list of Atoms, or file names
+            What to learn from.
+        energies : array_like [frame], optional
+            In eV; NaN where there is none. With one of these three, labels of the frames are not looked at.
+        forces : list of array_like [atom, 3], or array_like [atom, 3], optional
+            In eV/Å, for each frame, None where there are none; or one array over all frames.
+        stresses : array_like [frame, 3, 3] or [frame, 6], optional
+            In eV/Å³, six in the order xx, yy, zz, yz, xz, xy; NaN where there is none.
+        energy_sigma : float or None
+            What residuals of energies are divided by, in eV, for a frame of one atom; for N atoms it is √N as much.
+            None leaves energies out.
+        force_sigma, stress_sigma : float or None
+            Likewise for each component of a force, in eV/Å, and of a stress, in eV/Å³.
+        weights : dict, optional
+            Exceptions by the ``config_type`` of a frame, as in ``{"liquid": {"force_sigma": 0.2}}``.
+        energy_key, force_key, stress_key, virial_key : str, optional
+            Names of the labels; None for the usual ones, "" to leave one out.
+        progress : bool, default False
+            Say the memory that the fit will take, and show how far it is.
+        checkpoint : path, optional
+            A file to which the state is written every `checkpoint_every` seconds, and from which it is continued if it
+            is there: same settings, same data, same result to the last bit. It is removed at the end.
         """
         self.__dict__.pop("_potential", None)
         members = members_of(self.features)
@@ -375,6 +350,20 @@ class Potential(Parameters):
             return float(error == 0)
         return float(1 - error / spread)
 
+    def plot(
+        self, frames: FramesLike, energy_key: str | None = None, force_key: str | None = None, axes: Any = None
+    ) -> np.ndarray:
+        """Draws predicted energies per atom and components of forces against those of `frames`, with their RMSE.
+
+        One picture for energies and one for forces, of what the frames are labelled with, under the usual names or
+        under `energy_key` and `force_key`, "" for neither. `axes` holds as many of matplotlib; the axes are returned.
+        Raises `RhobasisError` where no frame is labelled, and ImportError without matplotlib (``rhobasis[plot]``).
+        """
+        native = as_native(frames, everything=True, lenient=True)
+        labels = _native.Labels.of_frames(native, energy_key, force_key, "", "")
+        energies, _, adjoint = self._fitted().predict(native, labels.counts()[1] > 0)
+        return parity(labels, energies, None if adjoint is None else adjoint[0], native.n_atoms(), axes)
+
     def save(self, path: PathLike) -> None:
         """Writes one file (``*.rho``) with all that it takes, basis included; `rhobasis.load` reads it."""
         self._fitted().save(path)
@@ -398,6 +387,11 @@ class Potential(Parameters):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_potential" in self.__dict__
+
+    def _repr_html_(self) -> str:
+        known = self.__sklearn_is_fitted__()
+        rows = rows_of_potential(self._fitted()) if known else [("state", "not fitted; call fit(frames)")]
+        return table("Potential", self._shown(), rows)
 
     def __sklearn_clone__(self) -> Self:
         return self._unfitted()

@@ -294,10 +294,14 @@ class CUR(_FeatureSelector, _Cur):
 
     Attributes
     ----------
-    selected_idx_ : array of indices in the order of choice
-    scores_ : array, the leverage of each when it was chosen
-    support_ : mask over the features
-    n_features_in_, feature_names_in_ : as in scikit-learn
+    selected_idx_ : array of int
+        Indices in the order of choice.
+    scores_ : array
+        The leverage of each when it was chosen.
+    support_ : array of bool
+        Mask over the features.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Examples
     --------

@@ -28,9 +28,11 @@ class Sensitivity:
 
     Attributes
     ----------
-    matrices_ : S [q, q′] by (species, l), or by l where all species are contracted together; centre-specific: a dict of
-        these by species of centre.
-    n_centers_ : number of atoms.
+    matrices_ : dict of ndarray
+        S [q, q′] by (species, l), or by l where all species are contracted together; centre-specific: a dict of these
+        by species of centre.
+    n_centers_ : int
+        Number of atoms.
     """
 
     def __init__(self, native: _native.Sensitivity) -> None:

@@ -69,7 +69,7 @@ class Frames(Sequence["Atoms"]):
         return _from_parts, ([self._native.parts(i) for i in range(len(self))],)
 
     def __repr__(self) -> str:
-        symbols = " ".join(_symbols(self.species))
+        symbols = " ".join(symbols_of(self.species))
         return f"Frames({len(self)} structures, {sum(self.n_atoms)} atoms: {symbols})"
 
 
@@ -164,5 +164,6 @@ def _constraints(mask: np.ndarray) -> list[Any]:
     ]
 
 
-def _symbols(species: Iterable[int]) -> list[str]:
+def symbols_of(species: Iterable[int]) -> list[str]:
+    """Chemical symbols of atomic numbers."""
     return [_native.SYMBOLS[z] for z in species]

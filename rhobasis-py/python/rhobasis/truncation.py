@@ -11,6 +11,8 @@ import numpy as np
 from . import _native
 from ._accumulation import dataset
 from ._errors import RhobasisError
+from ._html import grid
+from ._pictures import new_axes
 from ._progress import Progress
 from .optimal import OptimalBasis
 from .structure import as_native
@@ -25,13 +27,19 @@ class TruncationPlan:
 
     Attributes
     ----------
-    retain_ : ``OptimalBasis(retain=plan.retain_)``, fitted to the same frames, keeps these channels.
-    retained_ : the fraction that they retain at the order of the plan.
-    q : channels of each block, with the keys of ``basis.eigenvalues_``.
-    exact : whether fractions are exact for the frames given, or powers of the retained variance.
-    table : arrays over the truncations that were tried: `channels`, `retain`, and fractions [truncation, ν − 1]
-        `exact`, `invariant` (where they are known) and `approximate`.
-    chosen : the row of the table that is the answer.
+    retain_ : float
+        ``OptimalBasis(retain=plan.retain_)``, fitted to the same frames, keeps these channels.
+    retained_ : float
+        The fraction that they retain at the order of the plan.
+    q : dict of int
+        Channels of each block, with the keys of ``basis.eigenvalues_``.
+    exact : bool
+        Whether fractions are exact for the frames given, or powers of the retained variance.
+    table : dict of ndarray
+        Arrays over the truncations that were tried: `channels`, `retain`, and fractions [truncation, ν − 1] `exact`,
+        `invariant` (where they are known) and `approximate`.
+    chosen : int
+        The row of the table that is the answer.
     """
 
     def __init__(
@@ -69,23 +77,29 @@ class TruncationPlan:
             f"OptimalBasis(retain={self.retain_!r}))"
         )
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[list[str]]:
+        """The table as text: its header, then a row for each truncation, the chosen one with a star."""
         laws = self._laws()
         header = ["channels", "retain", *(f"{name} ν={nu}" for name, nu, _ in laws)]
         rows = [
             [f"{n}{' *' if k == self.chosen else ''}", f"{retain}", *(f"{1 - law[2][k]:.2e}" for law in laws)]
             for k, (n, retain) in enumerate(zip(self.table["channels"], self.table["retain"], strict=True))
         ]
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = ["  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in (header, *rows)]
+        return [header, *rows]
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in rows]
         return "\n".join([repr(self), "lost:", *lines])
+
+    def _repr_html_(self) -> str:
+        header, *rows = self._rows()
+        return grid(f"{self!r}; lost:", header, rows)
 
     def plot(self, ax: Any = None) -> Any:
         """Draws what is lost against the number of channels; returns the axes."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.subplots()[1]
+        ax = new_axes(1)[0] if ax is None else ax
         for name, nu, column in self._laws():
             style = {"exact": "o-", "invariant": "s--", "approximate": ":"}[name]
             lost = np.where(column < 1 - 1e-13, 1 - column, np.nan)
