@@ -5,12 +5,11 @@ use rayon::prelude::*;
 
 use super::calibration::Calibration;
 use super::chain::numbers;
-use super::leverage::Leverage;
 use super::model::Potential;
 use super::posterior::Posterior;
 use super::rows::{energy_row, force_rows};
 use crate::structure::{Structure, Vec3};
-use crate::{Error, Result};
+use crate::Result;
 
 impl Potential {
     /// Variance of the energy of each structure in eV²:
@@ -71,22 +70,6 @@ impl Potential {
         let mut rest = &all[..];
         let of = |structure: &Structure| rest.split_off(..structure.len()).unwrap_or_default().to_vec();
         Ok(structures.iter().map(of).collect())
-    }
-
-    fn known_posterior(&self) -> Result<&Posterior> {
-        self.posterior.as_ref().ok_or_else(|| {
-            let problem = "a kernel ridge model keeps no factor for it";
-            Error::setting("uncertainty", "true", problem, "use a linear or a sparse model")
-        })
-    }
-
-    pub(super) fn known_leverage(&self) -> Result<(&Leverage, &Posterior)> {
-        let posterior = self.known_posterior()?;
-        let uncertainty = self.uncertainty.as_ref().ok_or_else(|| {
-            let problem = "this potential does not hold the largest leverages of its training set";
-            Error::setting("extrapolation", "true", problem, "train it anew with this version of rhobasis")
-        })?;
-        Ok((&uncertainty.leverage, posterior))
     }
 
     /// Refuses atoms that the model has no function for.

@@ -8,6 +8,7 @@ use super::alone;
 use super::baseline::of_atoms;
 use super::chain::{Chain, OfFeatures};
 use super::features::Basis;
+use super::leverage::Leverage;
 use super::linear::LinearModel;
 use super::posterior::{Posterior, Uncertainty};
 use super::repulsion::{ClosePair, Core, Found, Nearest};
@@ -270,6 +271,30 @@ impl Potential {
         let of_features = of_features.as_ref().map(|of| of as &OfFeatures);
         let (energies, adjoints, extrapolation) = chain.energies_and_forces(structures, lists, virials, of_features)?;
         self.predictions(structures, lists, energies, (adjoints, extrapolation), found)
+    }
+
+    /// The posterior of the fit.
+    ///
+    /// # Errors
+    /// For kernel ridge models, which keep none.
+    pub(super) fn known_posterior(&self) -> Result<&Posterior> {
+        self.posterior.as_ref().ok_or_else(|| {
+            let problem = "a kernel ridge model keeps no factor for it";
+            Error::setting("uncertainty", "true", problem, "use a linear or a sparse model")
+        })
+    }
+
+    /// What extrapolation is measured by.
+    ///
+    /// # Errors
+    /// As [`Potential::known_posterior`], and for files of older versions.
+    pub(super) fn known_leverage(&self) -> Result<(&Leverage, &Posterior)> {
+        let posterior = self.known_posterior()?;
+        let uncertainty = self.uncertainty.as_ref().ok_or_else(|| {
+            let problem = "this potential does not hold the largest leverages of its training set";
+            Error::setting("extrapolation", "true", problem, "train it anew with this version of rhobasis")
+        })?;
+        Ok((&uncertainty.leverage, posterior))
     }
 
     /// What is said of structures, from what the model says of their centres, and the pairs that were found too near.
