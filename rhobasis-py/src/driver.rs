@@ -34,9 +34,6 @@ type Evaluation<'py> = (
     Option<Bound<'py, PyArray2<f64>>>,
 );
 
-/// Standard deviation of the energy; extrapolation of the atoms.
-type Doubt<'py> = (f64, Bound<'py, PyArray1<f64>>);
-
 #[pymethods]
 impl Driver {
     #[new]
