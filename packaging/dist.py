@@ -12,6 +12,7 @@ With --quick, only the source distribution is made, and read.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -29,7 +30,11 @@ CRATES = ["rhobasis-linalg", "rhobasis", "rhobasis-cli"]
 
 def run(*words: object, cwd: Path = ROOT) -> str:
     print("+", *words, flush=True)
-    return subprocess.run([str(w) for w in words], cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
+    here = str(Path(sys.executable).parent)  # where maturin looks for zig
+    path = {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
+    return subprocess.run(
+        [str(w) for w in words], cwd=cwd, env=path, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def maturin(verb: str, *words: object) -> Path:

@@ -4,14 +4,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rhobasis::potential::{Potential, Prediction};
+use rhobasis::potential::{Potential, Prediction, Quantity};
 use rhobasis::structure::{Column, ColumnData, Value};
 use rhobasis::{Result, Structure};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
-use crate::predicted::{self, ENERGY_STD, EXTRAPOLATION, FORCES_STD, MAX_EXTRAPOLATION, put_labels_aside};
+use crate::predicted::{
+    self, ENERGY_INTERVAL, ENERGY_STD, EXTRAPOLATION, FORCES_INTERVAL, FORCES_STD, MAX_EXTRAPOLATION, put_labels_aside,
+};
 use crate::text::tell;
 use crate::{output, tensors};
 
@@ -35,6 +37,10 @@ pub struct Predict {
     /// was trained on, with the largest of each frame as 'max_extrapolation'. It takes tens of times as long as forces
     #[arg(long)]
     uncertainty: bool,
+    /// Add half widths of intervals that hold this PART of the errors, whatever their distribution (conformal, by frames that were left
+    /// out of the fit): 'energy_interval' in eV, and the column 'forces_interval' in eV/Å
+    #[arg(long, value_name = "PART", requires = "uncertainty", value_parser = part)]
+    interval: Option<f64>,
     /// Of a model of a tensor, add its derivatives by the positions as a column: 'born_charges', ∂μ_α/∂r_β of dipoles in e, nine
     /// numbers for each atom, α slowest; 'polarizability_derivatives', 27 numbers
     #[arg(long)]
@@ -46,18 +52,45 @@ Example:
   rhobasis predict silicon.rho new.xyz -o predicted.xyz
 Example: and how far off it may be
   rhobasis predict silicon.rho new.xyz -o predicted.xyz --uncertainty
+Example: and within which bounds nine of ten errors lie
+  rhobasis predict silicon.rho new.xyz -o predicted.xyz --uncertainty --interval 0.9
 Example: from a file of any program that ASE reads
   ase convert relax.traj relax.xyz && rhobasis predict silicon.rho relax.xyz -o predicted.xyz";
 
 /// Keys and columns that are written, and those that would contradict them.
-const INFO: [&str; 6] = ["energy", "free_energy", "stress", "virial", ENERGY_STD, MAX_EXTRAPOLATION];
-const COLUMNS: [&str; 5] = ["forces", "force", "energies", FORCES_STD, EXTRAPOLATION];
+const INFO: [&str; 7] = ["energy", "free_energy", "stress", "virial", ENERGY_STD, ENERGY_INTERVAL, MAX_EXTRAPOLATION];
+const COLUMNS: [&str; 6] = ["forces", "force", "energies", FORCES_STD, FORCES_INTERVAL, EXTRAPOLATION];
+
+fn part(text: &str) -> std::result::Result<f64, String> {
+    let part = text.parse().ok().filter(|part| (0.0..1.0).contains(part) && *part > 0.0);
+    part.ok_or_else(|| "give a number between 0 and 1, as 0.9".into())
+}
 
 /// What one frame's predictions may be off by, and its atoms' extrapolation, of potentials that know it.
 struct Doubt {
     energy_variance: f64,
     forces: Vec<[f64; 3]>,
     extrapolation: Option<Vec<f64>>,
+}
+
+/// How many standard deviations the intervals are wide to either side: of energies, and of forces where the potential knows them.
+#[derive(Clone, Copy)]
+struct Widths {
+    energy: Option<f64>,
+    force: Option<f64>,
+}
+
+impl Widths {
+    /// # Errors
+    /// If it knows neither.
+    fn of(potential: &Potential, part: f64) -> Result<Self> {
+        let energy = potential.interval(Quantity::Energy, part);
+        let force = potential.interval(Quantity::Force, part);
+        if force.is_err() {
+            return energy.map(|energy| Widths { energy: Some(energy), force: None });
+        }
+        Ok(Widths { energy: energy.ok(), force: force.ok() })
+    }
 }
 
 impl Predict {
@@ -80,6 +113,8 @@ impl Predict {
         if self.uncertainty {
             warn_if_uncalibrated(&potential, &self.model);
         }
+        let widths = self.interval.map(|part| Widths::of(&potential, part)).transpose();
+        let widths = widths.map_err(|e| e.in_file(&self.model))?;
         let predict = |part: &[Structure]| {
             let predictions = potential.predict(part, true)?;
             let doubts = match self.uncertainty {
@@ -90,7 +125,7 @@ impl Predict {
             frames
                 .map(|((structure, prediction), doubt)| {
                     let close = prediction.close;
-                    Ok((labelled(structure.clone(), prediction, doubt)?, close))
+                    Ok((labelled(structure.clone(), prediction, doubt, widths)?, close))
                 })
                 .collect()
         };
@@ -124,7 +159,12 @@ fn doubts(potential: &Potential, part: &[Structure]) -> Result<Vec<Doubt>> {
 }
 
 /// A frame with what is predicted, its own labels under other names.
-fn labelled(mut structure: Structure, prediction: Prediction, doubt: Option<Doubt>) -> Result<Structure> {
+fn labelled(
+    mut structure: Structure,
+    prediction: Prediction,
+    doubt: Option<Doubt>,
+    widths: Option<Widths>,
+) -> Result<Structure> {
     put_labels_aside(&mut structure, &INFO, &COLUMNS);
     structure.info.push(("energy".into(), Value::Real(prediction.energy)));
     if structure.pbc == [true; 3] {
@@ -136,9 +176,17 @@ fn labelled(mut structure: Structure, prediction: Prediction, doubt: Option<Doub
         structure.columns.push(column("energies", 1, prediction.energies));
     }
     if let Some(Doubt { energy_variance, forces, extrapolation }) = doubt {
-        structure.info.push((ENERGY_STD.into(), Value::Real(energy_variance.max(0.0).sqrt())));
+        let (energy, forces) = (energy_variance.max(0.0).sqrt(), forces.concat());
+        structure.info.push((ENERGY_STD.into(), Value::Real(energy)));
+        if let Some(width) = widths.and_then(|widths| widths.energy) {
+            structure.info.push((ENERGY_INTERVAL.into(), Value::Real(width * energy)));
+        }
         if !structure.is_empty() {
-            structure.columns.push(column(FORCES_STD, 3, forces.concat()));
+            if let Some(width) = widths.and_then(|widths| widths.force) {
+                let of_components = forces.iter().map(|f| width * f).collect();
+                structure.columns.push(column(FORCES_INTERVAL, 3, of_components));
+            }
+            structure.columns.push(column(FORCES_STD, 3, forces));
         }
         if let Some(extrapolation) = extrapolation.filter(|of_atoms| !of_atoms.is_empty()) {
             let largest = extrapolation.iter().copied().fold(0.0, f64::max);

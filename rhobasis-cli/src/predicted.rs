@@ -23,7 +23,10 @@ pub const ENERGY_STD: &str = "energy_std";
 pub const FORCES_STD: &str = "forces_std";
 pub const EXTRAPOLATION: &str = "extrapolation";
 pub const MAX_EXTRAPOLATION: &str = "max_extrapolation";
-const NO_LABELS: [&str; 4] = [ENERGY_STD, FORCES_STD, EXTRAPOLATION, MAX_EXTRAPOLATION];
+pub const ENERGY_INTERVAL: &str = "energy_interval";
+pub const FORCES_INTERVAL: &str = "forces_interval";
+const NO_LABELS: [&str; 6] =
+    [ENERGY_STD, FORCES_STD, EXTRAPOLATION, MAX_EXTRAPOLATION, ENERGY_INTERVAL, FORCES_INTERVAL];
 
 /// Writes all frames with what `predict` says of some of them, and what to do next, if they have labels; warns of atoms that are
 /// nearer to each other than in training.

@@ -14,7 +14,7 @@ use pyo3::types::{PyBytes, PyDict};
 use rhobasis::files::{Digest, Stored};
 use rhobasis::optimal::{ContractionBlock, KindOfBasis, SensitivitySettings, SupervisedSettings, Truncation};
 use rhobasis::potential::{
-    self, Baseline, FeatureSettings, ModelSettings, Repulsion, Sigmas, TrainSettings, Trainer, Weights,
+    self, Baseline, FeatureSettings, ModelSettings, Quantity, Repulsion, Sigmas, TrainSettings, Trainer, Weights,
 };
 use rhobasis::settings::{Given, unknown_key};
 use rhobasis::{Error, Structure};
@@ -141,6 +141,16 @@ impl Potential {
     /// Factors of deviations of energies and forces, and errors of the frames that they were found of; none of older files.
     fn calibration(&self) -> Option<(Option<f64>, Option<f64>, Option<f64>, Option<f64>)> {
         self.inner.calibration().map(|c| (c.energy, c.force, c.energy_rmse, c.force_rmse))
+    }
+
+    /// How many standard deviations of energies, and of components of forces, hold `part` of the errors; none where it is not known.
+    fn interval(&self, part: f64) -> PyResult<(Option<f64>, Option<f64>)> {
+        let energy = self.inner.interval(Quantity::Energy, part);
+        let force = self.inner.interval(Quantity::Force, part);
+        match (energy, force) {
+            (Err(e), Err(_)) => Err(refuse(e)),
+            (energy, force) => Ok((energy.ok(), force.ok())),
+        }
     }
 
     /// The basis made for a linear model, for `q_max`, `supervised` and `span` of `settings`, and by how much the sum of squares of

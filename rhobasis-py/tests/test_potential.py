@@ -241,6 +241,17 @@ def test_uncertainties_of_forces_and_extrapolation_have_the_shapes_of_frames(pot
     for z in (13, 29):
         of_species = [x[atoms.numbers == z] for atoms, x in zip(FRAMES, found.extrapolation, strict=True)]
         assert np.concatenate(of_species).max() == pytest.approx(1, abs=1e-9)
+    assert found.energy_intervals is None
+    assert found.forces_intervals is None
+    wide, narrow = (potential.predict(FRAMES, interval=part) for part in (0.8, 0.4))
+    assert (wide.energy_intervals > narrow.energy_intervals).all()
+    ratios = wide.energy_intervals / wide.energy_uncertainties
+    np.testing.assert_allclose(ratios, ratios[0])
+    assert [x.shape for x in wide.forces_intervals] == [(len(atoms), 3) for atoms in FRAMES]
+    with pytest.raises(rb.RhobasisError, match="interval = 1.5: is no part of the errors"):
+        potential.predict(FRAMES, interval=1.5)
+    with pytest.raises(rb.RhobasisError, match="% can be told at most"):
+        potential.predict(FRAMES, interval=0.99)
     without = potential.predict(FRAMES, forces=False, uncertainty=True)
     assert without.forces_uncertainties is None
     np.testing.assert_array_equal(without.energy_uncertainties, found.energy_uncertainties)

@@ -94,8 +94,32 @@ fn train_predict_evaluate_and_md_tell_one_story() {
     let again = place.read("again.xyz");
     assert_eq!(said(&again, &references()), labelled);
     let energies = |labels: Vec<Labels>| labels.into_iter().map(|l| l.energy.unwrap()).collect::<Vec<_>>();
-    assert_eq!(energies(said(&again, &Options::default())), energies(predicted));
+    assert_eq!(energies(said(&again, &Options::default())), energies(predicted.clone()));
     assert!(again.iter().zip(&frames).all(|(a, b)| a.info.len() == b.info.len() && a.columns.len() == b.columns.len()));
+
+    // Intervals that hold nine of ten errors, and what is known of these.
+    place.ok(&["predict", "m.rho", &data, "-o", "wide.xyz", "--uncertainty", "--interval", "0.9"]);
+    let wide = place.read("wide.xyz");
+    let (mut inside, mut all) = (0, 0);
+    for ((frame, label), predicted) in wide.iter().zip(&labelled).zip(&predicted) {
+        let Some(rhobasis::structure::ColumnData::Reals(widths)) = frame.column("forces_interval").map(|c| &c.data)
+        else {
+            panic!("no forces_interval")
+        };
+        let errors = flat(label).into_iter().zip(flat(predicted)).map(|(a, b)| (a - b).abs());
+        inside += errors.zip(widths).filter(|(error, width)| error <= width).count();
+        all += widths.len();
+        let [Some(Value::Real(width)), Some(Value::Real(std))] =
+            ["energy_interval", "energy_std"].map(|k| frame.get(k))
+        else {
+            panic!("no energy_interval")
+        };
+        assert!(*width > *std && *width < 5.0 * std, "{width} {std}");
+    }
+    let part = inside as f64 / all as f64;
+    assert!((0.8..0.97).contains(&part), "{part} of the errors");
+    let much = ["predict", "m.rho", &data, "-o", "no.xyz", "--uncertainty", "--interval", "1.9"];
+    place.refused(2, &much, &["give a number between 0 and 1"]);
 
     // Frames to label next: those that are compressed most, and not the same one twice.
     let squeezed = |frame: &Structure, x: f64| {

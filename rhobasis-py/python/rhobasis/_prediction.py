@@ -30,6 +30,10 @@ class Prediction:
     forces_uncertainties : list of ndarray [atom, 3], optional
         For each frame, standard deviations of the components of the forces, in eV/Å; None if not asked for, or without
         forces.
+    energy_intervals : ndarray [frame], optional
+        Half widths of intervals that hold the part of the errors that was asked for, in eV; None if none was.
+    forces_intervals : list of ndarray [atom, 3], optional
+        The same of the components of the forces, in eV/Å.
     extrapolation : list of ndarray [atom], optional
         For each frame, the leverage of each atom over the largest in training: above 1 the model extrapolates; None if
         not asked for, and of files of older versions.
@@ -58,6 +62,8 @@ class Prediction:
         self.energy_uncertainties = energy_uncertainties
         self.forces_uncertainties = forces_uncertainties
         self.extrapolation = extrapolation
+        self.energy_intervals: np.ndarray | None = None
+        self.forces_intervals: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.energies)

@@ -262,14 +262,21 @@ class Potential(Parameters):
                 warnings.warn(f"no frame has {what}, which are not learned then; {name}=None says so", stacklevel=3)
         return {**all_frames, "by_type": {name: {**all_frames, **of} for name, of in by_type.items()}}
 
-    def predict(self, frames: FramesLike, forces: bool = True, uncertainty: bool = False) -> Prediction:
+    def predict(
+        self, frames: FramesLike, forces: bool = True, uncertainty: bool = False, interval: float | None = None
+    ) -> Prediction:
         """Energies of `frames` and of their atoms; forces, virials and stresses too, unless `forces` is False.
 
         `uncertainty` adds standard deviations of energies and forces, and the extrapolation of each atom; those of
-        forces take tens of times as long as these: leave them out with ``forces=False``. Raises `RhobasisError` for
-        species that were not in the training set, and for structures that cannot be used.
+        forces take tens of times as long as these: leave them out with ``forces=False``. `interval`, a number between 0
+        and 1, adds all of this and half widths of intervals that hold this part of the errors, whatever their
+        distribution: conformal ones, by the frames that were left out of the fit. Raises `RhobasisError` for species
+        that were not in the training set, for structures that cannot be used, and for an interval that these frames
+        were too few for.
         """
         native, potential = as_native(frames), self._fitted()
+        widths = (None, None) if interval is None else potential.interval(float(interval))
+        uncertainty = uncertainty or interval is not None
         energies, of_atoms, adjoint = potential.predict(native, bool(forces))
         of_frames, virials, stresses = (None, None, None) if adjoint is None else adjoint
         if not uncertainty:
@@ -284,7 +291,11 @@ class Potential(Parameters):
             )
         of_forces = potential.force_deviations(native) if forces else None
         extrapolation = None if potential.calibration() is None else potential.extrapolation(native)
-        return Prediction(energies, of_atoms, of_frames, virials, stresses, deviations, of_forces, extrapolation)
+        told = Prediction(energies, of_atoms, of_frames, virials, stresses, deviations, of_forces, extrapolation)
+        told.energy_intervals = None if widths[0] is None else widths[0] * deviations
+        if widths[1] is not None and of_forces is not None:
+            told.forces_intervals = [widths[1] * of_frame for of_frame in of_forces]
+        return told
 
     def _is_calibrated(self) -> bool:
         found = self._fitted().calibration()

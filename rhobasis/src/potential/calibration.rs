@@ -83,14 +83,20 @@ fn rms(numbers: impl Iterator<Item = f64>) -> Option<f64> {
 /// The geometric mean of the factors that make 68 and 90 per cent of the residuals lie within as many standard deviations as those of a
 /// normal distribution: single outliers do not matter, and neither part is right at the expense of the other.
 fn factor(numbers: &[HeldOut]) -> Option<f64> {
-    let mean = numbers.iter().map(|n| n.variance).sum::<f64>() / numbers.len().max(1) as f64;
-    let possible = numbers.iter().filter(|n| n.variance > ROUNDING * ROUNDING * mean);
-    let mut z: Vec<f64> = possible.map(|n| n.residual.abs() / n.variance.sqrt()).collect();
-    z.sort_by(f64::total_cmp);
+    let z = ratios(numbers);
     let last = z.len().checked_sub(1)?;
     let at = |part: f64| z[(part * last as f64).round() as usize];
     let factor = NORMAL.iter().map(|&(part, within)| at(part) / within).product::<f64>().sqrt();
     (factor.is_finite() && factor > 0.0).then_some(factor)
+}
+
+/// Sizes of residuals over deviations, ascending, but for numbers that symmetry fixes.
+pub(super) fn ratios(numbers: &[HeldOut]) -> Vec<f64> {
+    let mean = numbers.iter().map(|n| n.variance).sum::<f64>() / numbers.len().max(1) as f64;
+    let possible = numbers.iter().filter(|n| n.variance > ROUNDING * ROUNDING * mean);
+    let mut ratios: Vec<f64> = possible.map(|n| n.residual.abs() / n.variance.sqrt()).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios
 }
 
 #[cfg(test)]

@@ -47,7 +47,11 @@ impl Coverage {
 
     /// The part of the errors that lies within the interval in which a normal distribution has `part`; none of nothing.
     pub fn within(&self, quantity: Quantity, part: f64) -> Option<f64> {
-        let width = normal_width(part);
+        self.inside(quantity, normal_width(part))
+    }
+
+    /// The part of the errors that are at most so many standard deviations; none of nothing.
+    pub fn inside(&self, quantity: Quantity, width: f64) -> Option<f64> {
         let inside = self.numbers(quantity).filter(|[error, s]| *error <= width * s).count();
         let n = self.count(quantity);
         (n > 0).then(|| inside as f64 / n as f64)

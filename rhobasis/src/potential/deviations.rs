@@ -5,11 +5,12 @@ use rayon::prelude::*;
 
 use super::calibration::Calibration;
 use super::chain::numbers;
+use super::evaluate::Quantity;
 use super::model::Potential;
 use super::posterior::Posterior;
 use super::rows::{energy_row, force_rows};
 use crate::structure::{Structure, Vec3};
-use crate::Result;
+use crate::{Error, Result};
 
 impl Potential {
     /// Variance of the energy of each structure in eV²:
@@ -51,6 +52,70 @@ impl Potential {
     /// What deviations of the posterior are multiplied by; none of models that keep none, and of files of older versions.
     pub fn calibration(&self) -> Option<Calibration> {
         self.uncertainty.as_ref().map(|u| u.calibration)
+    }
+
+    /// How many of its standard deviations, as [`Potential::energy_variances`] and [`Potential::force_deviations`] give them, to either side of
+    /// a prediction hold `part` of the errors, rounded up to whole per cent:
+    ///
+    /// ```text
+    /// q_p / f,   q_p the ⌈(n + 1) p⌉-th smallest |r|/s of n numbers left out of the fit, f the factor of calibration
+    /// ```
+    ///
+    /// That of [`Quantity::Energy`] serves energies per atom too. No distribution is assumed, but that further structures are like those of
+    /// the training set.
+    ///
+    /// ```
+    /// # fn main() -> rhobasis::Result<()> {
+    /// # use rhobasis::{extxyz, potential::*, density::*};
+    /// # let options = extxyz::Options::default();
+    /// # let data = format!("{}/../examples/data/silicon.xyz.xz@:24", env!("CARGO_MANIFEST_DIR"));
+    /// # let frames = extxyz::read(data, &options)?;
+    /// # let labels = frames.iter().map(|f| extxyz::labels(f, &options)).collect::<rhobasis::Result<Vec<_>>>()?;
+    /// # let density = Density { r_cut: 4.0, sigma: Sigma::Same(0.5), cutoff_width: 1.0, ..Density::default() };
+    /// # let primitive = Primitive::Gto { n_max: 3 };
+    /// # let expansion = ExpansionSettings { density, primitive, l_max: 2, ..ExpansionSettings::default() };
+    /// # let settings = TrainSettings { features: FeatureSettings::default(), model: ModelSettings::ridge(),
+    /// #     baseline: Baseline::default(), repulsion: Default::default(), weights: Weights::default() };
+    /// # let mut trainer = Trainer::new(Basis::primitive(&expansion, &[14])?, &settings, &frames, &labels)?;
+    /// # trainer.advance(frames.len())?;
+    /// # let potential = trainer.finish()?;
+    /// let [half, most] = [0.5, 0.9].map(|part| potential.interval(Quantity::Force, part));
+    /// assert!(half? < most?);
+    /// assert!(potential.interval(Quantity::Force, 1.5).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Unless `part` is between 0 and 1, if there are too few numbers that were left out for it, for stresses, and for potentials that have
+    /// no calibrated deviations.
+    pub fn interval(&self, quantity: Quantity, part: f64) -> Result<f64> {
+        if !(part > 0.0 && part < 1.0) {
+            let problem = "is no part of the errors";
+            return Err(Error::setting("interval", part, problem, "give a number between 0 and 1, as 0.9"));
+        }
+        let known = self.uncertainty.as_ref().filter(|u| u.calibration.is_known()).ok_or_else(|| {
+            let problem = "this potential has no calibrated deviations";
+            Error::setting("interval", part, problem, "train a linear or a sparse model, on eight frames or more")
+        })?;
+        let (quantiles, factor) = match quantity {
+            Quantity::Energy | Quantity::EnergyPerAtom => (&known.intervals.energies, known.calibration.of_energies()),
+            Quantity::Force => (&known.intervals.forces, known.calibration.of_forces()),
+            Quantity::Stress => {
+                let problem = "stresses have no standard deviation";
+                return Err(Error::setting("interval", part, problem, "ask for energies or forces"));
+            }
+        };
+        let percent = (100.0 * part - 1e-9).ceil().max(1.0) as usize;
+        let quantile = quantiles.get(percent - 1).ok_or_else(|| {
+            let problem = format!(
+                "of {}, {} % can be told at most from what was left out of the fit",
+                quantity.name(),
+                quantiles.len()
+            );
+            Error::setting("interval", part, problem, "give less, or train on more frames that have it")
+        })?;
+        Ok(quantile / factor)
     }
 
     /// How far each atom lies outside of what was trained on, for each structure: its leverage h = |R⁻ᵀ φ(X_i)| over the largest of the

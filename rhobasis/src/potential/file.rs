@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::alone;
 use super::calibration::Calibration;
 use super::features::Basis;
+use super::intervals::Intervals;
 use super::leverage::Leverage;
 use super::linear::LinearModel;
 use super::model::{Model, Potential};
@@ -40,6 +41,7 @@ const ALONE: &str = "alone";
 const NEAREST: &str = "nearest";
 /// Keys of what uncertainties take. Potentials of older versions have none.
 const CALIBRATION: &str = "calibration";
+const INTERVALS: &str = "intervals";
 const LARGEST: &str = "largest_leverages";
 
 /// The metadata of the basis inside.
@@ -86,8 +88,9 @@ impl Stored for Potential {
                 projections.iter().for_each(|(z, p)| archive.insert(format!("posterior/{z}/projection"), p));
             }
         }
-        if let Some(Uncertainty { calibration, leverage }) = &self.uncertainty {
+        if let Some(Uncertainty { calibration, intervals, leverage }) = &self.uncertainty {
             archive.note(CALIBRATION, calibration);
+            archive.note(INTERVALS, intervals);
             archive.note(LARGEST, &leverage.largest);
             leverage.draws.iter().for_each(|(z, draws)| archive.insert(format!("posterior/{z}/draws"), draws));
         }
@@ -223,8 +226,13 @@ fn restored(archive: &Archive, path: &Path, functions: &Functions) -> Result<Opt
         return Ok(None);
     }
     let calibration: Calibration = archive.json(path, CALIBRATION)?;
+    let intervals = match archive.metadata.contains_key(INTERVALS) {
+        true => archive.json(path, INTERVALS)?,
+        false => Intervals::default(), // of older versions
+    };
     let largest: BTreeMap<u8, f64> = archive.json(path, LARGEST)?;
-    let possible = calibration.is_possible() && largest.values().all(|h| h.is_finite() && *h >= 0.0);
+    let possible =
+        calibration.is_possible() && intervals.are_possible() && largest.values().all(|h| h.is_finite() && *h >= 0.0);
     let species = functions.blocks();
     if !possible || !largest.keys().eq(species.iter().map(|(z, _)| z)) {
         return Err(damaged(path, "factors of uncertainties, or largest leverages, that cannot be"));
@@ -240,7 +248,7 @@ fn restored(archive: &Archive, path: &Path, functions: &Functions) -> Result<Opt
         }
         draws.insert(z, of_z);
     }
-    Ok(Some(Uncertainty { calibration, leverage: Leverage::new(functions, draws, largest) }))
+    Ok(Some(Uncertainty { calibration, intervals, leverage: Leverage::new(functions, draws, largest) }))
 }
 
 impl Basis {

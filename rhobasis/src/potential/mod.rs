@@ -31,6 +31,8 @@ mod folds;
 mod golden;
 /// Residuals of frames that a fit has not seen.
 mod held_out;
+/// Intervals that hold a part of the errors.
+mod intervals;
 /// Which frames to label next.
 mod label_next;
 /// How far an atom lies outside of a training set.

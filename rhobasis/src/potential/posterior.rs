@@ -1,6 +1,7 @@
 //! What a fit knows of its own error.
 
 use super::calibration::Calibration;
+use super::intervals::Intervals;
 use super::leverage::Leverage;
 use super::rows::Functions;
 use crate::models::Factor;
@@ -17,5 +18,6 @@ pub(super) struct Posterior {
 #[derive(Debug, Clone)]
 pub(super) struct Uncertainty {
     pub calibration: Calibration,
+    pub intervals: Intervals,
     pub leverage: Leverage,
 }

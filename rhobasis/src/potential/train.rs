@@ -22,6 +22,7 @@ use super::exact;
 use super::features::{Basis, FeatureSettings};
 use super::fold_sums::FoldSums;
 use super::held_out::{self, Sample};
+use super::intervals::Intervals;
 use super::leverage::{DRAWS, Leverage};
 use super::linear::LinearModel;
 use super::model::{Model, Potential};
@@ -391,7 +392,7 @@ impl<'a> Trainer<'a> {
         let held_out = held_out::held_out(&self.samples, (self.frames, &self.targets), rows, &posterior.factor)?;
         let mut leverage = Leverage::of_fit(&posterior.functions, &posterior.factor);
         leverage.largest = leverage.largest_of(&self.invariants, &posterior.functions, self.frames)?;
-        Ok(Uncertainty { calibration: Calibration::of(&held_out), leverage })
+        Ok(Uncertainty { calibration: Calibration::of(&held_out), intervals: Intervals::of(&held_out), leverage })
     }
 
     fn linear(&self, sums: FoldSums, alphas: &[f64]) -> Result<(Model, Posterior, f64)> {

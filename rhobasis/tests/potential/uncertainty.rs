@@ -76,6 +76,16 @@ fn labels_with_noise_lie_within_the_intervals_as_often_as_these_say() {
             let allowed = 3.0 * (part * (1.0 - part) * (1.0 / 200.0 + 1.0 / 96.0)).sqrt();
             assert!((found - part).abs() < allowed, "{scale} {quantity:?}: {found} of {part}");
         }
+        // Intervals of any part, by what was left out alone.
+        for (part, quantity) in [0.3, 0.5, 0.95].into_iter().flat_map(|p| [(p, Quantity::Energy), (p, Quantity::Force)])
+        {
+            let width = potential.interval(quantity, part).unwrap();
+            let found = coverage.inside(quantity, width).unwrap();
+            let allowed = 3.0 * (part * (1.0 - part) * (1.0 / 200.0 + 1.0 / 96.0)).sqrt() + 0.01;
+            assert!((found - part).abs() < allowed, "{scale} {quantity:?}: {found} within {width}, of {part}");
+        }
+        let loaded = Potential::from_bytes(&potential.to_bytes()).unwrap();
+        assert_eq!(loaded.interval(Quantity::Force, 0.8).unwrap(), potential.interval(Quantity::Force, 0.8).unwrap());
     }
 }
 
