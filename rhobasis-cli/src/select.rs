@@ -248,8 +248,8 @@ impl Select {
         let described = if is_npy { &beside } else { self.matrix() };
         if described.exists() {
             let (names, length): (&[&str], _) = match self.of {
-                Of::Features => (&["columns"], shape.1),
-                Of::Samples => (&["structure", "atom", "species"], shape.0),
+                Of::Features => (&["columns", "column_species"], shape.1),
+                Of::Samples => (&["structure", "atom", "species", "n_atoms"], shape.0),
             };
             for name in names {
                 arrays.extend(rows_of(described, name, &chosen.indices, length)?);
