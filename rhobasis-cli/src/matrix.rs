@@ -55,8 +55,8 @@ impl RowLabels {
     }
 
     fn add_some(&mut self, rows: &Rows, which: Range<usize>) -> Result<()> {
-        let columns = self.0.iter_mut().zip(&rows.columns);
-        columns.map(|(spool, column)| spool.write_integers(&column[which.clone()])).collect()
+        let mut columns = self.0.iter_mut().zip(&rows.columns);
+        columns.try_for_each(|(spool, column)| spool.write_integers(&column[which.clone()]))
     }
 
     pub fn spools(&mut self) -> impl Iterator<Item = &mut Spool> {

@@ -16,7 +16,7 @@ use crate::matrix::meta_path;
 use crate::npy::{self, Array, Spool};
 use crate::npy_read::{self, with_array};
 use crate::output;
-use crate::text::{count, plural, tell};
+use crate::text::{count, plural, warn};
 
 /// Choose the features or samples of a matrix that stand for all, or frames to label next
 #[derive(Args)]
@@ -164,7 +164,7 @@ impl Select {
         let found = chosen.indices.len();
         if found < self.n {
             let (found, wanted) = (count(found), count(self.n));
-            tell(format!("warning: {found} of {wanted} were chosen: the others add nothing to them"));
+            warn(format!("{found} of {wanted} were chosen: the others add nothing to them"));
         }
         writeln!(
             out,
