@@ -259,7 +259,7 @@ fn write_basis(basis: &OptimalBasis, output: &Path, out: &mut dyn Write) -> Outc
     basis.save(output)?;
     show::summary(basis, out)?;
     for warning in basis.warnings() {
-        warn(format!("{warning}"));
+        warn(warning);
     }
     writeln!(out)?;
     writeln!(out, "wrote {}", output.display())?;

@@ -88,7 +88,7 @@ impl Named<'_> {
 
 /// Says which labels are left out, and why.
 fn warn_of_omissions(survey: &LabelSurvey) {
-    survey.omissions().iter().for_each(|omission| warn(format!("{omission}")));
+    survey.omissions().iter().for_each(warn);
 }
 
 /// Lines for a model file, other candidates behind each.

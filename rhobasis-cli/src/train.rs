@@ -136,7 +136,7 @@ impl Train {
             let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", train.place(frame)));
             warn(format!("{place}{}", remark.text));
         }
-        file.not_learned(&train.labels).into_iter().for_each(|text| warn(format!("{text}")));
+        file.not_learned(&train.labels).into_iter().for_each(warn);
         output::announce_memory(
             output::held_memory() + trainer.memory() as f64,
             &format!("({} of them for the frames)", output::size(train.memory())),
@@ -194,7 +194,7 @@ impl Train {
         }
         let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
         field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
-        potential.warnings().iter().for_each(|warning| warn(format!("{warning}")));
+        potential.warnings().iter().for_each(warn);
         writeln!(out, "\nERRORS")?;
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;

@@ -63,6 +63,7 @@ fn displaced_molecules_of_five_species_get_a_linear_potential() {
     let place = Place::new();
     place.ok(&["new", &bundled("molecules_rattled.xyz.xz@:60"), "-o", "r.toml"]);
     assert_eq!(value(&place, "r.toml", "type"), "\"ridge\"");
+    assert_eq!(value(&place, "r.toml", "method"), "\"supervised\"");
     assert!(value(&place, "r.toml", "force_sigma").parse::<f64>().unwrap() > 0.02);
     let said = place.ok(&["train", "r.toml", "-o", "r.rho", "--dry-run"]);
     says(&said, &["force components", "stopped before the fit"]);

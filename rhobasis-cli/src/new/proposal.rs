@@ -22,8 +22,12 @@ const WIDTH: f64 = 0.15;
 const WIDTHS: (f64, f64) = (0.25, 0.5);
 const N_MAX: (usize, usize) = (10, 20);
 const L_MAX: (usize, usize) = (4, 6);
+/// Functions, of a linear model; of a kernel, which has no parameter for each feature, there may be more.
 const Q_MAX: (usize, usize) = (4, 10);
-/// Part of the variance of the density that may be lost.
+const MOST_OF_KERNEL: usize = 16;
+/// Part of the variance of the density that is to be kept, or functions are made for the labels.
+const ENOUGH: f64 = 0.99;
+/// Part of it that may be lost.
 const LOST: f64 = 1e-4;
 /// Exponent of the scaling, and the smallest distance at which it sets in, in Å.
 const EXPONENT: f64 = 4.0;
@@ -76,6 +80,8 @@ pub struct Proposal {
     pub l_max: Choice<usize>,
     pub q_max: Choice<usize>,
     pub combined: Choice<bool>,
+    /// Whether functions are made for the labels.
+    pub supervised: Choice<bool>,
     pub model: Choice<Model>,
     pub isolated_atoms: Choice<bool>,
     pub energy_sigma: Choice<Option<f64>>,
@@ -138,7 +144,9 @@ impl Proposal {
         let expansion = ExpansionSettings { density, primitive, l_max: l_max.value, ..ExpansionSettings::default() };
         let mixing = if combined.value { Mixing::Combined } else { Mixing::PerSpecies };
         let settings = CovarianceSettings { expansion, mixing, center_specific: false, weighting: None };
-        let (q_max, basis) = q_max(found, &settings)?;
+        let kernel = takes_kernel(found, learns_forces);
+        let (q_max, basis) = q_max(found, &settings, if kernel { MOST_OF_KERNEL } else { Q_MAX.1 })?;
+        let kept = 1.0 - basis.discarded_variance();
         let model = model(found, learns_forces, q_max.value, &basis)?;
         let sigmas = sigmas(found, learns_forces && model.value != Model::Kernel, model.value);
         let [energy_sigma, force_sigma, stress_sigma] = sigmas;
@@ -151,6 +159,10 @@ impl Proposal {
             l_max,
             q_max,
             combined,
+            supervised: Choice::new(
+                !kernel && kept < ENOUGH,
+                format!("so few principal functions keep {:.1} %: these are made for the labels instead", 100.0 * kept),
+            ),
             model,
             isolated_atoms: baseline(found),
             energy_sigma,
@@ -192,23 +204,29 @@ fn r_cut(found: &Found) -> Choice<f64> {
     }
 }
 
-/// The number of functions, and the basis that has them, of a sample of the frames.
-fn q_max(found: &Found, settings: &CovarianceSettings) -> Result<(Choice<usize>, OptimalBasis)> {
+/// The number of functions, `most` at most, and the basis that has them, of a sample of the frames.
+fn q_max(found: &Found, settings: &CovarianceSettings, most: usize) -> Result<(Choice<usize>, OptimalBasis)> {
     let leading = |sums: &Covariance| sums.leading(1);
     let residual = principal(settings, leading, &found.some, &[])?.residual_variance(None);
-    let enough = (Q_MAX.0..Q_MAX.1).find(|&q| residual.get(q).is_none_or(|lost| *lost < LOST)).unwrap_or(Q_MAX.1);
+    let enough = (Q_MAX.0..most).find(|&q| residual.get(q).is_none_or(|lost| *lost < LOST)).unwrap_or(most);
     let kept = 100.0 * (1.0 - residual.get(enough).copied().unwrap_or(0.0));
     let why = format!(
-        "functions to keep of each l: the fewest with 99.99 % of the variance of the density, from {} to {}; these keep {kept:.3} %",
-        Q_MAX.0, Q_MAX.1
+        "functions to keep of each l: the fewest with 99.99 % of the variance of the density, from {} to {most}; these keep \
+         {kept:.3} %",
+        Q_MAX.0
     );
     let basis = principal(settings, |sums| sums.leading(enough), &found.some, &[])?;
     Ok((Choice::new(enough, why), basis))
 }
 
+/// Whether there are energies alone, of several species, and few enough atoms for a kernel of all of them.
+fn takes_kernel(found: &Found, learns_forces: bool) -> bool {
+    !learns_forces && found.n_atoms <= MOST_ATOMS_OF_KERNEL && found.species.len() > 1
+}
+
 fn model(found: &Found, learns_forces: bool, q_max: usize, basis: &OptimalBasis) -> Result<Choice<Model>> {
     let several = found.species.len();
-    if !learns_forces && found.n_atoms <= MOST_ATOMS_OF_KERNEL && several > 1 {
+    if takes_kernel(found, learns_forces) {
         let rest = if found.forces > 0 { " (forces here are those of relaxed structures, nearly zero)" } else { "" };
         let why = format!(
             "energies alone{rest}, of several species, and few enough atoms for a kernel of all of them ({} of at most {})",

@@ -54,8 +54,8 @@ pub fn text(found: &Found, proposal: &Proposal, source: &Source) -> Result<Strin
             file.set("type", "\"ridge\"", &model.why);
             file.set(
                 "alpha",
-                "[1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8]",
-                "regulariser: the best of these by cross-validation on the training frames",
+                "[1e-16, 1e-14, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8]",
+                "regulariser: the best by cross-validation",
             );
         }
         Model::Kernel => {
@@ -126,6 +126,9 @@ fn basis(file: &mut Lines, proposal: &Proposal) {
     set(file, "n_max", &proposal.n_max);
     set(file, "l_max", &proposal.l_max);
     set(file, "q_max", &proposal.q_max);
+    if proposal.supervised.value {
+        file.set("method", "\"supervised\"", &proposal.supervised.why);
+    }
     if proposal.combined.value {
         file.set("mixing", "\"combined\"", &proposal.combined.why);
     }

@@ -76,7 +76,7 @@ pub fn compare(
         Ok(())
     })?;
     survey.check().map_err(|e| by_flag(target, e))?;
-    survey.omission().into_iter().for_each(|omission| warn(format!("{omission}")));
+    survey.omission().into_iter().for_each(warn);
     if let Some(path) = plot {
         report::draw(path, target, &[("test", &errors)])?;
     }

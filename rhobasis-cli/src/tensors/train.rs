@@ -43,7 +43,7 @@ pub fn train(
     let trained = Instant::now();
     fitted.save(output)?;
     show::numbers(&fitted, out)?;
-    fitted.warnings().into_iter().for_each(|warning| warn(format!("{warning}")));
+    fitted.warnings().into_iter().for_each(warn);
     let of_train = report::errors(&fitted, &train, "errors of training")?;
     let of_test = report::errors(&fitted, &test, "errors of the test")?;
     let sets = [("train", &of_train), ("test", &of_test)];
