@@ -102,6 +102,9 @@ def test_what_makes_no_sense_is_refused():
         soap.transform(FRAMES, by_species=True)
     with pytest.raises(rb.RhobasisError, match="Au"):
         soap.transform([Atoms("Au")], reduce="sum")
+    nice = rb.Nice(basis(), nu_max=2, n_equivariants=3, n_invariants=3, all_equivariants=True, reduce="sum")
+    with pytest.raises(rb.RhobasisError, match="reduce = 'sum' of nice: it is for features"):
+        rb.EquivariantRidge(nice).fit(FRAMES)
     energies = np.arange(len(FRAMES), dtype=float)
     with pytest.raises(rb.RhobasisError, match="reduce = 'mean' of PowerSpectrum: a potential sums"):
         rb.Potential(rb.PowerSpectrum(basis(), reduce="mean"), rb.Ridge()).fit(FRAMES, energies)
