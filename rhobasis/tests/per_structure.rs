@@ -90,7 +90,8 @@ fn rows_of_structures_have_the_same_bits_for_any_number_of_threads() {
         pool.install(|| invariants.per_structure(&structures, how).unwrap())
     };
     assert!(with(1) == with(3));
-    let one_by_one: Vec<_> = structures.iter().map(|s| invariants.per_structure(std::slice::from_ref(s), how)).collect();
+    let one_by_one: Vec<_> =
+        structures.iter().map(|s| invariants.per_structure(std::slice::from_ref(s), how)).collect();
     for (row, alone) in with(2).outer_iter().zip(one_by_one) {
         assert!((&row - &alone.unwrap().row(0)).iter().all(|difference| difference.abs() < 1e-12));
     }

@@ -165,8 +165,10 @@ fn weights(file: &mut Lines, found: &Found, proposal: &Proposal) {
     for (name, sigma, n) in all {
         match sigma.value {
             Some(x) => file.set(name, &x.to_string(), &sigma.why),
-            // Of labels that are there, or may come, for a model that could learn them.
-            None if n > 0 && model.value != Model::Kernel => file.set(name, "\"none\"", &sigma.why),
+            // Training asks whether energies or forces are left out on purpose.
+            None if model.value != Model::Kernel && (n > 0 || name != "stress_sigma") => {
+                file.set(name, "\"none\"", &sigma.why);
+            }
             None => file.unset(name, "\"none\"", &sigma.why),
         }
     }
