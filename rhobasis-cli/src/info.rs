@@ -9,7 +9,9 @@ use std::io::{self, Write};
 
 use clap::Args;
 use rayon::prelude::*;
-use rhobasis::extxyz::{Chunk, Dataset, LabelSurvey, Labels, Omission, Options, labels_and_omissions, misspelt};
+use rhobasis::extxyz::{
+    Chunk, Dataset, LabelKind, LabelSurvey, Labels, Omission, Options, labels_and_omissions, misspelt,
+};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::{Value, Vec3, symbol};
 use rhobasis::{Error, Structure};
@@ -407,7 +409,9 @@ impl Summary {
     fn suggest(&self, data: &[String], keys: &str, out: &mut dyn Write) -> io::Result<()> {
         let stem = data[0].split('@').next().unwrap_or("data").rsplit('/').next().unwrap_or("data");
         let stem = stem.split('.').next().filter(|s| !s.is_empty()).unwrap_or("data");
-        if self.n_energies > 0 || self.n_forces > 0 || !self.survey.likely().is_empty() {
+        let learnable = |kind| matches!(kind, LabelKind::Energy | LabelKind::Forces);
+        let likely = self.survey.likely().iter().any(|likely| learnable(likely.kind));
+        if self.n_energies > 0 || self.n_forces > 0 || likely {
             return writeln!(out, "\nnext: rhobasis new {} -o {stem}.toml{keys}", data.join(" "));
         }
         let mixing = if self.species.len() > 1 { " --mixing combined" } else { "" };
