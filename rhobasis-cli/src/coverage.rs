@@ -50,6 +50,21 @@ impl<'a> Reliability<'a> {
         Ok(())
     }
 
+    /// For programs; an empty list of a potential without.
+    pub fn json(&self) -> serde_json::Value {
+        let of = |quantity: Quantity| {
+            serde_json::json!({
+                "quantity": quantity.name(),
+                "count": self.coverage.count(quantity),
+                "within_68": self.coverage.within(quantity, 0.68),
+                "within_90": self.coverage.within(quantity, 0.9),
+                "error_over_deviation_by_fifths": self.coverage.reliability(quantity),
+            })
+        };
+        let quantities = [Quantity::Energy, Quantity::Force].into_iter();
+        quantities.filter(|&quantity| self.coverage.count(quantity) > 0).map(of).collect()
+    }
+
     /// Nothing of a potential without.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let quantities = [Quantity::Energy, Quantity::Force];

@@ -9,7 +9,7 @@ use rhobasis::structure::Vec3;
 use rhobasis::{Result, Structure};
 
 use crate::input::load;
-use crate::text::{plural, tell};
+use crate::text::{plural, warn};
 
 /// Distance by which the neighbour list reaches beyond the cutoff, in Å: it is made anew when an atom has moved by half of it.
 const SKIN: f64 = 0.5;
@@ -62,7 +62,7 @@ impl Driver {
         if let Some(close) = self.close.borrow_mut().take()
             && !self.warned.replace(true)
         {
-            tell(format!("warning: {}: {close}, so that what follows is a guess", place()));
+            warn(format!("{}: {close}, so that what follows is a guess", place()));
         }
     }
 
@@ -87,13 +87,13 @@ pub fn warn_of_close(close: &[(String, ClosePair)]) {
         0 => String::new(),
         n => format!(" (and so in {})", plural(n, "other frame")),
     };
-    tell(format!("warning: {place}: {first}, so that what is said of them is a guess{others}"));
+    warn(format!("{place}: {first}, so that what is said of them is a guess{others}"));
 }
 
 /// Says which columns of a frame are not looked at, though they mean something for its motion.
 pub fn note_ignored(frame: &Structure, place: &str) {
     let ignored = [("move_mask", "all atoms move"), ("masses", "masses are the standard atomic weights")];
     for (column, instead) in ignored.into_iter().filter(|(name, _)| frame.column(name).is_some()) {
-        tell(format!("warning: {place}: the column '{column}' is not looked at: {instead}"));
+        warn(format!("{place}: the column '{column}' is not looked at: {instead}"));
     }
 }

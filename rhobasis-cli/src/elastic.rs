@@ -17,7 +17,7 @@ use crate::input::Keys;
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::relax::Limits;
-use crate::text::{Table, count, field, tell};
+use crate::text::{Table, count, field, warn};
 
 /// Lattice constants, elastic constants and equation of state of a crystal, all atoms at rest
 #[derive(Args)]
@@ -121,8 +121,8 @@ fn write_constants(constants: &ElasticConstants, out: &mut dyn Write) -> io::Res
     field(out, "symmetry", format!("C_ij and C_ji differ by {:.1e} GPa at most", constants.asymmetry))?;
     let smallest = constants.smallest();
     if smallest <= 0.0 {
-        tell(format!(
-            "warning: the smallest eigenvalue of C is {smallest:.2} GPa: a strain lowers the energy, the crystal is not stable"
+        warn(format!(
+            "the smallest eigenvalue of C is {smallest:.2} GPa: a strain lowers the energy, the crystal is not stable"
         ));
     }
     Ok(())
@@ -143,8 +143,8 @@ fn write_curve(curve: &BirchMurnaghan, points: &[[f64; 2]], n_atoms: usize, out:
     field(out, "Birch-Murnaghan", format!("V_0 {v:.5} Å³, E_0 {e:.6} eV, B_0 {bulk:.2} GPa, B_0' {derivative:.3}"))?;
     field(out, "", format!("third order; no point is further from it than {:.4} meV per atom", 1e3 * error / n))?;
     if is_broken(curve, points) {
-        tell(
-            "warning: these energies lie on no one curve: atoms settle elsewhere on the way, so that V_0, B_0 and B_0' are not the crystal's",
+        warn(
+            "these energies lie on no one curve: atoms settle elsewhere on the way, so that V_0, B_0 and B_0' are not the crystal's",
         );
     }
     Ok(())

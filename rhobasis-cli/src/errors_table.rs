@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rhobasis::extxyz::Labels;
-use rhobasis::potential::{ClosePair, ErrorSum, Errors, Potential, Prediction, Quantity, pairs};
+use rhobasis::potential::{ClosePair, ErrorRow, ErrorSum, Errors, Potential, Prediction, Quantity, pairs};
 use rhobasis::{Result, Structure};
+use serde_json::{Value, json};
 
 use crate::driver::warn_of_close;
 use crate::input::frames_bar;
@@ -255,6 +256,24 @@ pub fn errors_csv(errors: &Errors, place: impl Fn(usize) -> String) -> String {
         text += &format!("{},{},{kind},{},{rmse:?},{mae:?},{largest:?},{frame}\n", q.name(), q.unit(), sum.count);
     }
     text
+}
+
+/// The same for programs: an object for each row.
+pub fn errors_json(errors: &Errors, place: impl Fn(usize) -> String) -> Value {
+    let object = |row: ErrorRow| {
+        let ErrorRow { quantity, config_type, errors: sum } = row;
+        json!({
+            "quantity": quantity.name(),
+            "unit": quantity.unit(),
+            "config_type": config_type,
+            "count": sum.count,
+            "rmse": sum.rmse(),
+            "mae": sum.mae(),
+            "largest": sum.largest,
+            "frame": place(sum.frame),
+        })
+    };
+    errors.rows().into_iter().map(object).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! `rhobasis evaluate`: how far predictions are off.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::extxyz::{Dataset, LabelKeys, LabelSurvey, Labels, Options, path_of};
 use rhobasis::files::is_stream;
 use rhobasis::potential::{Errors, Potential, Progress, Quantity, cross_validate, folds, learning_curve};
 use rhobasis::{Error, Result};
+use serde_json::{Value, json};
 
 use crate::coverage::Reliability;
-use crate::errors_table::{Comparison, errors_csv, row_name, short, write_errors, write_parity};
+use crate::errors_table::{Comparison, errors_csv, errors_json, row_name, short, write_errors, write_parity};
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::{Keys, for_each_chunk, frames_bar, load};
@@ -56,6 +57,9 @@ pub struct Evaluate {
     /// Seed of folds and random choices; that of MODEL.toml if not given
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
+    /// Print one JSON object instead of tables; docs/how-to/cluster.md has its keys
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -64,7 +68,9 @@ Example: errors, and how many of them lie within the intervals that the potentia
 Example: five fits, each tested on what it has not seen
   rhobasis evaluate examples/model-silicon.toml --folds 5
 Example: how much more data would help
-  rhobasis evaluate examples/model-silicon.toml --learning-curve 50,100,200";
+  rhobasis evaluate examples/model-silicon.toml --learning-curve 50,100,200
+Example: for a script
+  rhobasis evaluate silicon.rho test.xyz --json | jq '.errors[] | [.quantity, .config_type, .rmse]'";
 
 impl Evaluate {
     pub fn files(&self) -> Files {
@@ -123,7 +129,8 @@ impl Evaluate {
                                of a tensor: leave them out";
                 return Err(Failure::usage(problem));
             }
-            return tensors::compare(&self.model, &self.data, &self.tensor_keys, [&self.plot, &self.csv], out);
+            let outputs = [&self.plot, &self.csv];
+            return tensors::compare(&self.model, &self.data, &self.tensor_keys, outputs, self.json, out);
         }
         self.tensor_keys.check(None)?;
         let potential: Potential = load(&self.model)?;
@@ -145,14 +152,18 @@ impl Evaluate {
             Ok(())
         })?;
         Named::ByFlags(&files).check(&survey)?;
-        field(out, "potential", self.model.display())?;
-        field(out, "data", plural(places.len(), "frame"))?;
-        writeln!(out)?;
         let several = places.iter().any(|(path, _)| *path != places[0].0);
         let place = |k: usize| match several {
             true => format!("{}, frame {}", places[k].0.display(), places[k].1),
             false => format!("frame {}", places[k].1),
         };
+        if self.json {
+            let head = json!({ "model": self.model, "frames": places.len(), "intervals": reliability.json() });
+            return self.print_json(head, &comparison, place, out);
+        }
+        field(out, "potential", self.model.display())?;
+        field(out, "data", plural(places.len(), "frame"))?;
+        writeln!(out)?;
         self.tell(&comparison, place, out)?;
         Ok(reliability.write(out)?)
     }
@@ -174,20 +185,43 @@ impl Evaluate {
         Named::ByFlags(chunks.files()).check(&survey)
     }
 
+    /// Errors for programs, with what is said before them; picture and numbers as ever.
+    fn print_json(
+        &self,
+        mut head: Value,
+        comparison: &Comparison,
+        place: impl Fn(usize) -> String,
+        out: &mut dyn Write,
+    ) -> Outcome {
+        head["errors"] = errors_json(&comparison.errors, &place);
+        comparison.warn_of_close(&place);
+        self.write_files(comparison, &place)?;
+        Ok(writeln!(out, "{head:#}")?)
+    }
+
     /// Table, picture, numbers.
     fn tell(&self, comparison: &Comparison, place: impl Fn(usize) -> String, out: &mut dyn Write) -> Outcome {
         comparison.warn_of_close(&place);
         write_errors(&comparison.errors, &place, out)?;
-        if let Some(path) = &self.plot
-            && write_parity(path, &[("test", comparison)])?
-        {
-            writeln!(out, "wrote {}", path.display())?;
-        }
-        if let Some(path) = &self.csv {
-            output::write_text(path, &errors_csv(&comparison.errors, &place))?;
+        for path in self.write_files(comparison, &place)? {
             writeln!(out, "wrote {}", path.display())?;
         }
         Ok(())
+    }
+
+    /// Picture and numbers, as far as they are asked for; what was written.
+    fn write_files(&self, comparison: &Comparison, place: impl Fn(usize) -> String) -> Result<Vec<&Path>> {
+        let mut written = Vec::new();
+        if let Some(path) = &self.plot
+            && write_parity(path, &[("test", comparison)])?
+        {
+            written.push(path.as_path());
+        }
+        if let Some(path) = &self.csv {
+            output::write_text(path, &errors_csv(&comparison.errors, &place))?;
+            written.push(path);
+        }
+        Ok(written)
     }
 
     fn cross_validate(&self, k: usize, out: &mut dyn Write) -> Outcome {
@@ -206,10 +240,16 @@ impl Evaluate {
                 comparison.add_one(i, &data.frames[i], &data.labels[i], prediction)?;
             }
         }
-        field(out, "model", self.model.display())?;
-        field(out, "data", plural(data.len(), "frame"))?;
         let tested = |fold: usize| folds.iter().zip(&done.predictions).filter(move |(f, p)| **f == fold && p.is_some());
         let size = |fold: usize| tested(fold).count();
+        if self.json {
+            let of_fold = |(fold, errors): (usize, &Errors)| json!({ "fold": fold, "frames": size(fold), "errors": errors_json(errors, |i| data.place(i)) });
+            let folds: Vec<Value> = done.by_fold.iter().enumerate().map(of_fold).collect();
+            let head = json!({ "model": self.model, "frames": data.len(), "folds": folds });
+            return self.print_json(head, &comparison, |i| data.place(i), out);
+        }
+        field(out, "model", self.model.display())?;
+        field(out, "data", plural(data.len(), "frame"))?;
         let sizes: Vec<String> = (0..k).map(|fold| count(size(fold))).collect();
         field(out, "folds", format!("{k}, of {} frames; each is predicted by a fit to the others", sizes.join(", ")))?;
         writeln!(out)?;
@@ -254,13 +294,20 @@ impl Evaluate {
             &mut progress(String::new()),
         )
         .map_err(|e| data.locate(e))?;
-        field(out, "model", self.model.display())?;
-        field(out, "data", format!("{} to train on, {} to test with", plural(n_train, "frame"), count(n - n_train)))?;
-        writeln!(out)?;
         let quantities: Vec<Quantity> = Quantity::ALL
             .into_iter()
             .filter(|&q| curve.iter().any(|(_, errors)| errors.of(q, None).count > 0))
             .collect();
+        if self.json {
+            let of_size = |(size, errors): &(usize, Errors)| json!({ "frames": size, "errors": errors_json(errors, |i| data.place(i)) });
+            let curve_json: Vec<Value> = curve.iter().map(of_size).collect();
+            self.write_curve_files(&curve, &quantities)?;
+            let object = json!({ "model": self.model, "frames": n_train, "test_frames": n - n_train, "learning_curve": curve_json });
+            return Ok(writeln!(out, "{object:#}")?);
+        }
+        field(out, "model", self.model.display())?;
+        field(out, "data", format!("{} to train on, {} to test with", plural(n_train, "frame"), count(n - n_train)))?;
+        writeln!(out)?;
         let header = quantities.iter().map(|q| format!("{} ({})", q.name(), q.unit()));
         let mut table = Table::new(std::iter::once("RMSE / MAE at".to_string()).chain(header));
         let cell = |errors: &Errors, q: Quantity| {
@@ -272,23 +319,32 @@ impl Evaluate {
             table.row(std::iter::once(plural(*size, "frame")).chain(cells));
         }
         table.write(out)?;
+        for path in self.write_curve_files(&curve, &quantities)? {
+            writeln!(out, "wrote {}", path.display())?;
+        }
+        Ok(())
+    }
+
+    /// Numbers and picture of a learning curve, as far as they are asked for; what was written.
+    fn write_curve_files(&self, curve: &[(usize, Errors)], quantities: &[Quantity]) -> Result<Vec<&Path>> {
+        let mut written = Vec::new();
         if let Some(path) = &self.csv {
             let mut text = "frames,quantity,unit,count,rmse,mae\n".to_string();
-            for (size, errors) in &curve {
-                for &q in &quantities {
+            for (size, errors) in curve {
+                for &q in quantities {
                     let sum = errors.of(q, None);
                     text +=
                         &format!("{size},{},{},{},{:?},{:?}\n", q.name(), q.unit(), sum.count, sum.rmse(), sum.mae());
                 }
             }
             output::write_text(path, &text)?;
-            writeln!(out, "wrote {}", path.display())?;
+            written.push(path.as_path());
         }
         if let Some(path) = &self.plot {
-            write_curve(path, &curve, &quantities)?;
-            writeln!(out, "wrote {}", path.display())?;
+            write_curve(path, curve, quantities)?;
+            written.push(path);
         }
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -307,7 +363,7 @@ fn write_curve(path: &std::path::Path, curve: &[(usize, Errors)], quantities: &[
 
 /// A bar for each fit and each test, of what is `named` so.
 pub fn progress(named: String) -> impl FnMut(Progress) {
-    let mut bar: Option<(usize, bool, indicatif::ProgressBar)> = None;
+    let mut bar: Option<(usize, bool, crate::progress::Progress)> = None;
     move |progress: Progress| {
         let Progress { fit, of, testing, done, frames, .. } = progress;
         if bar.as_ref().is_none_or(|(f, t, _)| (*f, *t) != (fit, testing)) {

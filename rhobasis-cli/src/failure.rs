@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::interrupt;
-use crate::text::tell;
+use crate::text::insist;
 
 /// Result of a command.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -38,17 +38,17 @@ impl Failure {
     pub fn report(&self) -> i32 {
         match self {
             Failure::Usage(message) => {
-                tell(format!("error: {message}\n\nFor more information, try '--help'."));
+                insist(format!("error: {message}\n\nFor more information, try '--help'."));
                 2
             }
             Failure::Input(e) => {
-                tell(format!("error: {e}"));
+                insist(format!("error: {e}"));
                 1
             }
             Failure::Interrupted(kept) => interrupt::report(kept),
             Failure::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(e) => {
-                tell(format!("error: standard output: {e}"));
+                insist(format!("error: standard output: {e}"));
                 1
             }
         }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use rhobasis::correlations::{FeatureKind, Invariants, Member, Nice, PerStructure, Reduction};
 use rhobasis::extxyz::{Dataset, Options};
 use rhobasis::files::{is_stream, sha256};
 use rhobasis::optimal::OptimalBasis;
@@ -55,9 +56,16 @@ pub struct Features {
     /// Make the features of l up to this one; of all that the basis has by default
     #[arg(long, value_name = "N")]
     use_l_max: Option<usize>,
+    /// One row for each frame instead of each atom: the sum or the mean of the features of its atoms
+    #[arg(long, value_name = "HOW", requires = "output", value_parser = reductions())]
+    reduce: Option<String>,
+    /// With --reduce: sum atoms of each species apart, in a block of columns for each species of the basis, in ascending
+    /// order; a mean is over all atoms of the frame, so that the blocks add up to the row without them
+    #[arg(long, requires = "reduce")]
+    by_species: bool,
     #[command(flatten)]
     nice: NiceArgs,
-    /// *.npz: an array X with axes [center, column], and what its rows and columns are; of the density, arrays l0, l1, …
+    /// *.npz: an array X with axes [center, column] (or [frame, column]), and what its rows and columns are; of the density, arrays l0, l1, …
     /// with axes [center, m, channel]. *.npy: one matrix [center, column] that can be memory-mapped (of the density, its
     /// columns are (l, m, channel)), and *.meta.npz beside it
     #[arg(short, long, required_unless_present_any = ["save_nice", "save_sample"])]
@@ -82,6 +90,11 @@ const KINDS: [Word; 1 + FeatureKind::WORDS.len()] = {
 };
 const DENSITY: &str = "density";
 
+/// The ways to one row for each frame.
+fn reductions() -> PossibleValuesParser {
+    PossibleValuesParser::new(Reduction::WORDS.iter().map(|word| PossibleValue::new(word.name).help(word.sentence)))
+}
+
 /// What is computed: invariants of a kind, or the density itself.
 #[derive(Debug)]
 struct What;
@@ -96,6 +109,8 @@ const EXAMPLE: &str = "\
 Example:
   rhobasis features silicon.xyz.xz --basis silicon.rho --kind power-spectrum -o silicon.npz
   python -c \"import numpy; print(numpy.load('silicon.npz')['X'].shape)\"
+Example: one row for each frame, for a model of a property of whole frames
+  rhobasis features qm9.xyz.xz --basis qm9.rho --kind power-spectrum --reduce mean --by-species -o frames.npy
 Example: products of four neighbours at a time, chosen by a large set in a run that may be killed at any time
   rhobasis features qm9.xyz.xz --basis qm9.rho --kind nice --nu-max 4 --save-nice qm9.nice --checkpoint qm9.ckpt
   rhobasis features some.xyz --basis qm9.rho --kind nice --nice qm9.nice -o some.npz";
@@ -138,12 +153,13 @@ impl Features {
         let input = Dataset::open(&self.data, &Options::default())?;
         let settings = |more| self.settings(basis, nice.as_deref(), more);
         let npz = is_npz(output);
-        let (n_centers, shape) = if npz {
+        let (n_rows, shape) = if npz {
             write_npz(output, &descriptor, settings, input)?
         } else {
             self.write_npy(output, &descriptor, settings, input, out)?
         };
-        writeln!(out, "{}: {shape}", plural(n_centers, "centre"))?;
+        let row = if descriptor.is_per_structure() { "frame" } else { "centre" };
+        writeln!(out, "{}: {shape}", plural(n_rows, row))?;
         let file = match self.chunk_rows {
             Some(_) => output.with_extension("").display().to_string() + "-00000.npy",
             None => output.display().to_string(),
@@ -189,6 +205,11 @@ impl Features {
                 return Err(Failure::usage(format!("{flag}: {problem}")));
             }
         }
+        if self.reduce.is_some() && kind.is_none() {
+            let problem = "--reduce: coefficients of the density (--kind density) turn with the atoms, and their sum tells \
+                           little of a frame; name a kind of invariants, or leave it out";
+            return Err(Failure::usage(problem));
+        }
         match self.nice.given() {
             Some(flag) if kind != Some(FeatureKind::Nice) => {
                 return Err(Failure::usage(format!("{flag}: only of --kind nice; use that, or leave it out")));
@@ -217,7 +238,14 @@ impl Features {
             (member.nice, member.fitted) = (Some(nice.settings().clone()), Some(nice));
         }
         let invariants = Invariants::of_members(expansion, &[member]);
-        invariants.map(Descriptor::Invariants).map_err(|e| match (e, &self.columns) {
+        let reduction = self.reduce.as_deref().map(|name| Reduction::parse("--reduce", name)).transpose()?;
+        let of = |invariants| match reduction {
+            Some(reduction) => {
+                Descriptor::PerStructure(invariants, PerStructure { reduction, by_species: self.by_species })
+            }
+            None => Descriptor::Invariants(invariants),
+        };
+        invariants.map(of).map_err(|e| match (e, &self.columns) {
             (Error::Setting { name: "q_max", value, problem, remedy }, _) => {
                 Error::Setting { name: "--use-q-max", value, problem, remedy }
             }
@@ -243,10 +271,11 @@ impl Features {
         let width = descriptor.width();
         let described = |settings: Array| [vec![settings], descriptor.description(true)].concat();
         let mut matrices = match self.chunk_rows {
-            None => Matrices::whole(output, width)?,
+            None => Matrices::whole(output, width, descriptor.row_labels())?,
             Some(n) => {
                 let data = json!({ "files": input.hash()?, "chunk_rows": n });
-                Matrices::in_chunks(output, width, n as usize, described(settings(data)?))?
+                let labels = descriptor.row_labels();
+                Matrices::in_chunks(output, width, labels, n as usize, described(settings(data)?))?
             }
         };
         let done = matrices.done();
@@ -254,8 +283,8 @@ impl Features {
             // The message is a courtesy: a closed pipe is reported with the last line.
             let _ = writeln!(out, "{} are there already", plural(done, "row"));
         }
-        let files = for_each_block(descriptor, input, done, |centers, values| {
-            matrices.add(centers, values.map(|values| &values[..]))
+        let files = for_each_block(descriptor, input, done, |rows, values| {
+            matrices.add(rows, values.map(|values| &values[..]))
         })?;
         let data = match self.chunk_rows {
             None => json!({ "files": files }),
@@ -288,6 +317,10 @@ impl Features {
                 }
             }
         }
+        if let Some(reduction) = &self.reduce {
+            settings["reduce"] = reduction.as_str().into();
+            settings["by_species"] = self.by_species.into();
+        }
         if let Some(path) = &self.nice.nice {
             settings["nice_file"] = described(path)?;
         } else if let Some(nice) = nice {
@@ -306,7 +339,7 @@ impl Features {
     }
 }
 
-/// Writes features or coefficients as an archive of arrays; returns the number of centres, and what was written.
+/// Writes features or coefficients as an archive of arrays; returns the number of rows, and what was written.
 fn write_npz(
     output: &Path,
     descriptor: &Descriptor,
@@ -315,19 +348,19 @@ fn write_npz(
 ) -> Result<(usize, String)> {
     let spool = |(name, row)| Spool::reals(output, name, row);
     let mut spools = descriptor.arrays().into_iter().map(spool).collect::<Result<Vec<_>>>()?;
-    let mut labels = RowLabels::new(output)?;
-    let mut n_centers = 0;
-    let files = for_each_block(descriptor, input, 0, |centers, values| {
+    let mut labels = RowLabels::new(output, descriptor.row_labels())?;
+    let mut n_rows = 0;
+    let files = for_each_block(descriptor, input, 0, |rows, values| {
         for (spool, (block, _)) in spools.iter_mut().zip(values.into_iter().flatten()) {
             spool.write(block)?;
         }
-        n_centers += centers.len();
-        labels.add(centers)
+        n_rows += rows.len;
+        labels.add(rows)
     })?;
     let mut arrays = descriptor.description(false);
     arrays.push(settings(json!({ "files": files }))?);
     let all = spools.iter_mut().chain(labels.spools());
-    rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_centers, all, &arrays))?;
+    rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_rows, all, &arrays))?;
     let shape = match descriptor {
         Descriptor::Density(expansion) => {
             format!("arrays l0 to l{}, axes [center, m, channel]", expansion.l_max())
@@ -335,8 +368,11 @@ fn write_npz(
         Descriptor::Invariants(invariants) => {
             format!("array X, axes [center, column], {}", plural(invariants.n_features(), "column"))
         }
+        Descriptor::PerStructure(..) => {
+            format!("array X, axes [frame, column], {}", plural(descriptor.width(), "column"))
+        }
     };
-    Ok((n_centers, shape))
+    Ok((n_rows, shape))
 }
 
 /// Whether the output is an archive rather than a matrix.

@@ -39,6 +39,8 @@ pub enum Holds {
     Json,
     /// Text that begins so.
     Beginning(&'static str),
+    /// A model file, which is replaced where the user says so.
+    ModelFile,
     /// What is read, and refused, before it is written.
     Checkpoint,
 }
@@ -122,9 +124,18 @@ impl Holds {
             Holds::Table => Content::Text,
             Holds::Json => Content::Json,
             Holds::Beginning(text) => return check_beginning(path, text),
+            Holds::ModelFile => return check_model_file(path),
             Holds::Checkpoint => return Ok(()),
         }
         .check_replaces(path)
+    }
+}
+
+/// Refuses to replace what is no model file.
+fn check_model_file(path: &Path) -> Result<()> {
+    match Content::of(path) {
+        Ok(Content::Other(format)) if format.is_toml() => Ok(()),
+        _ => Content::Text.check_replaces(path),
     }
 }
 

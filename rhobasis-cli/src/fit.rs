@@ -21,7 +21,7 @@ use crate::files::{Files, Holds};
 use crate::input::{for_each_chunk, load};
 use crate::method::{Found, MethodFlags};
 use crate::settings::{ContractionFlags, TruncationFlags, is_covariance};
-use crate::text::{count, plural, tell};
+use crate::text::{count, plural, warn};
 use crate::{interrupt, output, show};
 
 /// Chunks of frames that are there at once: one in work, one that waits, one that is being read.
@@ -259,7 +259,7 @@ fn write_basis(basis: &OptimalBasis, output: &Path, out: &mut dyn Write) -> Outc
     basis.save(output)?;
     show::summary(basis, out)?;
     for warning in basis.warnings() {
-        tell(format!("warning: {warning}"));
+        warn(warning);
     }
     writeln!(out)?;
     writeln!(out, "wrote {}", output.display())?;

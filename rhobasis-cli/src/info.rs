@@ -1,12 +1,17 @@
 //! `rhobasis info`: what is in a data set, and what is odd about it.
 
+/// The same for programs.
+mod json;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 
 use clap::Args;
 use rayon::prelude::*;
-use rhobasis::extxyz::{Chunk, Dataset, LabelSurvey, Labels, Omission, Options, labels_and_omissions, misspelt};
+use rhobasis::extxyz::{
+    Chunk, Dataset, LabelKind, LabelSurvey, Labels, Omission, Options, labels_and_omissions, misspelt,
+};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::{Value, Vec3, symbol};
 use rhobasis::{Error, Structure};
@@ -37,13 +42,18 @@ pub struct Info {
     /// Check the labels too: units, signs, components of the stress, single frames; nothing is changed
     #[arg(long)]
     labels: bool,
+    /// Print one JSON object instead of text; docs/how-to/cluster.md has its keys
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLE: &str = "\
 Example:
   rhobasis info silicon.xyz.xz
   rhobasis info silicon.xyz.xz --labels
-  rhobasis info data.xyz@:1000 --energy-key dft_energy";
+  rhobasis info data.xyz@:1000 --energy-key dft_energy
+Example: for a script
+  rhobasis info silicon.xyz.xz --json | jq .species";
 
 impl Info {
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -63,6 +73,15 @@ impl Info {
             }
             Ok(())
         })?;
+        if self.json {
+            let mut object = summary.json(&files);
+            if self.labels {
+                object["label_check"] = label_check::json(&kept)?;
+            }
+            writeln!(out, "{object:#}")?;
+            out.flush()?;
+            return Ok(Named::ByFlags(&files).check_named(&summary.survey)?);
+        }
         for file in &files {
             field(out, "file", format!("{} ({})", file.path, plural(file.frames, "frame")))?;
         }
@@ -70,7 +89,7 @@ impl Info {
         if self.labels {
             label_check::of_data(&kept, out)?;
         }
-        summary.suggest(&self.data, out)?;
+        summary.suggest(&self.data, &self.keys.again(), out)?;
         out.flush()?;
         Ok(Named::ByFlags(&files).check_named(&summary.survey)?)
     }
@@ -345,6 +364,17 @@ impl Summary {
     fn write_odd(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut odd: Vec<String> =
             self.odd.iter().map(|(what, n, example)| format!("{what}: {}; first: {example}", count(*n))).collect();
+        odd.extend(self.remarks());
+        if odd.is_empty() {
+            return writeln!(out, "\nNothing odd");
+        }
+        writeln!(out, "\nWorth a look")?;
+        odd.iter().try_for_each(|line| writeln!(out, "  {line}"))
+    }
+
+    /// What is odd about the frames together, a sentence each.
+    fn remarks(&self) -> Vec<String> {
+        let mut odd = Vec::new();
         let partial = |n: &usize| *n < self.n_frames;
         let some: Vec<String> = self
             .keys
@@ -373,16 +403,17 @@ impl Summary {
         if self.cells.len() > 1 {
             odd.push("several kinds of periodicity together".into());
         }
-        if odd.is_empty() {
-            return writeln!(out, "\nNothing odd");
-        }
-        writeln!(out, "\nWorth a look")?;
-        odd.iter().try_for_each(|line| writeln!(out, "  {line}"))
+        odd
     }
 
-    fn suggest(&self, data: &[String], out: &mut dyn Write) -> io::Result<()> {
+    fn suggest(&self, data: &[String], keys: &str, out: &mut dyn Write) -> io::Result<()> {
         let stem = data[0].split('@').next().unwrap_or("data").rsplit('/').next().unwrap_or("data");
         let stem = stem.split('.').next().filter(|s| !s.is_empty()).unwrap_or("data");
+        let learnable = |kind| matches!(kind, LabelKind::Energy | LabelKind::Forces);
+        let likely = self.survey.likely().iter().any(|likely| learnable(likely.kind));
+        if self.n_energies > 0 || self.n_forces > 0 || likely {
+            return writeln!(out, "\nnext: rhobasis new {} -o {stem}.toml{keys}", data.join(" "));
+        }
         let mixing = if self.species.len() > 1 { " --mixing combined" } else { "" };
         writeln!(out, "\nnext: rhobasis fit {} -o {stem}.rho --r-cut 5{mixing}", data.join(" "))
     }

@@ -1,14 +1,12 @@
 //! Frames of the files a user names, with a progress bar.
 
-use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhobasis::Result;
 use rhobasis::extxyz::{Chunk, Dataset, LabelKeys, Options, SourceFile};
 use rhobasis::files::{self, Stored};
 
+use crate::progress::{Of, Progress};
 use crate::text::tell;
 
 /// Under which keys DATA keeps its labels; an empty one leaves the label out.
@@ -54,6 +52,18 @@ impl Keys {
         all.into_iter().filter(|(_, key)| key.is_some()).map(|(label, _)| format!("--{label}-key"))
     }
 
+    /// The flags that were given, with their values, to be given again.
+    pub fn again(&self) -> String {
+        let Keys { energy_key, force_key, stress_key, virial_key } = self;
+        let all = [("energy", energy_key), ("force", force_key), ("stress", stress_key), ("virial", virial_key)];
+        let given = all.into_iter().filter_map(|(label, key)| Some((label, key.as_ref()?)));
+        let quoted = |key: &str| match key.is_empty() || key.contains(char::is_whitespace) {
+            true => format!("'{key}'"),
+            false => key.to_string(),
+        };
+        given.map(|(label, key)| format!(" --{label}-key {}", quoted(key))).collect()
+    }
+
     pub fn options(&self, validate: bool) -> Options {
         self.named().options(validate)
     }
@@ -65,7 +75,7 @@ pub fn for_each_chunk(
     doing: &str,
     mut work: impl FnMut(Chunk) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
-    let bar = bar(data.bytes(), doing, "{bytes}/{total_bytes}");
+    let bar = Progress::new(data.bytes(), doing, Of::Bytes);
     let mut chunks = data.chunks();
     let done = chunks.try_for_each(|chunk| {
         let chunk = chunk?;
@@ -90,18 +100,7 @@ pub fn note_on(path: &Path) {
     }
 }
 
-/// A bar over frames with the time that is left; nothing is drawn unless standard error is a terminal.
-pub fn frames_bar(total: usize, doing: &str) -> ProgressBar {
-    bar(total as u64, doing, "{pos}/{len} frames")
-}
-
-fn bar(total: u64, doing: &str, of: &str) -> ProgressBar {
-    let target =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(total), target).with_message(doing.to_string());
-    if let Ok(style) = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {of}, {{eta}} left")) {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+/// How far some frames are worked through, with the time that is left.
+pub fn frames_bar(total: usize, doing: &str) -> Progress {
+    Progress::new(total as u64, doing, Of::Frames)
 }

@@ -11,7 +11,7 @@ use rhobasis::files;
 
 #[cfg(unix)]
 use crate::signals::name;
-use crate::text::tell;
+use crate::text::insist;
 
 /// How long work that has something to save may take to notice. Batch systems kill after 10 to 30 seconds.
 #[cfg(unix)]
@@ -75,7 +75,7 @@ pub fn end() -> ! {
 /// Says what is kept, and returns the exit code: 128 + the number of the signal, as shells have it.
 pub fn report(kept: &str) -> i32 {
     let signal = SIGNAL.load(Ordering::SeqCst);
-    tell(format!("interrupted by {}: {kept}", name(signal)));
+    insist(format!("interrupted by {}: {kept}", name(signal)));
     128 + signal
 }
 

@@ -20,6 +20,22 @@ pub fn of_data(data: &LabelledFrames, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
+/// The same for programs; `frames` are counted over all files.
+pub fn json(data: &LabelledFrames) -> Result<serde_json::Value> {
+    let report = check_labels(&data.frames, &data.labels)?;
+    let finding = |f: &Finding| {
+        serde_json::json!({
+            "suspicion": f.suspicion,
+            "sureness": f.sureness.words(),
+            "evidence": f.evidence,
+            "remedy": f.remedy,
+            "frames": f.frames,
+        })
+    };
+    let findings: Vec<_> = report.findings.iter().map(finding).collect();
+    Ok(serde_json::json!({ "findings": findings, "tested": report.tested, "not_tested": report.untested }))
+}
+
 /// Checks the labels that a potential was trained on against its predictions; says nothing but that, if nothing is found.
 pub fn after_fit(
     potential: &Potential,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rhobasis::extxyz::{LabelSurvey, Likely, SourceFile};
 use rhobasis::{Error, Result};
 
-use crate::text::tell;
+use crate::text::warn;
 
 /// Where the user names keys.
 pub enum Named<'a> {
@@ -27,7 +27,7 @@ impl Named<'_> {
         }
         if !likely.is_empty() {
             let kinds: Vec<&str> = likely.iter().map(|l| l.kind.name()).collect();
-            tell(format!("warning: nothing is under the usual keys of {}; {}", kinds.join(", "), self.remedy(&likely)));
+            warn(format!("nothing is under the usual keys of {}; {}", kinds.join(", "), self.remedy(&likely)));
         }
         Ok(())
     }
@@ -40,9 +40,9 @@ impl Named<'_> {
     /// Says on standard error what frames that are only tested lack.
     pub fn warn_of_test(&self, survey: &LabelSurvey) {
         if let Err(e) = self.check_named(survey) {
-            tell(format!("warning: among the test frames, {e}"));
+            warn(format!("among the test frames, {e}"));
         } else if survey.is_empty() {
-            tell(format!("warning: no test frame has a label under {}", survey.keys().join(", ")));
+            warn(format!("no test frame has a label under {}", survey.keys().join(", ")));
         }
         warn_of_omissions(survey);
     }
@@ -88,7 +88,7 @@ impl Named<'_> {
 
 /// Says which labels are left out, and why.
 fn warn_of_omissions(survey: &LabelSurvey) {
-    survey.omissions().iter().for_each(|omission| tell(format!("warning: {omission}")));
+    survey.omissions().iter().for_each(warn);
 }
 
 /// Lines for a model file, other candidates behind each.

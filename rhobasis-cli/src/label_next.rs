@@ -12,7 +12,7 @@ use crate::failure::Outcome;
 use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
 use crate::predicted::MAX_EXTRAPOLATION;
-use crate::text::{count, plural, tell};
+use crate::text::{count, plural, warn};
 
 /// What is known of a chosen frame besides the largest extrapolation of its atoms.
 const REMAINING: &str = "remaining_extrapolation";
@@ -31,7 +31,7 @@ pub fn select(model: &Path, data: &[String], n: usize, to: &Path, out: &mut dyn 
     })?;
     let chosen = candidates.choose(n)?;
     if chosen.len() < n {
-        tell(format!("warning: all {} were chosen: there are no more", plural(frames.len(), "frame")));
+        warn(format!("all {} were chosen: there are no more", plural(frames.len(), "frame")));
     }
     let mut writer = Writer::create(to)?;
     for Choice { frame, extrapolation, remaining } in &chosen {

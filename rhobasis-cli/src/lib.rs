@@ -27,6 +27,7 @@ mod md;
 mod merge;
 mod method;
 mod model_file;
+mod new;
 mod nice;
 mod nice_fit;
 mod npy;
@@ -37,9 +38,11 @@ mod plot;
 mod predict;
 mod predicted;
 mod printer;
+mod progress;
 mod relax;
 mod select;
 mod settings;
+mod shell;
 mod show;
 mod show_potential;
 mod signals;
@@ -52,11 +55,12 @@ mod tune;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
 use files::Files;
 use printer::Printer;
+use text::be_quiet;
 
 /// Finds the most compact radial basis for the atom densities of a data set, and computes with it.
 ///
@@ -70,6 +74,10 @@ struct Cli {
     /// Threads to use; all cores if not given. Results do not depend on it.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Say nothing but results, warnings and errors: no notes, no progress (which otherwise is a bar on a terminal, and in a
+    /// log a line for each tenth of the work, or each minute)
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -82,15 +90,18 @@ Example:
   rhobasis features silicon.xyz --basis silicon.rho --kind power-spectrum -o X.npz
   rhobasis select X.npz --method cur -n 50 -o picked.npz
   rhobasis export silicon.rho --to featomic -o silicon.json
-  rhobasis train examples/model-silicon.toml -o potential.rho
-  rhobasis tune examples/model-silicon.toml -o tuned.toml
+  rhobasis new silicon.xyz -o model.toml
+  rhobasis train model.toml -o potential.rho
+  rhobasis tune model.toml -o tuned.toml
   rhobasis predict potential.rho new.xyz -o predicted.xyz
   rhobasis evaluate potential.rho test.xyz
   rhobasis md potential.rho silicon.xyz@0 --steps 1000
   rhobasis relax potential.rho silicon.xyz@0 --cell -o relaxed.xyz
   rhobasis elastic potential.rho silicon.xyz@0
   rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon
-  rhobasis lammps potential.rho";
+  rhobasis lammps potential.rho
+  rhobasis completions bash > ~/.local/share/bash-completion/completions/rhobasis
+  rhobasis man ~/.local/share/man/man1";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -103,6 +114,7 @@ enum Verb {
     Features(features::Features),
     Select(select::Select),
     Export(export::Export),
+    New(new::New),
     Train(train::Train),
     Tune(tune::Tune),
     Predict(predict::Predict),
@@ -112,6 +124,8 @@ enum Verb {
     Elastic(elastic::Elastic),
     Ipi(ipi::Ipi),
     Lammps(lammps::Lammps),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
@@ -127,6 +141,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             };
         }
     };
+    be_quiet(cli.quiet);
     interrupt::watch();
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(n) = cli.threads {
@@ -156,6 +171,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Features(features) => features.run(&mut out)?,
         Verb::Select(select) => select.run(&mut out)?,
         Verb::Export(export) => export.run(&mut out)?,
+        Verb::New(new) => new.run(&mut out)?,
         Verb::Train(train) => train.run(&mut out)?,
         Verb::Tune(tune) => tune.run(&mut out)?,
         Verb::Predict(predict) => predict.run(&mut out)?,
@@ -165,6 +181,8 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Elastic(elastic) => elastic.run(&mut out)?,
         Verb::Ipi(ipi) => ipi.run(&mut out)?,
         Verb::Lammps(lammps) => lammps.run(&mut out)?,
+        Verb::Completions(completions) => completions.run(Cli::command(), &mut out)?,
+        Verb::Man(man) => man.run(Cli::command(), &mut out)?,
     }
     Ok(out.finish()?)
 }
@@ -180,6 +198,7 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Features(features) => features.files(),
         Verb::Select(select) => select.files(),
         Verb::Export(export) => export.files(),
+        Verb::New(new) => new.files(),
         Verb::Train(train) => train.files(),
         Verb::Tune(tune) => tune.files(),
         Verb::Predict(predict) => predict.files(),
@@ -189,5 +208,6 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Elastic(elastic) => elastic.files(),
         Verb::Ipi(ipi) => ipi.files(),
         Verb::Lammps(lammps) => lammps.files(),
+        Verb::Completions(_) | Verb::Man(_) => Files::default(), // a script is printed, pages bear names of ours
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rhobasis::density::Center;
 use rhobasis::files::{self, Draft};
+use rhobasis::structure::Structure;
 use rhobasis::{Error, Result};
 
 use crate::interrupt;
@@ -14,22 +15,48 @@ use crate::npy::{self, Array, Spool};
 use crate::output;
 use crate::text::plural;
 
-/// What the rows are: arrays `structure`, `atom`, `species`.
-pub struct RowLabels([Spool; 3]);
+/// What some rows are: integers of each of some names.
+pub struct Rows {
+    pub len: usize,
+    columns: Vec<Vec<i64>>,
+}
 
-impl RowLabels {
-    /// None yet, kept in files beside `output`.
-    pub fn new(output: &Path) -> Result<Self> {
-        let column = |name: &str| Spool::integers(output, name);
-        Ok(RowLabels([column("structure")?, column("atom")?, column("species")?]))
+impl Rows {
+    /// Arrays that say what rows of centres are.
+    pub const OF_CENTERS: &[&str] = &["structure", "atom", "species"];
+    /// Arrays that say what rows of structures are.
+    pub const OF_STRUCTURES: &[&str] = &["structure", "n_atoms"];
+
+    pub fn of_centers(centers: &[Center]) -> Self {
+        let columns: [fn(&Center) -> i64; 3] = [|c| c.structure as i64, |c| c.atom as i64, |c| i64::from(c.species)];
+        let columns = columns.iter().map(|of| centers.iter().map(of).collect()).collect();
+        Rows { len: centers.len(), columns }
     }
 
-    pub fn add(&mut self, centers: &[Center]) -> Result<()> {
-        let columns: [fn(&Center) -> i64; 3] = [|c| c.structure as i64, |c| c.atom as i64, |c| i64::from(c.species)];
-        for (spool, of) in self.0.iter_mut().zip(columns) {
-            spool.write_integers(&centers.iter().map(of).collect::<Vec<_>>())?;
-        }
-        Ok(())
+    /// Of structures that are numbered from `first`.
+    pub fn of_structures(first: usize, structures: &[Structure]) -> Self {
+        let numbers = (first..first + structures.len()).map(|k| k as i64).collect();
+        let n_atoms = structures.iter().map(|structure| structure.len() as i64).collect();
+        Rows { len: structures.len(), columns: vec![numbers, n_atoms] }
+    }
+}
+
+/// What the rows are: arrays of integers, one for each row.
+pub struct RowLabels(Vec<Spool>);
+
+impl RowLabels {
+    /// Arrays of these names, kept in files beside `output`.
+    pub fn new(output: &Path, names: &[&str]) -> Result<Self> {
+        names.iter().map(|name| Spool::integers(output, *name)).collect::<Result<_>>().map(RowLabels)
+    }
+
+    pub fn add(&mut self, rows: &Rows) -> Result<()> {
+        self.add_some(rows, 0..rows.len)
+    }
+
+    fn add_some(&mut self, rows: &Rows, which: Range<usize>) -> Result<()> {
+        let mut columns = self.0.iter_mut().zip(&rows.columns);
+        columns.try_for_each(|(spool, column)| spool.write_integers(&column[which.clone()]))
     }
 
     pub fn spools(&mut self) -> impl Iterator<Item = &mut Spool> {
@@ -50,14 +77,14 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(path: PathBuf, width: usize) -> Result<Self> {
+    fn new(path: PathBuf, width: usize, names: &[&str]) -> Result<Self> {
         let mut draft = Draft::new(&path)?;
         draft.write_all(&npy::header("<f8", &[0, width])).map_err(|e| Error::io(&path, e))?;
-        Ok(Matrix { labels: RowLabels::new(&path)?, path, draft, width, rows: 0 })
+        Ok(Matrix { labels: RowLabels::new(&path, names)?, path, draft, width, rows: 0 })
     }
 
     /// Adds rows of these arrays, one beside the other.
-    fn add(&mut self, blocks: &[Block], centers: &[Center], rows: Range<usize>) -> Result<()> {
+    fn add(&mut self, blocks: &[Block], labels: &Rows, rows: Range<usize>) -> Result<()> {
         let file = &mut self.draft;
         let mut write_rows = || -> io::Result<()> {
             for i in rows.clone() {
@@ -68,7 +95,7 @@ impl Matrix {
             Ok(())
         };
         write_rows().map_err(|e| Error::io(&self.path, e))?;
-        self.labels.add(&centers[rows.clone()])?;
+        self.labels.add_some(labels, rows.clone())?;
         self.rows += rows.len();
         Ok(())
     }
@@ -97,6 +124,8 @@ pub fn meta_path(path: &Path) -> PathBuf {
 pub struct Matrices<'a> {
     path: &'a Path,
     width: usize,
+    /// Of the arrays that say what rows are.
+    names: &'a [&'a str],
     /// Most rows of a file.
     chunk_rows: Option<usize>,
     /// Description of each file, except of its rows.
@@ -111,9 +140,9 @@ pub struct Matrices<'a> {
 
 impl<'a> Matrices<'a> {
     /// One file `path`, described by `meta` when it is complete.
-    pub fn whole(path: &'a Path, width: usize) -> Result<Self> {
-        let open = Some(Matrix::new(path.to_path_buf(), width)?);
-        Ok(Matrices { path, width, chunk_rows: None, meta: Vec::new(), open, labels: None, rows: 0, done: 0 })
+    pub fn whole(path: &'a Path, width: usize, names: &'a [&'a str]) -> Result<Self> {
+        let open = Some(Matrix::new(path.to_path_buf(), width, names)?);
+        Ok(Matrices { path, width, names, chunk_rows: None, meta: Vec::new(), open, labels: None, rows: 0, done: 0 })
     }
 
     /// Files `path`-00000, `path`-00001, …, each described by `meta`, whose first array tells whether files that are there
@@ -121,10 +150,16 @@ impl<'a> Matrices<'a> {
     ///
     /// # Errors
     /// If there are files of another run.
-    pub fn in_chunks(path: &'a Path, width: usize, chunk_rows: usize, meta: Vec<Array>) -> Result<Self> {
-        let labels = Some(RowLabels::new(path)?);
+    pub fn in_chunks(
+        path: &'a Path,
+        width: usize,
+        names: &'a [&'a str],
+        chunk_rows: usize,
+        meta: Vec<Array>,
+    ) -> Result<Self> {
+        let labels = Some(RowLabels::new(path, names)?);
         let mut matrices =
-            Matrices { path, width, chunk_rows: Some(chunk_rows), meta, open: None, labels, rows: 0, done: 0 };
+            Matrices { path, width, names, chunk_rows: Some(chunk_rows), meta, open: None, labels, rows: 0, done: 0 };
         matrices.refuse_others()?;
         while matrices.is_complete(matrices.done / chunk_rows) {
             matrices.done += chunk_rows;
@@ -143,22 +178,21 @@ impl<'a> Matrices<'a> {
     }
 
     /// Adds all rows of some structures; `blocks` may be missing where all of them are done.
-    pub fn add(&mut self, centers: &[Center], blocks: Option<&[Block]>) -> Result<()> {
+    pub fn add(&mut self, rows: &Rows, blocks: Option<&[Block]>) -> Result<()> {
         if let Some(labels) = &mut self.labels {
-            labels.add(centers)?;
+            labels.add(rows)?;
         }
-        let mut row = self.done.saturating_sub(self.rows).min(centers.len());
+        let mut row = self.done.saturating_sub(self.rows).min(rows.len);
         let first = self.rows;
-        self.rows += centers.len();
+        self.rows += rows.len;
         let Some(blocks) = blocks else { return Ok(()) };
-        while row < centers.len() {
-            let end =
-                self.chunk_rows.map_or(centers.len(), |n| centers.len().min(row.saturating_add(n - (first + row) % n)));
+        while row < rows.len {
+            let end = self.chunk_rows.map_or(rows.len, |n| rows.len.min(row.saturating_add(n - (first + row) % n)));
             let mut matrix = match self.open.take() {
                 Some(matrix) => matrix,
-                None => Matrix::new(self.chunk(first + row), self.width)?,
+                None => Matrix::new(self.chunk(first + row), self.width, self.names)?,
             };
-            matrix.add(blocks, centers, row..end)?;
+            matrix.add(blocks, rows, row..end)?;
             row = end;
             match self.chunk_rows {
                 Some(n) if (first + row).is_multiple_of(n) => {

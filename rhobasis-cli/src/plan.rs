@@ -17,7 +17,7 @@ use crate::input::{for_each_chunk, load};
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
-use crate::text::{Table, plural, tell};
+use crate::text::{Table, plural, warn};
 
 /// Find how many channels an order of correlation needs, and what is lost
 ///
@@ -87,8 +87,8 @@ impl Plan {
         };
         let lost = basis.discarded_variance();
         if lost > WHOLE {
-            tell(format!(
-                "warning: {} keeps {:.6} of the variance, and fractions are relative to that; for those of the whole density \
+            warn(format!(
+                "{} keeps {:.6} of the variance, and fractions are relative to that; for those of the whole density \
                  make it with --retain 1",
                 self.input[0],
                 1.0 - lost

@@ -14,7 +14,7 @@ use crate::input::load;
 use crate::predicted::{
     self, ENERGY_INTERVAL, ENERGY_STD, EXTRAPOLATION, FORCES_INTERVAL, FORCES_STD, MAX_EXTRAPOLATION, put_labels_aside,
 };
-use crate::text::tell;
+use crate::text::warn;
 use crate::{output, tensors};
 
 /// Predict energies, forces and stress of structures, or their dipoles or polarisabilities, and write them as extended XYZ
@@ -140,8 +140,8 @@ fn warn_if_uncalibrated(potential: &Potential, model: &Path) {
         Some(_) => "too few frames could be left out of its fit",
         None => "it was trained by an older version of rhobasis, and has no extrapolation either",
     };
-    tell(format!(
-        "warning: standard deviations of {} are not calibrated, and far too small: {why}; train it anew",
+    warn(format!(
+        "standard deviations of {} are not calibrated, and far too small: {why}; train it anew",
         model.display()
     ));
 }

@@ -16,7 +16,7 @@ use crate::matrix::meta_path;
 use crate::npy::{self, Array, Spool};
 use crate::npy_read::{self, with_array};
 use crate::output;
-use crate::text::{count, plural, tell};
+use crate::text::{count, plural, warn};
 
 /// Choose the features or samples of a matrix that stand for all, or frames to label next
 #[derive(Args)]
@@ -164,7 +164,7 @@ impl Select {
         let found = chosen.indices.len();
         if found < self.n {
             let (found, wanted) = (count(found), count(self.n));
-            tell(format!("warning: {found} of {wanted} were chosen: the others add nothing to them"));
+            warn(format!("{found} of {wanted} were chosen: the others add nothing to them"));
         }
         writeln!(
             out,
@@ -248,8 +248,8 @@ impl Select {
         let described = if is_npy { &beside } else { self.matrix() };
         if described.exists() {
             let (names, length): (&[&str], _) = match self.of {
-                Of::Features => (&["columns"], shape.1),
-                Of::Samples => (&["structure", "atom", "species"], shape.0),
+                Of::Features => (&["columns", "column_species"], shape.1),
+                Of::Samples => (&["structure", "atom", "species", "n_atoms"], shape.0),
             };
             for name in names {
                 arrays.extend(rows_of(described, name, &chosen.indices, length)?);

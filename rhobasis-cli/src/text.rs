@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows of cells, each column as wide as its widest cell; the first column is flush left, the others flush right.
 #[derive(Default)]
@@ -39,8 +40,32 @@ pub fn field(out: &mut dyn Write, name: &str, value: impl std::fmt::Display) -> 
     writeln!(out, "{name:<15} {value}")
 }
 
-/// A line on standard error. That nobody can read it is no reason to stop.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether notes and progress are left out from now on.
+pub fn be_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Whether notes and progress are left out.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// A note on standard error, unless these are left out.
 pub fn tell(message: impl Display) {
+    if !is_quiet() {
+        insist(message);
+    }
+}
+
+/// A warning on standard error, always.
+pub fn warn(message: impl Display) {
+    insist(format_args!("warning: {message}"));
+}
+
+/// A line on standard error, always. That nobody can read it is no reason to stop.
+pub fn insist(message: impl Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 

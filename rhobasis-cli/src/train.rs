@@ -27,7 +27,7 @@ use crate::make_basis::make_basis;
 use crate::model_file::{BasisPlan, ModelFile};
 use crate::show_potential::errors_left_out;
 use crate::tensors;
-use crate::text::{count, field, plural, tell};
+use crate::text::{count, field, plural, tell, warn};
 use crate::{interrupt, nice_fit, output};
 
 /// Frames whose rows are computed between two looks at the clock.
@@ -135,9 +135,9 @@ impl Train {
         out.flush()?;
         for remark in trainer.remarks() {
             let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", train.place(frame)));
-            tell(format!("warning: {place}{}", remark.text));
+            warn(format!("{place}{}", remark.text));
         }
-        file.not_learned(&train.labels).into_iter().for_each(|text| tell(format!("warning: {text}")));
+        file.not_learned(&train.labels).into_iter().for_each(warn);
         output::announce_memory(
             output::held_memory() + trainer.memory() as f64,
             &format!("({} of them for the frames)", output::size(train.memory())),
@@ -198,7 +198,7 @@ impl Train {
         }
         let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
         field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
-        potential.warnings().iter().for_each(|warning| tell(format!("warning: {warning}")));
+        potential.warnings().iter().for_each(warn);
         writeln!(out, "\nERRORS")?;
         let left_out = left_out(&potential.settings().weights);
         write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;

@@ -363,3 +363,58 @@ fn what_makes_no_sense_of_nice_is_refused() {
     let other = ["--kind", "nice", "--nu-max", "3", "--chunk-rows", "200", "-o", "x.npy"];
     place.refused(1, &other, &["x-00000.npy", "another run"]);
 }
+
+#[test]
+fn rows_of_frames_are_sums_and_means_of_those_of_atoms() {
+    let place = Place::molecules(&["--q-max", "2", "--mixing", "combined"]);
+    let frames = place.frames();
+    let species = place.basis().expansion().species().to_vec();
+    for (kind, invariants) in all_kinds(&place.basis(), true) {
+        let (x, n) = (invariants.forward(&frames).unwrap(), invariants.n_features());
+        for (reduce, by_species) in [("sum", false), ("mean", false), ("sum", true), ("mean", true)] {
+            let blocks = if by_species { species.len() } else { 1 };
+            let mut expected = vec![0.0; frames.len() * blocks * n];
+            for (center, row) in rhobasis::density::centers_of(&frames).iter().zip(x.outer_iter()) {
+                let of = species.iter().position(|&z| by_species && z == center.species).unwrap_or(0);
+                let n_atoms = if reduce == "mean" { frames[center.structure].len() as f64 } else { 1.0 };
+                let first = (center.structure * blocks + of) * n;
+                expected[first..first + n].iter_mut().zip(row).for_each(|(sum, x)| *sum += x / n_atoms);
+            }
+            let mut flags = vec!["--normalize", "--reduce", reduce];
+            flags.extend(by_species.then_some("--by-species"));
+            let said = place.features(kind, "x.npz", &flags);
+            assert!(said.contains("40 frames: array X, axes [frame, column]"), "{said}");
+            assert!(said.contains(&format!("disk {} bytes per frame", with_commas(8 * n * blocks))), "{said}");
+            let arrays = place.arrays("x.npz");
+            assert_eq!(arrays["X"].0, [40, blocks * n]);
+            let largest = expected.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+            let off = reals(&arrays["X"].1).iter().zip(&expected).fold(0.0, |a: f64, (x, y)| a.max((x - y).abs()));
+            assert!(largest > 0.0 && off < 1e-12 * largest, "{kind}, {flags:?}: {off:e}");
+            assert_eq!(arrays["columns"].0[0], blocks * n);
+            let n_atoms: Vec<i64> = frames.iter().map(|frame| frame.len() as i64).collect();
+            assert_eq!(integers(&arrays["n_atoms"].1), n_atoms);
+            assert_eq!(integers(&arrays["structure"].1), (0..40).collect::<Vec<i64>>());
+            assert!(!arrays.contains_key("atom"));
+            if by_species {
+                let of: Vec<i64> = species.iter().flat_map(|&z| vec![i64::from(z); n]).collect();
+                assert_eq!(integers(&arrays["column_species"].1), of);
+            }
+            assert_eq!(settings(&arrays)["reduce"], reduce);
+        }
+    }
+    let flags = ["--reduce", "mean", "--by-species"];
+    place.features("power-spectrum", "x.npz", &flags);
+    let whole = place.arrays("x.npz");
+    place.features("power-spectrum", "x.npy", &flags);
+    assert!(place.matrix("x.npy") == whole["X"]);
+    place.features("power-spectrum", "y.npy", &[&flags[..], &["--chunk-rows", "15", "--threads", "1"]].concat());
+    let joined: Vec<u8> = (0..3).flat_map(|k| place.matrix(&format!("y-{k:05}.npy")).1).collect();
+    assert!(joined == whole["X"].1);
+    let said = place.ok(&["select", "x.npz", "--method", "cur", "-n", "3", "-o", "picked.npz"]);
+    assert!(said.contains("3 features of"), "{said}");
+    assert_eq!(place.arrays("picked.npz")["column_species"].0, [3]);
+
+    place.refused(2, &["--reduce", "sum", "-o", "z.npz"], &["--reduce", "--kind density", "leave it out"]);
+    place.refused(2, &["--kind", "bispectrum", "--by-species", "-o", "z.npz"], &["--reduce"]);
+    place.refused(2, &["--kind", "bispectrum", "--reduce", "max", "-o", "z.npz"], &["max", "sum", "mean"]);
+}

@@ -9,9 +9,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::Error;
-use rhobasis::correlations::{self, AuditRow, Member};
+use rhobasis::correlations::{self, AuditRow, Member, PerStructure, Reduction};
 use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
 use rhobasis::files::Stored;
+use rhobasis::settings::Named;
 
 use crate::atoms::reals;
 use crate::errors::refuse;
@@ -62,6 +63,32 @@ impl Invariants {
 
     fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Features<'py>> {
         self.features(py, frames, None)
+    }
+
+    /// Rows of whole frames, `[frame, column]`.
+    fn per_structure<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        reduce: &str,
+        by_species: bool,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let how = PerStructure { reduction: Reduction::parse("reduce", reduce).map_err(refuse)?, by_species };
+        let structures = frames.structures();
+        let shape = [structures.len(), self.inner.n_features_per_structure(how)];
+        let mut memory = Memory::new(shape.iter().product())?;
+        detach(py, || {
+            let numbers = memory.as_mut_slice();
+            let out = ArrayViewMut2::from_shape(shape, numbers).expect("as many numbers as the shape says");
+            self.inner.per_structure_to(structures, how, out)
+        })
+        .map_err(|e| frames.refuse(e, 0))?;
+        memory.into_array(py, shape)
+    }
+
+    /// The species that atoms may have, ascending.
+    fn species(&self) -> Vec<u8> {
+        self.inner.expansion().species().to_vec()
     }
 
     fn tangent<'py>(

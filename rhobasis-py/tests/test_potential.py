@@ -248,7 +248,7 @@ def test_uncertainties_of_forces_and_extrapolation_have_the_shapes_of_frames(pot
     ratios = wide.energy_intervals / wide.energy_uncertainties
     np.testing.assert_allclose(ratios, ratios[0])
     assert [x.shape for x in wide.forces_intervals] == [(len(atoms), 3) for atoms in FRAMES]
-    with pytest.raises(rb.RhobasisError, match="interval = 1.5: is no part of the errors"):
+    with pytest.raises(rb.RhobasisError, match=r"interval = 1\.5: is no part of the errors"):
         potential.predict(FRAMES, interval=1.5)
     with pytest.raises(rb.RhobasisError, match="% can be told at most"):
         potential.predict(FRAMES, interval=0.99)

@@ -1,33 +1,50 @@
-//! What is computed of each centre, and the arrays that hold it.
+//! What is computed of each centre or structure, and the arrays that hold it.
 
 use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use rhobasis::Result;
-use rhobasis::correlations::Invariants;
+use rhobasis::correlations::{Invariants, PerStructure};
 use rhobasis::density::{Channel, SphericalExpansion};
 use rhobasis::structure::Structure;
 
+use crate::matrix::Rows;
 use crate::npy::Array;
 
 /// Coefficients of the density, or what is made of them.
 pub enum Descriptor {
     Density(SphericalExpansion),
     Invariants(Invariants),
+    /// Of whole structures.
+    PerStructure(Invariants, PerStructure),
 }
 
-/// Rows of each array for some centres, and the length of a row.
+/// Some rows of each array, and the length of a row.
 pub type Blocks<'a> = Vec<(&'a [f64], usize)>;
 
 impl Descriptor {
     pub fn expansion(&self) -> &SphericalExpansion {
         match self {
             Descriptor::Density(expansion) => expansion,
-            Descriptor::Invariants(invariants) => invariants.expansion(),
+            Descriptor::Invariants(invariants) | Descriptor::PerStructure(invariants, _) => invariants.expansion(),
         }
     }
 
-    /// Features of all centres of these structures, which stand in `buffer`.
+    pub fn is_per_structure(&self) -> bool {
+        matches!(self, Descriptor::PerStructure(..))
+    }
+
+    /// Number of rows that a structure has.
+    pub fn rows_of(&self, structure: &Structure) -> usize {
+        if self.is_per_structure() { 1 } else { structure.len() }
+    }
+
+    /// Names of the arrays that say what rows are.
+    pub fn row_labels(&self) -> &'static [&'static str] {
+        if self.is_per_structure() { Rows::OF_STRUCTURES } else { Rows::OF_CENTERS }
+    }
+
+    /// Features of these structures, or of all their centres, which stand in `buffer`.
     pub fn compute<'a>(&self, structures: &[Structure], buffer: &'a mut Vec<f64>) -> Result<Blocks<'a>> {
-        let n: usize = structures.iter().map(Structure::len).sum();
+        let n: usize = structures.iter().map(|structure| self.rows_of(structure)).sum();
         let arrays = self.arrays();
         let length = n * self.width();
         buffer.reserve_exact(length.saturating_sub(buffer.len()));
@@ -37,6 +54,10 @@ impl Descriptor {
             Descriptor::Invariants(invariants) => {
                 let out = ArrayViewMut2::from_shape((n, self.width()), buffer).expect(AS_LONG);
                 invariants.forward_to(structures, None, None, out)?;
+            }
+            Descriptor::PerStructure(invariants, how) => {
+                let out = ArrayViewMut2::from_shape((n, self.width()), buffer).expect(AS_LONG);
+                invariants.per_structure_to(structures, *how, out)?;
             }
             Descriptor::Density(expansion) => {
                 let mut rest = &mut buffer[..];
@@ -66,10 +87,13 @@ impl Descriptor {
                 expansion.channels().iter().enumerate().map(of_l).collect()
             }
             Descriptor::Invariants(invariants) => vec![("X".into(), vec![invariants.n_features()])],
+            Descriptor::PerStructure(invariants, how) => {
+                vec![("X".into(), vec![invariants.n_features_per_structure(*how)])]
+            }
         }
     }
 
-    /// Numbers per centre.
+    /// Numbers in a row.
     pub fn width(&self) -> usize {
         self.arrays().iter().map(|(_, row)| row.iter().product::<usize>()).sum()
     }
@@ -82,16 +106,29 @@ impl Descriptor {
             return vec![Array::integers("columns", Some(4), &columns)];
         }
         let mut arrays = Vec::new();
-        if let Descriptor::Invariants(invariants) = self {
+        if let Descriptor::Invariants(invariants) | Descriptor::PerStructure(invariants, _) = self {
             let columns = invariants.columns();
+            let species: &[u8] = match self {
+                Descriptor::PerStructure(_, how) => invariants.blocks_of_species(*how),
+                _ => &[],
+            };
             let indices: Vec<i64> = columns.iter().map(|&i| i as i64).collect();
-            arrays.push(Array::integers("columns", Some(columns.ncols()), &indices));
+            arrays.push(Array::integers("columns", Some(columns.ncols()), &indices.repeat(species.len().max(1))));
+            if !species.is_empty() {
+                let of: Vec<i64> = species.iter().flat_map(|&z| vec![i64::from(z); columns.nrows()]).collect();
+                arrays.push(Array::integers("column_species", None, &of));
+            }
         }
         for (l, channels) in channels.iter().enumerate() {
             let table: Vec<i64> = channels.iter().flat_map(|c| [i64::from(c.species), c.n as i64]).collect();
             arrays.push(Array::integers(format!("channels_l{l}"), Some(2), &table));
         }
         arrays
+    }
+
+    /// How often the results are in memory at most: rows of structures are summed by the threads before they are added.
+    pub fn copies(&self) -> usize {
+        if self.is_per_structure() { 3 } else { 1 }
     }
 
     /// Bytes that a thread works in besides the results: the coefficients of the centres at hand, and eight of them side by
@@ -101,10 +138,12 @@ impl Descriptor {
         const LANES: usize = 8;
         match self {
             Descriptor::Density(_) => 0,
-            Descriptor::Invariants(invariants) => {
+            Descriptor::Invariants(invariants) | Descriptor::PerStructure(invariants, _) => {
                 let channels = self.expansion().channels().iter().enumerate();
                 let coefficients: usize = channels.map(|(l, c)| (2 * l + 1) * c.len()).sum();
-                8 * ((CENTERS + LANES) * coefficients + LANES * invariants.n_features())
+                // Of structures, the features of the centres at hand too.
+                let features = if self.is_per_structure() { CENTERS } else { 0 } + LANES;
+                8 * ((CENTERS + LANES) * coefficients + features * invariants.n_features())
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::interrupt;
 use crate::nice::{self, NiceFlags};
 use crate::nice_fit;
 use crate::output;
-use crate::text::tell;
+use crate::text::warn;
 
 /// Where products come from, and what is kept of them.
 #[derive(Args)]
@@ -145,7 +145,7 @@ impl NiceArgs {
                 writeln!(out, "wrote {}", path.display())?;
             }
             None => {
-                tell("warning: the products are kept nowhere: other data will have other features; use --save-nice");
+                warn("the products are kept nowhere: other data will have other features; use --save-nice");
             }
         }
         Ok(Some(Arc::new(fitted)))

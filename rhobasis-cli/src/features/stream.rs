@@ -3,47 +3,54 @@
 use std::ops::Range;
 
 use rhobasis::Result;
-use rhobasis::density::{Center, centers_of};
+use rhobasis::density::centers_of;
 use rhobasis::extxyz::{Chunk, Dataset, SourceFile};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::Structure;
 
 use super::descriptor::{Blocks, Descriptor};
 use crate::input::for_each_chunk;
+use crate::matrix::Rows;
 use crate::output;
 use crate::text::count;
 
 /// Bytes of results computed at a time, for each thread.
 const AT_A_TIME: usize = 4_000_000;
 
-/// Centres and features of all frames, some frames at a time, with structures numbered over all files; the features of
+/// Rows and features of all frames, some frames at a time, with structures numbered over all files; the features of
 /// frames within the first `done` rows are left out.
 pub fn for_each_block(
     descriptor: &Descriptor,
     input: Dataset,
     done: usize,
-    mut write: impl FnMut(&[Center], Option<&Blocks>) -> Result<()>,
+    mut write: impl FnMut(&Rows, Option<&Blocks>) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
-    let most_atoms = (AT_A_TIME * rayon::current_num_threads() / (8 * descriptor.width()).max(1)).max(1);
-    let (mut rows, mut announced, mut buffer) = (0, false, Vec::new());
+    let most_rows = (AT_A_TIME * rayon::current_num_threads() / (8 * descriptor.width()).max(1)).max(1);
+    let (mut n_rows, mut announced, mut buffer) = (0, false, Vec::new());
     output::return_memory();
     let before = output::held_memory();
     for_each_chunk(input, "computing", |chunk| {
         if !std::mem::replace(&mut announced, true) {
-            announce_memory(descriptor, before, &chunk, most_atoms);
+            announce_memory(descriptor, before, &chunk, most_rows);
         }
-        for frames in portions(&chunk, most_atoms) {
+        for frames in portions(descriptor, &chunk, most_rows) {
             let (first, structures) = (frames.start, &chunk.structures[frames]);
-            let mut centers = centers_of(structures);
-            rows += centers.len();
-            let values = if rows <= done {
+            let number = first + chunk.first;
+            let rows = if descriptor.is_per_structure() {
+                Rows::of_structures(number, structures)
+            } else {
+                let mut centers = centers_of(structures);
+                centers.iter_mut().for_each(|c| c.structure += number);
+                Rows::of_centers(&centers)
+            };
+            n_rows += rows.len;
+            let values = if n_rows <= done {
                 None
             } else {
                 let values = descriptor.compute(structures, &mut buffer);
                 Some(values.map_err(|e| chunk.locate(e, |frame| frame + first))?)
             };
-            centers.iter_mut().for_each(|c| c.structure += first + chunk.first);
-            write(&centers, values.as_ref())?;
+            write(&rows, values.as_ref())?;
         }
         Ok(())
     })
@@ -51,20 +58,24 @@ pub fn for_each_block(
 
 /// What the process takes already, the frames that are read ahead, the largest block of results, what the threads work in,
 /// and the neighbours of its frames.
-fn announce_memory(descriptor: &Descriptor, before: f64, chunk: &Chunk, most_atoms: usize) {
-    let atoms_of = |frames: &[Structure]| frames.iter().map(Structure::len).sum::<usize>();
-    let portions = portions(chunk, most_atoms).into_iter().map(|frames| &chunk.structures[frames]);
-    let largest = portions.max_by_key(|frames| atoms_of(frames)).unwrap_or_default();
+fn announce_memory(descriptor: &Descriptor, before: f64, chunk: &Chunk, most_rows: usize) {
+    let rows_of = |frames: &[Structure]| frames.iter().map(|frame| descriptor.rows_of(frame)).sum::<usize>();
+    let portions = portions(descriptor, chunk, most_rows).into_iter().map(|frames| &chunk.structures[frames]);
+    let largest = portions.max_by_key(|frames| rows_of(frames)).unwrap_or_default();
     let (width, threads) = (descriptor.width(), rayon::current_num_threads());
-    let results = 8 * width * atoms_of(largest) + descriptor.working_memory() * threads;
+    let results = 8 * width * descriptor.copies() * rows_of(largest) + descriptor.working_memory() * threads;
     let columns = match descriptor {
         Descriptor::Density(_) => String::new(),
-        Descriptor::Invariants(_) => format!("{} columns, ", count(width)),
+        Descriptor::Invariants(_) | Descriptor::PerStructure(..) => format!("{} columns, ", count(width)),
     };
     let neighbors = neighbors_memory(descriptor.expansion().density().r_cut, largest);
     output::announce_memory(
         before + chunk.reading_memory() + results as f64 + neighbors,
-        &format!("however many frames; {columns}disk {} bytes per atom", count(8 * width)),
+        &format!(
+            "however many frames; {columns}disk {} bytes per {}",
+            count(8 * width),
+            if descriptor.is_per_structure() { "frame" } else { "atom" }
+        ),
     );
 }
 
@@ -77,19 +88,19 @@ fn neighbors_memory(r_cut: f64, frames: &[Structure]) -> f64 {
     at_a_time * of_pairs as f64
 }
 
-/// Consecutive frames of at most so many atoms, or single frames that have more.
-fn portions(chunk: &Chunk, most_atoms: usize) -> Vec<Range<usize>> {
+/// Consecutive frames of at most so many rows, or single frames that have more.
+fn portions(descriptor: &Descriptor, chunk: &Chunk, most_rows: usize) -> Vec<Range<usize>> {
     let mut portions: Vec<Range<usize>> = Vec::new();
-    let mut atoms = 0;
-    for (k, n) in chunk.structures.iter().map(Structure::len).enumerate() {
+    let mut rows = 0;
+    for (k, n) in chunk.structures.iter().map(|frame| descriptor.rows_of(frame)).enumerate() {
         match portions.last_mut() {
-            Some(last) if atoms + n <= most_atoms => {
+            Some(last) if rows + n <= most_rows => {
                 last.end = k + 1;
-                atoms += n;
+                rows += n;
             }
             _ => {
                 portions.push(k..k + 1);
-                atoms = n;
+                rows = n;
             }
         }
     }

@@ -11,7 +11,7 @@ use rhobasis::{Error, Result, Structure};
 use super::message::{Header, State, batch_of_init, force_ready, structures, unusable};
 use super::socket::{Socket, Stop};
 use super::units::ANGSTROM;
-use crate::text::{plural, tell};
+use crate::text::{plural, tell, warn};
 
 /// Distance by which neighbour lists reach beyond the cutoff, in Å: one is made anew when an atom has moved by half of it.
 const SKIN: f64 = 0.5;
@@ -113,7 +113,7 @@ impl Client {
         }
         let mut predictions = self.evaluate(distinct)?;
         if let (false, Some((k, close))) = (self.warned, first_close(&predictions)) {
-            tell(format!("warning: structure {}: {close}, so that what follows is a guess", first + k));
+            warn(format!("structure {}: {close}, so that what follows is a guess", first + k));
             self.warned = true;
         }
         let mut texts =

@@ -23,7 +23,7 @@ use self::sums::Sums;
 use crate::driver::Driver;
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::frames_bar;
+use crate::progress::{Of, Progress};
 use crate::text::{count, field, plural, tell};
 use crate::trajectory::Trajectory;
 use crate::{interrupt, output};
@@ -289,7 +289,7 @@ impl Md {
         let n_atoms = dynamics.structure().len();
         let first = dynamics.state().step;
         let with_cell = dynamics.settings().barostat.is_some();
-        let bar = frames_bar(self.steps.saturating_sub(first), "steps");
+        let bar = Progress::new(self.steps.saturating_sub(first) as u64, "dynamics", Of::Steps);
         let begun = Instant::now();
         if let Some(checkpoint) = checkpoint.as_deref_mut().filter(|_| !*resumed) {
             // From now on the same command goes on, whatever happens.

@@ -12,7 +12,7 @@ use crate::errors_table::short;
 use crate::failure::{Failure, Outcome};
 use crate::input::{Keys, for_each_chunk, load};
 use crate::output;
-use crate::text::{field, plural, tell};
+use crate::text::{field, plural, warn};
 
 /// Under which keys DATA keeps its tensors.
 #[derive(clap::Args, Debug)]
@@ -46,6 +46,7 @@ pub fn compare(
     specs: &[String],
     keys: &TensorKeys,
     [plot, csv]: [&Option<PathBuf>; 2],
+    as_json: bool,
     out: &mut dyn Write,
 ) -> Outcome {
     let model: EquivariantRidge = load(path)?;
@@ -75,7 +76,23 @@ pub fn compare(
         Ok(())
     })?;
     survey.check().map_err(|e| by_flag(target, e))?;
-    survey.omission().into_iter().for_each(|omission| tell(format!("warning: {omission}")));
+    survey.omission().into_iter().for_each(warn);
+    if let Some(path) = plot {
+        report::draw(path, target, &[("test", &errors)])?;
+    }
+    if let Some(path) = csv {
+        output::write_text(path, &report::csv(&errors))?;
+    }
+    if as_json {
+        let object = serde_json::json!({
+            "model": path,
+            "frames": errors.len(),
+            "target": target.key(),
+            "unit": target.unit(),
+            "errors": report::json(&errors),
+        });
+        return Ok(writeln!(out, "{object:#}")?);
+    }
     field(out, "model", path.display())?;
     field(out, "data", plural(errors.len(), "frame"))?;
     writeln!(out)?;
@@ -87,12 +104,7 @@ pub fn compare(
         let file = if several { format!("{}, ", path.display()) } else { String::new() };
         field(out, "largest", format!("{}{unit} in {file}frame {k}", short(error)))?;
     }
-    if let Some(path) = plot {
-        report::draw(path, target, &[("test", &errors)])?;
-        writeln!(out, "wrote {}", path.display())?;
-    }
-    if let Some(path) = csv {
-        output::write_text(path, &report::csv(&errors))?;
+    for path in [plot, csv].into_iter().flatten() {
         writeln!(out, "wrote {}", path.display())?;
     }
     Ok(())

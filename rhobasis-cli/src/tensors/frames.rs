@@ -8,7 +8,7 @@ use rhobasis::{Error, Result};
 use super::model_file::TensorFile;
 use crate::input::{Keys, for_each_chunk};
 use crate::labelled::LabelledFrames;
-use crate::text::tell;
+use crate::text::warn;
 
 /// Frames, and the tensor of each.
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub fn read(file: &TensorFile) -> Result<[TensorFrames; 2]> {
     let mut train = TensorFrames::read(&file.data.train, &mut of_train)?;
     of_train.check().map_err(|e| named(file, file.model.target, &e))?;
     if let Some(omission) = of_train.omission() {
-        tell(format!("warning: of the training set, {omission}"));
+        warn(format!("of the training set, {omission}"));
     }
     if let Some(fraction) = file.data.test_fraction {
         let test = train.split_off(&split(&train.data.frames, fraction, file.data.seed)?);
@@ -65,9 +65,9 @@ pub fn read(file: &TensorFile) -> Result<[TensorFrames; 2]> {
     let test = TensorFrames::read(&file.data.test, &mut of_test)?;
     if !file.data.test.is_empty() {
         if of_test.check().is_err() {
-            tell(format!("warning: no test frame has a {} under the key '{}'", file.model.target.key(), of_test.key()));
+            warn(format!("no test frame has a {} under the key '{}'", file.model.target.key(), of_test.key()));
         }
-        of_test.omission().into_iter().for_each(|omission| tell(format!("warning: of the test set, {omission}")));
+        of_test.omission().into_iter().for_each(|omission| warn(format!("of the test set, {omission}")));
     }
     Ok([train, test])
 }

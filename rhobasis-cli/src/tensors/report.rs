@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rhobasis::Result;
-use rhobasis::equivariant::{EquivariantRidge, Target, TensorErrors};
+use rhobasis::equivariant::{EquivariantRidge, Target, TensorErrorRow, TensorErrors};
 
 use super::frames::TensorFrames;
 use crate::errors_table::short;
@@ -73,6 +73,21 @@ pub fn csv(errors: &TensorErrors) -> String {
         text += &format!("{},{},{numbers}\n", row.component, row.count);
     }
     text
+}
+
+/// The same for programs: an object for each component.
+pub fn json(errors: &TensorErrors) -> serde_json::Value {
+    let object = |row: TensorErrorRow| {
+        serde_json::json!({
+            "component": row.component.to_string(),
+            "count": row.count,
+            "rmse": row.rmse,
+            "mae": row.mae,
+            "rmse_of_mean": row.rmse_of_mean,
+            "mae_of_mean": row.mae_of_mean,
+        })
+    };
+    errors.rows().into_iter().map(object).collect()
 }
 
 /// Predictions over labels.

@@ -19,7 +19,7 @@ use crate::files::Files;
 use crate::input::frames_bar;
 use crate::make_basis::make_basis;
 use crate::output;
-use crate::text::{count, field, plural, tell};
+use crate::text::{count, field, plural, warn};
 
 /// Frames that are worked through between two steps of the bar.
 const CHUNK: usize = 16;
@@ -43,7 +43,7 @@ pub fn train(
     let trained = Instant::now();
     fitted.save(output)?;
     show::numbers(&fitted, out)?;
-    fitted.warnings().into_iter().for_each(|warning| tell(format!("warning: {warning}")));
+    fitted.warnings().into_iter().for_each(warn);
     let of_train = report::errors(&fitted, &train, "errors of training")?;
     let of_test = report::errors(&fitted, &test, "errors of the test")?;
     let sets = [("train", &of_train), ("test", &of_test)];

@@ -13,7 +13,7 @@ use crate::failure::Outcome;
 use crate::labelled::LabelledFrames;
 use crate::output::{folder_of, write_text};
 use crate::plot::{self, Panel, Series};
-use crate::text::{Table, count, field, plural, tell};
+use crate::text::{Table, count, field, plural, warn};
 
 /// How a tuned file begins.
 pub const BEGINNING: &str = "# Tuned by 'rhobasis tune'";
@@ -42,7 +42,7 @@ impl Report<'_> {
     pub fn write(&self, first: &Point, out: &mut dyn Write) -> Outcome {
         let trials = &self.record.trials;
         let (Some(taken), Some(best)) = (chosen(trials), best(trials)) else {
-            tell("no trial was made: give a larger --budget");
+            warn("no trial was made: give a larger --budget");
             return Ok(());
         };
         let Paths { model, output, trials: record, picture } = self.paths;

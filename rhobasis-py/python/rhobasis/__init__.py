@@ -12,9 +12,10 @@ Equivariants(6 centers, l_max=3, channels per l: 3)
 from typing import TYPE_CHECKING, Any
 
 from . import distributed, ipi, metrics, models, selection
+from ._clebsch_gordan import clebsch_gordan
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
-from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum, clebsch_gordan
+from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum
 from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
 from .equivariant import EquivariantRidge
 from .extxyz import read, write

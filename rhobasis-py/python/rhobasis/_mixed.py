@@ -31,6 +31,9 @@ def members_of(features: Any) -> list[Invariants]:
                 "features must be a PowerSpectrum, a RadialSpectrum, a Bispectrum or a Nice, or a list of such, "
                 f"not {features!r}"
             )
+        if member.reduce is not None or member.by_species:
+            problem = "a potential sums contributions of atoms itself, and needs the features of each"
+            raise RhobasisError(f"reduce = {member.reduce!r} of {type(member).__name__}: {problem}; leave it out")
     if not members:
         raise RhobasisError("features = []: there are none; give a PowerSpectrum, or several kinds")
     return members

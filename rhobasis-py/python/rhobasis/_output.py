@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
 
@@ -34,15 +34,19 @@ class MatrixOutput:
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         raise NotImplementedError
 
-    def _contained(self, matrix: np.ndarray, index: Any) -> Any:
-        """The matrix in the container that is asked for; `index` gives the index of a frame of pandas."""
+    def _contained(self, matrix: np.ndarray, index: Any, names: Callable[[], np.ndarray] | None = None) -> Any:
+        """The matrix in the container that is asked for; `index` gives the index of a frame of pandas.
+
+        `names` gives those of the columns, if they are not those of `get_feature_names_out`.
+        """
+        names = self.get_feature_names_out if names is None else names
         kind = self.__dict__.get("_sklearn_output_config", {}).get("transform", _configured())
         if kind == "pandas":
             pandas = import_module("pandas")
-            return pandas.DataFrame(matrix, index=index(pandas), columns=self.get_feature_names_out(), copy=False)
+            return pandas.DataFrame(matrix, index=index(pandas), columns=names(), copy=False)
         if kind == "polars":
             polars = import_module("polars")
-            return polars.DataFrame(matrix, schema=list(self.get_feature_names_out()), orient="row")
+            return polars.DataFrame(matrix, schema=list(names()), orient="row")
         return matrix
 
 

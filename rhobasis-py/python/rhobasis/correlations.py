@@ -1,16 +1,16 @@
-"""Invariant features of atoms: radial spectrum, power spectrum (Eq. 15), bispectrum; Clebsch-Gordan coefficients."""
+"""Invariant features of atoms and frames: radial spectrum, power spectrum (Eq. 15), bispectrum."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
 from ._base import Parameters
-from ._errors import NotFittedError
+from ._errors import NotFittedError, RhobasisError
 from ._output import MatrixOutput, channel_names, tags_of_frames
 from ._progress import Progress
 from .density import _CENTERS, _CHUNK, _ROWS, By, Evaluator, _bytes, _frames_of, _one_array
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .structure import FramesLike
+
+
+Reduce: TypeAlias = Literal["sum", "mean"]
 
 
 class FeatureJacobian:
@@ -53,8 +56,13 @@ class Invariants(MatrixOutput, Parameters):
     each time, `basis_`; `basis` itself stays as it is. Of a `SphericalExpansion` that knows no species, `fit` notes
     those of the frames, so that all frames have the same columns.
 
-    For scikit-learn these are transformers from frames to a matrix, whose rows are atoms (`centers` says which), not
-    frames: what follows in a pipeline learns of atoms. With ``set_output(transform="pandas")`` rows are named by
+    For scikit-learn these are transformers from frames to a matrix, whose rows are atoms (`centers` says which): what
+    follows in a pipeline learns of atoms. With `reduce`, "sum" or "mean", rows are frames: the features of their atoms
+    summed, or divided by their number too; no array of all atoms exists. With `by_species`, atoms of each species are
+    summed apart, into a block of columns for each species that the basis knows, by ascending number, zeros where a
+    frame has none. A mean is over all atoms of the frame here too, so that the blocks add up to the row without them.
+
+    With ``set_output(transform="pandas")`` rows are named by
     structure and atom, and columns by `get_feature_names_out`. `clone` keeps a basis that was handed over fitted.
 
     `normalize` divides each row by its norm; a row of zeros stays one. With None, the default, `transform` does not,
@@ -63,6 +71,8 @@ class Invariants(MatrixOutput, Parameters):
     `q_max` and `l_max` make the features of a part of the coefficients: of so many channels of each species and l, the
     leading ones, and of l up to this one. Columns keep the numbers that channels have in the whole basis. `weight`
     multiplies the features, after normalisation: how much they count beside others in a `Potential` of several kinds.
+    A `Potential` sums over atoms itself, and takes no `reduce`; `backward`, `tangent` and `jacobian` are of the
+    features of atoms, whatever `reduce` is.
     """
 
     _parts = ("basis",)
@@ -72,6 +82,8 @@ class Invariants(MatrixOutput, Parameters):
     q_max: int | None
     l_max: int | None
     weight: float
+    reduce: Reduce | None
+    by_species: bool
 
     def fit(self, frames: FramesLike, y: Any = None) -> Self:
         """Fits a copy of `basis`, unless that is fitted, handing `y` on to it; there is nothing else to learn."""
@@ -126,30 +138,74 @@ class Invariants(MatrixOutput, Parameters):
     def __sklearn_tags__(self) -> Any:
         return tags_of_frames("transformer")
 
-    def transform(self, frames: FramesLike, progress: bool = False) -> Any:
-        """Features of all atoms of `frames`, in order: [center, column], as an array or what `set_output` says."""
+    def transform(
+        self,
+        frames: FramesLike,
+        progress: bool = False,
+        reduce: Reduce | None = None,
+        by_species: bool | None = None,
+    ) -> Any:
+        """Features of all atoms of `frames`, in order: [center, column], as an array or what `set_output` says.
+
+        `reduce` and `by_species` are those of the constructor where they are not given. With "sum" or "mean", rows are
+        frames:
+
+            X_A = Σ_{i∈A} X_i,  or 1/N_A of it;      by species    X_A^a = Σ_{i∈A, a_i=a} X_i,  or 1/N_A of it
+
+        in memory that does not grow with the number of atoms. Rows of frames without atoms are zero.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import molecule
+        >>> frames = [molecule("H2O"), molecule("CH4")]
+        >>> soap = rb.PowerSpectrum(rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(n_max=2), l_max=1)).fit(frames)
+        >>> soap.transform(frames).shape, soap.transform(frames, reduce="mean").shape
+        ((8, 42), (2, 42))
+        >>> soap.transform(frames, reduce="sum", by_species=True).shape  # blocks of H, C, O
+        (2, 126)
+
+        Raises `RhobasisError` for another `reduce`, and for `by_species` without one.
+        """
         native = as_native(frames)
+        how = self._reduction(reduce, by_species)
 
         def index(pandas: Any) -> Any:
+            if how is not None:
+                return pandas.RangeIndex(len(native), name="structure")
             centers, names = self.centers(Frames(native)), ["structure", "atom"]
             return pandas.MultiIndex.from_arrays([centers[name] for name in names], names=names)
 
-        return self._contained(self._rows(native, progress), index)
+        names = None if how is None else lambda: self._names_of_columns(how[1])
+        return self._contained(self._rows(native, progress, how), index, names)
 
-    def _rows(self, native: _native.Frames, progress: bool) -> np.ndarray:
+    def _reduction(self, reduce: Reduce | None = None, by_species: bool | None = None) -> tuple[str, bool] | None:
+        """How rows become those of frames; None if they stay those of atoms."""
+        reduce = self.reduce if reduce is None else reduce
+        by_species = self.by_species if by_species is None else by_species
+        if reduce is not None:
+            return str(reduce), bool(by_species)
+        if by_species:
+            problem = "atoms of each species are summed apart, and nothing is summed"
+            raise RhobasisError(f'by_species = {by_species}: {problem}; give reduce="sum" or "mean", or leave it out')
+        return None
+
+    def _rows(self, native: _native.Frames, progress: bool, how: tuple[str, bool] | None) -> np.ndarray:
         invariants = self._native(native)
+
+        def rows(frames: _native.Frames) -> np.ndarray:
+            return invariants.forward(frames)[0] if how is None else invariants.per_structure(frames, *how)
+
         if not progress:
-            return invariants.forward(native)[0]
+            return rows(native)
         bar, parts = Progress("transform", progress), []
         for start in range(0, max(len(native), 1), _CHUNK):
             n = min(_CHUNK, len(native) - start)
-            parts.append(invariants.forward(native.slice(start, 1, n))[0])
+            parts.append(rows(native.slice(start, 1, n)))
             bar.update((start + n) / max(len(native), 1))
         bar.done()
         return np.concatenate(parts)
 
     def centers(self, frames: FramesLike) -> np.ndarray:
-        """What the rows of `transform` are: structured array with fields ``structure``, ``atom``, ``species``."""
+        """What the rows of atoms are: structured array with fields ``structure``, ``atom``, ``species``."""
         native = as_native(frames)
         numbers = [_native.Frames.parts(native, k)[0] for k in range(len(native))]
         rows = [(k, atom, z) for k, of_frame in enumerate(numbers) for atom, z in enumerate(of_frame)]
@@ -158,8 +214,21 @@ class Invariants(MatrixOutput, Parameters):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns, their l and channels (species, n): l0_H0_O1, …; `input_features` is not looked at.
 
-        Channels of all species combined are q0, q1, …
+        Channels of all species combined are q0, q1, …; columns of NICE are nu1_0, …, nu2_0, … With `reduce` and
+        `by_species` each begins with the species of the atoms that are summed: H_l0_H0_O1.
         """
+        how = self._reduction()
+        return self._names_of_columns(how is not None and how[1])
+
+    def _names_of_columns(self, by_species: bool) -> np.ndarray:
+        names = self._names_of_features()
+        if not by_species:
+            return names
+        species = (_native.SYMBOLS[z] for z in self._native(None).species())
+        return np.array([f"{symbol}_{name}" for symbol in species for name in names], dtype=object)
+
+    def _names_of_features(self) -> np.ndarray:
+        """Names of the columns of atoms."""
         channels = [channel_names(table.tolist(), _native.SYMBOLS) for table in self.channels_]
         n_l = 3 if self._kind == "bispectrum" else 1
         names = []
@@ -172,12 +241,14 @@ class Invariants(MatrixOutput, Parameters):
 
     @property
     def n_features_out_(self) -> int:
-        """Number of columns."""
-        return len(self.columns_)
+        """Number of columns of `transform`."""
+        how = self._reduction()
+        blocks = len(self._native(None).species()) if how is not None and how[1] else 1
+        return blocks * len(self.columns_)
 
     @property
     def columns_(self) -> np.ndarray:
-        """What the columns are, a row for each; see the class for the fields."""
+        """What the columns of atoms are, a row for each; see the class for the fields."""
         return self._native(None).columns()
 
     @property
@@ -296,12 +367,16 @@ class RadialSpectrum(Invariants):
         q_max: int | None = None,
         l_max: int | None = None,
         weight: float = 1.0,
+        reduce: Reduce | None = None,
+        by_species: bool = False,
     ) -> None:
         self.basis = basis
         self.normalize = normalize
         self.q_max = q_max
         self.l_max = l_max
         self.weight = weight
+        self.reduce = reduce
+        self.by_species = by_species
 
 
 class PowerSpectrum(Invariants):
@@ -326,6 +401,10 @@ class PowerSpectrum(Invariants):
         Of how many channels of each species and l of the basis, the leading ones, and up to which l; None for all.
     weight : float, default 1.0
         Factor of all columns, after normalisation.
+    reduce : {"sum", "mean"}, optional
+        One row for each frame, the sum or mean of those of its atoms; None, the default, for one for each atom.
+    by_species : bool, default False
+        With `reduce`, whether atoms of each species are summed apart, see `Invariants`.
 
     Notes
     -----
@@ -356,6 +435,8 @@ class PowerSpectrum(Invariants):
         q_max: int | None = None,
         l_max: int | None = None,
         weight: float = 1.0,
+        reduce: Reduce | None = None,
+        by_species: bool = False,
     ) -> None:
         self.basis = basis
         self.columns = columns
@@ -363,6 +444,8 @@ class PowerSpectrum(Invariants):
         self.q_max = q_max
         self.l_max = l_max
         self.weight = weight
+        self.reduce = reduce
+        self.by_species = by_species
 
 
 class Bispectrum(Invariants):
@@ -393,29 +476,16 @@ class Bispectrum(Invariants):
         q_max: int | None = None,
         l_max: int | None = None,
         weight: float = 1.0,
+        reduce: Reduce | None = None,
+        by_species: bool = False,
     ) -> None:
         self.basis = basis
         self.normalize = normalize
         self.q_max = q_max
         self.l_max = l_max
         self.weight = weight
-
-
-def clebsch_gordan(l1: int, l2: int, lam: int) -> np.ndarray:
-    """Real, orthonormal Clebsch-Gordan coefficients ⟨l1 m1; l2 m2|λμ⟩: [m1, m2, μ], each from −l to l.
-
-    They couple what turns like real harmonics, and keep the norm: Σ_λμ |(A ⊗ B)_λμ|² = |A|² |B|². Zeros if the triangle
-    is not closed. For l1, l2 up to 12.
-
-    >>> np.round(clebsch_gordan(1, 1, 2)[:, :, 2], 6) + 0.0
-    array([[-0.408248,  0.      ,  0.      ],
-           [ 0.      ,  0.816497,  0.      ],
-           [ 0.      ,  0.      , -0.408248]])
-    """
-    dense = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * lam + 1))
-    for m1, m2, mu, value in _native.clebsch_gordan(l1, l2, lam):
-        dense[m1, m2, mu] = value
-    return dense
+        self.reduce = reduce
+        self.by_species = by_species
 
 
 def _jacobians(

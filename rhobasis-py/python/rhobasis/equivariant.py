@@ -143,7 +143,9 @@ class EquivariantRidge(Parameters):
                 f"nice = {nice!r}: of order {nice.nu_max} it keeps only invariants, and a tensor is made of "
                 "equivariants; make it with all_equivariants=True"
             )
-        for name, plain in (("q_max", (None,)), ("l_max", (None,)), ("normalize", (None, False)), ("weight", (1,))):
+        of_features = {"normalize": (None, False), "weight": (1,), "by_species": (False,)}
+        of_features |= dict.fromkeys(("q_max", "l_max", "reduce"), (None,))
+        for name, plain in of_features.items():
             if getattr(nice, name) not in plain:
                 raise RhobasisError(
                     f"{name} = {getattr(nice, name)!r} of nice: it is for features, and equivariants are those of the "

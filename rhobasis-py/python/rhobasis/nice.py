@@ -14,7 +14,7 @@ from . import _native
 from ._accumulation import dataset
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
-from .correlations import Invariants
+from .correlations import Invariants, Reduce
 from .density import _CENTERS, Evaluator
 from .structure import Frames, as_native, streamed_files
 
@@ -104,7 +104,7 @@ class Nice(Invariants):
         frames nor on their cut.
     unit_density : bool, default True
         Divide coefficients by the root of their mean squared norm, so that all orders are of one size.
-    normalize, q_max, l_max, weight
+    normalize, q_max, l_max, weight, reduce, by_species
         As for all `Invariants`.
     all_equivariants : bool, default False
         Keep equivariants of every order, the last one too: not for features, but for `EquivariantRidge`.
@@ -149,6 +149,8 @@ class Nice(Invariants):
         l_max: int | None = None,
         weight: float = 1.0,
         all_equivariants: bool = False,
+        reduce: Reduce | None = None,
+        by_species: bool = False,
     ) -> None:
         self.basis = basis
         self.nu_max = nu_max
@@ -169,6 +171,8 @@ class Nice(Invariants):
         self.q_max = q_max
         self.l_max = l_max
         self.weight = weight
+        self.reduce = reduce
+        self.by_species = by_species
 
     _OWN = (
         "nu_max",
@@ -415,8 +419,8 @@ class Nice(Invariants):
         made = dict(self._fitted_native().variances())
         return made.get(0, made)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns, nu1_0, …, nu2_0, …; `input_features` is not looked at."""
+    def _names_of_features(self) -> np.ndarray:
+        """nu1_0, …, nu2_0, …"""
         return np.array([f"nu{nu}_{k}" for nu, k in self.columns_.tolist()], dtype=object)
 
     def save(self, path: PathLike) -> None:
@@ -427,7 +431,8 @@ class Nice(Invariants):
     def load(cls, path: PathLike, basis: Evaluator, **parameters: Any) -> Self:
         """What `save` has written, with the basis that it was fitted with.
 
-        `parameters` are `normalize`, `q_max`, `l_max` and `weight`, which the file does not hold.
+        `parameters` are `normalize`, `q_max`, `l_max`, `weight`, `reduce` and `by_species`, which the file does not
+        hold.
         """
         return cls._of_native(_native.Nice.load(path), basis, parameters)
 

@@ -14,6 +14,7 @@ mod leading;
 mod mixed;
 mod nice;
 mod normalize;
+mod per_structure;
 mod power_spectrum;
 mod quadratic;
 mod radial_spectrum;
@@ -36,6 +37,7 @@ pub use nice::{
     AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Sequence, Split, remove_nice_checkpoint,
 };
 pub(crate) use nice::{NiceTensors, TensorSum};
+pub use per_structure::{PerStructure, Reduction};
 pub use rotation_average::RotationAverage;
 pub use spectrum_norms::{Kept, SpectrumNorms};
 pub use truncation::{Plan, PlanRow, Target, everything, leading_channels};

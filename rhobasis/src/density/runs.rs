@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use ndarray::ArrayViewMut2;
 use rayon::prelude::*;
 
 use super::channels::Groups;
@@ -15,6 +16,9 @@ use crate::{Error, Result};
 
 /// Structures larger than this are shared by several threads.
 const SPLIT_ATOMS: usize = 4 * CENTERS;
+
+/// Sums of structures that exist beside those that are asked for, in numbers: enough to keep the threads busy.
+const SUMS_AT_ONCE: usize = 4 << 20;
 
 /// All centres of some structures, cut into runs, and these into tasks for one thread each.
 pub(crate) struct Runs<'a> {
@@ -169,6 +173,69 @@ impl<'a> Runs<'a> {
             })
         })?;
         Ok(())
+    }
+
+    /// Adds to `out`, `[structure, column]`, what `job` writes for each run into rows of zeros, one for each part of the run. Parts
+    /// of a structure are added in the order of runs: the same bits for any number of threads.
+    pub fn sum_up<W: Default + Send>(
+        &self,
+        pool: &Pool<W>,
+        mut out: ArrayViewMut2<f64>,
+        job: impl Fn(&Run, &mut [f64], &mut W) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let width = out.ncols();
+        let mut first = 0;
+        while first < self.tasks.len() {
+            let tasks = &self.tasks[first..self.end_of_sums(first, width)];
+            let sums = in_parallel(tasks.iter().collect(), |task: &Task| {
+                let first = self.structures_of(task).start;
+                let mut sums = vec![0.0; self.structures_of(task).len() * width];
+                let mut of_run = Vec::new();
+                self.finders.lend(Finder::default, |finder| {
+                    pool.lend(W::default, |work| {
+                        for run in task.runs.clone() {
+                            let run = &self.find(run, finder)?.run;
+                            of_run.clear();
+                            of_run.resize(run.parts.len() * width, 0.0);
+                            job(run, &mut of_run, work).map_err(|e| run.locate(e))?;
+                            for (k, part) in run.parts.iter().enumerate() {
+                                let row = &mut sums[(part.structure - first) * width..][..width];
+                                row.iter_mut().zip(&of_run[k * width..]).for_each(|(sum, x)| *sum += x);
+                            }
+                        }
+                        Ok(())
+                    })
+                })?;
+                Ok(sums)
+            })?;
+            for (task, sums) in tasks.iter().zip(sums) {
+                for (k, s) in self.structures_of(task).enumerate() {
+                    out.row_mut(s).iter_mut().zip(&sums[k * width..]).for_each(|(sum, x)| *sum += x);
+                }
+            }
+            first += tasks.len();
+        }
+        Ok(())
+    }
+
+    /// The end of the tasks from `first` on whose sums are there at once.
+    fn end_of_sums(&self, first: usize, width: usize) -> usize {
+        let (mut end, mut held) = (first, 0);
+        while end < self.tasks.len() && (held < SUMS_AT_ONCE || end < first + rayon::current_num_threads()) {
+            held += self.structures_of(&self.tasks[end]).len() * width;
+            end += 1;
+        }
+        end
+    }
+
+    /// The structures that a task has centres of.
+    fn structures_of(&self, task: &Task) -> Range<usize> {
+        let parts = &self.parts[self.runs[task.runs.start].0.start..self.runs[task.runs.end - 1].0.end];
+        match parts {
+            [first, .., last] => first.structure..last.structure + 1,
+            [only] => only.structure..only.structure + 1,
+            [] => 0..0,
+        }
     }
 
     /// Forces and virials of all structures from dE/dr_ji of all pairs, which `job` writes for those of a run; else as

@@ -65,10 +65,17 @@ fn least_squares(frames: &[Structure], labels: &[Labels], species: &[u8]) -> BTr
 
 /// What an atom of each species contributes to a sum over the atoms of each frame, by least squares: as for energies, of any
 /// quantity that grows with the number of atoms.
-pub(crate) fn of_compositions<'a>(
-    values: impl Iterator<Item = (&'a Structure, f64)>,
-    species: &[u8],
-) -> BTreeMap<u8, f64> {
+///
+/// ```
+/// use rhobasis::Structure;
+/// use rhobasis::potential::of_compositions;
+///
+/// let chain = |n: usize| Structure::molecule(vec![6; n], (0..n).map(|k| [0.0, 0.0, 1.5 * k as f64]).collect());
+/// let chains = [chain(2), chain(5)];
+/// let of_carbon = of_compositions(chains.iter().zip([-16.0, -40.0]), &[6])[&6];
+/// assert!((of_carbon + 8.0).abs() < 1e-12);
+/// ```
+pub fn of_compositions<'a>(values: impl Iterator<Item = (&'a Structure, f64)>, species: &[u8]) -> BTreeMap<u8, f64> {
     let values = values.filter(|(frame, _)| !frame.is_empty());
     by_species(&values.map(|(frame, value)| composition(frame, value, species)).collect::<Vec<_>>(), species)
 }

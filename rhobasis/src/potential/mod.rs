@@ -70,7 +70,8 @@ mod train;
 
 pub use crate::correlations::{FeatureKind, Member};
 pub use baseline::is_free_atom;
-pub(crate) use baseline::{of_atoms, of_compositions};
+pub(crate) use baseline::of_atoms;
+pub use baseline::of_compositions;
 pub use calibration::Calibration;
 pub use coverage::Coverage;
 pub use dynamics::{
