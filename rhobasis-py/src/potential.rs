@@ -139,8 +139,8 @@ impl Potential {
     }
 
     /// Factors of deviations of energies and forces, and errors of the frames that they were found of; none of older files.
-    fn calibration(&self) -> Option<(Option<f64>, Option<f64>, Option<f64>, Option<f64>)> {
-        self.inner.calibration().map(|c| (c.energy, c.force, c.energy_rmse, c.force_rmse))
+    fn calibration(&self) -> Option<[Option<f64>; 4]> {
+        self.inner.calibration().map(|c| [c.energy, c.force, c.energy_rmse, c.force_rmse])
     }
 
     /// How many standard deviations of energies, and of components of forces, hold `part` of the errors; none where it is not known.
