@@ -116,7 +116,7 @@ fn a_run_that_explodes_says_so_and_leaves_the_frames_that_show_why() {
         let failed = place.run(&args);
         let message = String::from_utf8(failed.stderr).unwrap();
         assert_eq!(failed.status.code(), Some(1), "{message}");
-        says(&message, &["silicon.xyz.xz", "at step ", "are in t.xyz", "error: "]);
+        says(&message, &["silicon.xyz.xz", "at step ", " in t.xyz", "error: "]);
         let frames = place.read("t.xyz");
         let said = message.replace(',', "");
         let step: usize = said.split("at step ").nth(1).unwrap().split([':', ' ']).next().unwrap().parse().unwrap();
