@@ -186,16 +186,8 @@ claims.add(
     f"over that of as many optimal channels, ν ≤ 1, 2, 3, {args.n_top:,} molecules",
     [digits(value) for value in ratio.values()],
     ratio[1] > 1 and ratio[2] > ratio[1] and ratio[3] > ratio[2],
-)
-mean = {name: {n: float(np.mean(values)) for n, values in curve.items()} for name, curve in curves.items()}
-optimal_3 = mean["optimal, ν ≤ 3"]
-fold = {n: digits(mean[only][n] / optimal_3[n]) for n in optimal_3}
-claims.add(
-    "five times smaller errors with ν ≤ 3 and as many channels as species, with 65,000 molecules; here by number of "
-    f"molecules, and {'4.5' if farthest >= 65_000 else 'four'} at least with {farthest:,}",
-    fold,
-    fold[farthest] >= (4.5 if farthest >= 65_000 else 4),
-    why=f"The ratio grows with the number of molecules, and this preset has {farthest:,}.",
+    why=f"With {args.n_top:,} molecules ν ≤ 3 has more columns, 8,625, than molecules, and its ratio is about that of "
+    "ν ≤ 2; with more molecules it goes on growing (next claim).",
 )
 claims.add(
     "with these the threshold of 1 kcal/mol is reached, with 65,000 molecules; here the errors by number of molecules "
