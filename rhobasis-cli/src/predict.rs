@@ -89,6 +89,7 @@ impl Widths {
         if force.is_err() {
             return energy.map(|energy| Widths { energy: Some(energy), force: None });
         }
+        let energy = energy.inspect_err(|e| warn(format!("{e}; energies get no interval")));
         Ok(Widths { energy: energy.ok(), force: force.ok() })
     }
 }

@@ -74,7 +74,7 @@ class Calculator(_Calculator):
                 raise TypeError(f"{file} holds a basis, and a Potential is needed; fit one on it")
         self.potential = potential
         self.uncertainty = bool(uncertainty)
-        if self.uncertainty and not potential._is_calibrated():
+        if self.uncertainty and not potential.calibration_:
             raise RhobasisError(
                 "uncertainty = True: this potential knows none that is calibrated; fit a Ridge or Gap anew, to eight "
                 "different frames at least"

@@ -282,7 +282,7 @@ class Potential(Parameters):
         if not uncertainty:
             return Prediction(energies, of_atoms, of_frames, virials, stresses, None)
         deviations = np.sqrt(potential.energy_variances(native))
-        if not self._is_calibrated():
+        if not self.calibration_:
             warnings.warn(
                 "standard deviations of this potential are not calibrated, and far too small: it was fitted by an "
                 "older version, or to fewer than eight different frames; fit it anew",
@@ -292,14 +292,13 @@ class Potential(Parameters):
         of_forces = potential.force_deviations(native) if forces else None
         extrapolation = None if potential.calibration() is None else potential.extrapolation(native)
         told = Prediction(energies, of_atoms, of_frames, virials, stresses, deviations, of_forces, extrapolation)
-        told.energy_intervals = None if widths[0] is None else widths[0] * deviations
+        if widths[0] is not None:
+            told.energy_intervals = widths[0] * deviations
+        elif interval is not None:
+            warnings.warn(f"interval = {interval}: too few energies were left out of the fit for it", stacklevel=2)
         if widths[1] is not None and of_forces is not None:
             told.forces_intervals = [widths[1] * of_frame for of_frame in of_forces]
         return told
-
-    def _is_calibrated(self) -> bool:
-        found = self._fitted().calibration()
-        return found is not None and (found[0] is not None or found[1] is not None)
 
     def supervised(self, q_max: int, supervised: int | Literal["all"] = "all") -> OptimalBasis:
         """The basis of `q_max` functions for each l with which a linear model such as this fits its training set best.
