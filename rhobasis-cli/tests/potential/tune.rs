@@ -37,10 +37,12 @@ fn a_model_file_is_tuned_and_an_interrupted_search_goes_on() {
     // More, from there; at most so many, as the steps are few and end where nothing gets better.
     let told = tune("0.5");
     let more = trials(&place, "tuned.trials.jsonl");
-    assert_eq!(more[1], first[1]);
+    // Before the trials stands the scaling, if there was time to look for it.
+    assert_eq!(more.iter().find(|line| line.get("trial").is_some()), Some(&first[1]));
     assert!(more.len() > 4, "{told}");
     assert!(place.names().contains(&"tuned.svg".to_string()));
-    // The same rule, from the numbers of the file: the cheapest of those within one standard error of the best.
+    // The same rule, from the numbers of the file: the cheapest of those within one standard error of the best, and of those that
+    // cost the same to five per cent the best.
     let trials: Vec<&serde_json::Value> = more.iter().filter_map(|line| line.get("trial")).collect();
     let numbers = |trial: &serde_json::Value, key: &str| -> Vec<f64> {
         trial[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
@@ -64,7 +66,9 @@ fn a_model_file_is_tuned_and_an_interrupted_search_goes_on() {
         m <= (variance / 3.0).sqrt()
     };
     let cost = |trial: &&&serde_json::Value| trial["cost"].as_f64().unwrap();
-    let taken = trials.iter().filter(as_good).min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap();
+    let least = trials.iter().filter(as_good).map(|trial| cost(&trial)).fold(f64::INFINITY, f64::min);
+    let cheap = trials.iter().filter(as_good).filter(|trial| cost(trial) <= 1.05 * least);
+    let taken = cheap.min_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
     let tuned = std::fs::read_to_string(place.path("tuned.toml")).unwrap();
     for key in ["r_cut", "sigma", "q_max", "l_max"] {
         let line = tuned.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
