@@ -106,6 +106,11 @@ impl Potential {
                 return Err(Error::setting("interval", part, problem, "ask for energies or forces"));
             }
         };
+        if quantiles.is_empty() {
+            let problem =
+                format!("this potential holds none for {}: no such labels, or an older version", quantity.name());
+            return Err(Error::setting("interval", part, problem, "train it anew, with these labels"));
+        }
         let percent = (100.0 * part - 1e-9).ceil().max(1.0) as usize;
         let quantile = quantiles.get(percent - 1).ok_or_else(|| {
             let problem = format!(
