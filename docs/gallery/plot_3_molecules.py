@@ -27,22 +27,13 @@ energies = np.array([atoms.info["energy"] for atoms in frames])
 
 density = rb.Density(r_cut=4.0, sigma=0.3, cutoff_width=0.5)
 basis = rb.OptimalBasis(density, rb.Gto(n_max=10), l_max=4, q_max=8, mixing="combined").fit(frames)
-spectrum = rb.PowerSpectrum(basis)
-of_atoms = spectrum.transform(frames)
-print(of_atoms.shape)
+print(rb.PowerSpectrum(basis).transform(frames).shape)
 
 # %%
-# ``centers`` says of which structure and species each row is. Weights differ by species of the atom: the sums are
-# kept apart.
+# With ``reduce`` rows are molecules; weights differ by species of the atom, so that the sums are kept apart.
 
-centers = spectrum.centers(frames)
-blocks = []
-for z in frames.species:
-    rows = centers["species"] == z
-    sums = np.zeros((len(frames), of_atoms.shape[1]))
-    np.add.at(sums, centers["structure"][rows], of_atoms[rows])
-    blocks.append(sums)
-X = np.hstack(blocks)
+X = rb.PowerSpectrum(basis, reduce="sum", by_species=True).transform(frames)
+print(X.shape)
 
 # %%
 # Most of an energy is that of the free atoms. A regression on the composition takes it off, and what is left has to
