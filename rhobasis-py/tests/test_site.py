@@ -44,6 +44,14 @@ def test_links_of_pages_lead_somewhere(page):
             assert place in map(anchor, headings), link
 
 
+def test_every_page_of_the_docs_is_in_a_table_of_contents():
+    for folder in (DOCS, DOCS / "how-to"):
+        tables = "\n".join(re.findall(r"```{toctree}\n(.*?)```", (folder / "index.md").read_text("utf-8"), re.DOTALL))
+        listed = {re.sub(r".*<(.*)>", r"\1", line) for line in tables.splitlines()}
+        pages = {page.stem for page in folder.glob("*.md")} - {"index"}
+        assert pages <= listed, pages - listed
+
+
 def test_links_out_of_the_docs_lead_to_pages_that_show_the_files(modules, tmp_path):
     _, pages = modules
     for name, text in {
