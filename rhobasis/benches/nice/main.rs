@@ -1,12 +1,16 @@
 //! What NICE costs, per atom, from structures: `cargo bench -p rhobasis --bench nice -- [FILE]`.
 //!
+//! Beside the time of one thread stands how much faster two are, by the clock, and beside values how many operations a second the
+//! combinations of products alone would be, next to what the processor can do with numbers that are in registers.
+//!
 //! 20 channels for each l ≤ 5 (all neighbour species together), ν ≤ 4, of each order 1,000 pairs of each parity, 100
 //! equivariants for each (σ, λ), 500 of 5,000 invariants: 1,520 features. Bundled molecules, or those of FILE.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use multiversion::multiversion;
 use ndarray::Array1;
 use rhobasis::Structure;
 use rhobasis::correlations::{
@@ -27,18 +31,24 @@ fn main() {
     let basis = basis(&molecules);
     let expansion = basis.expansion();
     let n_atoms: usize = molecules.iter().map(Structure::len).sum();
-    println!("{n_atoms} atoms; µs per atom of one thread, the least of {REPEATS} runs");
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let report = |name: &str, job: &(dyn Fn() + Sync)| {
+    println!("{n_atoms} atoms; µs per atom of one thread, the least of {REPEATS} runs, and how much faster two are");
+    println!("a fused multiplication and addition in registers: {:.0} Gflop/s", peak());
+    let pools = [1, 2].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
+    let least = |pool: &rayon::ThreadPool, clock: fn() -> f64, job: &(dyn Fn() + Sync)| {
         let once = |_| {
             pool.install(|| {
-                let begun = on_cpu();
+                let begun = clock();
                 job();
-                on_cpu() - begun
+                clock() - begun
             })
         };
-        let least = (0..REPEATS).map(once).fold(f64::MAX, f64::min);
-        println!("{name:50} {:8.1}", 1e6 / n_atoms as f64 * least);
+        (0..REPEATS).map(once).fold(f64::MAX, f64::min)
+    };
+    let report = |name: &str, job: &(dyn Fn() + Sync)| {
+        let [one, two] = pools.each_ref().map(|pool| least(pool, on_clock, job));
+        let micros = 1e6 / n_atoms as f64 * least(&pools[0], on_cpu, job);
+        println!("{name:50} {micros:8.1} {:6.2}", one / two);
+        micros
     };
     report("coefficients", &|| drop(black_box(expansion.forward(&molecules).unwrap())));
     for (name, choice, selection, split) in [
@@ -55,7 +65,9 @@ fn main() {
         println!("{name}: fitted to {} atoms in {:.1} s", nice.n_centers(), begun.elapsed().as_secs_f64());
         let invariants = Invariants::nice(expansion, &nice, false).unwrap();
         println!("    {} features", invariants.n_features());
-        report("    values", &|| drop(black_box(invariants.forward(&molecules).unwrap())));
+        let micros = report("    values", &|| drop(black_box(invariants.forward(&molecules).unwrap())));
+        let flops = nice.contraction_flops() as f64;
+        println!("    {:.2} Mflop an atom in combinations: {:.0} Gflop/s", 1e-6 * flops, 1e-3 * flops / micros);
         let weights = Array1::<f64>::ones(invariants.n_features());
         let weights = weights.broadcast((n_atoms, invariants.n_features())).unwrap();
         report("    adjoint", &|| drop(black_box(invariants.backward(&molecules, weights).unwrap())));
@@ -69,15 +81,44 @@ fn main() {
     }
 }
 
+/// Seconds by the clock since the first call.
+fn on_clock() -> f64 {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGUN.elapsed().as_secs_f64()
+}
+
 /// Seconds that this thread has run, whatever else the machine does; by the clock where that is not known.
 fn on_cpu() -> f64 {
     let known = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = known.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| BEGUN.with(Instant::elapsed).as_secs_f64(), |ns| 1e-9 * ns)
+    nanoseconds.map_or_else(on_clock, |ns| 1e-9 * ns)
 }
 
-thread_local! {
-    static BEGUN: Instant = Instant::now();
+/// 10⁹ operations a second in 10 sums of 8 numbers each, as many as keep the units of one core busy.
+fn peak() -> f64 {
+    const N: usize = 4_000_000;
+    let once = |_| {
+        let begun = on_cpu();
+        black_box(sums(black_box([1.0 - 1e-9; 8]), N));
+        on_cpu() - begun
+    };
+    let seconds = (0..REPEATS).map(once).fold(f64::MAX, f64::min);
+    1e-9 * (2 * 8 * SUMS * N) as f64 / seconds
+}
+
+const SUMS: usize = 10;
+
+#[multiversion(targets("x86_64+avx512f+avx2+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn sums(factor: [f64; 8], n: usize) -> [[f64; 8]; SUMS] {
+    let mut sums = [[1.0_f64; 8]; SUMS];
+    for _ in 0..n {
+        for sum in &mut sums {
+            for k in 0..8 {
+                sum[k] = sum[k].mul_add(factor[k], 1e-3);
+            }
+        }
+    }
+    sums
 }
 
 /// A linear potential of the energies alone: what it predicts does not matter here.

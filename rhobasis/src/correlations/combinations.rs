@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
+use multiversion::target::selected_target;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, add_scaled};
 
 /// x = z V of rows z, block by block: numbers as they are, or combined with a matrix V.
 ///
@@ -162,9 +163,15 @@ struct Panels {
 }
 
 /// Rows that are multiplied together: they share what is read of the matrix, and their sums stay in registers.
-const ROWS: usize = 6;
-/// Columns of a panel that are made together of eight lanes, for the same reason.
-const COLUMNS: usize = 4;
+const ROWS: usize = 8;
+
+/// How many sums of [`LANES`] numbers stay in the registers of the target that a function is compiled for: 8 where one
+/// register holds such a sum, which is as many as two units of four cycles are busy with; else 4.
+macro_rules! sums_in_registers {
+    () => {
+        if matches!(selected_target!().suggested_simd_width::<f64>(), Some(LANES)) { 8 } else { 4 }
+    };
+}
 
 impl Panels {
     fn new(v: ArrayView2<f64>) -> Self {
@@ -184,12 +191,18 @@ impl Panels {
         let number = |first: usize, k: usize, r: usize| rows.get((first + r, k)).copied().unwrap_or(0.0);
         let tile = |first: usize| (0..self.n_in).map(move |k| std::array::from_fn(|r| number(first, k, r)));
         let tiles: Vec<[f64; ROWS]> = (0..n).step_by(ROWS).flat_map(tile).collect();
+        // As slices: views of the parts would take as long as the multiplication.
+        let rows_out = out.outer_iter_mut().map(|row| row.into_slice().expect("a row lies in one piece"));
+        let mut out: Vec<&mut [f64]> = rows_out.collect();
         for (p, panel) in self.numbers.chunks_exact(self.n_in.max(1)).enumerate() {
             let columns = p * LANES..self.n_out.min((p + 1) * LANES);
-            for (first, tile) in (0..n).step_by(ROWS).zip(tiles.chunks_exact(self.n_in)) {
-                for (r, sum) in some_rows(panel, tile).iter().enumerate().take(n - first) {
-                    let mut out = out.slice_mut(s![first + r, columns.clone()]);
-                    out.iter_mut().zip(sum).for_each(|(out, sum)| *out = *sum);
+            for (out, tile) in out.chunks_mut(ROWS).zip(tiles.chunks_exact(self.n_in)) {
+                for (out, sum) in out.iter_mut().zip(some_rows(panel, tile)) {
+                    let out = &mut out[columns.clone()];
+                    match <&mut Lanes>::try_from(&mut *out) {
+                        Ok(out) => *out = sum,
+                        Err(_) => out.copy_from_slice(&sum[..columns.len()]),
+                    }
                 }
             }
         }
@@ -202,11 +215,12 @@ impl Panels {
     "aarch64+neon"
 ))]
 fn some_rows(panel: &[Lanes], tile: &[[f64; ROWS]]) -> [Lanes; ROWS] {
+    const PART: usize = sums_in_registers!();
     let mut sums = [[0.0; LANES]; ROWS];
-    for (v, z) in panel.iter().zip(tile) {
-        for r in 0..ROWS {
-            for k in 0..LANES {
-                sums[r][k] = z[r].mul_add(v[k], sums[r][k]);
+    for (part, sums) in sums.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
+        for (v, z) in panel.iter().zip(tile) {
+            for r in 0..PART {
+                add_scaled(&mut sums[r], z[part * PART + r], v);
             }
         }
     }
@@ -219,19 +233,17 @@ fn some_rows(panel: &[Lanes], tile: &[[f64; ROWS]]) -> [Lanes; ROWS] {
     "aarch64+neon"
 ))]
 fn of_lanes(panels: &Panels, from: &[Lanes], to: &mut [Lanes]) {
+    const PART: usize = sums_in_registers!();
     let to = &mut to[..panels.n_out];
     if panels.n_in == 0 {
         return to.fill([0.0; LANES]);
     }
     for (to, panel) in to.chunks_mut(LANES).zip(panels.numbers.chunks_exact(panels.n_in.max(1))) {
-        for (part, to) in to.chunks_mut(COLUMNS).enumerate() {
-            let mut sums = [[0.0; LANES]; COLUMNS];
+        for (part, to) in to.chunks_mut(PART).enumerate() {
+            let mut sums = [[0.0; LANES]; PART];
             for (v, z) in panel.iter().zip(from) {
-                for j in 0..COLUMNS {
-                    let v = v[(part * COLUMNS + j) % LANES];
-                    for k in 0..LANES {
-                        sums[j][k] = v.mul_add(z[k], sums[j][k]);
-                    }
+                for j in 0..PART {
+                    add_scaled(&mut sums[j], v[(part * PART + j) % LANES], z);
                 }
             }
             to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);

@@ -1,5 +1,6 @@
 //! Radial integrals as cubic Hermite splines with a guaranteed largest error.
 
+use multiversion::multiversion;
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 
@@ -262,7 +263,7 @@ impl RadialTable {
                 self.rows.pad(&values, &mut v);
                 self.rows.pad(&derivatives, &mut d);
                 let (mut s, mut ds) = (vec![0.0; row], vec![0.0; row]);
-                self.values_and_derivatives(r, &mut s, &mut ds);
+                at(self, r, &mut s, &mut ds);
                 for l in 0..=self.rows.l_max() {
                     let power = if self.divided { l as i32 } else { 0 };
                     let r_l = r.powi(power);
@@ -340,6 +341,17 @@ fn compact(rows: &Rows, data: &[f64]) -> Aligned {
         to.iter_mut().zip(functions).for_each(|(to, place)| *to = from[place]);
     }
     compact
+}
+
+/// [`RadialTable::values_and_derivatives`] for callers that are not compiled for the processor themselves: a fused
+/// multiplication and addition that the processor is not known to have is a call of a function.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+fn at(table: &RadialTable, r: f64, values: &mut [f64], derivatives: &mut [f64]) {
+    table.values_and_derivatives(r, values, derivatives);
 }
 
 fn exact(integrals: &RadialIntegrals, r: f64) -> (Vec<f64>, Vec<f64>) {

@@ -110,6 +110,17 @@ impl Nice {
         self.orders.iter().map(|order| &order.invariants.variances[..]).collect()
     }
 
+    /// Multiplications and additions that the combinations of products of one centre take, features rotated: nearly all of the work
+    /// where principal components are kept ([`NiceSelection::Pca`]).
+    pub fn contraction_flops(&self) -> usize {
+        let flops = |products: &Products| {
+            let combined = products.combinations.as_ref().map_or(0, |u| u.len());
+            2 * combined * products.key.n_components()
+        };
+        let of_order = |order: &Order| order.equivariants.iter().chain([&order.invariants]).map(flops).sum::<usize>();
+        self.orders.iter().map(of_order).sum()
+    }
+
     /// Whether centres of each species have a sequence of their own.
     pub fn is_per_species(&self) -> bool {
         !self.of_species.is_empty()
