@@ -6,8 +6,8 @@ Needs `make lammps` (the plugin, optimised) and the command `rhobasis` of the sa
 $RHOBASIS_DATA, else in ../shared/data.
 
 Every fifth frame is held out, where frames of the same energy, which are the same by symmetry, count as one. The models
-of examples/models that are named are trained on the others. SNAP, linear and quadratic, is that of Zuo et al., which
-was made for this set: it may have been fitted to frames that are held out here. Tersoff's is of 1988.
+that `--models` names, files or names of examples/models, are trained on the others. SNAP, linear and quadratic, is that
+of Zuo et al., which was made for this set: it may have been fitted to frames that are held out here. Tersoff's is of 1988.
 
 Timed is molecular dynamics at constant energy from 300 K: 512 atoms of silicon, steps of 1 fs. Time is CPU time of all
 processes, the least of `--rounds` in which all take turns; beside it, that of `rhobasis md`: the library alone.
@@ -38,7 +38,7 @@ PEERS = {
     "SNAP, quadratic": "include {folder}/Si_Zuo_JPCA2020.quadratic.snap",
     "Tersoff": "pair_style tersoff\npair_coeff * * Si.tersoff Si",
 }
-MODELS = ["si_zuo2020_linear", "si_zuo2020_bispectrum", "si_zuo2020_mixed"]
+MODELS = [f"si_zuo2020_{kind}" for kind in ("linear", "bispectrum", "mixed", "sparse", "nice")]
 HEAD = "units metal\nnewton on\natom_style atomic\nboundary p p p\n"
 
 
@@ -71,8 +71,9 @@ class Bench:
         print(f"{len(train)} frames to train on, {len(self.test)} held out")
 
     def train(self, name: str) -> str:
-        """The pair style of a model of examples/models."""
-        settings = (ROOT / "examples/models" / f"{name}.toml").read_text()
+        """The pair style of a model, a file or a name of examples/models."""
+        file = Path(name) if Path(name).is_file() else ROOT / "examples/models" / f"{name}.toml"
+        name, settings = file.stem, file.read_text()
         settings = re.sub(r"(?m)^train = .*$", 'train = "train.xyz"', settings)
         (self.home / f"{name}.toml").write_text(settings)
         self.rhobasis("train", f"{name}.toml", "-o", f"{name}.rho", "--no-plot")
@@ -120,7 +121,7 @@ class Bench:
         for n in (steps // 4, steps + steps // 4):
             before = cpu_of_children()
             options = ["--repeat", "4,4,4", "--temperature", "300", "--threads", "1", "--every", "1000000"]
-            self.rhobasis("md", f"{name}.rho", "start.xyz", "--steps", str(n), *options)
+            self.rhobasis("md", f"{Path(name).stem}.rho", "start.xyz", "--steps", str(n), *options)
             times.append(cpu_of_children() - before)
         return 1e6 * (times[1] - times[0]) / (512 * steps)
 

@@ -47,10 +47,12 @@ impl<G> Flags<G> {
     pub fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)
     }
+}
 
+impl<G: Group> Flags<G> {
     /// The flags that were given.
     pub fn given(&self) -> impl Iterator<Item = String> {
-        self.given.keys().map(|name| format!("--{}", name.replace('_', "-")))
+        G::settings().into_iter().filter(|s| self.is_given(s.name)).map(|s| format!("--{}", long(s)))
     }
 }
 
@@ -81,9 +83,24 @@ impl<G: Group> FromArgMatches for Flags<G> {
     }
 }
 
+/// The name of a flag: what is on without it is turned off by `--no-…`.
+fn long(setting: &Setting) -> String {
+    format!("{}{}", if is_on(setting) { "no-" } else { "" }, setting.name.replace('_', "-"))
+}
+
+fn is_on(setting: &Setting) -> bool {
+    setting.default == Given::Flag(true)
+}
+
 fn flag(setting: &'static Setting) -> Arg {
-    let arg = Arg::new(setting.name).long(setting.name.replace('_', "-")).help(setting.sentence);
+    let arg = Arg::new(setting.name).long(long(setting)).help(setting.sentence);
     let value_name = match setting.takes {
+        Takes::Flag if is_on(setting) => {
+            return arg
+                .long(long(setting))
+                .help(format!("Sets {} = false: {}", setting.name, setting.sentence))
+                .action(ArgAction::SetFalse);
+        }
         Takes::Flag => return arg.action(ArgAction::SetTrue),
         _ if !setting.unit.is_empty() => setting.unit.into(),
         Takes::NumberOr(none) => format!("NUMBER|{none}"),

@@ -101,12 +101,19 @@ fn features(expansion: &SphericalExpansion) -> Vec<(&'static str, Invariants)> {
         let both = |settings: &mut NiceSettings| {
             (settings.sequence, settings.purify, settings.n_invariants) = (Sequence::PerSpecies, true, 30);
         };
-        let kinds: [(_, Change); 5] = [
+        let plain = |settings: &mut NiceSettings| settings.rotate = false;
+        let plain_of_both = |settings: &mut NiceSettings| {
+            both(settings);
+            plain(settings);
+        };
+        let kinds: [(_, Change); 7] = [
             ("nice", &|_| ()),
             ("nice of principal components", &principal),
             ("nice per species", &per_species),
             ("nice, purified", &purified),
             ("nice per species, purified", &both),
+            ("nice, not rotated", &plain),
+            ("nice per species, purified, not rotated", &plain_of_both),
         ];
         for (name, change) in kinds {
             let Some(nice) = nice(expansion, change) else { continue };

@@ -99,6 +99,9 @@ class Nice(Invariants):
     purify : bool, default False
         Take out of the features of each order what is linear in those of lower orders: over the atoms it is fitted to,
         they are then uncorrelated with these.
+    rotate : bool, default True
+        Combine the invariants that are chosen so that their covariance is diagonal. Without, features are the products
+        themselves: made in a quarter of the time, and as good for ridge regression. For "cholesky" only.
     n_centers : int, default 10000
         Atoms (of each species, if "per-species") it is fitted to, a sample that depends neither on the order of the
         frames nor on their cut.
@@ -111,7 +114,8 @@ class Nice(Invariants):
 
     Notes
     -----
-    Columns are (ν, k): the coefficients of l = 0 first, then the features of each order by falling variance.
+    Columns are (ν, k): the coefficients of l = 0 first, then the features of each order, by falling variance if they are
+    rotated.
 
     Examples
     --------
@@ -142,6 +146,7 @@ class Nice(Invariants):
         split: Literal["density", "balanced"] = "density",
         sequence: Literal["shared", "per-species"] = "shared",
         purify: bool = False,
+        rotate: bool = True,
         n_centers: int = 10_000,
         unit_density: bool = True,
         normalize: bool | None = None,
@@ -164,6 +169,7 @@ class Nice(Invariants):
         self.split = split
         self.sequence = sequence
         self.purify = purify
+        self.rotate = rotate
         self.n_centers = n_centers
         self.unit_density = unit_density
         self.all_equivariants = all_equivariants
@@ -186,6 +192,7 @@ class Nice(Invariants):
         "split",
         "sequence",
         "purify",
+        "rotate",
         "n_centers",
         "unit_density",
         "all_equivariants",

@@ -108,6 +108,33 @@ fn purification_leaves_the_span_of_the_features_as_it_is() {
 }
 
 #[test]
+fn features_that_are_not_rotated_span_the_same_and_have_the_same_account() {
+    let expansion = expansion(2, 3);
+    let structures = molecules(60);
+    let settings = some(4, NiceSelection::Cholesky);
+    let rotated = fit(&settings, &expansion, &structures);
+    let plain = fit(&NiceSettings { rotate: false, ..settings.clone() }, &expansion, &structures);
+    assert!(rotated.contraction_flops() > 0 && plain.contraction_flops() == 0);
+    let [x, y] = [&rotated, &plain].map(|nice| by_order(&expansion, nice, false, &structures));
+    let norm = |x: &Array2<f64>| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    for k in 1..4 {
+        assert_eq!(x[k].dim(), y[k].dim());
+        assert!(norm(&(&x[k] - &y[k])) > 0.01 * norm(&x[k]));
+        for (own, other) in [(&x[k], &y[k]), (&y[k], &x[k])] {
+            let left = norm(&left_of(own, other));
+            assert!(left < 1e-6 * norm(own), "ν = {}: {left:e} of {:e}", k + 1, norm(own));
+        }
+        // Each product is scaled to the variance that it stands for.
+        let row = &plain.audit()[k - 1];
+        let mean = norm(&y[k]).powi(2) / y[k].nrows() as f64;
+        assert!((mean - row.invariants_kept).abs() < 1e-10 * row.invariants, "{row:?} {mean}");
+        assert!((row.invariants_kept - rotated.audit()[k - 1].invariants_kept).abs() < 1e-10 * row.invariants);
+    }
+    let refused = NiceSettings { rotate: false, selection: NiceSelection::Pca, ..settings }.validate();
+    assert!(refused.unwrap_err().to_string().contains("principal components are combinations"));
+}
+
+#[test]
 fn centres_of_a_species_have_the_features_of_its_own_sequence() {
     let expansion = expansion(2, 2);
     let structures = molecules(20);

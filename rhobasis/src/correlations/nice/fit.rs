@@ -128,7 +128,7 @@ impl Fit {
             Some(_) if invariant_candidates.len() <= self.settings.n_invariants => {
                 Kept::not_explained(of_invariants.view())
             }
-            _ => self.kept(of, &invariant_candidates, of_invariants, self.settings.n_invariants, true),
+            _ => self.kept(of, &invariant_candidates, of_invariants, self.settings.n_invariants, self.settings.rotate),
         };
         let lower = regression.as_ref().map(|regression| regression.of_kept(&kept));
         let invariants = products_of(BlockKey::density(0), &invariant_candidates, kept);

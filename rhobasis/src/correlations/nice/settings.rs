@@ -41,6 +41,10 @@ static PURIFY: Setting = Setting::flag("purify", Given::Flag(false)).says(
     "Whether what is linear in features of lower orders is taken out of the features of each order",
     "true for models in which it would count twice",
 );
+static ROTATE: Setting = Setting::flag("rotate", Given::Flag(true)).says(
+    "Whether the invariants that are chosen are combined so that their covariance is diagonal",
+    "false makes features in a quarter of the time; ridge regression is as accurate with them",
+);
 static UNIT: Setting = Setting::flag("unit_density", Given::Flag(true)).says(
     "Whether coefficients are divided by the root of their mean squared norm, so that all orders are of one size",
     "false leaves the density as it is",
@@ -97,6 +101,10 @@ fn shared() -> Sequence {
     Sequence::Shared
 }
 
+fn yes() -> bool {
+    true
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde has it
 fn is_shared(sequence: &Sequence) -> bool {
     *sequence == Sequence::Shared
@@ -134,6 +142,9 @@ pub struct NiceSettings {
     /// Whether features are made uncorrelated with those of lower orders.
     #[serde(default, skip_serializing_if = "is_false")]
     pub purify: bool,
+    /// Whether chosen invariants are combined to what are nearly the principal components of all.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub rotate: bool,
     /// Centres of the sample, of each species if these have sequences of their own.
     pub n_centers: usize,
     /// Whether coefficients are divided by the root of their mean squared norm.
@@ -151,7 +162,7 @@ impl Default for NiceSettings {
 
 impl NiceSettings {
     /// All settings.
-    pub const SETTINGS: [&'static Setting; 14] = [
+    pub const SETTINGS: [&'static Setting; 15] = [
         &NU,
         &LAMBDA,
         &CANDIDATES,
@@ -163,6 +174,7 @@ impl NiceSettings {
         &SPLIT,
         &SEQUENCE,
         &PURIFY,
+        &ROTATE,
         &CENTERS,
         &UNIT,
         &ALL,
@@ -173,7 +185,7 @@ impl NiceSettings {
     /// # Errors
     /// For the first value that cannot be used.
     pub fn read(given: Source) -> Result<Self> {
-        Ok(NiceSettings {
+        let settings = NiceSettings {
             nu_max: NU.read(given)?,
             lambda_max: LAMBDA.read(given)?,
             n_candidates: CANDIDATES.read(given)?,
@@ -185,10 +197,18 @@ impl NiceSettings {
             split: SPLIT.read(given)?,
             sequence: SEQUENCE.read(given)?,
             purify: PURIFY.read(given)?,
+            rotate: ROTATE.read(given)?,
             n_centers: CENTERS.read(given)?,
             unit_density: UNIT.read(given)?,
             all_equivariants: ALL.read(given)?,
-        })
+        };
+        match (settings.selection, settings.rotate) {
+            (NiceSelection::Pca, false) => {
+                let problem = "principal components are combinations of all products";
+                Err(Error::setting("rotate", false, problem, "leave it true, or use selection = \"cholesky\""))
+            }
+            _ => Ok(settings),
+        }
     }
 
     /// Settings and values.
@@ -205,6 +225,7 @@ impl NiceSettings {
             self.split.into(),
             self.sequence.into(),
             self.purify.into(),
+            self.rotate.into(),
             self.n_centers.into(),
             self.unit_density.into(),
             self.all_equivariants.into(),
