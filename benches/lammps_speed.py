@@ -7,7 +7,8 @@ $RHOBASIS_DATA, else in ../shared/data.
 
 Every fifth frame is held out, where frames of the same energy, which are the same by symmetry, count as one. The models
 that `--models` names, files or names of examples/models, are trained on the others. SNAP, linear and quadratic, is that
-of Zuo et al., which was made for this set: it may have been fitted to frames that are held out here. Tersoff's is of 1988.
+of Zuo et al., which was made for this set: it may have been fitted to frames that are held out here. Tersoff's is of
+1988.
 
 Timed is molecular dynamics at constant energy from 300 K: 512 atoms of silicon, steps of 1 fs. Time is CPU time of all
 processes, the least of `--rounds` in which all take turns; beside it, that of `rhobasis md`: the library alone.

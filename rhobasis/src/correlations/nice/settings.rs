@@ -43,7 +43,7 @@ static PURIFY: Setting = Setting::flag("purify", Given::Flag(false)).says(
 );
 static ROTATE: Setting = Setting::flag("rotate", Given::Flag(true)).says(
     "Whether the invariants that are chosen are combined so that their covariance is diagonal",
-    "false makes features in a quarter of the time; ridge regression is as accurate with them",
+    "false makes features in a sixth of the time; ridge regression is as accurate with them",
 );
 static UNIT: Setting = Setting::flag("unit_density", Given::Flag(true)).says(
     "Whether coefficients are divided by the root of their mean squared norm, so that all orders are of one size",
