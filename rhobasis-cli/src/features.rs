@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
-use crate::matrix::{Matrices, RowLabels, meta_path};
+use crate::matrix::{Matrices, RowLabels, first_chunk, meta_path};
 use crate::npy::{self, Array, Spool};
 use crate::output;
 use crate::settings::{Flags, Group};
@@ -121,11 +121,14 @@ impl Features {
         let files = self.nice.among(Files::reading(read.into_iter().flatten()).and_data(&self.data));
         let Some(output) = &self.output else { return files };
         let holds = Holds::arrays(output);
-        match holds {
+        let files = match holds {
             Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(output)]),
             _ => files,
+        };
+        match self.chunk_rows {
+            Some(_) => files.going_on("--output", holds, [&first_chunk(output)]), // which is read before it is gone on with
+            None => files.writing("--output", holds, [output]),
         }
-        .writing("--output", holds, [output])
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -161,7 +164,7 @@ impl Features {
         let row = if descriptor.is_per_structure() { "frame" } else { "centre" };
         writeln!(out, "{}: {shape}", plural(n_rows, row))?;
         let file = match self.chunk_rows {
-            Some(_) => output.with_extension("").display().to_string() + "-00000.npy",
+            Some(_) => first_chunk(output).display().to_string(),
             None => output.display().to_string(),
         };
         writeln!(out, "wrote {}", if self.chunk_rows.is_some() { file.clone() + ", …" } else { file.clone() })?;

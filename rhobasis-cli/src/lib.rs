@@ -58,7 +58,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
-use files::Files;
+use files::{Files, replace_results};
 use printer::Printer;
 use text::be_quiet;
 
@@ -78,6 +78,10 @@ struct Cli {
     /// log a line for each tenth of the work, or each minute)
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Replace results that are there already, which is refused otherwise, before any work. What the command reads, and files
+    /// that hold something else, are never replaced
+    #[arg(long, global = true)]
+    force: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -85,6 +89,7 @@ Example:
   rhobasis demo
   rhobasis info silicon.xyz
   rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5
+  rhobasis fit silicon.xyz -o silicon.rho --r-cut 5 --sigma 0.5 --force
   rhobasis show silicon.rho --plot silicon.svg
   rhobasis plan silicon.xyz --nu 3 --retain 0.99 --r-cut 6 --sigma 0.5
   rhobasis features silicon.xyz --basis silicon.rho --kind power-spectrum -o X.npz
@@ -142,6 +147,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
         }
     };
     be_quiet(cli.quiet);
+    replace_results(cli.force);
     interrupt::watch();
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(n) = cli.threads {
