@@ -20,7 +20,7 @@ use crate::failure::Outcome;
 use crate::files::{Files, Holds};
 use crate::plot::{self, Panel, Series};
 use crate::text::{Table, count, tell};
-use crate::{output, show};
+use crate::{made_by, output, show};
 
 /// Silicon labelled with the Stillinger-Weber potential; examples/data/README.md says how it was made.
 const SILICON: &[u8] = include_bytes!("../data/silicon.xyz.xz");
@@ -109,7 +109,7 @@ impl Demo {
         covariance.set_files(vec![source(&path, &frames)?], None);
         let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(8))?;
         let rho = self.output.join(BASES[0]);
-        basis.save(&rho)?;
+        made_by::save(&basis, &rho)?;
         writeln!(
             out,
             "\n2. THE OPTIMAL BASIS of its atom density (r_cut 6 Å, sigma 0.5 Å, l up to 6), from {n_max} Gaussian-type orbitals (GTO)"
@@ -260,7 +260,7 @@ impl Demo {
         )?;
         let combined = OptimalBasis::from_covariance(&covariance, Truncation::Retain(1.0 - LEVEL))?;
         let rho = self.output.join(BASES[1]);
-        combined.save(&rho)?;
+        made_by::save(&combined, &rho)?;
         let separate = CovarianceSettings { mixing: Mixing::PerSpecies, ..settings.clone() };
         let separate = OptimalBasis::from_covariance(&covariance_of(&separate, &frames)?, Truncation::QMax(1))?;
         let primitive = primitive_residuals(&settings, &frames, total_variance(&covariance))?;

@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
+use crate::made_by;
 use crate::matrix::{Matrices, RowLabels, first_chunk, meta_path};
 use crate::npy::{self, Array, Spool};
 use crate::output;
@@ -293,6 +294,7 @@ impl Features {
             None => json!({ "files": files }),
             Some(n) => json!({ "files": files, "chunk_rows": n }),
         };
+        let data = with_command(data);
         let n_rows = matrices.rows();
         matrices.finish(&described(settings(data)?))?;
         let (width, meta) = (count(width), meta_path(output));
@@ -361,7 +363,7 @@ fn write_npz(
         labels.add(rows)
     })?;
     let mut arrays = descriptor.description(false);
-    arrays.push(settings(json!({ "files": files }))?);
+    arrays.push(settings(with_command(json!({ "files": files })))?);
     let all = spools.iter_mut().chain(labels.spools());
     rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_rows, all, &arrays))?;
     let shape = match descriptor {
@@ -376,6 +378,12 @@ fn write_npz(
         }
     };
     Ok((n_rows, shape))
+}
+
+/// With the command that made the features. Pieces of a matrix do not tell it: they belong to every command that makes the same.
+fn with_command(mut data: serde_json::Value) -> serde_json::Value {
+    data["command"] = made_by::this_command().into();
+    data
 }
 
 /// Whether the output is an archive rather than a matrix.

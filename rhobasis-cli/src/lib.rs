@@ -21,6 +21,7 @@ mod label_keys;
 mod label_next;
 mod labelled;
 mod lammps;
+mod made_by;
 mod make_basis;
 mod matrix;
 mod md;
@@ -44,6 +45,7 @@ mod select;
 mod settings;
 mod shell;
 mod show;
+mod show_data;
 mod show_potential;
 mod signals;
 mod tensors;
@@ -55,7 +57,7 @@ mod tune;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
 use files::{Files, replace_results};
@@ -136,7 +138,13 @@ enum Verb {
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
 /// is on standard error), 2 wrong usage, 128 + n ended by signal n.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
-    let cli = match Cli::try_parse_from(args) {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args);
+    let cli = matches.and_then(|matches| {
+        made_by::note(&command, &matches);
+        Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+    });
+    let cli = match cli {
         Ok(cli) => cli,
         Err(e) => {
             return match e.print() {
