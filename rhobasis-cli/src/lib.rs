@@ -23,6 +23,7 @@ mod labelled;
 mod lammps;
 mod made_by;
 mod make_basis;
+mod map;
 mod matrix;
 mod md;
 mod merge;
@@ -40,6 +41,7 @@ mod predict;
 mod predicted;
 mod printer;
 mod progress;
+mod python;
 mod relax;
 mod select;
 mod settings;
@@ -107,6 +109,7 @@ Example:
   rhobasis elastic potential.rho silicon.xyz@0
   rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon
   rhobasis lammps potential.rho
+  rhobasis map silicon.xyz --potential potential.rho -o map.html
   rhobasis completions bash > ~/.local/share/bash-completion/completions/rhobasis
   rhobasis man ~/.local/share/man/man1";
 
@@ -131,6 +134,7 @@ enum Verb {
     Elastic(elastic::Elastic),
     Ipi(ipi::Ipi),
     Lammps(lammps::Lammps),
+    Map(map::Map),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -195,6 +199,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Elastic(elastic) => elastic.run(&mut out)?,
         Verb::Ipi(ipi) => ipi.run(&mut out)?,
         Verb::Lammps(lammps) => lammps.run(&mut out)?,
+        Verb::Map(map) => map.run()?,
         Verb::Completions(completions) => completions.run(Cli::command(), &mut out)?,
         Verb::Man(man) => man.run(Cli::command(), &mut out)?,
     }
@@ -222,6 +227,7 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Elastic(elastic) => elastic.files(),
         Verb::Ipi(ipi) => ipi.files(),
         Verb::Lammps(lammps) => lammps.files(),
+        Verb::Map(map) => map.files(),
         Verb::Completions(_) | Verb::Man(_) => Files::default(), // a script is printed, pages bear names of ours
     }
 }
