@@ -174,7 +174,8 @@ fn a_full_disk_is_named_with_the_file_and_leaves_the_old_one() {
     place.ok("rhobasis features a.xyz@:9 --basis b.rho -o X.npz");
     let full = "trap '' XFSZ; ulimit -f 8;"; // files of more than 8 kB fail, as on a full disk
     place.refused(&format!("{full} rhobasis fit a.xyz -o b.rho {SMALL} --force"), &["b.rho: File too large"]);
-    place.refused(&format!("{full} rhobasis features a.xyz --basis b.rho -o X.npz --force"), &["X.npz: File too large"]);
+    place
+        .refused(&format!("{full} rhobasis features a.xyz --basis b.rho -o X.npz --force"), &["X.npz: File too large"]);
     place.refused(&format!("{full} rhobasis features a.xyz --basis b.rho -o Y.npy"), &["Y.npy: File too large"]);
     place.refused(&format!("rhobasis fit a.xyz -o /dev/full {SMALL}"), &["/dev/full: No space left on device"]);
 }
