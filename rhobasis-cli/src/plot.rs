@@ -183,11 +183,12 @@ fn draw_panel(area: &DrawingArea<SVGBackend, plotters::coord::Shift>, panel: &Pa
         .build_cartesian_2d(Axis::new(&xs, x_ticks), Axis::new(&ys, y_ticks))?;
     let power = |y: &f64| if (y - y.round()).abs() < 1e-6 { power_of_ten(y.round() as i32) } else { String::new() };
     let plain = |y: &f64| format!("{}", (y * 1e6).round() / 1e6 + 0.0); // + 0.0: no "-0"
-    let number = |log: &f64| plain(&10_f64.powf(*log));
-    let (x_label, y_label): (&dyn Fn(&f64) -> String, &dyn Fn(&f64) -> String) = match (panel.log_x, panel.log_y) {
-        (true, _) => (&number, &number),
-        (false, true) => (&plain, &power),
-        (false, false) => (&plain, &plain),
+    let number = |log: &f64| plain_number(*log);
+    let x_label: &dyn Fn(&f64) -> String = if panel.log_x { &number } else { &plain };
+    let y_label: &dyn Fn(&f64) -> String = match (panel.log_x, panel.log_y) {
+        (true, _) => &number,
+        (false, true) => &power,
+        (false, false) => &plain,
     };
     chart
         .configure_mesh()
@@ -299,22 +300,30 @@ fn usual_ticks(range: &Range<f64>, n: usize) -> Vec<f64> {
 }
 
 /// Ticks of a logarithmic axis at plain numbers, as logarithms, from one below all values to one above: powers of ten, or 1, 2, 5, 10, …,
-/// or 1, 2, 3, …, whichever of them are enough to read it.
+/// or 1, 2, 3, …, or 1, 1.5, 2, …, or 1, 1.1, 1.2, …, the first of them that are enough to read it.
 fn plain_axis(logs: Range<f64>) -> Vec<f64> {
     const ENOUGH: usize = 4;
     const NEAR: f64 = 1e-9; // of a value that is a tick
     let (low, high) = (logs.start + NEAR, logs.end - NEAR);
-    let ticks = |digits: &[u32]| -> Vec<f64> {
+    let ticks = |digits: &[f64]| -> Vec<f64> {
         let all = (low.floor() as i32 - 1)..=(high.ceil() as i32 + 1);
-        let of = |decade: i32| digits.iter().map(move |&digit| f64::from(digit).log10() + f64::from(decade));
+        let of = |decade: i32| digits.iter().map(move |digit| digit.log10() + f64::from(decade));
         let all: Vec<f64> = all.flat_map(of).collect();
         let first = all.iter().rposition(|&tick| tick <= low).unwrap_or(0);
         let last = all.iter().position(|&tick| tick >= high && tick > low).unwrap_or(all.len() - 1);
         all[first..=last].to_vec()
     };
-    let choices = [ticks(&[1]), ticks(&[1, 2, 5]), ticks(&[1, 2, 3, 4, 5, 6, 7, 8, 9])];
+    let steps = |n: u32| -> Vec<f64> { (n..10 * n).map(|k| f64::from(k) / f64::from(n)).collect() };
+    let choices = [vec![1.0], vec![1.0, 2.0, 5.0], steps(1), steps(2), steps(10)].map(|digits| ticks(&digits));
     let [.., finest] = &choices;
     choices.iter().find(|ticks| ticks.len() >= ENOUGH).unwrap_or(finest).clone()
+}
+
+/// The number of a logarithm with its two leading digits, `1500` or `0.02`.
+fn plain_number(log: f64) -> String {
+    let decimals = (1.0 - (log + 1e-9).floor()).max(0.0) as usize;
+    let text = format!("{:.decimals$}", 10_f64.powf(log));
+    if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 /// `10⁻⁴`.
@@ -342,7 +351,10 @@ mod tests {
         assert_eq!(numbers(0.03, 0.2), [0.02, 0.05, 0.1, 0.2]);
         assert_eq!(numbers(8.0, 16.0), [8.0, 9.0, 10.0, 20.0]);
         assert_eq!(numbers(2.0, 300_000.0), [1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0, 1_000_000.0]);
-        assert_eq!(numbers(12.1, 12.4), [10.0, 20.0]);
+        assert_eq!(numbers(36.4, 49.9), [35.0, 40.0, 45.0, 50.0]);
+        assert_eq!(numbers(0.502, 0.518), [0.5, 0.51, 0.52]);
         assert_eq!(numbers(100.0, 100.0), [100.0, 200.0, 500.0, 1000.0]);
+        let texts = [1e-7, 0.02, 0.51, 1.0, 1.5, 45.0, 1000.0, 120_000.0].map(|x: f64| plain_number(x.log10()));
+        assert_eq!(texts, ["0.0000001", "0.02", "0.51", "1", "1.5", "45", "1000", "120000"]);
     }
 }
