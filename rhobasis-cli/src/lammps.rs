@@ -81,9 +81,9 @@ impl Lammps {
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         match (&self.action, &self.potential) {
-            (Some(Action::Run(run)), _) => PLUGIN.start(run.words()),
+            (Some(Action::Run(run)), _) => PLUGIN.start(run.words(), &[]),
             (None, Some(path)) => print_input(path, out),
-            (None, None) => PLUGIN.start(self.words()),
+            (None, None) => PLUGIN.start(self.words(), &[]),
         }
     }
 

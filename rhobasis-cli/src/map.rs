@@ -101,7 +101,7 @@ impl Map {
         {
             return Err(Failure::usage(format!("{flag}: name a key, or leave it out")));
         }
-        PAGES.start(self.words())
+        PAGES.start(self.words(), &[("RAYON_NUM_THREADS", rayon::current_num_threads().to_string())])
     }
 
     fn words(&self) -> Vec<OsString> {

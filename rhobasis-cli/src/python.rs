@@ -18,8 +18,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Hands over to the program, with these words; returns only if that cannot be.
-    pub fn start(&self, words: Vec<OsString>) -> Outcome {
+    /// Hands over to the program, with these words and variables; returns only if that cannot be.
+    pub fn start(&self, words: Vec<OsString>, variables: &[(&str, String)]) -> Outcome {
         let python = std::env::var_os("RHOBASIS_PYTHON").unwrap_or_else(|| "python3".into());
         let refused = |problem: String| Err(Error::setting("python", python.display(), problem, self.remedy).into());
         let find = format!("import importlib.util as u, sys; sys.exit(u.find_spec('{}') is None)", self.module);
@@ -30,8 +30,7 @@ impl Program {
             Ok(_) => {}
         }
         let mut command = Command::new(&python);
-        command.arg("-m").arg(self.module).args(words);
-        command.env("RAYON_NUM_THREADS", rayon::current_num_threads().to_string());
+        command.arg("-m").arg(self.module).args(words).envs(variables.iter().map(|(name, value)| (name, value)));
         refused(format!("cannot be started: {}", replaced_by(command)))
     }
 }
