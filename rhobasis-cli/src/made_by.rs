@@ -142,6 +142,8 @@ mod tests {
         let line =
             ["features", "/home/me/a.xyz@:9", "--basis", "b.rho", "--kind", "nice", "--normalize", "--use-q-max", "3"];
         assert_eq!(words_of(&[&line[..], &["-o", "X.npz"]].concat()), format!("rhobasis {}", line.join(" ")));
+        let line = ["features", "a.xyz", "--basis", "b.rho", "--kind", "nice", "--no-rotate", "--save-nice", "n.nice"];
+        assert_eq!(words_of(&line), format!("rhobasis {}", line[..7].join(" ")));
         assert_eq!(words_of(&["train", "it's.toml", "-o", "m.rho"]), "rhobasis train 'it'\\''s.toml'");
     }
 
