@@ -51,12 +51,15 @@ class Job:
 
 
 CHECKPOINT = "--checkpoint run.ckpt --checkpoint-every 0"
+FORCE = "--force"  # the old file is replaced, and the new one of a run that had ended
 JOBS = [
-    Job("fit", f"fit a.xyz -o out.rho {SMALL} {CHECKPOINT}", f"fit a.xyz@:5 -o out.rho {SMALL}"),
-    Job("train", f"train model.toml -o out.rho --no-plot {CHECKPOINT}", "train small.toml -o out.rho --no-plot"),
-    Job("features", "features a.xyz --basis b.rho -o X.npz", "features a.xyz@:5 --basis b.rho -o X.npz"),
+    Job("fit", f"fit a.xyz -o out.rho {SMALL} {CHECKPOINT} {FORCE}", f"fit a.xyz@:5 -o out.rho {SMALL}"),
+    Job(
+        "train", f"train model.toml -o out.rho --no-plot {CHECKPOINT} {FORCE}", "train small.toml -o out.rho --no-plot"
+    ),
+    Job("features", f"features a.xyz --basis b.rho -o X.npz {FORCE}", "features a.xyz@:5 --basis b.rho -o X.npz"),
     Job("features in pieces", "features a.xyz --basis b.rho -o X.npy --chunk-rows 2000", ""),
-    Job("merge", "merge 1.cov 2.cov -o out.rho --q-max 3", f"fit a.xyz@:5 -o out.rho {SMALL}"),
+    Job("merge", f"merge 1.cov 2.cov -o out.rho --q-max 3 {FORCE}", f"fit a.xyz@:5 -o out.rho {SMALL}"),
     Job("md", f"md m.rho {SILICON}@0 --steps 300 --every 5 -o t.xyz {CHECKPOINT}", ""),
 ]
 OUTPUTS = ["out.rho", "X*", "t.xyz"]

@@ -289,7 +289,7 @@ class Run:
         for id, model in self.models.items():
             if self.fits.of(id) and (self.folder / f"{id}.rho").exists():
                 continue
-            report = self("train", f"{id}.toml", "-o", f"{id}.rho", "--no-plot")
+            report = self("train", f"{id}.toml", "-o", f"{id}.rho", "--no-plot", "--force")
             line = {"id": id, "family": model.family, "label": model.label, **found(report)}
             self.fits.add(line)
             print(f"{self.data.name}: {model.family}, {model.label}: {line}", flush=True)

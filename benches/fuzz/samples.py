@@ -113,6 +113,7 @@ def make_samples(command: str, folder: Path) -> None:
     run("predict", "potential.rho", "data.xyz", "-o", "predicted.xyz.zst")
     checkpoint = folder / "fit.ckpt"
     args = ["fit", "many.xyz", "-o", "many.rho", *SMALL, "--checkpoint", checkpoint.name, "--checkpoint-every", "0"]
+    args += ["--force"]  # until one is killed in time
     while not checkpoint.exists():
         fit = subprocess.Popen([command, *args], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not checkpoint.exists() and fit.poll() is None:

@@ -44,7 +44,7 @@ impl CheckpointFlags {
 
     /// Adds the checkpoint to what is written.
     pub fn among(&self, files: Files) -> Files {
-        files.writing("--checkpoint", Holds::Checkpoint, &self.checkpoint)
+        files.going_on("--checkpoint", Holds::Checkpoint, &self.checkpoint)
     }
 
     /// Whether there is to be one.

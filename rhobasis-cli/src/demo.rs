@@ -17,9 +17,10 @@ use rhobasis::structure::symbol;
 use rhobasis::{Error, Result, Structure, extxyz};
 
 use crate::failure::Outcome;
+use crate::files::{Files, Holds};
 use crate::plot::{self, Panel, Series};
 use crate::text::{Table, count, tell};
-use crate::{output, show};
+use crate::{made_by, output, show};
 
 /// Silicon labelled with the Stillinger-Weber potential; examples/data/README.md says how it was made.
 const SILICON: &[u8] = include_bytes!("../data/silicon.xyz.xz");
@@ -42,11 +43,25 @@ const EXAMPLE: &str = "\
 Example:
   rhobasis demo -o /tmp/rhobasis-demo";
 
+/// What the demo writes, besides its data.
+const BASES: [&str; 2] = ["silicon.rho", "molecules.rho"];
+const PICTURES: [&str; 3] = ["silicon-basis.svg", "silicon-functions-needed.svg", "molecules-functions-needed.svg"];
+
 impl Demo {
+    /// In a folder with its data, what an earlier demo has left is written anew.
+    fn files(&self) -> Files {
+        let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(|name| self.output.join(name)).collect() };
+        Files::default()
+            .going_on("the data", Holds::Checkpoint, &paths(&["silicon.xyz.xz", "molecules.xyz.xz"]))
+            .writing("the bases", Holds::Archive(OptimalBasis::KIND), &paths(&BASES))
+            .writing("the pictures", Holds::Picture, &paths(&PICTURES))
+    }
+
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let folder = &self.output;
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         output::check_folder(folder)?;
+        self.files().check()?;
         tell("memory: about 200 MB");
         let start = Instant::now();
         let silicon = self.silicon(out)?;
@@ -93,8 +108,8 @@ impl Demo {
         let mut covariance = covariance_of(&settings, &frames)?;
         covariance.set_files(vec![source(&path, &frames)?], None);
         let basis = OptimalBasis::from_covariance(&covariance, Truncation::QMax(8))?;
-        let rho = self.output.join("silicon.rho");
-        basis.save(&rho)?;
+        let rho = self.output.join(BASES[0]);
+        made_by::save(&basis, &rho)?;
         writeln!(
             out,
             "\n2. THE OPTIMAL BASIS of its atom density (r_cut 6 Å, sigma 0.5 Å, l up to 6), from {n_max} Gaussian-type orbitals (GTO)"
@@ -110,9 +125,9 @@ impl Demo {
             table.row([n.to_string(), format!("{:.1e}", optimal[n]), format!("{:.1e}", primitive[n])]);
         }
         table.write(out)?;
-        let svg = self.output.join("silicon-basis.svg");
+        let svg = self.output.join(PICTURES[0]);
         show::draw(&basis, None, &svg)?;
-        let compared = self.output.join("silicon-functions-needed.svg");
+        let compared = self.output.join(PICTURES[1]);
         draw_residuals(
             &compared,
             "Silicon",
@@ -244,8 +259,8 @@ impl Demo {
             path.display()
         )?;
         let combined = OptimalBasis::from_covariance(&covariance, Truncation::Retain(1.0 - LEVEL))?;
-        let rho = self.output.join("molecules.rho");
-        combined.save(&rho)?;
+        let rho = self.output.join(BASES[1]);
+        made_by::save(&combined, &rho)?;
         let separate = CovarianceSettings { mixing: Mixing::PerSpecies, ..settings.clone() };
         let separate = OptimalBasis::from_covariance(&covariance_of(&separate, &frames)?, Truncation::QMax(1))?;
         let primitive = primitive_residuals(&settings, &frames, total_variance(&covariance))?;
@@ -259,7 +274,7 @@ impl Demo {
         table.row([format!("each of {n} elements apart"), q_separate.to_string()]);
         table.row([format!("GTO for each of {n} elements"), n_primitive.to_string()]);
         table.write(out)?;
-        let svg = self.output.join("molecules-functions-needed.svg");
+        let svg = self.output.join(PICTURES[2]);
         let curves: [Curve; 3] = [("combined", 1, &combined), ("per species", n, &separate), ("GTO", n, &primitive)];
         draw_residuals(&svg, "Molecules", "functions for each l, all species", &curves)?;
         writeln!(out, "   saved as {}, drawn in {}", rho.display(), svg.display())?;

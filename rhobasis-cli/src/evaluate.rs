@@ -348,13 +348,13 @@ impl Evaluate {
     }
 }
 
-/// RMSE over the number of frames, both as logarithms.
+/// RMSE over the number of frames, on logarithmic axes.
 fn write_curve(path: &std::path::Path, curve: &[(usize, Errors)], quantities: &[Quantity]) -> Result<()> {
     use crate::plot::{self, Panel, Series};
     let panel = |&q: &Quantity| {
-        let points = curve.iter().map(|(n, errors)| ((*n as f64).log10(), errors.of(q, None).rmse())).collect();
-        Panel::new(q.name(), "log10 of training frames", format!("RMSE, {}", q.unit()))
-            .log_y()
+        let points = curve.iter().map(|(n, errors)| (*n as f64, errors.of(q, None).rmse())).collect();
+        Panel::new(q.name(), "training frames", format!("RMSE, {}", q.unit()))
+            .log_log()
             .series(Series::marked("test", points))
     };
     let panels: Vec<Panel> = quantities.iter().map(panel).collect();

@@ -22,7 +22,8 @@ use serde_json::json;
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
-use crate::matrix::{Matrices, RowLabels, meta_path};
+use crate::made_by;
+use crate::matrix::{Matrices, RowLabels, first_chunk, meta_path};
 use crate::npy::{self, Array, Spool};
 use crate::output;
 use crate::settings::{Flags, Group};
@@ -121,11 +122,14 @@ impl Features {
         let files = self.nice.among(Files::reading(read.into_iter().flatten()).and_data(&self.data));
         let Some(output) = &self.output else { return files };
         let holds = Holds::arrays(output);
-        match holds {
+        let files = match holds {
             Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(output)]),
             _ => files,
+        };
+        match self.chunk_rows {
+            Some(_) => files.going_on("--output", holds, [&first_chunk(output)]), // which is read before it is gone on with
+            None => files.writing("--output", holds, [output]),
         }
-        .writing("--output", holds, [output])
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -161,7 +165,7 @@ impl Features {
         let row = if descriptor.is_per_structure() { "frame" } else { "centre" };
         writeln!(out, "{}: {shape}", plural(n_rows, row))?;
         let file = match self.chunk_rows {
-            Some(_) => output.with_extension("").display().to_string() + "-00000.npy",
+            Some(_) => first_chunk(output).display().to_string(),
             None => output.display().to_string(),
         };
         writeln!(out, "wrote {}", if self.chunk_rows.is_some() { file.clone() + ", …" } else { file.clone() })?;
@@ -290,6 +294,7 @@ impl Features {
             None => json!({ "files": files }),
             Some(n) => json!({ "files": files, "chunk_rows": n }),
         };
+        let data = with_command(data);
         let n_rows = matrices.rows();
         matrices.finish(&described(settings(data)?))?;
         let (width, meta) = (count(width), meta_path(output));
@@ -358,7 +363,7 @@ fn write_npz(
         labels.add(rows)
     })?;
     let mut arrays = descriptor.description(false);
-    arrays.push(settings(json!({ "files": files }))?);
+    arrays.push(settings(with_command(json!({ "files": files })))?);
     let all = spools.iter_mut().chain(labels.spools());
     rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_rows, all, &arrays))?;
     let shape = match descriptor {
@@ -373,6 +378,12 @@ fn write_npz(
         }
     };
     Ok((n_rows, shape))
+}
+
+/// With the command that made the features. Pieces of a matrix do not tell it: they belong to every command that makes the same.
+fn with_command(mut data: serde_json::Value) -> serde_json::Value {
+    data["command"] = made_by::this_command().into();
+    data
 }
 
 /// Whether the output is an archive rather than a matrix.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rhobasis::extxyz::{check_replaceable, path_of};
 use rhobasis::files::{Content, Stored, is_same_file, is_standard_output};
@@ -11,6 +12,18 @@ use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::folder_of;
+
+static FORCE: AtomicBool = AtomicBool::new(false);
+
+/// Whether results that are there already are replaced from now on.
+pub fn replace_results(force: bool) {
+    FORCE.store(force, Ordering::Relaxed);
+}
+
+/// Whether results that are there already are replaced.
+pub fn are_replaced() -> bool {
+    FORCE.load(Ordering::Relaxed)
+}
 
 /// What a command reads and writes, as far as its arguments say.
 #[derive(Default)]
@@ -25,6 +38,8 @@ struct Output {
     /// The flag that names it.
     flag: &'static str,
     holds: Holds,
+    /// Whether the command goes on with it where it is there, and with its results.
+    goes_on: bool,
 }
 
 /// What a file is to hold.
@@ -39,7 +54,7 @@ pub enum Holds {
     Json,
     /// Text that begins so.
     Beginning(&'static str),
-    /// A model file, which is replaced where the user says so.
+    /// A model file.
     ModelFile,
     /// What is read, and refused, before it is written.
     Checkpoint,
@@ -63,14 +78,25 @@ impl Files {
         self
     }
 
-    /// A file that `flag` names, if it does.
-    pub fn writing<'a>(
+    /// A result that `flag` names, if it does: one that is there already is replaced only by --force.
+    pub fn writing<'a>(self, flag: &'static str, holds: Holds, paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        self.and_written(flag, holds, paths, false)
+    }
+
+    /// A file that the command goes on with: a checkpoint, trials. Where it is there, results are those of the same command, and
+    /// are replaced.
+    pub fn going_on<'a>(self, flag: &'static str, holds: Holds, paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        self.and_written(flag, holds, paths, true)
+    }
+
+    fn and_written<'a>(
         mut self,
         flag: &'static str,
         holds: Holds,
         paths: impl IntoIterator<Item = &'a PathBuf>,
+        goes_on: bool,
     ) -> Self {
-        self.written.extend(paths.into_iter().map(|path| Output { path: path.clone(), flag, holds }));
+        self.written.extend(paths.into_iter().map(|path| Output { path: path.clone(), flag, holds, goes_on }));
         self
     }
 
@@ -84,7 +110,8 @@ impl Files {
         self.written.iter().any(|output| is_standard_output(&output.path))
     }
 
-    /// Refuses to write over what is read, over a file of another kind, and twice to the same file.
+    /// Refuses to write over what is read, over a file of another kind, over a result that is there already, and twice to the same
+    /// file.
     pub fn check(&self) -> Outcome {
         for (k, output) in self.written.iter().enumerate() {
             if let Some(other) = self.written[..k].iter().find(|other| is_one_name(&other.path, &output.path)) {
@@ -98,8 +125,23 @@ impl Files {
             }
             output.holds.check_replaces(&output.path)?;
         }
-        Ok(())
+        let goes_on = self.written.iter().any(|output| output.goes_on && holds_something(&output.path));
+        let there = self.written.iter().find(|output| !output.goes_on && holds_something(&output.path));
+        match there.filter(|_| !goes_on && !are_replaced()) {
+            Some(output) => Err(is_there(&output.path).into()),
+            None => Ok(()),
+        }
     }
+}
+
+/// The error for a result that is there already.
+pub fn is_there(path: &Path) -> Error {
+    Error::file(path, "is there already, and would be replaced", "give another name, or use --force to replace it")
+}
+
+/// Whether there is a file that is not empty; pipes and devices are none.
+pub fn holds_something(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0)
 }
 
 impl Holds {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::extxyz::{Chunk, Dataset, Options, Shard, SourceFile};
-use rhobasis::files::Stored;
 use rhobasis::optimal::{
     Adaptation, Covariance, NU, OptimalBasis, PcovrSettings, SupervisedCovariance, Task, Truncation, remove_checkpoint,
 };
@@ -22,7 +21,7 @@ use crate::input::{for_each_chunk, load};
 use crate::method::{Found, MethodFlags};
 use crate::settings::{ContractionFlags, TruncationFlags, is_covariance};
 use crate::text::{count, plural, warn};
-use crate::{interrupt, output, show};
+use crate::{interrupt, made_by, output, show};
 
 /// Chunks of frames that are there at once: one in work, one that waits, one that is being read.
 const CHUNKS: f64 = 3.0;
@@ -246,7 +245,7 @@ impl Fit {
 /// Writes the accumulator, or the basis made from it, and says what it is.
 pub fn finish(covariance: &Covariance, truncation: Truncation, output: &Path, out: &mut dyn Write) -> Outcome {
     if is_covariance(output) {
-        covariance.save(output)?;
+        made_by::save(covariance, output)?;
         let shard = covariance.shard().map_or(String::new(), |shard| format!(", shard {shard}"));
         writeln!(out, "{} centres of {}{shard}", count(n_centers(covariance)), frames(covariance.files()))?;
         writeln!(out, "wrote {}", output.display())?;
@@ -256,8 +255,8 @@ pub fn finish(covariance: &Covariance, truncation: Truncation, output: &Path, ou
 }
 
 fn write_basis(basis: &OptimalBasis, output: &Path, out: &mut dyn Write) -> Outcome {
-    basis.save(output)?;
-    show::summary(basis, out)?;
+    made_by::save(basis, output)?;
+    show::summary(basis, None, out)?;
     for warning in basis.warnings() {
         warn(warning);
     }

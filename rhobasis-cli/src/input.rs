@@ -1,10 +1,11 @@
 //! Frames of the files a user names, with a progress bar.
 
+use std::ops::Range;
 use std::path::Path;
 
-use rhobasis::Result;
 use rhobasis::extxyz::{Chunk, Dataset, LabelKeys, Options, SourceFile};
 use rhobasis::files::{self, Stored};
+use rhobasis::{Result, Structure};
 
 use crate::progress::{Of, Progress};
 use crate::text::tell;
@@ -86,6 +87,47 @@ pub fn for_each_chunk(
     done.map(|()| chunks.files().to_vec())
 }
 
+/// Atoms of each thread that are worked on between two looks at the clock.
+const PART_ATOMS: usize = 2048;
+
+/// Calls `work` with a few frames after the other, for work that takes long for each; its errors name frames by their index since the first.
+pub fn for_each_part(
+    data: Dataset,
+    doing: &str,
+    mut work: impl FnMut(&[Structure]) -> Result<()>,
+) -> Result<Vec<SourceFile>> {
+    let bar = Progress::new(data.bytes(), doing, Of::Bytes);
+    let mut chunks = data.chunks();
+    let (mut first, mut bytes) = (0, 0);
+    let most = PART_ATOMS * rayon::current_num_threads();
+    let done = chunks.try_for_each(|chunk| {
+        let chunk = chunk?;
+        let n = chunk.structures.len();
+        for part in parts(&chunk.structures, most) {
+            let end = part.end;
+            work(&chunk.structures[part]).map_err(|e| chunk.locate(e, |frame| frame - first))?;
+            bar.set_position(bytes + (chunk.bytes - bytes) * end as u64 / n as u64);
+        }
+        (first, bytes) = (first + n, chunk.bytes);
+        Ok(())
+    });
+    bar.finish_and_clear();
+    done.map(|()| chunks.files().to_vec())
+}
+
+/// Frames that follow each other, as few as have so many atoms together.
+fn parts(structures: &[Structure], atoms: usize) -> Vec<Range<usize>> {
+    let (mut parts, mut start, mut held) = (Vec::new(), 0, 0);
+    for (k, structure) in structures.iter().enumerate() {
+        held += structure.len();
+        if held >= atoms || k + 1 == structures.len() {
+            parts.push(start..k + 1);
+            (start, held) = (k + 1, 0);
+        }
+    }
+    parts
+}
+
 /// Reads a basis or a model, and says what the user should know of the file.
 pub fn load<T: Stored>(path: &Path) -> Result<T> {
     let loaded = T::load(path)?;
@@ -103,4 +145,56 @@ pub fn note_on(path: &Path) {
 /// How far some frames are worked through, with the time that is left.
 pub fn frames_bar(total: usize, doing: &str) -> Progress {
     Progress::new(total as u64, doing, Of::Frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use rhobasis::Error;
+
+    use super::*;
+
+    /// An extended XYZ file of frames with so many atoms each.
+    fn frames(n_atoms: &[usize]) -> tempfile::NamedTempFile {
+        let mut text = String::new();
+        for n in n_atoms {
+            write!(text, "{n}\nProperties=species:S:1:pos:R:3 pbc=\"F F F\"\n").unwrap();
+            (0..*n).for_each(|i| writeln!(text, "Si {i} 0 0").unwrap());
+        }
+        let file = tempfile::Builder::new().suffix(".xyz").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn large_frames_are_worked_on_one_by_one_and_small_ones_together() {
+        let threads = rayon::current_num_threads();
+        let large = PART_ATOMS * threads;
+        let file = frames(&[large, 1, 2, large, 3]);
+        let spec = [file.path().display().to_string()];
+        let mut seen: Vec<Vec<usize>> = Vec::new();
+        let data = Dataset::open(&spec, &Options::default()).unwrap();
+        let files = for_each_part(data, "counting", |part| {
+            seen.push(part.iter().map(Structure::len).collect());
+            Ok(())
+        });
+        assert_eq!(seen, [vec![large], vec![1, 2, large], vec![3]]);
+        assert_eq!(files.unwrap()[0].frames, 5);
+    }
+
+    #[test]
+    fn an_error_names_the_frame_of_the_file() {
+        let file = frames(&[1; 600]); // more than one chunk
+        let spec = [file.path().display().to_string() + "@7:"];
+        let mut done = 0;
+        let data = Dataset::open(&spec, &Options::default()).unwrap();
+        let refused = for_each_part(data, "counting", |part| {
+            let bad = 550_usize.checked_sub(done).filter(|&k| k < part.len());
+            done += part.len();
+            bad.map_or(Ok(()), |_| Err(Error::structure(None, "is odd", "leave it out").at_frame(550)))
+        });
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("frame 557"), "{message}");
+    }
 }

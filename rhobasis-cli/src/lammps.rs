@@ -3,16 +3,21 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use clap::{Args, Subcommand};
-use rhobasis::Error;
 use rhobasis::potential::Potential;
 use rhobasis::structure::{mass, symbol};
 
 use crate::failure::Outcome;
 use crate::files::Files;
 use crate::input::load;
+use crate::python::Program;
+
+const PLUGIN: Program = Program {
+    module: "rhobasis_lammps",
+    package: "rhobasis-lammps",
+    remedy: "pip install rhobasis-lammps, see docs/how-to/lammps.md, or name another Python by RHOBASIS_PYTHON",
+};
 
 /// Use a potential in LAMMPS: print the lines of its input, start it with the plugin, or build the plugin
 ///
@@ -76,9 +81,9 @@ impl Lammps {
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         match (&self.action, &self.potential) {
-            (Some(Action::Run(run)), _) => start(run.words()),
+            (Some(Action::Run(run)), _) => PLUGIN.start(run.words(), &[]),
             (None, Some(path)) => print_input(path, out),
-            (None, None) => start(self.words()),
+            (None, None) => PLUGIN.start(self.words(), &[]),
         }
     }
 
@@ -120,36 +125,4 @@ fn print_input(path: &Path, out: &mut dyn Write) -> Outcome {
         writeln!(out, "mass            {} {mass}  # {element}", k + 1)?;
     }
     Ok(())
-}
-
-/// Hands over to the package that has the plugin; returns only if that cannot be.
-fn start(words: Vec<OsString>) -> Outcome {
-    const PACKAGE: &str = "rhobasis_lammps";
-    let python = std::env::var_os("RHOBASIS_PYTHON").unwrap_or_else(|| "python3".into());
-    let refused = |problem: String| {
-        let remedy =
-            "pip install rhobasis-lammps, see docs/how-to/lammps.md, or name another Python by RHOBASIS_PYTHON";
-        Err(Error::setting("python", python.display(), problem, remedy).into())
-    };
-    let find = format!("import importlib.util as u, sys; sys.exit(u.find_spec('{PACKAGE}') is None)");
-    match Command::new(&python).arg("-c").arg(find).stdin(Stdio::null()).status() {
-        Err(e) => return refused(format!("cannot be started: {e}")),
-        Ok(status) if !status.success() => return refused("has no package rhobasis-lammps".into()),
-        Ok(_) => {}
-    }
-    let mut command = Command::new(&python);
-    command.arg("-m").arg(PACKAGE).args(words);
-    refused(format!("cannot be started: {}", replaced_by(command)))
-}
-
-/// Runs the command in place of this one.
-#[cfg(unix)]
-fn replaced_by(mut command: Command) -> std::io::Error {
-    std::os::unix::process::CommandExt::exec(&mut command)
-}
-
-/// There is no plugin for other systems.
-#[cfg(not(unix))]
-fn replaced_by(_: Command) -> std::io::Error {
-    std::io::ErrorKind::Unsupported.into()
 }

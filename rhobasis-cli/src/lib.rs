@@ -21,7 +21,9 @@ mod label_keys;
 mod label_next;
 mod labelled;
 mod lammps;
+mod made_by;
 mod make_basis;
+mod map;
 mod matrix;
 mod md;
 mod merge;
@@ -39,11 +41,13 @@ mod predict;
 mod predicted;
 mod printer;
 mod progress;
+mod python;
 mod relax;
 mod select;
 mod settings;
 mod shell;
 mod show;
+mod show_data;
 mod show_potential;
 mod signals;
 mod tensors;
@@ -55,10 +59,10 @@ mod tune;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
-use files::Files;
+use files::{Files, replace_results};
 use printer::Printer;
 use text::be_quiet;
 
@@ -78,6 +82,10 @@ struct Cli {
     /// log a line for each tenth of the work, or each minute)
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Replace results that are there already, which is refused otherwise, before any work. What the command reads, and files
+    /// that hold something else, are never replaced
+    #[arg(long, global = true)]
+    force: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -85,6 +93,7 @@ Example:
   rhobasis demo
   rhobasis info silicon.xyz
   rhobasis fit silicon.xyz -o silicon.rho --r-cut 6 --sigma 0.5
+  rhobasis fit silicon.xyz -o silicon.rho --r-cut 5 --sigma 0.5 --force
   rhobasis show silicon.rho --plot silicon.svg
   rhobasis plan silicon.xyz --nu 3 --retain 0.99 --r-cut 6 --sigma 0.5
   rhobasis features silicon.xyz --basis silicon.rho --kind power-spectrum -o X.npz
@@ -100,6 +109,7 @@ Example:
   rhobasis elastic potential.rho silicon.xyz@0
   rhobasis ipi potential.rho --template silicon.xyz@0 --unix silicon
   rhobasis lammps potential.rho
+  rhobasis map silicon.xyz --potential potential.rho -o map.html
   rhobasis completions bash > ~/.local/share/bash-completion/completions/rhobasis
   rhobasis man ~/.local/share/man/man1";
 
@@ -124,6 +134,7 @@ enum Verb {
     Elastic(elastic::Elastic),
     Ipi(ipi::Ipi),
     Lammps(lammps::Lammps),
+    Map(map::Map),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -131,7 +142,13 @@ enum Verb {
 /// Runs the command with these arguments, the first being its name; returns the exit code: 0 done, 1 bad input (the message
 /// is on standard error), 2 wrong usage, 128 + n ended by signal n.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
-    let cli = match Cli::try_parse_from(args) {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args);
+    let cli = matches.and_then(|matches| {
+        made_by::note(&command, &matches);
+        Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+    });
+    let cli = match cli {
         Ok(cli) => cli,
         Err(e) => {
             return match e.print() {
@@ -142,6 +159,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
         }
     };
     be_quiet(cli.quiet);
+    replace_results(cli.force);
     interrupt::watch();
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(n) = cli.threads {
@@ -181,6 +199,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Elastic(elastic) => elastic.run(&mut out)?,
         Verb::Ipi(ipi) => ipi.run(&mut out)?,
         Verb::Lammps(lammps) => lammps.run(&mut out)?,
+        Verb::Map(map) => map.run()?,
         Verb::Completions(completions) => completions.run(Cli::command(), &mut out)?,
         Verb::Man(man) => man.run(Cli::command(), &mut out)?,
     }
@@ -208,6 +227,7 @@ fn files_of(verb: &Verb) -> Files {
         Verb::Elastic(elastic) => elastic.files(),
         Verb::Ipi(ipi) => ipi.files(),
         Verb::Lammps(lammps) => lammps.files(),
+        Verb::Map(map) => map.files(),
         Verb::Completions(_) | Verb::Man(_) => Files::default(), // a script is printed, pages bear names of ours
     }
 }

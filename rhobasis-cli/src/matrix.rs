@@ -120,6 +120,16 @@ pub fn meta_path(path: &Path) -> PathBuf {
     path.with_extension("meta.npz")
 }
 
+/// `X-00000.npy` of `X.npy`.
+pub fn first_chunk(path: &Path) -> PathBuf {
+    chunk(path, 0)
+}
+
+fn chunk(path: &Path, k: usize) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-{k:05}.npy"))
+}
+
 /// The matrix of one run.
 pub struct Matrices<'a> {
     path: &'a Path,
@@ -225,8 +235,7 @@ impl<'a> Matrices<'a> {
 
     /// The file that holds this row of all.
     fn chunk(&self, row: usize) -> PathBuf {
-        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
-        self.path.with_file_name(format!("{stem}-{:05}.npy", row / self.chunk_rows.unwrap_or(usize::MAX)))
+        chunk(self.path, row / self.chunk_rows.unwrap_or(usize::MAX))
     }
 
     /// Refuses files of this name that another run has left: a reader of all would take them too.

@@ -54,17 +54,44 @@ pub fn with_array<T>(
     name: &str,
     read: impl FnOnce(Stored<&mut dyn Read>) -> Result<T>,
 ) -> Result<Option<T>> {
+    with_bytes(path, name, |data, length| read(Stored::open(path, name, data, length)?))
+}
+
+/// The shape of an array, whatever it holds.
+pub fn shape_of(path: &Path, name: &str) -> Result<Option<Vec<usize>>> {
+    with_bytes(path, name, |data, _| Ok(Header::read(path, name, data)?.shape))
+}
+
+/// A text of a `.npz`; `None` if there is no array of this name, or if it holds something else.
+pub fn text_of(path: &Path, name: &str) -> Result<Option<String>> {
+    let text = with_bytes(path, name, |data, _| {
+        let Header { descr, shape, .. } = Header::read(path, name, data)?;
+        let length = descr.strip_prefix("<U").and_then(|n| n.parse::<u32>().ok()).filter(|_| shape.is_empty());
+        let Some(length) = length else { return Ok(None) };
+        let mut bytes = Vec::new();
+        data.take(4 * u64::from(length)).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+        let letters = bytes.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().expect("four bytes")));
+        Ok(Some(letters.filter_map(char::from_u32).filter(|&c| c != '\0').collect()))
+    });
+    text.map(Option::flatten)
+}
+
+/// Calls `read` with the bytes of an array, and how many they are, where it is known.
+fn with_bytes<T>(
+    path: &Path,
+    name: &str,
+    read: impl FnOnce(&mut dyn Read, Option<u64>) -> Result<T>,
+) -> Result<Option<T>> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     if path.extension().is_some_and(|e| e == "npy") {
         let length = file.metadata().ok().filter(Metadata::is_file).map(|data| data.len());
-        let mut data = BufReader::with_capacity(1 << 20, file);
-        return read(Stored::open(path, name, &mut data, length)?).map(Some);
+        return read(&mut BufReader::with_capacity(1 << 20, file), length).map(Some);
     }
     let mut archive = open_archive(path, BufReader::with_capacity(1 << 20, file))?;
     match archive.by_name(&format!("{name}.npy")) {
         Ok(mut data) => {
             let length = Some(data.size());
-            read(Stored::open(path, name, &mut data, length)?).map(Some)
+            read(&mut data, length).map(Some)
         }
         Err(ZipError::FileNotFound) => Ok(None),
         Err(e) => Err(Error::file(path, format!("array '{name}' cannot be read ({e})"), "write the file again")),
@@ -86,11 +113,22 @@ fn open_archive<R: Read + Seek>(path: &Path, file: R) -> Result<ZipArchive<R>> {
     })
 }
 
-impl<'a> Stored<&'a mut dyn Read> {
-    /// Reads the header; `length` is that of header and numbers in bytes, where it is known.
-    fn open(path: &Path, name: &str, data: &'a mut dyn Read, length: Option<u64>) -> Result<Self> {
-        let broken =
-            |what: &str| Error::file(path, format!("array '{name}' {what}"), "write the file again with NumPy");
+/// What stands before the numbers of an array.
+struct Header {
+    descr: String,
+    fortran_order: bool,
+    shape: Vec<usize>,
+    /// Its length in bytes.
+    length: u64,
+}
+
+fn broken(path: &Path, name: &str, what: &str) -> Error {
+    Error::file(path, format!("array '{name}' {what}"), "write the file again with NumPy")
+}
+
+impl Header {
+    fn read(path: &Path, name: &str, data: &mut dyn Read) -> Result<Self> {
+        let broken = |what: &str| broken(path, name, what);
         let mut start = [0; 8];
         data.read_exact(&mut start).map_err(|e| Error::io(path, e))?;
         if &start[..6] != b"\x93NUMPY" {
@@ -107,12 +145,20 @@ impl<'a> Stored<&'a mut dyn Read> {
         if header > 1 << 20 {
             return Err(broken("has a header that is too long"));
         }
-        let before = 8 + width as u64 + u64::from(header);
+        let length = 8 + width as u64 + u64::from(header);
         let mut header = vec![0; header as usize];
         data.read_exact(&mut header).map_err(|e| Error::io(path, e))?;
         let header = String::from_utf8_lossy(&header).into_owned();
         let (descr, fortran_order, shape) =
             parse_header(&header).ok_or_else(|| broken("has a header of no known form"))?;
+        Ok(Header { descr, fortran_order, shape, length })
+    }
+}
+
+impl<'a> Stored<&'a mut dyn Read> {
+    /// Reads the header; `length` is that of header and numbers in bytes, where it is known.
+    fn open(path: &Path, name: &str, data: &'a mut dyn Read, length: Option<u64>) -> Result<Self> {
+        let Header { descr, fortran_order, shape, length: before } = Header::read(path, name, data)?;
         let dtype = Dtype::parse(&descr).ok_or_else(|| {
             let problem = format!("array '{name}' holds '{descr}'");
             Error::file(path, problem, "convert it to float64: X.astype('<f8')")
@@ -120,7 +166,7 @@ impl<'a> Stored<&'a mut dyn Read> {
         // Axes of length 0 must not hide the others: no array has more than isize::MAX bytes along them.
         let longest = shape.iter().try_fold(8_usize, |n, &axis| n.checked_mul(axis.max(1)));
         if longest.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
-            return Err(broken(&format!("has the shape {shape:?}, which is too large")));
+            return Err(broken(path, name, &format!("has the shape {shape:?}, which is too large")));
         }
         let needed = shape.iter().product::<usize>() as u64 * dtype.size() as u64;
         if let Some(held) = length.map(|length| length.saturating_sub(before)).filter(|&held| held < needed) {

@@ -13,7 +13,7 @@ use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
-use crate::input::{for_each_chunk, load};
+use crate::input::{for_each_part, load};
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::ContractionFlags;
@@ -102,12 +102,11 @@ impl Plan {
             }
             Planned::approximate(&basis, target)?
         } else {
+            let mut pass = 0; // over the data: an overview, and then closer looks until the answer is found
             Planned::exact(&basis, target, |norms| {
+                pass += 1;
                 let input = Dataset::open(data, &Options::default())?.without_labels();
-                let files = for_each_chunk(input, "measuring", |chunk| {
-                    let before = norms.n_structures();
-                    norms.add(&chunk.structures).map_err(|e| chunk.locate(e, |frame| frame - before))
-                })?;
+                let files = for_each_part(input, &format!("measuring, pass {pass}"), |part| norms.add(part))?;
                 SourceFile::unchanged(&seen, &files)?;
                 seen = files;
                 Ok(())
@@ -193,10 +192,7 @@ fn fit(data: &[String], contraction: &ContractionFlags, files: &mut Vec<SourceFi
     let (settings, distances_of) = contraction.settings(data)?;
     let mut covariance = Covariance::new(&settings)?;
     let input = Dataset::open(data, &Options::default())?.without_labels();
-    *files = for_each_chunk(input, "accumulating", |chunk| {
-        let before = covariance.n_structures();
-        covariance.add(&chunk.structures, None).map_err(|e| chunk.locate(e, |frame| frame - before))
-    })?;
+    *files = for_each_part(input, "accumulating", |part| covariance.add(part, None))?;
     distances_of.unchanged(files)?;
     if covariance.n_structures() == 0 {
         return Err(Error::setting("DATA", data.join(" "), "there are no frames", "check the slice"));

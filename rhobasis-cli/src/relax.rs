@@ -29,9 +29,6 @@ pub struct Relax {
     /// Extended XYZ file for the relaxed frames: 'energy' in eV, 'forces' in eV/Å, 'stress' in eV/Å³
     #[arg(short, long)]
     output: PathBuf,
-    /// Replace an output that is there already, which is refused otherwise
-    #[arg(long)]
-    force: bool,
     /// Relax the cell too, all of its shape
     #[arg(long)]
     cell: bool,
@@ -89,7 +86,7 @@ impl Relax {
         let settings = self.limits.settings(self.cell.then_some(self.pressure.unwrap_or(0.0)))?;
         let driver = Driver::load(&self.model)?;
         let mut reader = Reader::open(&self.data, &Keys::none())?;
-        let mut relaxed = Trajectory::begin(&self.output, self.force)?;
+        let mut relaxed = Trajectory::begin(&self.output)?;
         let _hold = interrupt::hold();
         while let Some(frame) = reader.next().transpose()? {
             let index = reader.frame_index().unwrap_or(0);

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::label_next;
+use crate::made_by;
 use crate::matrix::meta_path;
 use crate::npy::{self, Array, Spool};
 use crate::npy_read::{self, with_array};
@@ -257,6 +258,7 @@ impl Select {
         }
         let settings = json!({
             "rhobasis": env!("CARGO_PKG_VERSION"),
+            "command": made_by::this_command(),
             "matrix": { "path": self.matrix().display().to_string(), "shape": [shape.0, shape.1] },
             "method": if self.method == Method::Cur { "cur" } else { "fps" },
             "of": if self.of == Of::Features { "features" } else { "samples" },

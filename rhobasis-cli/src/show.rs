@@ -6,30 +6,34 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rhobasis::correlations::Nice;
-use rhobasis::density::RadialScaling;
 use rhobasis::files::{Stored, kind_of};
-use rhobasis::optimal::{ContractionBlock, KindOfBasis, Method, Mixing, OptimalBasis, SupervisedSettings, Truncation};
+use rhobasis::optimal::{
+    ContractionBlock, Covariance, KindOfBasis, Method, Mixing, OptimalBasis, SupervisedSettings, Truncation,
+};
 use rhobasis::potential::Potential;
-use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
+use crate::made_by;
 use crate::nice;
 use crate::output;
 use crate::plot::{self, Panel, Series};
 use crate::settings::element;
-use crate::show_potential::{self, primitive_text};
+use crate::show_data::{self, scaling_text};
+use crate::show_potential;
 use crate::tensors;
-use crate::text::{Table, count, field, plural};
+use crate::text::{Table, count, field};
 
 /// Show a basis, the account of NICE, a potential or a model of a tensor: settings, spectrum, residual variance, smallest distances
+///
+/// Of an accumulator (*.cov) and of features (*.npz, *.npy) it tells what they hold; of all of them, the command that made them.
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Show {
-    /// Basis file, potential or model of a tensor, *.rho, or *.nice
+    /// Basis file, potential or model of a tensor, *.rho; or *.nice, *.cov, *.npz, *.npy
     basis: PathBuf,
     /// Draw spectrum, residual variance and radial functions (of NICE, its account and spectra) into this SVG file
     #[arg(long, value_name = "FILE.svg")]
@@ -49,7 +53,9 @@ const EXAMPLE: &str = "\
 Example:
   rhobasis show silicon.rho --plot silicon.svg --at 2.35
 Example: what a potential was trained on, and where it knows nothing
-  rhobasis show potential.rho";
+  rhobasis show potential.rho
+Example: with which command features were made
+  rhobasis show X.npz";
 
 impl Show {
     pub fn files(&self) -> Files {
@@ -73,25 +79,27 @@ impl Show {
             return self.show_nice(out);
         }
         if kind_of(&self.basis).as_deref() == Some(Potential::KIND) {
-            if self.at.is_some() || self.csv.is_some() || self.center.is_some() || self.plot.is_some() {
-                return Err(Failure::usage(
-                    "--at, --csv, --center and --plot are for a basis, and this is a potential",
-                ));
-            }
+            self.check_no_flag("a potential")?;
             return Ok(show_potential::show(&load(&self.basis)?, &self.basis, out)?);
         }
         if tensors::is_model(&self.basis) {
-            if self.at.is_some() || self.csv.is_some() || self.center.is_some() || self.plot.is_some() {
-                return Err(Failure::usage("--at, --csv, --center and --plot are for a basis, and this is a model"));
-            }
+            self.check_no_flag("a model")?;
             return tensors::show(&self.basis, out);
+        }
+        if kind_of(&self.basis).as_deref() == Some(Covariance::KIND) {
+            self.check_no_flag("an accumulator")?;
+            return Ok(show_data::covariance(&load(&self.basis)?, &self.basis, out)?);
+        }
+        if self.basis.extension().is_some_and(|e| e == "npz" || e == "npy") {
+            self.check_no_flag("a file of arrays")?;
+            return show_data::arrays(&self.basis, out);
         }
         let basis: OptimalBasis = load(&self.basis)?;
         let needs_one = self.plot.is_some() || self.at.is_some() || self.csv.is_some();
         if center.is_some() || needs_one {
             basis.kind(center)?;
         }
-        summary(&basis, out)?;
+        summary(&basis, made_by::told(&self.basis), out)?;
         for kind in basis.kinds().iter().filter(|k| center.is_none() || k.center == center) {
             spectrum(kind, basis.settings().method, out)?;
         }
@@ -121,6 +129,15 @@ impl Show {
 }
 
 impl Show {
+    /// Refuses what can only be shown of a basis.
+    fn check_no_flag(&self, what: &str) -> Outcome {
+        if self.at.is_some() || self.csv.is_some() || self.center.is_some() || self.plot.is_some() {
+            let problem = format!("--at, --csv, --center and --plot are for a basis, and this is {what}");
+            return Err(Failure::usage(problem));
+        }
+        Ok(())
+    }
+
     fn show_nice(&self, out: &mut dyn Write) -> Outcome {
         if self.at.is_some() || self.csv.is_some() || self.center.is_some() {
             return Err(Failure::usage("--at, --csv and --center are for a basis, and this file holds NICE"));
@@ -129,6 +146,7 @@ impl Show {
         for (setting, value) in nice.settings().values() {
             field(out, setting.name, value.to_text())?;
         }
+        made_by::say(&self.basis, out)?;
         nice::account(&nice, out)?;
         if let Some(path) = &self.plot {
             nice::draw(&nice, path)?;
@@ -138,25 +156,13 @@ impl Show {
     }
 }
 
-/// Settings, where the data came from, channels kept, residual variance against q, accuracy of the splines.
-pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
+/// Settings, where the data came from and the command that made it, if it is told; channels kept, residual variance against q, accuracy of
+/// the splines.
+pub fn summary(basis: &OptimalBasis, made_by: Option<String>, out: &mut dyn Write) -> io::Result<()> {
     let settings = basis.settings();
-    let (expansion, density) = (&settings.expansion, &settings.expansion.density);
-    let scaling = density.scaling.as_ref().map_or("none".into(), scaling_text);
     let species: Vec<&str> = basis.species().iter().map(|&z| symbol(z)).collect();
     let provenance = basis.provenance();
-    field(
-        out,
-        "density",
-        format!(
-            "r_cut {} Å, sigma {} Å, cutoff width {} Å",
-            density.r_cut,
-            Given::from(&density.sigma),
-            density.cutoff_width
-        ),
-    )?;
-    field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
-    field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))?;
+    show_data::expansion(&settings.expansion, out)?;
     field(out, "contraction", contraction_text(basis))?;
     field(out, "method", method_text(basis))?;
     if let Some(u) = &settings.weighting {
@@ -179,26 +185,11 @@ pub fn summary(basis: &OptimalBasis, out: &mut dyn Write) -> io::Result<()> {
         let around = kind.center.map_or(String::new(), |z| format!("around {}: ", symbol(z)));
         field(out, "centres", format!("{around}{}, total variance {variance:.6e} per centre", count(kind.n_centers)))?;
     }
-    for file in &provenance.files {
-        field(
-            out,
-            "from",
-            format!(
-                "{} ({}, sha256 {}…)",
-                file.path,
-                plural(file.frames, "frame"),
-                file.sha256.get(..16).unwrap_or("")
-            ),
-        )?;
-    }
-    field(out, "made by", format!("rhobasis {}", provenance.rhobasis))?;
+    show_data::files(&provenance.files, out)?;
+    field(out, "made by", made_by.unwrap_or_else(|| format!("rhobasis {}", provenance.rhobasis)))?;
     splines(basis, out)?;
     kept(basis, out)?;
     residual_variance(basis, out)
-}
-
-fn scaling_text(u: &RadialScaling) -> String {
-    format!("{0}/({0} + (r/{1} Å)^{2})", u.rate, u.scale, u.exponent)
 }
 
 /// Of which density a variance is, where that is not plain.

@@ -9,6 +9,7 @@ use rhobasis::potential::{Baseline, Basis, Calibration, ModelSettings, ModelType
 use rhobasis::settings::{Given, Named, Setting};
 use rhobasis::structure::symbol;
 
+use crate::made_by;
 use crate::text::{Table, count, field, plural};
 
 /// Basis, features, model, weights, and where training has been.
@@ -45,6 +46,7 @@ pub fn show(potential: &Potential, path: &Path, out: &mut dyn Write) -> io::Resu
     {
         field(out, "left out", format!("{errors}, of {} left out in turn", plural(calibration.frames, "frame")))?;
     }
+    made_by::say(path, out)?;
     distances(potential, out)?;
     potential.warnings().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
     writeln!(out, "next: rhobasis evaluate {} DATA.xyz", path.display())

@@ -28,7 +28,7 @@ use crate::model_file::{BasisPlan, ModelFile};
 use crate::show_potential::errors_left_out;
 use crate::tensors;
 use crate::text::{count, field, plural, tell, warn};
-use crate::{interrupt, nice_fit, output};
+use crate::{interrupt, made_by, nice_fit, output};
 
 /// Frames whose rows are computed between two looks at the clock.
 const CHUNK: usize = 16;
@@ -99,7 +99,7 @@ impl Train {
         let settings = file.settings(&train.frames, &train.labels)?;
         let (potential, trained) = self.fit(&file, &settings, &train, out)?;
         let Some(potential) = potential else { return Ok(()) };
-        potential.save(&self.output)?;
+        made_by::save(&potential, &self.output)?;
         if let Some((path, _)) = self.checkpoint.file() {
             Trainer::remove_checkpoint(path)?;
             nice_fit::remove_checkpoints(&settings.features, &self.checkpoint)?;

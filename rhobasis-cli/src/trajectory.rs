@@ -7,6 +7,8 @@ use rhobasis::files::{Digest, Existing, is_stream};
 use rhobasis::{Error, Result, Structure};
 use serde::{Deserialize, Serialize};
 
+use crate::files::{are_replaced, holds_something, is_there};
+
 /// A file of frames, each of which is there as soon as it is added.
 pub struct Trajectory {
     path: PathBuf,
@@ -30,13 +32,12 @@ pub struct End {
 }
 
 impl Trajectory {
-    /// Begins the file; one that is there already is replaced only by `force`.
-    pub fn begin(path: &Path, force: bool) -> Result<Self> {
-        if !force && path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
-            let remedy = "give another name, or use --force to replace it";
-            return Err(Error::file(path, "is there already, and would be replaced", remedy));
+    /// Begins the file; one that is there already is replaced only by --force.
+    pub fn begin(path: &Path) -> Result<Self> {
+        if !are_replaced() && holds_something(path) {
+            return Err(is_there(path));
         }
-        let existing = if force { Existing::Replaced } else { Existing::Refused };
+        let existing = if are_replaced() { Existing::Replaced } else { Existing::Refused };
         Ok(Trajectory { path: path.into(), existing, file: None, end: End::default() })
     }
 

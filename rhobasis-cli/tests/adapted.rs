@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+mod common;
+
+use common::without_command;
 use rhobasis::files::Stored;
 use rhobasis::optimal::OptimalBasis;
 
@@ -39,7 +42,7 @@ fn a_basis_for_nu_4_says_what_it_gained_and_names_its_files() {
     let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     assert!(bytes("four.rho") == bytes("again.rho"), "threads change no bit");
     fit("same.rho", &["--nu", "1"]);
-    assert!(bytes("one.rho") == bytes("same.rho"));
+    assert!(without_command(&bytes("one.rho")) == without_command(&bytes("same.rho")));
 }
 
 #[test]

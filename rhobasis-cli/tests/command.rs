@@ -21,7 +21,7 @@ trait Fits {
 
 impl Fits for Place {
     fn fit(&self, file: &str, more: &[&str]) -> String {
-        self.ok(&[&["fit", file, "-o", "basis.rho"], SMALL, more].concat())
+        self.ok(&[&["fit", file, "-o", "basis.rho", "--force"], SMALL, more].concat())
     }
 
     fn fit_refused(&self, file: &str) -> String {
@@ -89,7 +89,7 @@ fn several_files_add_up_to_one() {
     let place = Place::new().with("a.xyz", molecules(10)).with("all.xyz", molecules(10) + &crystals(4));
     let place = place.with("b.xyz", crystals(4));
     let all = place.fit("all.xyz", &[]);
-    let both = place.ok(&[&["fit", "a.xyz", "b.xyz", "-o", "basis.rho"], SMALL].concat());
+    let both = place.ok(&[&["fit", "a.xyz", "b.xyz", "-o", "basis.rho", "--force"], SMALL].concat());
     let numbers = |text: &str| text.split("Channels kept").nth(1).unwrap().to_string();
     assert_eq!(numbers(&all), numbers(&both));
 }
@@ -159,7 +159,9 @@ fn features_in_chunks_have_the_rows_of_the_matrix() {
     let features = ["features", "data.xyz", "--basis", "basis.rho", "-o", "x.npy"];
     place.ok(&features);
     let chunks = [&features[..], &["--chunk-rows", "8"]].concat();
-    let said = place.ok(&chunks);
+    // What describes the whole matrix would be replaced.
+    place.refused(1, &chunks, &["x.meta.npz: is there already"]);
+    let said = place.ok(&[&chunks[..], &["--force"]].concat());
     says(&said, &["21 centres: matrices of 8 rows with 54 columns", "wrote x-00000.npy, …"]);
     let parts: Vec<u8> = (0..3).flat_map(|k| place.bytes(&format!("x-{k:05}.npy"))[192..].to_vec()).collect();
     assert!(parts == place.bytes("x.npy")[192..]);
@@ -175,6 +177,10 @@ fn demo_leaves_pictures() {
     let place = Place::new();
     says(&place.ok(&["demo", "-o", "out"]), &["FEATURES for models", "IN SHORT"]);
     assert!(place.path("out/silicon-basis.svg").exists());
+    // Again in its folder, without --force.
+    fs::write(place.path("out/silicon-basis.svg"), "<svg></svg>").unwrap();
+    place.ok(&["demo", "-o", "out"]);
+    assert!(fs::metadata(place.path("out/silicon-basis.svg")).unwrap().len() > 1000);
 }
 
 #[test]

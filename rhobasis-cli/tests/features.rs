@@ -56,7 +56,8 @@ impl Place {
     }
 
     fn features(&self, kind: &str, output: &str, more: &[&str]) -> String {
-        self.ok(&[&["features", &self.data, "--basis", "basis.rho", "--kind", kind, "-o", output], more].concat())
+        self.ok(&[&["features", &self.data, "--basis", "basis.rho", "--kind", kind, "-o", output, "--force"], more]
+            .concat())
     }
 
     /// Runs `features`, which must end with this code, these words, and nothing written.
@@ -353,11 +354,11 @@ fn what_makes_no_sense_of_nice_is_refused() {
     let place = Place::molecules(&["--q-max", "2", "--mixing", "combined"]);
     place.refused(2, &["--kind", "bispectrum", "--nu-max", "4", "-o", "x.npz"], &["--nu-max", "--kind nice"]);
     place.refused(1, &["--kind", "nice", "--nu-max", "9", "-o", "x.npz"], &["nu_max = 9", "between 2 and 8"]);
-    place.refused(1, &["--kind", "nice", "--nice", "basis.rho", "-o", "x.npz"], &["basis.rho", "basis"]);
+    place.refused(1, &["--kind", "nice", "--nice", "basis.rho", "-o", "y.npz"], &["basis.rho", "basis"]);
     place.features("nice", "x.npz", &[&NICE[..], &["--save-nice", "a.nice"]].concat());
-    let both = ["--kind", "nice", "--nice", "a.nice", "--nu-max", "3", "-o", "x.npz"];
+    let both = ["--kind", "nice", "--nice", "a.nice", "--nu-max", "3", "-o", "y.npz"];
     place.refused(2, &both, &["--nu-max", "--nice"]);
-    let over = ["--kind", "nice", "--save-nice", "basis.rho", "-o", "x.npz"];
+    let over = ["--kind", "nice", "--save-nice", "basis.rho", "-o", "y.npz"];
     place.refused(1, &over, &["basis.rho"]);
     place.features("nice", "x.npy", &[&NICE[..], &["--chunk-rows", "200"]].concat());
     let other = ["--kind", "nice", "--nu-max", "3", "--chunk-rows", "200", "-o", "x.npy"];

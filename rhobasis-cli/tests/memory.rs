@@ -71,7 +71,7 @@ fn memory_of_features_is_stated_within_a_fifth() {
     stated_and_peak(folder.path(), &[&["fit", &bundled("molecules.xyz.xz@:200")], &basis[..]].concat());
     let some = bundled("molecules.xyz.xz@:800");
     let features = |kind: &str, data: &str, more: &[&str]| {
-        check(folder.path(), &[&["features", data, "--basis", "b.rho", "--kind", kind], more].concat());
+        check(folder.path(), &[&["features", data, "--basis", "b.rho", "--force", "--kind", kind], more].concat());
     };
     features("density", &some, &["-o", "x.npz"]);
     features("power-spectrum", &some, &["-o", "x.npz", "--normalize"]);

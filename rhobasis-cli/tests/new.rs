@@ -111,7 +111,7 @@ fn keys_are_found_by_their_names_and_free_atoms_by_their_frames() {
     place.ok(&["new", "data.xyz@:20", "-o", "models/m.toml", "--energy-key", "dft_total_energy"]);
     let train = value(&place, "models/m.toml", "train");
     assert!(train.starts_with("\"/") && train.ends_with("/data.xyz@:20\""), "{train}");
-    place.ok(&["train", "models/m.toml", "-o", "m.rho", "--no-plot"]);
+    place.ok(&["train", "models/m.toml", "-o", "m.rho", "--no-plot", "--force"]);
 }
 
 #[test]

@@ -100,11 +100,11 @@ fn a_file_of_another_kind_is_not_replaced() {
     place.refused(&format!("{features} X.npy"), &["X.meta.npz", "a file of structures", remedy]);
     fs::write(place.path("si.cif"), "data_Si\n_cell_length_a 5.43\n").unwrap();
     place.refused("rhobasis plan b.rho --nu 2 --csv si.cif", &["is a CIF, which would be replaced by a text", remedy]);
-    // An empty file and one of the same kind are.
+    // Nor with --force, with which one of the same kind is; an empty file is in any case.
+    place.refused(&(fit("structures.rho") + " --force"), &["a file of structures", remedy]);
     fs::write(place.path("empty.rho"), "").unwrap();
-    for name in ["empty.rho", "b.rho"] {
-        place.ok(&fit(name));
-    }
+    place.ok(&fit("empty.rho"));
+    place.ok(&(fit("b.rho") + " --force"));
 }
 
 #[test]
@@ -173,8 +173,9 @@ fn a_full_disk_is_named_with_the_file_and_leaves_the_old_one() {
     place.ok(&format!("rhobasis fit a.xyz@:9 -o b.rho {SMALL}"));
     place.ok("rhobasis features a.xyz@:9 --basis b.rho -o X.npz");
     let full = "trap '' XFSZ; ulimit -f 8;"; // files of more than 8 kB fail, as on a full disk
-    place.refused(&format!("{full} rhobasis fit a.xyz -o b.rho {SMALL}"), &["b.rho: File too large"]);
-    place.refused(&format!("{full} rhobasis features a.xyz --basis b.rho -o X.npz"), &["X.npz: File too large"]);
+    place.refused(&format!("{full} rhobasis fit a.xyz -o b.rho {SMALL} --force"), &["b.rho: File too large"]);
+    place
+        .refused(&format!("{full} rhobasis features a.xyz --basis b.rho -o X.npz --force"), &["X.npz: File too large"]);
     place.refused(&format!("{full} rhobasis features a.xyz --basis b.rho -o Y.npy"), &["Y.npy: File too large"]);
     place.refused(&format!("rhobasis fit a.xyz -o /dev/full {SMALL}"), &["/dev/full: No space left on device"]);
 }
@@ -203,7 +204,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_what_is_being_written_is_no
     assert!(!found.contains(&".b.rho.1-2.part".to_string()));
     drop(holder.stdin.take());
     holder.wait().unwrap();
-    place.ok(&fit);
+    place.ok(&(fit + " --force"));
     assert!(!place.path(".b.rho.3-4.part").exists());
 }
 

@@ -16,7 +16,7 @@ const SMALL: &[&str] = &["--r-cut", "4", "--n-max", "5", "--l-max", "2", "--spli
 
 /// Fits with these settings.
 fn fit(place: &Place, data: &[&str], output: &str, more: &[&str]) -> Output {
-    let args = [&["fit"], data, &["-o", output], SMALL, more].concat();
+    let args = [&["fit"], data, &["-o", output, "--force"], SMALL, more].concat();
     place.succeeds(&mut place.command(&args))
 }
 
@@ -66,8 +66,8 @@ fn merged_shards_equal_the_whole() {
                 fit(&place, &data, name, &[more, &["--shard", &format!("{i}/{n}")]].concat());
             }
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            place.ok(&[&["merge"], &names[..], &["-o", "merged.rho", "--q-max", "3"]].concat());
-            place.ok(&[&["merge"], &names[..], &["-o", "merged.cov"]].concat());
+            place.ok(&[&["merge"], &names[..], &["-o", "merged.rho", "--q-max", "3", "--force"]].concat());
+            place.ok(&[&["merge"], &names[..], &["-o", "merged.cov", "--force"]].concat());
             let (whole, merged) = (place.bytes("whole.cov"), place.bytes("merged.cov"));
             let [expected, found] = [&whole, &merged].map(|file| numbers(file, "sum/"));
             let scale = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
@@ -132,7 +132,8 @@ fn parts_that_do_not_make_a_whole_are_refused() {
 /// Starts `fit` over and over and kills it at any moment, `kills` times; then lets it end. Returns the frames with which
 /// the runs began, as far as they said so before they were killed.
 fn fit_killed(place: &Place, args: &[&str], kills: usize) -> Vec<usize> {
-    let args = [args, &["--checkpoint", "run.ckpt", "--checkpoint-every", "0"]].concat();
+    // It may be killed when all is written, and only its end is missing.
+    let args = [args, &["--checkpoint", "run.ckpt", "--checkpoint-every", "0", "--force"]].concat();
     let mut random = 1_u64;
     let mut began = Vec::new();
     for kill in 0..kills {
@@ -174,7 +175,7 @@ fn a_run_that_is_killed_ten_times_ends_with_the_same_bytes() {
     let place = Place::of(&[("a.xyz", molecules(13000)), ("b.xyz", molecules(7030))]);
     let data = ["a.xyz", "b.xyz@3:"];
     fit(&place, &data, "expected.rho", &["--mixing", "combined"]);
-    let fit = [&["fit"], &data[..], &["-o", "found.rho", "--mixing", "combined"], SMALL].concat();
+    let fit = [&["fit"], &data[..], &["-o", "found.rho"], SMALL, &["--mixing", "combined"]].concat();
     let began = fit_killed(&place, &fit, 10);
     println!("runs began with {began:?} frames");
     assert!(began.iter().filter(|&&n| n > 0).count() >= 3, "{began:?}");
@@ -188,7 +189,7 @@ fn a_shard_that_is_killed_ends_with_the_same_bytes() {
     let place = Place::of(&[("a.xyz", molecules(9001))]);
     let more = ["--shard", "2/3", "--center-specific"];
     fit(&place, &["a.xyz"], "expected.cov", &more);
-    let fit = [&["fit", "a.xyz", "-o", "found.cov"], &more[..], SMALL].concat();
+    let fit = [&["fit", "a.xyz", "-o", "found.cov"], SMALL, &more[..]].concat();
     let began = fit_killed(&place, &fit, 4);
     assert!(began.iter().any(|&n| n > 0), "{began:?}");
     assert!(place.bytes("found.cov") == place.bytes("expected.cov"));

@@ -76,7 +76,7 @@ fn errors_are_one_object_with_the_numbers_of_the_table() {
 fn quiet_leaves_out_notes_and_keeps_warnings_and_errors() {
     let place = Place::of(&[("data.xyz", molecules(30)), ("m.toml", MODEL.to_string())]);
     let stderr = |args: &[&str]| said(place.succeeds(&mut place.command(args)).stderr);
-    let train = ["train", "m.toml", "-o", "m.rho", "--no-plot"];
+    let train = ["train", "m.toml", "-o", "m.rho", "--no-plot", "--force"];
     says(&stderr(&train), &["memory: about", "warning: "]);
     let quiet = stderr(&[&train[..], &["--quiet"]].concat());
     assert!(!quiet.contains("memory") && quiet.contains("warning: "), "{quiet}");

@@ -45,12 +45,12 @@ fn the_choice_is_that_of_scikit_matter() {
     let place = Place::new();
     let file = golden();
     let file = file.to_str().unwrap();
-    let out = place.ok(&["select", file, "-n", "10", "-o", "picked.npz"]);
+    let out = place.ok(&["select", file, "-n", "10", "--force", "-o", "picked.npz"]);
     assert!(out.contains("10 features of 20 chosen from 100 × 20"), "{out}");
     assert_eq!(integers(&place, "picked.npz", "selected"), CUR);
-    place.ok(&["select", file, "--method", "fps", "-n", "10", "-o", "picked.npz"]);
+    place.ok(&["select", file, "--method", "fps", "-n", "10", "--force", "-o", "picked.npz"]);
     assert_eq!(integers(&place, "picked.npz", "selected"), FPS);
-    place.ok(&["select", file, "--method", "fps", "--of", "samples", "-n", "10", "-o", "picked.npz"]);
+    place.ok(&["select", file, "--method", "fps", "--of", "samples", "-n", "10", "--force", "-o", "picked.npz"]);
     assert_eq!(integers(&place, "picked.npz", "selected"), FPS_SAMPLES);
 }
 
@@ -60,7 +60,7 @@ fn a_matrix_too_large_for_memory_gives_the_same_choice() {
     let file = golden();
     let file = file.to_str().unwrap();
     for (method, expected) in [("cur", CUR), ("fps", FPS)] {
-        place.ok(&["select", file, "--method", method, "-n", "10", "--memory", "0", "-o", "picked.npz"]);
+        place.ok(&["select", file, "--method", method, "-n", "10", "--memory", "0", "--force", "-o", "picked.npz"]);
         assert_eq!(integers(&place, "picked.npz", "selected"), expected);
     }
     let samples = ["select", file, "--of", "samples", "-n", "2", "--memory", "0", "-o", "no.npz"];
@@ -82,7 +82,7 @@ fn very_large_and_small_numbers_are_chosen_from_as_ordinary_ones() {
     for method in ["cur", "fps"] {
         for memory in ["4", "0"] {
             let chosen = |file: &str| {
-                let flags = ["--method", method, "-n", "6", "--memory", memory, "-o", "picked.npz"];
+                let flags = ["--method", method, "-n", "6", "--memory", memory, "--force", "-o", "picked.npz"];
                 place.ok(&[&["select", file][..], &flags].concat());
                 integers(&place, "picked.npz", "selected")
             };
@@ -133,7 +133,7 @@ fn orders_and_types_of_numpy_are_read() {
     fs::write(place.path("f.npy"), npy("<f8", "True", "(4, 2)", &by_columns)).unwrap();
     fs::write(place.path("s.npy"), npy("<f4", "False", "(4, 2)", &single)).unwrap();
     for file in ["c.npy", "f.npy", "s.npy"] {
-        place.ok(&["select", file, "--method", "fps", "--of", "samples", "-n", "3", "-o", "picked.npz"]);
+        place.ok(&["select", file, "--method", "fps", "--of", "samples", "-n", "3", "--force", "-o", "picked.npz"]);
         assert_eq!(integers(&place, "picked.npz", "selected"), [0, 2, 3], "{file}");
     }
 }

@@ -189,7 +189,8 @@ def test_chunks_of_another_run_are_refused(written):
         assert done.returncode == 1
         assert "X-00000.npy: was written by another run" in done.stderr
         assert "remove these files, or choose another name" in done.stderr
-    pathlib.Path("X-00000.npy").unlink()
+    for name in ("X-00000.npy", "X.meta.npz"):
+        pathlib.Path(name).unlink()
     pathlib.Path("X-00099.npy").write_bytes(b"")
     assert "X-00099.npy: was written by another run" in in_chunks().stderr
     assert command("features", "m.xyz", "--basis", "basis.rho", "-o", "X.npz", "--chunk-rows", 10).returncode == 2

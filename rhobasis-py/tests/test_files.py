@@ -97,7 +97,7 @@ def test_messages_of_the_command_never_land_in_a_file(tmp_path):
     code = "from rhobasis._cli import main; main()"
     lines = []
     for redirection in ("", ">&- 2>&-", "<&- >&- 2>&-"):
-        line = f'"{sys.executable}" -c "{code}" fit a.xyz -o b.rho {settings} {redirection}'
+        line = f'"{sys.executable}" -c "{code}" fit a.xyz -o b.rho --force {settings} {redirection}'
         subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True, capture_output=True)
         lines.append((tmp_path / "b.rho").read_bytes())
     assert lines[0] == lines[1] == lines[2]

@@ -16,6 +16,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::interrupt;
+use crate::made_by;
 use crate::nice::{self, NiceFlags};
 use crate::nice_fit;
 use crate::output;
@@ -141,7 +142,7 @@ impl NiceArgs {
         nice::account(&fitted, out)?;
         match &self.save_nice {
             Some(path) => {
-                fitted.save(path)?;
+                made_by::save(&fitted, path)?;
                 writeln!(out, "wrote {}", path.display())?;
             }
             None => {

@@ -77,8 +77,8 @@ pub struct Doubt {
 }
 
 impl Doubt {
-    /// Anew, or from where it was; `force` replaces a file that is there.
-    pub fn begin(flags: &MdDoubt, every: usize, state: Option<DoubtState>, force: bool) -> Outcome<Option<Self>> {
+    /// Anew, or from where it was.
+    pub fn begin(flags: &MdDoubt, every: usize, state: Option<DoubtState>) -> Outcome<Option<Self>> {
         if !flags.is_wanted() {
             return Ok(None);
         }
@@ -87,7 +87,7 @@ impl Doubt {
             (Some(limit), Some(path)) => {
                 let trajectory = match state.end.clone() {
                     Some(end) => Trajectory::go_on(&path, end),
-                    None => Trajectory::begin(&path, force),
+                    None => Trajectory::begin(&path),
                 };
                 Some((limit, trajectory?))
             }

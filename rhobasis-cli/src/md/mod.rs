@@ -79,9 +79,6 @@ pub struct Md {
     /// as soon as it is written
     #[arg(short, long)]
     output: Option<PathBuf>,
-    /// Replace a trajectory that is there already, which is refused otherwise
-    #[arg(long)]
-    force: bool,
     #[command(flatten)]
     checkpoint: MdCheckpoint,
     #[command(flatten)]
@@ -130,7 +127,7 @@ impl Md {
         let files = Files::reading([&self.model]).and_data([&self.data]);
         let files = files.writing("--output", Holds::Frames, &self.output);
         let files = files.writing("--dump-above", Holds::Frames, &self.doubt.file());
-        files.writing("--checkpoint", Holds::Archive(KIND), &self.checkpoint.checkpoint)
+        files.going_on("--checkpoint", Holds::Archive(KIND), &self.checkpoint.checkpoint)
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
@@ -254,7 +251,7 @@ impl Md {
         let evaluate = |structure: &Structure| driver.evaluate(structure);
         let located = |e: Error| e.at_frame(start.frame).in_file(&start.file);
         let structure = start.structure.clone();
-        let doubt = |state| Doubt::begin(&self.doubt, self.every as usize, state, self.force);
+        let doubt = |state| Doubt::begin(&self.doubt, self.every as usize, state);
         if let (Some(Resumed { archive, sums, trajectory, doubt: state }), Some(checkpoint)) = (resumed, checkpoint) {
             let dynamics = Dynamics::resumed(structure, settings, &archive, checkpoint.path(), evaluate)?;
             if self.doubt.is_wanted() {
@@ -262,7 +259,7 @@ impl Md {
             }
             let go_on = |path: &PathBuf| match &trajectory {
                 Some(end) => Trajectory::go_on(path, end.clone()),
-                None => Trajectory::begin(path, self.force),
+                None => Trajectory::begin(path),
             };
             let trajectory = self.output.as_ref().map(go_on).transpose()?;
             let (step, path) = (dynamics.state().step, checkpoint.path().display());
@@ -270,7 +267,7 @@ impl Md {
             let velocities = format!("those of {path} after step {}", count(step));
             return Ok(Running { dynamics, sums, trajectory, doubt: doubt(state)?, velocities, resumed: true });
         }
-        let trajectory = self.output.as_ref().map(|path| Trajectory::begin(path, self.force)).transpose()?;
+        let trajectory = self.output.as_ref().map(|path| Trajectory::begin(path)).transpose()?;
         let mut dynamics = Dynamics::new(structure, settings, evaluate).map_err(located)?;
         let velocities = start.set_in_motion(&mut dynamics, self.temperature, TEMPERATURE).map_err(located)?;
         let (sums, doubt) = (Sums::default(), doubt(None)?);

@@ -40,9 +40,6 @@ pub struct New {
     /// The model file to write, *.toml
     #[arg(short, long)]
     output: PathBuf,
-    /// Replace the file if it is there
-    #[arg(long)]
-    force: bool,
     #[command(flatten)]
     keys: Keys,
 }
@@ -64,10 +61,6 @@ impl New {
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         output::check(&self.output, &["toml"])?;
-        if self.output.exists() && !is_stream(&self.output) && !self.force {
-            let remedy = "write under another name, or replace it with --force";
-            return Err(Error::file(&self.output, "is there already", remedy).into());
-        }
         if let Some(pipe) = self.data.iter().map(|spec| path_of(spec)).find(|path| is_stream(path)) {
             let problem = "is a pipe, which cannot be read again for training";
             return Err(Error::file(&pipe, problem, "write the frames to a file first").into());

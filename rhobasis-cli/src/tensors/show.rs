@@ -8,6 +8,7 @@ use rhobasis::structure::symbol;
 
 use crate::failure::Outcome;
 use crate::input::load;
+use crate::made_by;
 use crate::nice::account;
 use crate::text::{count, field};
 
@@ -24,6 +25,7 @@ pub fn show(path: &Path, out: &mut dyn Write) -> Outcome {
         let of = model.basis().density_of_variances();
         field(out, "basis", format!("{channels} keeps {:.3} % of the variance of the {of}", 100.0 * kept))?;
     }
+    made_by::say(path, out)?;
     writeln!(out, "\nNICE")?;
     for (setting, value) in model.nice().settings().values() {
         field(out, setting.name, value.to_text())?;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use rhobasis::correlations::{Nice, NiceSample};
 use rhobasis::equivariant::{EquivariantRidge, EquivariantTrainer};
-use rhobasis::files::Stored;
 use rhobasis::potential::{Basis, check_species};
 use rhobasis::{Result, Structure};
 
@@ -17,6 +16,7 @@ use super::{report, show};
 use crate::failure::Outcome;
 use crate::files::Files;
 use crate::input::frames_bar;
+use crate::made_by;
 use crate::make_basis::make_basis;
 use crate::output;
 use crate::text::{count, field, plural, warn};
@@ -41,7 +41,7 @@ pub fn train(
     check_species(&train.data.frames, test.data.frames.iter().enumerate()).map_err(|e| test.data.locate(e))?;
     let Some(fitted) = fit(&file, &train, dry_run, out)? else { return Ok(()) };
     let trained = Instant::now();
-    fitted.save(output)?;
+    made_by::save(&fitted, output)?;
     show::numbers(&fitted, out)?;
     fitted.warnings().into_iter().for_each(warn);
     let of_train = report::errors(&fitted, &train, "errors of training")?;

@@ -92,7 +92,7 @@ impl Tune {
     fn outputs(&self, read: Files) -> Files {
         let Paths { output, trials, picture, .. } = self.paths();
         read.writing("--output", Holds::Beginning(report::BEGINNING), [&output])
-            .writing("the trials of --output", Holds::Checkpoint, [&trials])
+            .going_on("the trials of --output", Holds::Checkpoint, [&trials])
             .writing("the picture of --output", Holds::Picture, &picture)
     }
 

@@ -128,3 +128,14 @@ pub fn molecules(n: usize) -> String {
     }
     text
 }
+
+/// Header and arrays of a file of ours without the command that made it, and without the digest, which covers that.
+pub fn without_command(file: &[u8]) -> (serde_json::Value, Vec<u8>) {
+    let end = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&file[8..end]).unwrap();
+    let metadata = header["__metadata__"].as_object_mut().unwrap();
+    for key in ["command", "digest"] {
+        assert!(metadata.remove(key).is_some(), "{key}");
+    }
+    (header, file[end..].to_vec())
+}

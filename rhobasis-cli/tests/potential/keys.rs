@@ -144,7 +144,7 @@ fn keys_that_look_like_labels_are_proposed_where_the_usual_ones_are_missing() {
     let lines = lines.trim_end();
     place.refused(
         1,
-        &["train", "m.toml", "-o", "m.rho"],
+        &["train", "m.toml", "-o", "m.rho", "--force"],
         &[
             "no training frame has a label under energy, forces, stress, virial",
             "add to [data] what is meant of",
@@ -162,7 +162,7 @@ fn keys_that_look_like_labels_are_proposed_where_the_usual_ones_are_missing() {
     );
     // One kind is missing and the others are there.
     fs::write(place.path("m.toml"), model("energy_key = \"REF_energy\"\n")).unwrap();
-    let text = warned(&place, &["train", "m.toml", "-o", "n.rho", "--no-plot"]);
+    let text = warned(&place, &["train", "m.toml", "-o", "n.rho", "--force", "--no-plot"]);
     says(
         &text,
         &["warning: nothing is under the usual keys of forces, stress;", "  force_key = \"REF_forces\"\n  stress_key"],
@@ -174,7 +174,10 @@ fn keys_that_look_like_labels_are_proposed_where_the_usual_ones_are_missing() {
     fs::write(place.path("a.xyz"), usual(4).replace("pbc=", "free_energy=-1 pbc=")).unwrap();
     fs::write(place.path("m.toml"), model("")).unwrap();
     says(&place.ok(&["info", "a.xyz"]), &["keys that may hold energy too: free_energy"]);
-    assert_eq!(warned(&place, &["train", "m.toml", "-o", "n.rho", "--no-plot"]).matches("warning").count(), 0);
+    assert_eq!(
+        warned(&place, &["train", "m.toml", "-o", "n.rho", "--force", "--no-plot"]).matches("warning").count(),
+        0
+    );
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn a_slab_with_a_stress_and_labels_of_nan_are_left_out_with_a_warning() {
     let place = Place::of(&[("a.xyz", &(whole + &slab + &slab + &nan)), ("m.toml", &model(""))]);
     let parts =
         ["the stress of 2 frames is left out", "a.xyz, frame 4", "the energy of 1 frame is NaN", "a.xyz, frame 6"];
-    says(&warned(&place, &["train", "m.toml", "-o", "m.rho", "--no-plot"]), &parts);
+    says(&warned(&place, &["train", "m.toml", "-o", "m.rho", "--force", "--no-plot"]), &parts);
     says(
         &place.ok(&["train", "m.toml", "-o", "m.rho", "--dry-run"]),
         &["7 frames", "6 energies", "36 force components", "30 stress components"],
@@ -195,7 +198,11 @@ fn a_slab_with_a_stress_and_labels_of_nan_are_left_out_with_a_warning() {
     says(&warned(&place, &["evaluate", "m.toml", "--folds", "2"]), &parts);
     // In part NaN is a mistake.
     fs::write(place.path("a.xyz"), usual(2) + &usual(1).replace("0.0 0 0", "0.0 nan 0")).unwrap();
-    place.refused(1, &["train", "m.toml", "-o", "m.rho"], &["a.xyz, frame 2, atom 0: component y of forces is NaN"]);
+    place.refused(
+        1,
+        &["train", "m.toml", "-o", "m.rho", "--force"],
+        &["a.xyz, frame 2, atom 0: component y of forces is NaN"],
+    );
     place.refused(1, &["evaluate", "m.rho", "a.xyz"], &["a.xyz, frame 2, atom 0: component y of forces is NaN"]);
     says(&place.ok(&["info", "a.xyz"]), &["labels would be refused: 1", "atom 0: component y of forces is NaN"]);
 }

@@ -36,7 +36,7 @@ fn no_output_replaces_what_is_read_or_holds_something_else() {
 
     // Structures over structures, packed or not.
     for name in ["a.xyz", "a.xyz.gz"] {
-        place.ok(&["predict", "m.rho", &start, "-o", name]);
+        place.ok(&["predict", "m.rho", &start, "-o", name, "--force"]);
         assert_eq!(place.read(name).len(), 1);
     }
 }

@@ -55,7 +55,7 @@ fn a_basis_for_a_linear_model_is_made_from_files_and_in_a_model_file() {
         let basis = format!("q_max = 2\nmethod = \"supervised\"\nspan = 4\n{basis}");
         let text = model(&basis, "type = \"gap\"\nn_sparse = 40");
         std::fs::write(place.path("model.toml"), text).unwrap();
-        place.ok(&["train", "model.toml", "-o", "k.rho", "--no-plot"]);
+        place.ok(&["train", "model.toml", "-o", "k.rho", "--no-plot", "--force"]);
         let potential = Potential::load(&place.path("k.rho")).unwrap();
         let Basis::Optimal(basis) = potential.basis() else { panic!("it is optimal") };
         let found = SupervisedSettings { supervised: expected, span: 4 };
@@ -63,8 +63,19 @@ fn a_basis_for_a_linear_model_is_made_from_files_and_in_a_model_file() {
     }
 
     // What a potential depends on.
-    let told =
-        place.ok(&["fit", &data, "-o", "d.rho", "--method", "sensitivity", "--potential", "k.rho", "--q-max", "1"]);
+    let told = place.ok(&[
+        "fit",
+        &data,
+        "-o",
+        "d.rho",
+        "--force",
+        "--method",
+        "sensitivity",
+        "--potential",
+        "k.rho",
+        "--q-max",
+        "1",
+    ]);
     says(&told, &["sensitivity of a potential, with gamma 0.1"]);
     let basis = OptimalBasis::load(&place.path("d.rho")).unwrap();
     assert_eq!(basis.settings().method, Method::Sensitivity(SensitivitySettings { gamma: 0.1 }));

@@ -11,6 +11,9 @@ use serde::Deserialize;
 pub(super) const KIND: &str = "kind";
 pub(super) const VERSION: &str = "format_version";
 pub(super) const DIGEST: &str = "digest";
+/// Keys of the metadata of what a command has made.
+pub(super) const COMMAND: &str = "command";
+pub(super) const PROGRAM: &str = "rhobasis";
 
 /// Most bytes of a header, as safetensors has it.
 const LONGEST: u64 = 100_000_000;
@@ -20,6 +23,26 @@ const BEGINNING: u64 = 1 << 14;
 /// The kind of a file, from its header alone; `None` for what is no file of ours.
 pub fn kind_of(path: &Path) -> Option<String> {
     metadata_of(path)?.remove(KIND)
+}
+
+/// The command that made a file, and the version of rhobasis, from its header alone; `None` where it does not say.
+///
+/// ```
+/// use rhobasis::files::{Stored, command_of};
+/// use rhobasis::optimal::{Covariance, CovarianceSettings};
+///
+/// let path = std::env::temp_dir().join("command_of.cov");
+/// let covariance = Covariance::new(&CovarianceSettings::default())?;
+/// covariance.save_made_by(&path, "rhobasis fit data.xyz")?;
+/// assert_eq!(command_of(&path).unwrap().0, "rhobasis fit data.xyz");
+/// covariance.save(&path)?;
+/// assert!(command_of(&path).is_none());
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
+pub fn command_of(path: &Path) -> Option<(String, String)> {
+    let mut metadata = metadata_of(path)?;
+    Some((metadata.remove(COMMAND)?, metadata.remove(PROGRAM)?))
 }
 
 /// What the user should know of a file, from its header alone: one of the older format has no digest.

@@ -18,7 +18,7 @@ pub use digest::{Digest, sha256};
 pub use draft::{Draft, write_atomically};
 pub use format::Format;
 pub use growing::{Existing, Growing};
-pub use header::{kind_of, note_on};
+pub use header::{command_of, kind_of, note_on};
 pub use stored::Stored;
 pub(crate) use stored::remove_with_drafts;
 pub use target::{is_standard_output, is_stream};

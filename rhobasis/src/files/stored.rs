@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::archive::Archive;
-use super::header::kind_of;
+use super::header::{COMMAND, PROGRAM, kind_of};
 use super::temporary::remove_abandoned;
 use crate::{Error, Result};
 
@@ -43,6 +43,18 @@ pub trait Stored: Sized {
     /// If the file cannot be written.
     fn save(&self, path: &Path) -> Result<()> {
         self.archive().write(path, Self::KIND)
+    }
+
+    /// Writes the file with the command that made it, and the version of this library, among its metadata: see
+    /// [`command_of`](super::command_of). Reading does not look at them.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    fn save_made_by(&self, path: &Path, command: &str) -> Result<()> {
+        let mut archive = self.archive();
+        archive.metadata.insert(COMMAND.into(), command.into());
+        archive.metadata.insert(PROGRAM.into(), env!("CARGO_PKG_VERSION").into());
+        archive.write(path, Self::KIND)
     }
 
     /// The bytes of the file.
