@@ -114,8 +114,8 @@ class Nice(Invariants):
 
     Notes
     -----
-    Columns are (ν, k): the coefficients of l = 0 first, then the features of each order, by falling variance if they are
-    rotated.
+    Columns are (ν, k): the coefficients of l = 0 first, then the features of each order, by falling variance where they
+    are rotated.
 
     Examples
     --------
