@@ -70,6 +70,10 @@ pub struct Features {
     /// over these atoms
     #[arg(long, value_name = "SPECIES", value_delimiter = ',', requires = "output")]
     centers: Option<Vec<String>>,
+    /// Leave out neighbours of species that the basis does not know, as if they were not there, instead of refusing them; as
+    /// centres they are refused still, so that --centers is mostly needed too
+    #[arg(long, requires = "output")]
+    ignore_unknown_species: bool,
     /// Round the features to single precision at the end: files of half the size
     #[arg(long, requires = "output")]
     float32: bool,
@@ -274,7 +278,10 @@ impl Features {
     }
 
     fn described(&self, basis: &OptimalBasis, nice: Option<Arc<Nice>>) -> Result<Described> {
-        let expansion = basis.expansion();
+        let expansion = match self.ignore_unknown_species {
+            true => &basis.expansion().ignoring_unknown_neighbors(),
+            false => basis.expansion(),
+        };
         let Some(kind) = self.kind()? else { return Ok(Described::Density(expansion.clone())) };
         let columns = self.columns.as_deref().map(columns::read).transpose()?;
         let (q_max, l_max) = (self.use_q_max, self.use_l_max);
@@ -370,6 +377,9 @@ impl Features {
         }
         if let Some(centers) = self.centers(basis)? {
             settings["centers"] = centers.into_iter().map(symbol).collect();
+        }
+        if self.ignore_unknown_species {
+            settings["unknown_species"] = "ignore".into();
         }
         if self.float32 {
             settings["dtype"] = "float32".into();

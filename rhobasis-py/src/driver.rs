@@ -35,6 +35,9 @@ type Evaluation<'py> = (
     Option<Bound<'py, PyArray2<f64>>>,
 );
 
+/// That, virials of atoms and their extrapolation.
+type More<'py> = (Evaluation<'py>, Bound<'py, PyArray3<f64>>, Bound<'py, PyArray1<f64>>);
+
 #[pymethods]
 impl Driver {
     #[new]
@@ -61,7 +64,7 @@ impl Driver {
         atoms: &Bound<'py, PyAny>,
         virials: bool,
         extrapolation: bool,
-    ) -> PyResult<(Evaluation<'py>, Bound<'py, PyArray3<f64>>, Bound<'py, PyArray1<f64>>)> {
+    ) -> PyResult<More<'py>> {
         let structure = from_atoms(atoms, None)?;
         let beside = Beside { virials, extrapolation };
         let prediction = detach(py, || {

@@ -7,6 +7,7 @@ import pytest
 import rhobasis as rb
 from ase import Atoms
 from ase.build import bulk, molecule
+from rhobasis import _native
 from sklearn.base import clone
 
 NAMES = ["H2O", "CH4", "CH3OH", "CO2", "CH3CN", "CH3CH2OH"]
@@ -168,3 +169,50 @@ def test_other_precisions_are_refused(dtype):
     soap = rb.PowerSpectrum(rb.SphericalExpansion(DENSITY, rb.Gto(n_max=2), l_max=1)).fit(FRAMES)
     with pytest.raises(rb.RhobasisError, match='use "float64" or "float32"'):
         soap.transform(FRAMES, dtype=dtype)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: type(kind).__name__)
+def test_unknown_neighbours_that_are_ignored_are_as_if_they_were_not_there(kind):
+    features = clone(kind).fit(FRAMES)
+    chlorides = [molecule("CH3Cl"), molecule("CH3OH"), molecule("CCl4")]
+    bare = [atoms[atoms.numbers != 17] for atoms in chlorides]
+    chosen = {"centers": ["H", "C", "O"], "unknown_species": "ignore"}
+    scale = abs(features.transform(bare)).max()
+    for more in ({}, {"progress": True}, {"reduce": "sum"}, {"reduce": "mean", "by_species": True}):
+        np.testing.assert_allclose(
+            features.transform(chlorides, **chosen, **more),
+            features.transform(bare, **more),
+            rtol=0,
+            atol=1e-12 * scale,
+        )
+    c, of_bare = features.basis_.transform(chlorides, **chosen), features.basis_.transform(bare)
+    np.testing.assert_allclose(c.to_matrix(), of_bare.to_matrix(), rtol=0, atol=1e-13 * abs(of_bare.to_matrix()).max())
+    np.testing.assert_array_equal(features.transform(FRAMES, unknown_species="ignore"), features.transform(FRAMES))
+
+
+def test_unknown_species_are_refused_unless_they_are_ignored_neighbours():
+    soap = rb.PowerSpectrum(rb.SphericalExpansion(DENSITY, rb.Gto(n_max=2), l_max=1)).fit(FRAMES)
+    chloride = molecule("CH3Cl")
+    for transform in (soap.transform, soap.basis_.transform):
+        with pytest.raises(rb.RhobasisError, match=r"Cl is not among the species of this basis .H, C, N, O."):
+            transform(chloride, centers="C")
+        with pytest.raises(rb.RhobasisError, match=r"Cl is not among the species .* choose centers of these"):
+            transform(chloride, unknown_species="ignore")
+        with pytest.raises(rb.RhobasisError, match=r"unknown_species = 'skip': .* use \"error\" or \"ignore\""):
+            transform(chloride, unknown_species="skip")
+
+
+def test_names_are_those_of_the_tables_that_the_command_writes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rb.write("molecules.xyz", FRAMES)
+    fitted = basis().fit(FRAMES)
+    fitted.save("basis.rho")
+    for kind, features in {"radial-spectrum": rb.RadialSpectrum, "bispectrum": rb.Bispectrum}.items():
+        given = ["molecules.xyz", "--basis", "basis.rho", "--kind", kind, "--centers", "O", "--float32", "-o", "X.npz"]
+        assert _native.main(["rhobasis", "features", *given]) == 0
+        stored, names = np.load("X.npz"), features(fitted).get_feature_names_out()
+        np.testing.assert_array_equal(stored["X"], features(fitted).transform(FRAMES, centers="O", dtype="float32"))
+        n_l = stored["columns"].shape[1] // 2
+        for column, name in zip(stored["columns"], names, strict=True):
+            channels = [stored[f"channels_l{l}"][k] for l, k in zip(column[:n_l], column[n_l:], strict=True)]
+            assert name == "_".join([*(f"l{l}" for l in column[:n_l]), *(f"q{n}" for _, n in channels)])

@@ -170,3 +170,59 @@ fn a_structure_without_centers_is_checked_like_the_others() {
     structures[1].positions[0] = [0.0; 3];
     spectrum.forward_centers_to(&structures, Some(&silicon), out.view_mut()).unwrap();
 }
+
+/// What is left of a structure without atoms of a species.
+fn without(structure: &Structure, species: u8) -> Structure {
+    let kept: Vec<usize> = (0..structure.len()).filter(|&i| structure.species[i] != species).collect();
+    let (species, positions) = kept.iter().map(|&i| (structure.species[i], structure.positions[i])).unzip();
+    Structure { species, positions, ..structure.clone() }
+}
+
+#[test]
+fn unknown_neighbors_that_are_ignored_are_as_if_they_were_not_there() {
+    let (structures, expansion) = (structures(), expansion());
+    let gold = |structure: &Structure| {
+        let mut structure = structure.clone();
+        structure.species.iter_mut().skip(1).step_by(3).for_each(|z| *z = 79);
+        structure
+    };
+    let with: Vec<Structure> = structures.iter().map(gold).collect();
+    let known = Centers::of_species(&with, &[6, 14]);
+    let others: Vec<Structure> = with.iter().map(|structure| without(structure, 79)).collect();
+    let spectra =
+        [Invariants::power_spectrum(&expansion, None, false).unwrap(), Invariants::radial_spectrum(&expansion, true)];
+    for spectrum in spectra {
+        let expected = spectrum.forward(&others).unwrap();
+        let mut found = Array2::<f64>::from_elem(expected.dim(), f64::NAN);
+        let refused = spectrum.forward_centers_to(&with, Some(&known), found.view_mut()).unwrap_err().to_string();
+        assert!(
+            refused.contains("Au is not among the species") && refused.contains("leave the frame out"),
+            "{refused}"
+        );
+        let ignoring = spectrum.ignoring_unknown_neighbors();
+        ignoring.forward_centers_to(&with, Some(&known), found.view_mut()).unwrap();
+        let largest = expected.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-13 * largest));
+        assert!(ignoring.forward(&structures).unwrap() == spectrum.forward(&structures).unwrap());
+        let refused = ignoring.forward(&with).unwrap_err().to_string();
+        assert!(refused.contains("frame 0, atom 1: Au is not") && refused.contains("choose centers"), "{refused}");
+    }
+}
+
+#[test]
+fn forces_come_from_the_neighbors_that_are_not_ignored() {
+    let expansion = expansion().ignoring_unknown_neighbors();
+    let pair = [[0.0; 3], [0.0, 0.4, 1.9]];
+    let bare = Structure::molecule(vec![6, 14], pair.to_vec());
+    let c = expansion.forward(std::slice::from_ref(&bare)).unwrap();
+    let bare = expansion.backward(&[bare], &c.views()).unwrap().remove(0);
+    // Lists say what centres there are: the two, and gold beside them.
+    let positions = [&pair[..], &[[1.5, 0.0, 0.0]]].concat();
+    let gilded = [Structure::molecule(vec![6, 14, 79], positions)];
+    let r_cut = expansion.density().r_cut;
+    let lists = [rhobasis::neighbors::VerletList::given(r_cut, &[0, 2, 4], &[1, 2, 0, 2]).unwrap()];
+    let adjoint = expansion.backward_with(&gilded, Some(&lists), &c.views()).unwrap().remove(0);
+    assert_eq!(adjoint.forces[2], [0.0; 3]);
+    assert_eq!(adjoint.forces[..2], bare.forces[..]);
+    assert!(bare.forces[0].iter().any(|f| f.abs() > 1e-3));
+}

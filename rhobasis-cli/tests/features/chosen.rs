@@ -119,3 +119,25 @@ fn energies_and_numbers_of_atoms_of_frames_lie_beside_the_features() {
     let energies = reals(&place.arrays("w.npz")["energy"].1);
     assert!(energies[0] == -14.5 && energies[1].is_nan());
 }
+
+#[test]
+fn unknown_neighbors_are_left_out_where_that_is_asked_for() {
+    let place = Place::molecules(&["--q-max", "2"]);
+    let water = WATER.split("\n1\n").next().unwrap().replace("dft=-14.5 ", "");
+    fs::write(place.path("bare.xyz"), format!("{water}\n")).unwrap();
+    fs::write(place.path("salt.xyz"), format!("{water}\nNa 1.5 -1.5 0.3\n").replacen('3', "4", 1)).unwrap();
+    let args = |data, output| ["features", data, "--basis", "basis.rho", "--kind", "power-spectrum", "-o", output];
+    place.ok(&args("bare.xyz", "bare.npz"));
+    let flags = ["--centers", "H,O", "--ignore-unknown-species"];
+    place.ok(&[&args("salt.xyz", "salt.npz")[..], &flags].concat());
+    let (bare, salt) = (place.arrays("bare.npz"), place.arrays("salt.npz"));
+    let (expected, found) = (reals(&bare["X"].1), reals(&salt["X"].1));
+    assert_eq!(bare["X"].0, salt["X"].0);
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-13 * (1.0 + b.abs())));
+    assert_eq!(settings(&salt)["unknown_species"], "ignore");
+    for more in [&flags[..2], &flags[2..]] {
+        let Output { status, stderr, .. } = place.run(&[&args("salt.xyz", "z.npz")[..], more].concat());
+        let message = String::from_utf8(stderr).unwrap();
+        assert!(status.code() == Some(1) && message.contains("Na is not among the species"), "{message}");
+    }
+}
