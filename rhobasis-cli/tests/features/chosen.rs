@@ -101,6 +101,13 @@ fn energies_and_numbers_of_atoms_of_frames_lie_beside_the_features() {
         assert_eq!(reals(&arrays["energy"].1), energies);
         assert_eq!(integers(&arrays["n_atoms"].1), n_atoms);
     }
+    place.ok(&["select", "b.npz", "--method", "fps", "--of", "samples", "-n", "3", "-o", "picked.npz"]);
+    let (picked, b) = (place.arrays("picked.npz"), place.arrays("b.npz"));
+    let selected = integers(&picked["selected"].1);
+    assert_eq!(integers(&picked["structure"].1), selected);
+    assert_eq!(reals(&picked["energy"].1), selected.iter().map(|&k| energies[k as usize]).collect::<Vec<_>>());
+    assert_eq!(integers(&picked["n_atoms"].1), selected.iter().map(|&k| n_atoms[k as usize]).collect::<Vec<_>>());
+    assert_eq!(b["energy"].0, [40]);
     assert!(!place.arrays("c-00000.meta.npz").contains_key("energy"), "frames may be in several pieces");
     place.features("radial-spectrum", "a.npz", &["--energy-key", ""]);
     assert!(!place.arrays("a.npz").contains_key("energy"));
