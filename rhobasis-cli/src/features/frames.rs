@@ -1,9 +1,9 @@
 //! What is told of whole frames beside their features: numbers of atoms, energies, the species there are.
 
-use rhobasis::Result;
 use rhobasis::density::check_centers_occur;
 use rhobasis::extxyz::{Chunk, LabelKeys, LabelSurvey, Options, SourceFile};
 use rhobasis::structure::symbol;
+use rhobasis::{Error, Result};
 
 use crate::label_keys::Named;
 use crate::labelled::labels_of;
@@ -36,7 +36,12 @@ impl OfFrames {
     }
 
     pub fn add(&mut self, chunk: &Chunk) -> Result<()> {
-        let labels = labels_of(chunk, &self.options, &mut self.survey)?;
+        let labels = labels_of(chunk, &self.options, &mut self.survey).map_err(|e| match e {
+            Error::Structure { place, problem, remedy } => {
+                Error::Structure { place, problem, remedy: remedy + "; --energy-key \"\" leaves energies out" }
+            }
+            e => e,
+        })?;
         self.energies.extend(labels.iter().map(|said| said.energy.unwrap_or(f64::NAN)));
         for structure in &chunk.structures {
             self.n_atoms.push(structure.len() as i64);

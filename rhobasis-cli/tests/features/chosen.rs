@@ -125,6 +125,11 @@ fn energies_and_numbers_of_atoms_of_frames_lie_beside_the_features() {
     assert!(said.contains("1 of 2 frames have no energy"), "{said}");
     let energies = reals(&place.arrays("w.npz")["energy"].1);
     assert!(energies[0] == -14.5 && energies[1].is_nan());
+
+    fs::write(place.path("water.xyz"), WATER.replace("dft=-14.5", "energy=inf")).unwrap();
+    let message = String::from_utf8(place.run(&args).stderr).unwrap();
+    assert!(message.contains("frame 0: energy is inf") && message.contains("--energy-key \"\""), "{message}");
+    place.ok(&[&args[..], &["--energy-key", ""]].concat());
 }
 
 #[test]
