@@ -2,6 +2,7 @@
 
 pub mod columns;
 mod descriptor;
+mod frames;
 mod products;
 mod stream;
 
@@ -16,6 +17,7 @@ use rhobasis::extxyz::{Dataset, Options};
 use rhobasis::files::{is_stream, sha256};
 use rhobasis::optimal::OptimalBasis;
 use rhobasis::settings::{Given, Named, Setting, Word};
+use rhobasis::structure::{atomic_number, isotope_remedy, symbol};
 use rhobasis::{Error, Result};
 use serde_json::json;
 
@@ -23,12 +25,13 @@ use crate::failure::{Failure, Outcome};
 use crate::files::{Files, Holds};
 use crate::input::load;
 use crate::made_by;
-use crate::matrix::{Matrices, RowLabels, first_chunk, meta_path};
-use crate::npy::{self, Array, Spool};
+use crate::matrix::{Layout, Matrices, RowLabels, first_chunk, meta_path};
+use crate::npy::{self, Array, Reals, Spool};
 use crate::output;
 use crate::settings::{Flags, Group};
 use crate::text::{count, plural};
-use descriptor::Descriptor;
+use descriptor::{Described, Descriptor};
+use frames::OfFrames;
 use products::{Choice, NiceArgs};
 use stream::for_each_block;
 
@@ -64,6 +67,21 @@ pub struct Features {
     /// order; a mean is over all atoms of the frame, so that the blocks add up to the row without them
     #[arg(long, requires = "reduce")]
     by_species: bool,
+    /// Features of the atoms of these species alone, as in Si,C; the others stay their neighbours. Sums and means of --reduce are
+    /// over these atoms
+    #[arg(long, value_name = "SPECIES", value_delimiter = ',', requires = "output")]
+    centers: Option<Vec<String>>,
+    /// Leave out neighbours of species that the basis does not know, as if they were not there, instead of refusing them; as
+    /// centres they are refused still, so that --centers is mostly needed too
+    #[arg(long, requires = "output")]
+    ignore_unknown_species: bool,
+    /// Round the features to single precision at the end: files of half the size
+    #[arg(long, requires = "output")]
+    float32: bool,
+    /// Key of the energies, in eV, that are written beside the features as the array 'energy', one for each frame, if there are
+    /// any; "" leaves them out [default: energy]
+    #[arg(long, value_name = "KEY", requires = "output")]
+    energy_key: Option<String>,
     #[command(flatten)]
     nice: NiceArgs,
     /// *.npz: an array X with axes [center, column] (or [frame, column]), and what its rows and columns are; of the density, arrays l0, l1, …
@@ -112,6 +130,8 @@ Example:
   python -c \"import numpy; print(numpy.load('silicon.npz')['X'].shape)\"
 Example: one row for each frame, for a model of a property of whole frames
   rhobasis features qm9.xyz.xz --basis qm9.rho --kind power-spectrum --reduce mean --by-species -o frames.npy
+Example: the environments of silicon in silicon carbide, of half the size on disk
+  rhobasis features sic.xyz --basis sic.rho --kind power-spectrum --centers Si --float32 -o silicon.npz
 Example: products of four neighbours at a time, chosen by a large set in a run that may be killed at any time
   rhobasis features qm9.xyz.xz --basis qm9.rho --kind nice --nu-max 4 --save-nice qm9.nice --checkpoint qm9.ckpt
   rhobasis features some.xyz --basis qm9.rho --kind nice --nice qm9.nice -o some.npz";
@@ -153,12 +173,13 @@ impl Features {
 
     /// Computes and writes the features.
     fn write(&self, output: &Path, basis: &OptimalBasis, nice: Option<Arc<Nice>>, out: &mut dyn Write) -> Outcome {
-        let descriptor = self.descriptor(basis, nice.clone())?;
+        let what = self.described(basis, nice.clone())?;
+        let descriptor = Descriptor { what, centers: self.centers(basis)? };
         let input = Dataset::open(&self.data, &Options::default())?;
         let settings = |more| self.settings(basis, nice.as_deref(), more);
         let npz = is_npz(output);
         let (n_rows, shape) = if npz {
-            write_npz(output, &descriptor, settings, input)?
+            self.write_npz(output, &descriptor, settings, input)?
         } else {
             self.write_npy(output, &descriptor, settings, input, out)?
         };
@@ -232,9 +253,40 @@ impl Features {
         Ok(())
     }
 
-    fn descriptor(&self, basis: &OptimalBasis, nice: Option<Arc<Nice>>) -> Result<Descriptor> {
-        let expansion = basis.expansion();
-        let Some(kind) = self.kind()? else { return Ok(Descriptor::Density(expansion.clone())) };
+    /// The species of --centers, ascending.
+    fn centers(&self, basis: &OptimalBasis) -> Result<Option<Vec<u8>>> {
+        let known = basis.expansion().species();
+        let species = |name: &String| {
+            let name = name.trim();
+            let refused = |problem: String, remedy: &str| Error::setting("--centers", name, problem, remedy);
+            let remedy = isotope_remedy(name).unwrap_or("use symbols from H to Og, as in Si,C");
+            let z = atomic_number(name).ok_or_else(|| refused("is no element".into(), remedy))?;
+            match known.contains(&z) {
+                true => Ok(z),
+                false => {
+                    let known: Vec<&str> = known.iter().map(|&z| symbol(z)).collect();
+                    let problem = format!("is not among the species of this basis ({})", known.join(", "));
+                    Err(refused(problem, "name some of these"))
+                }
+            }
+        };
+        let Some(names) = &self.centers else { return Ok(None) };
+        let mut chosen = names.iter().map(species).collect::<Result<Vec<_>>>()?;
+        chosen.sort_unstable();
+        chosen.dedup();
+        Ok(Some(chosen))
+    }
+
+    fn reals(&self) -> Reals {
+        if self.float32 { Reals::Single } else { Reals::Double }
+    }
+
+    fn described(&self, basis: &OptimalBasis, nice: Option<Arc<Nice>>) -> Result<Described> {
+        let expansion = match self.ignore_unknown_species {
+            true => &basis.expansion().ignoring_unknown_neighbors(),
+            false => basis.expansion(),
+        };
+        let Some(kind) = self.kind()? else { return Ok(Described::Density(expansion.clone())) };
         let columns = self.columns.as_deref().map(columns::read).transpose()?;
         let (q_max, l_max) = (self.use_q_max, self.use_l_max);
         let mut member = Member { columns, q_max, l_max, ..Member::new(kind, self.normalize) };
@@ -245,9 +297,9 @@ impl Features {
         let reduction = self.reduce.as_deref().map(|name| Reduction::parse("--reduce", name)).transpose()?;
         let of = |invariants| match reduction {
             Some(reduction) => {
-                Descriptor::PerStructure(invariants, PerStructure { reduction, by_species: self.by_species })
+                Described::PerStructure(invariants, PerStructure { reduction, by_species: self.by_species })
             }
-            None => Descriptor::Invariants(invariants),
+            None => Described::Invariants(invariants),
         };
         invariants.map(of).map_err(|e| match (e, &self.columns) {
             (Error::Setting { name: "q_max", value, problem, remedy }, _) => {
@@ -274,29 +326,31 @@ impl Features {
     ) -> Result<(usize, String)> {
         let width = descriptor.width();
         let described = |settings: Array| [vec![settings], descriptor.description(true)].concat();
+        let layout = Layout { width, reals: self.reals(), names: descriptor.row_labels() };
         let mut matrices = match self.chunk_rows {
-            None => Matrices::whole(output, width, descriptor.row_labels())?,
+            None => Matrices::whole(output, layout)?,
             Some(n) => {
                 let data = json!({ "files": input.hash()?, "chunk_rows": n });
-                let labels = descriptor.row_labels();
-                Matrices::in_chunks(output, width, labels, n as usize, described(settings(data)?))?
+                Matrices::in_chunks(output, layout, n as usize, described(settings(data)?))?
             }
         };
+        let mut frames = OfFrames::new(self.energy_key.as_deref());
         let done = matrices.done();
         if done > 0 {
             // The message is a courtesy: a closed pipe is reported with the last line.
             let _ = writeln!(out, "{} are there already", plural(done, "row"));
         }
-        let files = for_each_block(descriptor, input, done, |rows, values| {
+        let files = for_each_block(descriptor, input, self.reals(), &mut frames, done, |rows, values| {
             matrices.add(rows, values.map(|values| &values[..]))
         })?;
+        frames.check(descriptor.centers.as_deref(), &files)?;
         let data = match self.chunk_rows {
             None => json!({ "files": files }),
             Some(n) => json!({ "files": files, "chunk_rows": n }),
         };
         let data = with_command(data);
         let n_rows = matrices.rows();
-        matrices.finish(&described(settings(data)?))?;
+        matrices.finish(&[described(settings(data)?), frames.arrays(descriptor.is_per_structure())].concat())?;
         let (width, meta) = (count(width), meta_path(output));
         let what = self.chunk_rows.map_or("matrix".into(), |n| format!("matrices of {} rows", count(n as usize)));
         Ok((n_rows, format!("{what} with {width} columns; rows and columns are described in {}", meta.display())))
@@ -326,6 +380,15 @@ impl Features {
             settings["reduce"] = reduction.as_str().into();
             settings["by_species"] = self.by_species.into();
         }
+        if let Some(centers) = self.centers(basis)? {
+            settings["centers"] = centers.into_iter().map(symbol).collect();
+        }
+        if self.ignore_unknown_species {
+            settings["unknown_species"] = "ignore".into();
+        }
+        if self.float32 {
+            settings["dtype"] = "float32".into();
+        }
         if let Some(path) = &self.nice.nice {
             settings["nice_file"] = described(path)?;
         } else if let Some(nice) = nice {
@@ -342,42 +405,45 @@ impl Features {
         }
         Ok(Array::text("settings", &settings.to_string()))
     }
-}
 
-/// Writes features or coefficients as an archive of arrays; returns the number of rows, and what was written.
-fn write_npz(
-    output: &Path,
-    descriptor: &Descriptor,
-    settings: impl Fn(serde_json::Value) -> Result<Array>,
-    input: Dataset,
-) -> Result<(usize, String)> {
-    let spool = |(name, row)| Spool::reals(output, name, row);
-    let mut spools = descriptor.arrays().into_iter().map(spool).collect::<Result<Vec<_>>>()?;
-    let mut labels = RowLabels::new(output, descriptor.row_labels())?;
-    let mut n_rows = 0;
-    let files = for_each_block(descriptor, input, 0, |rows, values| {
-        for (spool, (block, _)) in spools.iter_mut().zip(values.into_iter().flatten()) {
-            spool.write(block)?;
-        }
-        n_rows += rows.len;
-        labels.add(rows)
-    })?;
-    let mut arrays = descriptor.description(false);
-    arrays.push(settings(with_command(json!({ "files": files })))?);
-    let all = spools.iter_mut().chain(labels.spools());
-    rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_rows, all, &arrays))?;
-    let shape = match descriptor {
-        Descriptor::Density(expansion) => {
-            format!("arrays l0 to l{}, axes [center, m, channel]", expansion.l_max())
-        }
-        Descriptor::Invariants(invariants) => {
-            format!("array X, axes [center, column], {}", plural(invariants.n_features(), "column"))
-        }
-        Descriptor::PerStructure(..) => {
-            format!("array X, axes [frame, column], {}", plural(descriptor.width(), "column"))
-        }
-    };
-    Ok((n_rows, shape))
+    /// Writes features or coefficients as an archive of arrays; returns the number of rows, and what was written.
+    fn write_npz(
+        &self,
+        output: &Path,
+        descriptor: &Descriptor,
+        settings: impl Fn(serde_json::Value) -> Result<Array>,
+        input: Dataset,
+    ) -> Result<(usize, String)> {
+        let spool = |(name, row)| Spool::reals(output, name, self.reals(), row);
+        let mut spools = descriptor.arrays().into_iter().map(spool).collect::<Result<Vec<_>>>()?;
+        let mut labels = RowLabels::new(output, descriptor.row_labels())?;
+        let (mut n_rows, mut frames) = (0, OfFrames::new(self.energy_key.as_deref()));
+        let files = for_each_block(descriptor, input, self.reals(), &mut frames, 0, |rows, values| {
+            for (spool, (block, _)) in spools.iter_mut().zip(values.into_iter().flatten()) {
+                spool.write(block)?;
+            }
+            n_rows += rows.len;
+            labels.add(rows)
+        })?;
+        frames.check(descriptor.centers.as_deref(), &files)?;
+        let mut arrays = descriptor.description(false);
+        arrays.extend(frames.arrays(descriptor.is_per_structure()));
+        arrays.push(settings(with_command(json!({ "files": files })))?);
+        let all = spools.iter_mut().chain(labels.spools());
+        rhobasis::files::write_atomically(output, |file| npy::write_npz(file, n_rows, all, &arrays))?;
+        let shape = match &descriptor.what {
+            Described::Density(expansion) => {
+                format!("arrays l0 to l{}, axes [center, m, channel]", expansion.l_max())
+            }
+            Described::Invariants(invariants) => {
+                format!("array X, axes [center, column], {}", plural(invariants.n_features(), "column"))
+            }
+            Described::PerStructure(..) => {
+                format!("array X, axes [frame, column], {}", plural(descriptor.width(), "column"))
+            }
+        };
+        Ok((n_rows, shape))
+    }
 }
 
 /// With the command that made the features. Pieces of a matrix do not tell it: they belong to every command that makes the same.

@@ -11,7 +11,7 @@ use rhobasis::structure::Structure;
 use rhobasis::{Error, Result};
 
 use crate::interrupt;
-use crate::npy::{self, Array, Spool};
+use crate::npy::{self, Array, Reals, Spool};
 use crate::output;
 use crate::text::plural;
 
@@ -67,30 +67,41 @@ impl RowLabels {
 /// Values of an array, and the length of its rows.
 type Block<'a> = (&'a [f64], usize);
 
+/// What a matrix looks like whatever its rows: columns, precision, names of the arrays that say what rows are.
+#[derive(Clone, Copy)]
+pub struct Layout<'a> {
+    pub width: usize,
+    pub reals: Reals,
+    pub names: &'a [&'a str],
+}
+
 /// One matrix that grows by rows.
 struct Matrix {
     path: PathBuf,
     draft: Draft,
     labels: RowLabels,
     width: usize,
+    reals: Reals,
     rows: usize,
 }
 
 impl Matrix {
-    fn new(path: PathBuf, width: usize, names: &[&str]) -> Result<Self> {
+    fn new(path: PathBuf, Layout { width, reals, names }: Layout) -> Result<Self> {
         let mut draft = Draft::new(&path)?;
-        draft.write_all(&npy::header("<f8", &[0, width])).map_err(|e| Error::io(&path, e))?;
-        Ok(Matrix { labels: RowLabels::new(&path, names)?, path, draft, width, rows: 0 })
+        draft.write_all(&npy::header(reals.dtype(), &[0, width])).map_err(|e| Error::io(&path, e))?;
+        Ok(Matrix { labels: RowLabels::new(&path, names)?, path, draft, width, reals, rows: 0 })
     }
 
     /// Adds rows of these arrays, one beside the other.
     fn add(&mut self, blocks: &[Block], labels: &Rows, rows: Range<usize>) -> Result<()> {
-        let file = &mut self.draft;
+        let (file, mut bytes) = (&mut self.draft, Vec::new());
         let mut write_rows = || -> io::Result<()> {
             for i in rows.clone() {
-                for value in blocks.iter().flat_map(|(values, width)| &values[i * width..(i + 1) * width]) {
-                    file.write_all(&value.to_le_bytes())?;
+                bytes.clear();
+                for (values, width) in blocks {
+                    self.reals.write(&values[i * width..(i + 1) * width], &mut bytes);
                 }
+                file.write_all(&bytes)?;
             }
             Ok(())
         };
@@ -105,7 +116,7 @@ impl Matrix {
         let io = |e| Error::io(&self.path, e);
         let file = &mut self.draft;
         file.seek(SeekFrom::Start(0)).map_err(io)?;
-        file.write_all(&npy::header("<f8", &[self.rows, self.width])).map_err(io)?;
+        file.write_all(&npy::header(self.reals.dtype(), &[self.rows, self.width])).map_err(io)?;
         write_meta(&self.path, self.rows, &mut self.labels, meta)?;
         self.draft.finish()
     }
@@ -133,9 +144,7 @@ fn chunk(path: &Path, k: usize) -> PathBuf {
 /// The matrix of one run.
 pub struct Matrices<'a> {
     path: &'a Path,
-    width: usize,
-    /// Of the arrays that say what rows are.
-    names: &'a [&'a str],
+    layout: Layout<'a>,
     /// Most rows of a file.
     chunk_rows: Option<usize>,
     /// Description of each file, except of its rows.
@@ -150,9 +159,9 @@ pub struct Matrices<'a> {
 
 impl<'a> Matrices<'a> {
     /// One file `path`, described by `meta` when it is complete.
-    pub fn whole(path: &'a Path, width: usize, names: &'a [&'a str]) -> Result<Self> {
-        let open = Some(Matrix::new(path.to_path_buf(), width, names)?);
-        Ok(Matrices { path, width, names, chunk_rows: None, meta: Vec::new(), open, labels: None, rows: 0, done: 0 })
+    pub fn whole(path: &'a Path, layout: Layout<'a>) -> Result<Self> {
+        let open = Some(Matrix::new(path.to_path_buf(), layout)?);
+        Ok(Matrices { path, layout, chunk_rows: None, meta: Vec::new(), open, labels: None, rows: 0, done: 0 })
     }
 
     /// Files `path`-00000, `path`-00001, …, each described by `meta`, whose first array tells whether files that are there
@@ -160,16 +169,10 @@ impl<'a> Matrices<'a> {
     ///
     /// # Errors
     /// If there are files of another run.
-    pub fn in_chunks(
-        path: &'a Path,
-        width: usize,
-        names: &'a [&'a str],
-        chunk_rows: usize,
-        meta: Vec<Array>,
-    ) -> Result<Self> {
-        let labels = Some(RowLabels::new(path, names)?);
+    pub fn in_chunks(path: &'a Path, layout: Layout<'a>, chunk_rows: usize, meta: Vec<Array>) -> Result<Self> {
+        let labels = Some(RowLabels::new(path, layout.names)?);
         let mut matrices =
-            Matrices { path, width, names, chunk_rows: Some(chunk_rows), meta, open: None, labels, rows: 0, done: 0 };
+            Matrices { path, layout, chunk_rows: Some(chunk_rows), meta, open: None, labels, rows: 0, done: 0 };
         matrices.refuse_others()?;
         while matrices.is_complete(matrices.done / chunk_rows) {
             matrices.done += chunk_rows;
@@ -200,7 +203,7 @@ impl<'a> Matrices<'a> {
             let end = self.chunk_rows.map_or(rows.len, |n| rows.len.min(row.saturating_add(n - (first + row) % n)));
             let mut matrix = match self.open.take() {
                 Some(matrix) => matrix,
-                None => Matrix::new(self.chunk(first + row), self.width, self.names)?,
+                None => Matrix::new(self.chunk(first + row), self.layout)?,
             };
             matrix.add(blocks, rows, row..end)?;
             row = end;
@@ -265,7 +268,7 @@ impl<'a> Matrices<'a> {
     fn is_complete(&self, k: usize) -> bool {
         let n = self.chunk_rows.unwrap_or(usize::MAX);
         let path = self.chunk(k * n);
-        let expected = npy::header("<f8", &[n, self.width]);
+        let expected = npy::header(self.layout.reals.dtype(), &[n, self.layout.width]);
         let mut header = vec![0; expected.len()];
         File::open(&path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header == expected
     }

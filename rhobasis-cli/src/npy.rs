@@ -62,10 +62,44 @@ impl Array {
     }
 }
 
-/// Rows of numbers of eight bytes that are collected in a file of their own, without a name, until their number is known.
+/// How real numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reals {
+    Double,
+    Single,
+}
+
+impl Reals {
+    /// As NumPy writes it.
+    pub fn dtype(self) -> &'static str {
+        match self {
+            Reals::Double => "<f8",
+            Reals::Single => "<f4",
+        }
+    }
+
+    /// Bytes of a number.
+    pub fn size(self) -> usize {
+        match self {
+            Reals::Double => size_of::<f64>(),
+            Reals::Single => size_of::<f32>(),
+        }
+    }
+
+    /// Numbers as they are stored, rounded where these have fewer digits.
+    pub fn write(self, values: &[f64], bytes: &mut Vec<u8>) {
+        match self {
+            Reals::Double => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+            Reals::Single => bytes.extend(values.iter().flat_map(|&v| (v as f32).to_le_bytes())),
+        }
+    }
+}
+
+/// Rows of numbers that are collected in a file of their own, without a name, until their number is known.
 pub struct Spool {
     name: String,
-    dtype: &'static str,
+    /// None for integers.
+    reals: Option<Reals>,
     /// Shape of a row.
     row: Vec<usize>,
     values: usize,
@@ -76,34 +110,45 @@ pub struct Spool {
 
 impl Spool {
     /// An empty array of rows of this shape, kept on the disk of `output`.
-    fn new(output: &Path, name: impl Into<String>, dtype: &'static str, row: Vec<usize>) -> rhobasis::Result<Self> {
+    fn new(output: &Path, name: impl Into<String>, reals: Option<Reals>, row: Vec<usize>) -> rhobasis::Result<Self> {
         let (name, file) = (name.into(), BufWriter::new(scratch(output)?));
-        Ok(Spool { name, dtype, row, values: 0, output: output.to_path_buf(), file, checksum: Hasher::new() })
+        Ok(Spool { name, reals, row, values: 0, output: output.to_path_buf(), file, checksum: Hasher::new() })
     }
 
-    /// Float64 rows of this shape.
-    pub fn reals(output: &Path, name: impl Into<String>, row: Vec<usize>) -> rhobasis::Result<Self> {
-        Spool::new(output, name, "<f8", row)
+    /// Rows of this shape of real numbers.
+    pub fn reals(output: &Path, name: impl Into<String>, reals: Reals, row: Vec<usize>) -> rhobasis::Result<Self> {
+        Spool::new(output, name, Some(reals), row)
     }
 
     /// Integers, one for each row.
     pub fn integers(output: &Path, name: impl Into<String>) -> rhobasis::Result<Self> {
-        Spool::new(output, name, "<i8", Vec::new())
+        Spool::new(output, name, None, Vec::new())
+    }
+
+    fn dtype(&self) -> &'static str {
+        self.reals.map_or("<i8", Reals::dtype)
+    }
+
+    fn size(&self) -> usize {
+        self.reals.map_or(size_of::<i64>(), Reals::size)
     }
 
     /// Adds rows of an array of [`Spool::reals`].
     pub fn write(&mut self, values: &[f64]) -> rhobasis::Result<()> {
-        self.write_bytes(values, |v| v.to_le_bytes())
+        let reals = self.reals.expect("an array of real numbers");
+        self.write_pieces(values, |piece, bytes| reals.write(piece, bytes))
     }
 
     /// Adds numbers to [`Spool::integers`].
     pub fn write_integers(&mut self, values: &[i64]) -> rhobasis::Result<()> {
-        self.write_bytes(values, |v| v.to_le_bytes())
+        self.write_pieces(values, |piece, bytes| bytes.extend(piece.iter().flat_map(|v| v.to_le_bytes())))
     }
 
-    fn write_bytes<T>(&mut self, values: &[T], to_bytes: fn(&T) -> [u8; 8]) -> rhobasis::Result<()> {
+    fn write_pieces<T>(&mut self, values: &[T], to_bytes: impl Fn(&[T], &mut Vec<u8>)) -> rhobasis::Result<()> {
+        let mut bytes = Vec::new();
         for piece in values.chunks(8192) {
-            let bytes: Vec<u8> = piece.iter().flat_map(to_bytes).collect();
+            bytes.clear();
+            to_bytes(piece, &mut bytes);
             self.checksum.update(&bytes);
             self.file.write_all(&bytes).map_err(|e| rhobasis::Error::io(&self.output, e))?;
         }
@@ -128,11 +173,11 @@ pub fn write_npz<'a>(
     for spool in spools {
         let shape = spool.shape(n_rows);
         debug_assert_eq!(spool.values, shape.iter().product::<usize>(), "rows of {}", spool.name);
-        let header = header(spool.dtype, &shape);
+        let header = header(spool.dtype(), &shape);
         let mut checksum = Hasher::new();
         checksum.update(&header);
         checksum.combine(&spool.checksum);
-        let size = (HEADER + 8 * shape.iter().product::<usize>()) as u64;
+        let size = (HEADER + spool.size() * shape.iter().product::<usize>()) as u64;
         zip.begin(out, &spool.name, checksum.finalize(), size)?;
         out.write_all(&header)?;
         let file = spool.file.by_ref();

@@ -53,7 +53,7 @@ pub struct Select {
     #[arg(long, value_name = "GB", default_value_t = 4.0)]
     memory: f64,
     /// *.npz with the arrays selected (indices in order of choice), scores, and the rows of `columns` (features) or of
-    /// structure, atom, species (samples) that are chosen; with --potential, extended XYZ with the frames in order of choice, each with
+    /// structure, atom, species (samples; where these are frames: structure, n_atoms, energy) that are chosen; with --potential, extended XYZ with the frames in order of choice, each with
     /// 'max_extrapolation', 'remaining_extrapolation' (had those before it been learned) and its index 'selected_from'
     #[arg(short, long)]
     output: PathBuf,
@@ -248,9 +248,11 @@ impl Select {
         let is_npy = self.matrix().extension().is_some_and(|e| e == "npy");
         let described = if is_npy { &beside } else { self.matrix() };
         if described.exists() {
+            let rows_are_atoms = npy_read::names(described)?.iter().any(|name| name == "atom");
             let (names, length): (&[&str], _) = match self.of {
                 Of::Features => (&["columns", "column_species"], shape.1),
-                Of::Samples => (&["structure", "atom", "species", "n_atoms"], shape.0),
+                Of::Samples if rows_are_atoms => (&["structure", "atom", "species"], shape.0),
+                Of::Samples => (&["structure", "n_atoms", "energy"], shape.0),
             };
             for name in names {
                 arrays.extend(rows_of(described, name, &chosen.indices, length)?);
@@ -271,7 +273,7 @@ impl Select {
     }
 }
 
-/// These rows of an integer array, if the file has it.
+/// These rows of an array of integers, or of energies, if the file has it.
 fn rows_of(path: &Path, name: &str, rows: &[usize], length: usize) -> Result<Option<Array>> {
     with_array(path, name, |mut stored| {
         let shape = stored.shape.clone();
@@ -283,7 +285,10 @@ fn rows_of(path: &Path, name: &str, rows: &[usize], length: usize) -> Result<Opt
         let width = shape.get(1).copied();
         let all =
             ArrayView2::from_shape((length, width.unwrap_or(1)), &all).expect("as many numbers as the shape says");
-        let values: Vec<i64> = rows.iter().flat_map(|&i| all.row(i).to_vec()).map(|x| x as i64).collect();
-        Ok(Array::integers(name, width, &values))
+        let values: Vec<f64> = rows.iter().flat_map(|&i| all.row(i).to_vec()).collect();
+        Ok(match name {
+            "energy" => Array::reals(name, &values),
+            _ => Array::integers(name, width, &values.iter().map(|&x| x as i64).collect::<Vec<_>>()),
+        })
     })
 }

@@ -1,5 +1,6 @@
 //! Invariant features of atoms.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,21 +11,22 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::Error;
 use rhobasis::correlations::{self, AuditRow, Member, PerStructure, Reduction};
-use rhobasis::density::{JacobianCursor, Motion, SphericalExpansion, Variable};
+use rhobasis::density::{JacobianCursor, SphericalExpansion, Variable, centers_of};
 use rhobasis::files::Stored;
 use rhobasis::settings::Named;
 
 use crate::atoms::reals;
+use crate::centers::{Centers, center_table};
 use crate::errors::refuse;
-use crate::expansion::{self, Adjoints, Expansion, center_table, jacobian_rows, motions, variable};
-use crate::memory::Memory;
+use crate::expansion::{self, Adjoints, Expansion, jacobian_rows, motions, variable};
+use crate::memory::{Memory, Number};
 use crate::optimal::Basis;
 use crate::settings::{Values, item};
 use crate::structure::Frames;
 use crate::threads::detach;
 
-/// Features `[center, column]`; structure, atom and species of each centre.
-type Features<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<i64>>);
+/// Features `[center, column]` of single or double precision; structure, atom and species of each centre.
+type Features<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray2<i64>>);
 
 /// Radial spectrum, power spectrum or bispectrum of an expansion or a basis.
 #[pyclass(frozen, module = "rhobasis._native")]
@@ -61,29 +63,48 @@ impl Invariants {
         expansion::channel_tables(py, self.inner.expansion())
     }
 
-    fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Features<'py>> {
-        self.features(py, frames, None)
+    /// Features of these centres, or of all.
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        centers: Option<Bound<'py, Centers>>,
+        single: bool,
+        ignore_unknown: bool,
+    ) -> PyResult<Features<'py>> {
+        let inner = self.inner(ignore_unknown);
+        let (structures, centers) = (frames.structures(), centers.as_ref().map(|centers| &centers.get().inner));
+        let table = centers.map_or_else(|| centers_of(structures), |centers| centers.table(structures));
+        let shape = [table.len(), inner.n_features()];
+        let x = match (single, centers) {
+            (true, _) => matrix::<f32>(py, shape, |out| inner.forward_centers_to(structures, centers, out)),
+            (false, Some(_)) => matrix::<f64>(py, shape, |out| inner.forward_centers_to(structures, centers, out)),
+            (false, None) => matrix::<f64>(py, shape, |out| inner.forward_to(structures, None, None, out)),
+        };
+        Ok((x?.map_err(|e| frames.refuse(e, 0))?, center_table(py, &table)?))
     }
 
-    /// Rows of whole frames, `[frame, column]`.
+    /// Rows of whole frames, `[frame, column]`, over these centres, or over all.
+    #[allow(clippy::too_many_arguments)] // as Python gives them
     fn per_structure<'py>(
         &self,
         py: Python<'py>,
         frames: &Frames,
         reduce: &str,
         by_species: bool,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        centers: Option<Bound<'py, Centers>>,
+        single: bool,
+        ignore_unknown: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = self.inner(ignore_unknown);
         let how = PerStructure { reduction: Reduction::parse("reduce", reduce).map_err(refuse)?, by_species };
-        let structures = frames.structures();
-        let shape = [structures.len(), self.inner.n_features_per_structure(how)];
-        let mut memory = Memory::new(shape.iter().product())?;
-        detach(py, || {
-            let numbers = memory.as_mut_slice();
-            let out = ArrayViewMut2::from_shape(shape, numbers).expect("as many numbers as the shape says");
-            self.inner.per_structure_to(structures, how, out)
-        })
-        .map_err(|e| frames.refuse(e, 0))?;
-        memory.into_array(py, shape)
+        let (structures, centers) = (frames.structures(), centers.as_ref().map(|centers| &centers.get().inner));
+        let shape = [structures.len(), inner.n_features_per_structure(how)];
+        let x = match single {
+            true => matrix::<f32>(py, shape, |out| inner.per_structure_to(structures, how, centers, out)),
+            false => matrix::<f64>(py, shape, |out| inner.per_structure_to(structures, how, centers, out)),
+        };
+        x?.map_err(|e| frames.refuse(e, 0))
     }
 
     /// The species that atoms may have, ascending.
@@ -98,7 +119,11 @@ impl Invariants {
         velocities: &Bound<'py, PyAny>,
         strain: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Features<'py>> {
-        self.features(py, frames, Some(&motions(frames, velocities, strain)?))
+        let (structures, motions) = (frames.structures(), motions(frames, velocities, strain)?);
+        let centers = centers_of(structures);
+        let fill = |out: ArrayViewMut2<f64>| self.inner.forward_to(structures, None, Some(&motions), out);
+        let x = matrix(py, [centers.len(), self.inner.n_features()], fill)?;
+        Ok((x.map_err(|e| frames.refuse(e, 0))?, center_table(py, &centers)?))
     }
 
     /// From dE/dX `[center, column]`, or `[column]` for all centres alike.
@@ -127,17 +152,29 @@ impl Invariants {
 }
 
 impl Invariants {
-    fn features<'py>(&self, py: Python<'py>, frames: &Frames, motions: Option<&[Motion]>) -> PyResult<Features<'py>> {
-        let structures = frames.structures();
-        let shape = [structures.iter().map(rhobasis::Structure::len).sum(), self.inner.n_features()];
-        let mut memory = Memory::new(shape.iter().product())?;
-        detach(py, || {
-            let numbers = memory.as_mut_slice();
-            let out = ArrayViewMut2::from_shape(shape, numbers).expect("as many numbers as the shape says");
-            self.inner.forward_to(structures, None, motions, out)
-        })
-        .map_err(|e| frames.refuse(e, 0))?;
-        Ok((memory.into_array(py, shape)?, center_table(py, structures)?))
+    /// The same, without neighbours of unknown species if so.
+    fn inner(&self, ignore_unknown: bool) -> Cow<'_, correlations::Invariants> {
+        match ignore_unknown {
+            true => Cow::Owned(self.inner.ignoring_unknown_neighbors()),
+            false => Cow::Borrowed(&self.inner),
+        }
+    }
+}
+
+/// A matrix that `fill` fills.
+fn matrix<'py, T: Number>(
+    py: Python<'py>,
+    shape: [usize; 2],
+    fill: impl FnOnce(ArrayViewMut2<T>) -> rhobasis::Result<()> + Send,
+) -> PyResult<rhobasis::Result<Bound<'py, PyAny>>> {
+    let mut memory = Memory::<T>::new(shape.iter().product())?;
+    let filled = detach(py, || {
+        let out = ArrayViewMut2::from_shape(shape, memory.as_mut_slice()).expect("as many numbers as the shape says");
+        fill(out)
+    });
+    match filled {
+        Ok(()) => memory.into_array(py, shape).map(|x| Ok(x.into_any())),
+        Err(e) => Ok(Err(e)),
     }
 }
 
@@ -231,7 +268,7 @@ impl Nice {
         .map_err(|e| frames.refuse(e, 0))?;
         let keys = made.keys.iter().map(|key| (key.sigma, key.lambda)).collect();
         let blocks = made.blocks.into_iter().map(|block| block.into_pyarray(py)).collect();
-        Ok((keys, blocks, center_table(py, structures)?))
+        Ok((keys, blocks, center_table(py, &centers_of(structures))?))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use numpy::{IntoPyArray, PyArray1, PyArray2};
+use ndarray::Array3;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::prelude::*;
 use rhobasis::Structure;
 use rhobasis::neighbors::VerletPool;
@@ -34,6 +35,9 @@ type Evaluation<'py> = (
     Option<Bound<'py, PyArray2<f64>>>,
 );
 
+/// That, virials of atoms and their extrapolation.
+type More<'py> = (Evaluation<'py>, Bound<'py, PyArray3<f64>>, Bound<'py, PyArray1<f64>>);
+
 #[pymethods]
 impl Driver {
     #[new]
@@ -53,21 +57,26 @@ impl Driver {
         self.evaluation(py, &structure, prediction.map_err(refuse)?)
     }
 
-    /// The same, and the extrapolation of atoms.
-    fn evaluate_with_extrapolation<'py>(
+    /// The same, with the virials of atoms `[atom, 3, 3]`, symmetric parts, and their extrapolation, where they are asked for.
+    fn evaluate_with<'py>(
         &self,
         py: Python<'py>,
         atoms: &Bound<'py, PyAny>,
-    ) -> PyResult<(Evaluation<'py>, Bound<'py, PyArray1<f64>>)> {
+        virials: bool,
+        extrapolation: bool,
+    ) -> PyResult<More<'py>> {
         let structure = from_atoms(atoms, None)?;
-        let beside = Beside { extrapolation: true, ..Beside::default() };
+        let beside = Beside { virials, extrapolation };
         let prediction = detach(py, || {
             let mut lists = self.lists();
             self.potential.evaluate_with(&structure, lists.list(&structure)?, beside)
         });
         let mut prediction = prediction.map_err(refuse)?;
         let extrapolation = std::mem::take(&mut prediction.extrapolation).into_pyarray(py);
-        Ok((self.evaluation(py, &structure, prediction)?, extrapolation))
+        let virials = std::mem::take(&mut prediction.virials);
+        let symmetric = |(j, p, q): (usize, usize, usize)| (virials[j][p][q] + virials[j][q][p]) / 2.0;
+        let virials = Array3::from_shape_fn((virials.len(), 3, 3), symmetric).into_pyarray(py);
+        Ok((self.evaluation(py, &structure, prediction)?, virials, extrapolation))
     }
 
     /// Standard deviation of the energy, in eV.

@@ -5,20 +5,21 @@ use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayMethods, PyReadonl
 use pyo3::prelude::*;
 use rhobasis::density::{
     Adjoint, Channel, ExpansionSettings, JacobianCursor, JacobianRow, Motion, RadialIntegrals, SphericalExpansion,
-    Variable,
+    Variable, centers_of,
 };
 use rhobasis::{Error, Structure};
 
 use crate::atoms::reals;
+use crate::centers::{Centers, center_table, table};
 use crate::errors::refuse;
-use crate::memory::Memory;
+use crate::memory::{Memory, Number};
 use crate::settings::{self, Values};
 use crate::structure::Frames;
 use crate::threads::detach;
 
-/// Blocks `[center, m, channel]`; structure, atom and species of each centre; (species, n) of the channels of each l.
-pub(crate) type Coefficients<'py> =
-    (Vec<Bound<'py, PyArray3<f64>>>, Bound<'py, PyArray2<i64>>, Vec<Bound<'py, PyArray2<i64>>>);
+/// Blocks `[center, m, channel]` of single or double precision; structure, atom and species of each centre; (species, n) of the
+/// channels of each l.
+pub(crate) type Coefficients<'py> = (Vec<Bound<'py, PyAny>>, Bound<'py, PyArray2<i64>>, Vec<Bound<'py, PyArray2<i64>>>);
 
 /// Forces of each structure, and its virial.
 pub(crate) type Adjoints<'py> = (Vec<Bound<'py, PyArray2<f64>>>, Bound<'py, PyArray3<f64>>);
@@ -49,8 +50,15 @@ impl Expansion {
         self.inner.species().iter().map(|&z| z.into()).collect()
     }
 
-    fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {
-        forward(py, &self.inner, frames, None)
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        centers: Option<Bound<'py, Centers>>,
+        single: bool,
+        ignore_unknown: bool,
+    ) -> PyResult<Coefficients<'py>> {
+        forward(py, &self.inner, frames, centers.as_ref(), [single, ignore_unknown])
     }
 
     fn backward<'py>(
@@ -69,7 +77,7 @@ impl Expansion {
         velocities: &Bound<'py, PyAny>,
         strain: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Coefficients<'py>> {
-        forward(py, &self.inner, frames, Some(&motions(frames, velocities, strain)?))
+        tangent(py, &self.inner, frames, &motions(frames, velocities, strain)?)
     }
 
     fn jacobian(&self, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<JacobianParts> {
@@ -177,41 +185,68 @@ pub(crate) fn radial_integrals<'py>(
     Ok((split(&values), split(&derivatives)))
 }
 
-/// Coefficients of all centres, or their derivatives along `motions`.
+/// Coefficients of these centres (all, if none are given), rounded to single precision if so, without neighbours of unknown species
+/// if so.
 pub(crate) fn forward<'py>(
     py: Python<'py>,
     expansion: &SphericalExpansion,
     frames: &Frames,
-    motions: Option<&[Motion]>,
+    centers: Option<&Bound<'py, Centers>>,
+    [single, ignore_unknown]: [bool; 2],
 ) -> PyResult<Coefficients<'py>> {
-    let structures = frames.structures();
-    let n_centers = structures.iter().map(Structure::len).sum();
-    let shapes: Vec<[usize; 3]> =
-        expansion.channels().iter().enumerate().map(|(l, c)| [n_centers, 2 * l + 1, c.len()]).collect();
-    let mut blocks: Vec<Memory> =
-        shapes.iter().map(|shape| Memory::new(shape.iter().product())).collect::<PyResult<_>>()?;
-    detach(py, || {
-        let view = |(block, shape): (_, &[usize; 3])| {
-            let numbers: &mut [f64] = Memory::as_mut_slice(block);
-            ArrayViewMut3::from_shape(*shape, numbers).expect("as many numbers as the shape says")
-        };
-        let mut views: Vec<_> = blocks.iter_mut().zip(&shapes).map(view).collect();
-        expansion.forward_to(structures, None, motions, &mut views)
-    })
-    .map_err(|e| frames.refuse(e, 0))?;
-    let blocks = blocks.into_iter().zip(shapes).map(|(block, shape)| block.into_array(py, shape));
-    Ok((blocks.collect::<PyResult<_>>()?, center_table(py, structures)?, channel_tables(py, expansion)?))
+    let ignoring = ignore_unknown.then(|| expansion.ignoring_unknown_neighbors());
+    let expansion = ignoring.as_ref().unwrap_or(expansion);
+    let (structures, centers) = (frames.structures(), centers.map(|centers| &centers.get().inner));
+    let table = centers.map_or_else(|| centers_of(structures), |centers| centers.table(structures));
+    let n = table.len();
+    let blocks = match (single, centers) {
+        (true, _) => blocks::<f32>(py, expansion, n, |out| expansion.forward_centers_to(structures, centers, out)),
+        (false, Some(_)) => {
+            blocks::<f64>(py, expansion, n, |out| expansion.forward_centers_to(structures, centers, out))
+        }
+        (false, None) => blocks::<f64>(py, expansion, n, |out| expansion.forward_to(structures, None, None, out)),
+    };
+    let blocks = blocks?.map_err(|e| frames.refuse(e, 0))?;
+    Ok((blocks, center_table(py, &table)?, channel_tables(py, expansion)?))
 }
 
-/// Structure, atom and species of each centre.
-pub(crate) fn center_table<'py>(py: Python<'py>, structures: &[Structure]) -> PyResult<Bound<'py, PyArray2<i64>>> {
-    let mut centers = Vec::with_capacity(3 * structures.iter().map(Structure::len).sum::<usize>());
-    for (s, structure) in structures.iter().enumerate() {
-        for (atom, &z) in structure.species.iter().enumerate() {
-            centers.extend([s as i64, atom as i64, i64::from(z)]);
-        }
+/// Derivatives of the coefficients of all centres along motions.
+pub(crate) fn tangent<'py>(
+    py: Python<'py>,
+    expansion: &SphericalExpansion,
+    frames: &Frames,
+    motions: &[Motion],
+) -> PyResult<Coefficients<'py>> {
+    let structures = frames.structures();
+    let centers = centers_of(structures);
+    let fill = |out: &mut [ArrayViewMut3<f64>]| expansion.forward_to(structures, None, Some(motions), out);
+    let blocks = blocks(py, expansion, centers.len(), fill)?.map_err(|e| frames.refuse(e, 0))?;
+    Ok((blocks, center_table(py, &centers)?, channel_tables(py, expansion)?))
+}
+
+/// Arrays `[center, m, channel]` of each l, which `fill` fills.
+fn blocks<'py, T: Number>(
+    py: Python<'py>,
+    expansion: &SphericalExpansion,
+    n_centers: usize,
+    fill: impl FnOnce(&mut [ArrayViewMut3<T>]) -> rhobasis::Result<()> + Send,
+) -> PyResult<rhobasis::Result<Vec<Bound<'py, PyAny>>>> {
+    let shapes: Vec<[usize; 3]> =
+        expansion.channels().iter().enumerate().map(|(l, c)| [n_centers, 2 * l + 1, c.len()]).collect();
+    let mut blocks: Vec<Memory<T>> =
+        shapes.iter().map(|shape| Memory::new(shape.iter().product())).collect::<PyResult<_>>()?;
+    let filled = detach(py, || {
+        let view = |(block, shape): (_, &[usize; 3])| {
+            let numbers: &mut [T] = Memory::as_mut_slice(block);
+            ArrayViewMut3::from_shape(*shape, numbers).expect("as many numbers as the shape says")
+        };
+        fill(&mut blocks.iter_mut().zip(&shapes).map(view).collect::<Vec<_>>())
+    });
+    if let Err(e) = filled {
+        return Ok(Err(e));
     }
-    table(py, centers, 3)
+    let array = |(block, shape): (Memory<T>, _)| block.into_array(py, shape).map(Bound::into_any);
+    blocks.into_iter().zip(shapes).map(array).collect::<PyResult<_>>().map(Ok)
 }
 
 /// (species, n) of the channels of each l.
@@ -223,11 +258,6 @@ pub(crate) fn channel_tables<'py>(
         table(py, channels.iter().flat_map(|c| [i64::from(c.species), c.n as i64]).collect(), 2)
     };
     expansion.channels().iter().map(of_l).collect()
-}
-
-fn table(py: Python<'_>, numbers: Vec<i64>, width: usize) -> PyResult<Bound<'_, PyArray2<i64>>> {
-    let rows = numbers.len() / width;
-    numbers.into_pyarray(py).reshape([rows, width])
 }
 
 /// Velocities of all atoms, one after the other, and strain rates of the frames, as a motion for each frame.

@@ -3,6 +3,7 @@
 //! The public face is `python/rhobasis/*.py`; this module holds what it calls.
 
 mod atoms;
+mod centers;
 mod constraints;
 mod contents;
 mod correlations;
@@ -78,6 +79,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(models::polynomial_kernel, m)?)?;
     m.add_function(wrap_pyfunction!(pcovr::pcovr, m)?)?;
     m.add_class::<structure::Frames>()?;
+    m.add_class::<centers::Centers>()?;
     m.add_class::<dataset::Dataset>()?;
     m.add_function(wrap_pyfunction!(dataset::read, m)?)?;
     m.add_function(wrap_pyfunction!(dataset::checked, m)?)?;

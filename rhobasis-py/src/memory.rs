@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use memmap2::{MmapMut, MmapRaw};
 use ndarray::{ArrayView, Dimension, IntoDimension};
-use numpy::{IntoPyArray, PyArray, PyArray1, PyArrayMethods};
+use numpy::{Element, IntoPyArray, PyArray, PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
+use rhobasis::density::Precision;
 
 /// Smaller results are left to the allocator.
 const SMALL: usize = 1 << 15;
@@ -18,9 +19,14 @@ const KEPT: usize = 1 << 26;
 
 static IDLE: Mutex<Vec<MmapRaw>> = Mutex::new(Vec::new());
 
+/// Numbers of some precision that NumPy knows.
+pub(crate) trait Number: Precision + Element {}
+impl Number for f32 {}
+impl Number for f64 {}
+
 /// Numbers to be overwritten; what they are before is not said.
-pub(crate) enum Memory {
-    Small(Vec<f64>),
+pub(crate) enum Memory<T = f64> {
+    Small(Vec<T>),
     Pages(Pages),
 }
 
@@ -33,18 +39,18 @@ pub(crate) struct Pages {
     len: usize,
 }
 
-impl Memory {
+impl<T: Number> Memory<T> {
     /// Room for `len` numbers.
     ///
     /// # Errors
     /// `MemoryError` if the system has no such room.
     pub fn new(len: usize) -> PyResult<Self> {
-        let bytes = len.saturating_mul(size_of::<f64>());
+        let bytes = len.saturating_mul(size_of::<T>());
         if bytes > isize::MAX as usize / 2 {
             return Err(no_memory(bytes, &std::io::ErrorKind::OutOfMemory.into()));
         }
         if bytes < SMALL {
-            return Ok(Memory::Small(vec![0.0; len]));
+            return Ok(Memory::Small(vec![T::default(); len]));
         }
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = (0..idle.len()).filter(|&k| (bytes..=bytes + bytes / 2).contains(&idle[k].len()));
@@ -63,12 +69,12 @@ impl Memory {
     }
 
     /// The numbers.
-    pub fn as_mut_slice(&mut self) -> &mut [f64] {
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
         match self {
             Memory::Small(numbers) => numbers,
             Memory::Pages(pages) => {
                 let map = pages.map.as_ref().expect("not dropped");
-                // SAFETY: the map is page-aligned and holds at least `len` numbers; every bit pattern is a number. Nothing
+                // SAFETY: the map is page-aligned and holds at least `len` numbers, `new` says; every bit pattern is a number. Nothing
                 // else refers to them: a map goes to IDLE only when the array made of it, and all its views, are gone.
                 unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), pages.len) }
             }
@@ -87,12 +93,12 @@ impl Memory {
         self,
         py: Python<'py>,
         shape: impl IntoDimension<Dim = D>,
-    ) -> PyResult<Bound<'py, PyArray<f64, D>>> {
+    ) -> PyResult<Bound<'py, PyArray<T, D>>> {
         let shape = shape.into_dimension();
         assert_eq!(self.len(), shape.size(), "as many numbers as the shape says");
         match self {
             Memory::Small(numbers) => {
-                let flat: Bound<'py, PyArray1<f64>> = numbers.into_pyarray(py);
+                let flat: Bound<'py, PyArray1<T>> = numbers.into_pyarray(py);
                 flat.reshape(shape)
             }
             Memory::Pages(pages) => {
@@ -101,7 +107,7 @@ impl Memory {
                 // SAFETY: as many numbers as the map holds, aligned; the array keeps `pages` alive, and nothing else refers to
                 // them. Python may write: hence the raw map, whose pointer was never that of a shared reference.
                 let array = unsafe {
-                    let view = ArrayView::from_shape_ptr(shape, map.as_mut_ptr().cast::<f64>());
+                    let view = ArrayView::from_shape_ptr(shape, map.as_mut_ptr().cast::<T>());
                     PyArray::borrow_from_array(&view, pages.into_any())
                 };
                 Ok(array)

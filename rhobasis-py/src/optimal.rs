@@ -13,10 +13,11 @@ use rhobasis::files::Stored;
 use rhobasis::optimal::{self, CovarianceSettings, Method, NU, OptimalBasis, PcovrSettings, Task};
 
 use crate::atoms::reals;
+use crate::centers::Centers;
 use crate::errors::refuse;
 use crate::expansion::{
     Adjoints, Coefficients, JacobianParts, Tables, backward, channel_tables, forward, motions, radial_functions,
-    radial_integrals,
+    radial_integrals, tangent,
 };
 use crate::settings::{self, Values};
 use crate::structure::Frames;
@@ -425,8 +426,15 @@ impl Basis {
         to_json(&detach(py, || self.inner.to_featomic(center, accuracy)).map_err(refuse)?.by_species)
     }
 
-    fn forward<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Coefficients<'py>> {
-        forward(py, self.inner.expansion(), frames, None)
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        frames: &Frames,
+        centers: Option<Bound<'py, Centers>>,
+        single: bool,
+        ignore_unknown: bool,
+    ) -> PyResult<Coefficients<'py>> {
+        forward(py, self.inner.expansion(), frames, centers.as_ref(), [single, ignore_unknown])
     }
 
     fn backward<'py>(
@@ -445,7 +453,7 @@ impl Basis {
         velocities: &Bound<'py, PyAny>,
         strain: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Coefficients<'py>> {
-        forward(py, self.inner.expansion(), frames, Some(&motions(frames, velocities, strain)?))
+        tangent(py, self.inner.expansion(), frames, &motions(frames, velocities, strain)?)
     }
 
     fn jacobian(&self, frames: &Frames, by: &str, most_bytes: Option<usize>) -> PyResult<JacobianParts> {

@@ -13,10 +13,11 @@ import pytest
 import rhobasis as rb
 from ase import Atoms, units
 from ase.build import bulk
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, get_calculator_class
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.cli.main import main
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
@@ -372,3 +373,45 @@ def test_a_calculator_with_uncertainties_wants_a_potential_that_knows_them():
     few = rb.Potential(soap, rb.Ridge(alpha=1e-10)).fit(FRAMES[:5])
     with pytest.raises(rb.RhobasisError, match="knows none that is calibrated"):
         rb.ase.Calculator(few, uncertainty=True)
+
+
+def test_stresses_of_atoms_add_up_to_the_stress_and_are_those_of_their_virials(potential):
+    atoms = with_calculator(FRAMES[3], potential)
+    stresses = atoms.get_stresses()
+    assert stresses.shape == (4, 6)
+    np.testing.assert_allclose(stresses.sum(axis=0), atoms.get_stress(), rtol=0, atol=1e-14)
+    assert len({np.round(s[0], 6) for s in stresses}) == 4
+    # Of two atoms that see nothing else each contributes half.
+    alone = Atoms("Cu2", [[5, 5, 5], [5.3, 6.1, 7.2]], cell=[11, 12, 13], pbc=True)
+    dimer = with_calculator(alone, potential)
+    halves = dimer.get_stresses()
+    np.testing.assert_allclose(halves[0], halves[1], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(halves[0], dimer.get_stress() / 2, rtol=0, atol=1e-13)
+    assert abs(halves).max() > 1e-6
+    force, apart = dimer.get_forces()[1], dimer.positions[1] - dimer.positions[0]
+    by_hand = -np.outer(apart, force)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] / dimer.get_volume()
+    np.testing.assert_allclose(dimer.get_stress(), by_hand, rtol=0, atol=1e-12)
+
+
+def test_stresses_of_atoms_are_there_if_asked_for(potential):
+    atoms = with_calculator(FRAMES[3], potential)
+    atoms.get_forces()
+    assert "stresses" not in atoms.calc.results
+    first = atoms.get_stresses()
+    assert {"stresses", "stress", "forces", "energy"} <= set(atoms.calc.results)
+    np.testing.assert_array_equal(atoms.get_stresses(), first)
+    atoms.pbc = [True, True, False]
+    with pytest.raises(PropertyNotImplementedError, match="stresses needs a cell that is periodic in all three"):
+        atoms.get_stresses()
+
+
+def test_ase_knows_the_calculator_by_its_name(potential, tmp_path, capsys):
+    ours = rb.ase.Calculator
+    assert get_calculator_class("rhobasis") is ours
+    potential.save(tmp_path / "copper.rho")
+    FRAMES[3].copy().write(tmp_path / "copper.xyz")
+    run = ["run", "rhobasis", str(tmp_path / "copper.xyz"), "-p", f"potential={tmp_path / 'copper.rho'}"]
+    main(args=[*run, "--after", "print(atoms.calc.name, atoms.get_potential_energy())"])
+    name, energy = capsys.readouterr().out.split()[-2:]
+    assert name == "rhobasis"
+    assert float(energy) == pytest.approx(with_calculator(FRAMES[3], potential).get_potential_energy(), abs=1e-6)

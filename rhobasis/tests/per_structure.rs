@@ -104,6 +104,7 @@ fn rows_of_structures_of_an_unknown_species_are_refused() {
     let gold = Structure::molecule(vec![6, 79], vec![[0.0; 3], [0.0, 0.0, 9.0]]);
     let refused = invariants.per_structure(&[molecule(), gold], how).unwrap_err().to_string();
     assert!(refused.contains("Au") && refused.contains("frame 1"), "{refused}");
-    let refused = invariants.per_structure_to(&[molecule()], how, Array2::zeros((1, 5)).view_mut()).unwrap_err();
+    let refused =
+        invariants.per_structure_to(&[molecule()], how, None, Array2::<f64>::zeros((1, 5)).view_mut()).unwrap_err();
     assert!(refused.to_string().contains("a row for each structure"), "{refused}");
 }

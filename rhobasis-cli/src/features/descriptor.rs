@@ -3,14 +3,21 @@
 use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use rhobasis::Result;
 use rhobasis::correlations::{Invariants, PerStructure};
-use rhobasis::density::{Channel, SphericalExpansion};
+use rhobasis::density::{Center, Centers, Channel, SphericalExpansion, centers_of};
 use rhobasis::structure::Structure;
 
 use crate::matrix::Rows;
 use crate::npy::Array;
 
+/// What is computed, and of which atoms.
+pub struct Descriptor {
+    pub what: Described,
+    /// Species of the atoms; all, if none are named.
+    pub centers: Option<Vec<u8>>,
+}
+
 /// Coefficients of the density, or what is made of them.
-pub enum Descriptor {
+pub enum Described {
     Density(SphericalExpansion),
     Invariants(Invariants),
     /// Of whole structures.
@@ -22,19 +29,32 @@ pub type Blocks<'a> = Vec<(&'a [f64], usize)>;
 
 impl Descriptor {
     pub fn expansion(&self) -> &SphericalExpansion {
-        match self {
-            Descriptor::Density(expansion) => expansion,
-            Descriptor::Invariants(invariants) | Descriptor::PerStructure(invariants, _) => invariants.expansion(),
+        match &self.what {
+            Described::Density(expansion) => expansion,
+            Described::Invariants(invariants) | Described::PerStructure(invariants, _) => invariants.expansion(),
         }
     }
 
     pub fn is_per_structure(&self) -> bool {
-        matches!(self, Descriptor::PerStructure(..))
+        matches!(self.what, Described::PerStructure(..))
     }
 
     /// Number of rows that a structure has.
     pub fn rows_of(&self, structure: &Structure) -> usize {
-        if self.is_per_structure() { 1 } else { structure.len() }
+        match &self.centers {
+            _ if self.is_per_structure() => 1,
+            None => structure.len(),
+            Some(species) => structure.species.iter().filter(|z| species.contains(z)).count(),
+        }
+    }
+
+    /// The atoms whose features are rows.
+    pub fn centers_of(&self, structures: &[Structure]) -> Vec<Center> {
+        self.around(structures).map_or_else(|| centers_of(structures), |centers| centers.table(structures))
+    }
+
+    fn around(&self, structures: &[Structure]) -> Option<Centers> {
+        self.centers.as_ref().map(|species| Centers::of_species(structures, species))
     }
 
     /// Names of the arrays that say what rows are.
@@ -50,23 +70,31 @@ impl Descriptor {
         buffer.reserve_exact(length.saturating_sub(buffer.len()));
         buffer.resize(length, 0.0);
         const AS_LONG: &str = "as long as the shape says";
-        match self {
-            Descriptor::Invariants(invariants) => {
+        let around = self.around(structures);
+        match &self.what {
+            Described::Invariants(invariants) => {
                 let out = ArrayViewMut2::from_shape((n, self.width()), buffer).expect(AS_LONG);
-                invariants.forward_to(structures, None, None, out)?;
+                match &around {
+                    None => invariants.forward_to(structures, None, None, out)?,
+                    Some(_) => invariants.forward_centers_to(structures, around.as_ref(), out)?,
+                }
             }
-            Descriptor::PerStructure(invariants, how) => {
+            Described::PerStructure(invariants, how) => {
                 let out = ArrayViewMut2::from_shape((n, self.width()), buffer).expect(AS_LONG);
-                invariants.per_structure_to(structures, *how, out)?;
+                invariants.per_structure_to(structures, *how, around.as_ref(), out)?;
             }
-            Descriptor::Density(expansion) => {
+            Described::Density(expansion) => {
                 let mut rest = &mut buffer[..];
                 let block = |(_, row): &(String, Vec<usize>)| {
                     let (block, others) = std::mem::take(&mut rest).split_at_mut(n * row[0] * row[1]);
                     rest = others;
                     ArrayViewMut3::from_shape((n, row[0], row[1]), block).expect(AS_LONG)
                 };
-                expansion.forward_to(structures, None, None, &mut arrays.iter().map(block).collect::<Vec<_>>())?;
+                let mut blocks: Vec<_> = arrays.iter().map(block).collect();
+                match &around {
+                    None => expansion.forward_to(structures, None, None, &mut blocks)?,
+                    Some(_) => expansion.forward_centers_to(structures, around.as_ref(), &mut blocks)?,
+                }
             }
         }
         let mut rest = &buffer[..];
@@ -81,13 +109,13 @@ impl Descriptor {
 
     /// Name of each array, and the shape of its rows.
     pub fn arrays(&self) -> Vec<(String, Vec<usize>)> {
-        match self {
-            Descriptor::Density(expansion) => {
+        match &self.what {
+            Described::Density(expansion) => {
                 let of_l = |(l, c): (usize, &Vec<Channel>)| (format!("l{l}"), vec![2 * l + 1, c.len()]);
                 expansion.channels().iter().enumerate().map(of_l).collect()
             }
-            Descriptor::Invariants(invariants) => vec![("X".into(), vec![invariants.n_features()])],
-            Descriptor::PerStructure(invariants, how) => {
+            Described::Invariants(invariants) => vec![("X".into(), vec![invariants.n_features()])],
+            Described::PerStructure(invariants, how) => {
                 vec![("X".into(), vec![invariants.n_features_per_structure(*how)])]
             }
         }
@@ -101,15 +129,15 @@ impl Descriptor {
     /// What the rows of the arrays hold; of one `matrix`, what its columns are.
     pub fn description(&self, matrix: bool) -> Vec<Array> {
         let channels = self.expansion().channels();
-        if let (Descriptor::Density(_), true) = (self, matrix) {
+        if let (Described::Density(_), true) = (&self.what, matrix) {
             let columns: Vec<i64> = channels.iter().enumerate().flat_map(columns_of).collect();
             return vec![Array::integers("columns", Some(4), &columns)];
         }
         let mut arrays = Vec::new();
-        if let Descriptor::Invariants(invariants) | Descriptor::PerStructure(invariants, _) = self {
+        if let Described::Invariants(invariants) | Described::PerStructure(invariants, _) = &self.what {
             let columns = invariants.columns();
-            let species: &[u8] = match self {
-                Descriptor::PerStructure(_, how) => invariants.blocks_of_species(*how),
+            let species: &[u8] = match &self.what {
+                Described::PerStructure(_, how) => invariants.blocks_of_species(*how),
                 _ => &[],
             };
             let indices: Vec<i64> = columns.iter().map(|&i| i as i64).collect();
@@ -136,9 +164,9 @@ impl Descriptor {
     pub fn working_memory(&self) -> usize {
         const CENTERS: usize = 64;
         const LANES: usize = 8;
-        match self {
-            Descriptor::Density(_) => 0,
-            Descriptor::Invariants(invariants) | Descriptor::PerStructure(invariants, _) => {
+        match &self.what {
+            Described::Density(_) => 0,
+            Described::Invariants(invariants) | Described::PerStructure(invariants, _) => {
                 let channels = self.expansion().channels().iter().enumerate();
                 let coefficients: usize = channels.map(|(l, c)| (2 * l + 1) * c.len()).sum();
                 // Of structures, the features of the centres at hand too.

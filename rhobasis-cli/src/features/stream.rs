@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use rhobasis::Result;
-use rhobasis::density::centers_of;
 use rhobasis::extxyz::{Chunk, Dataset, SourceFile};
 use rhobasis::neighbors::NeighborList;
 use rhobasis::structure::Structure;
 
-use super::descriptor::{Blocks, Descriptor};
+use super::descriptor::{Blocks, Described, Descriptor};
+use super::frames::OfFrames;
 use crate::input::for_each_chunk;
 use crate::matrix::Rows;
+use crate::npy::Reals;
 use crate::output;
 use crate::text::count;
 
@@ -18,10 +19,12 @@ use crate::text::count;
 const AT_A_TIME: usize = 4_000_000;
 
 /// Rows and features of all frames, some frames at a time, with structures numbered over all files; the features of
-/// frames within the first `done` rows are left out.
+/// frames within the first `done` rows are left out. `frames` learns of all of them.
 pub fn for_each_block(
     descriptor: &Descriptor,
     input: Dataset,
+    reals: Reals,
+    frames: &mut OfFrames,
     done: usize,
     mut write: impl FnMut(&Rows, Option<&Blocks>) -> Result<()>,
 ) -> Result<Vec<SourceFile>> {
@@ -31,15 +34,16 @@ pub fn for_each_block(
     let before = output::held_memory();
     for_each_chunk(input, "computing", |chunk| {
         if !std::mem::replace(&mut announced, true) {
-            announce_memory(descriptor, before, &chunk, most_rows);
+            announce_memory(descriptor, before, &chunk, most_rows, reals);
         }
+        frames.add(&chunk)?;
         for frames in portions(descriptor, &chunk, most_rows) {
             let (first, structures) = (frames.start, &chunk.structures[frames]);
             let number = first + chunk.first;
             let rows = if descriptor.is_per_structure() {
                 Rows::of_structures(number, structures)
             } else {
-                let mut centers = centers_of(structures);
+                let mut centers = descriptor.centers_of(structures);
                 centers.iter_mut().for_each(|c| c.structure += number);
                 Rows::of_centers(&centers)
             };
@@ -58,22 +62,22 @@ pub fn for_each_block(
 
 /// What the process takes already, the frames that are read ahead, the largest block of results, what the threads work in,
 /// and the neighbours of its frames.
-fn announce_memory(descriptor: &Descriptor, before: f64, chunk: &Chunk, most_rows: usize) {
+fn announce_memory(descriptor: &Descriptor, before: f64, chunk: &Chunk, most_rows: usize, reals: Reals) {
     let rows_of = |frames: &[Structure]| frames.iter().map(|frame| descriptor.rows_of(frame)).sum::<usize>();
     let portions = portions(descriptor, chunk, most_rows).into_iter().map(|frames| &chunk.structures[frames]);
     let largest = portions.max_by_key(|frames| rows_of(frames)).unwrap_or_default();
     let (width, threads) = (descriptor.width(), rayon::current_num_threads());
     let results = 8 * width * descriptor.copies() * rows_of(largest) + descriptor.working_memory() * threads;
-    let columns = match descriptor {
-        Descriptor::Density(_) => String::new(),
-        Descriptor::Invariants(_) | Descriptor::PerStructure(..) => format!("{} columns, ", count(width)),
+    let columns = match descriptor.what {
+        Described::Density(_) => String::new(),
+        Described::Invariants(_) | Described::PerStructure(..) => format!("{} columns, ", count(width)),
     };
     let neighbors = neighbors_memory(descriptor.expansion().density().r_cut, largest);
     output::announce_memory(
         before + chunk.reading_memory() + results as f64 + neighbors,
         &format!(
             "however many frames; {columns}disk {} bytes per {}",
-            count(8 * width),
+            count(reals.size() * width),
             if descriptor.is_per_structure() { "frame" } else { "atom" }
         ),
     );

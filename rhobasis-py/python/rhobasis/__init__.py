@@ -29,6 +29,7 @@ from .pcovr import PCovR
 from .potential import Gap, Potential, Prediction
 from .sensitivity import Sensitivity
 from .structure import Frames
+from .tensor_map import to_metatensor
 from .truncation import TruncationPlan, plan_truncation, retained_variance, spectrum_norms
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ __all__ = [
     "retained_variance",
     "selection",
     "spectrum_norms",
+    "to_metatensor",
     "write",
 ]
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 try:
     from ase.calculators.calculator import Calculator as _Calculator
-    from ase.calculators.calculator import PropertyNotImplementedError, all_changes
+    from ase.calculators.calculator import (
+        PropertyNotImplementedError,
+        all_changes,
+        external_calculators,
+        register_calculator_class,
+    )
     from ase.stress import full_3x3_to_voigt_6_stress
 except ImportError as error:
     raise ImportError("ASE is needed for its calculators; pip install 'rhobasis[ase]'") from error
@@ -43,7 +48,14 @@ class Calculator(_Calculator):
 
     Properties: ``energy`` and ``free_energy`` (the same), ``energies`` of the atoms, in eV; ``forces`` in eV/Å;
     ``stress`` in eV/Å³, positive under tension, in the order xx, yy, zz, yz, xz, xy, of structures that are periodic in
-    all three directions.
+    all three directions; and, where it is asked for, ``stresses`` of the atoms [atom, 6], which add up to it:
+
+        σ_j = (1/V) Σ_i sym(r_ji ⊗ dE_i/dr_ji),    Σ_j σ_j = σ
+
+    with the volume V of the cell, as ASE has it, and sym the symmetric part. Of the ways to share out the stress of a
+    many-body potential it is that of the flux of heat, and of ``compute stress/atom`` with our plugin of LAMMPS.
+
+    Once `rhobasis.ase` is imported, ASE knows the class by its name: ``get_calculator_class("rhobasis")``.
 
     Examples
     --------
@@ -57,9 +69,14 @@ class Calculator(_Calculator):
     >>> atoms.calc = rb.ase.Calculator(potential)
     >>> bool(-3.4 < atoms.get_potential_energy() < -3.1), atoms.get_stress().shape
     (True, (6,))
+    >>> bool(abs(atoms.get_stresses().sum(axis=0) - atoms.get_stress()).max() < 1e-12)
+    True
     """
 
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as in ASE)
+    implemented_properties = [  # noqa: RUF012 (as in ASE)
+        *("energy", "free_energy", "energies", "forces", "stress", "stresses")
+    ]
+    nolabel = True  # for `ase run`: nothing is written
     default_parameters = {"skin": 0.3}  # noqa: RUF012
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
@@ -112,25 +129,35 @@ class Calculator(_Calculator):
         properties: list[str] | None = None,
         system_changes: list[str] = all_changes,
     ) -> None:
-        """Fills `results` with all there is: forces cost little more than the energy, and are mostly needed too."""
+        """Fills `results` with all there is: forces cost little more than the energy, and are mostly needed too.
+
+        Stresses of atoms are there if they are asked for.
+        """
+        asked = set(properties or ())
         here: Any = self.atoms if atoms is None else atoms
         if here is None:
             raise TypeError("atoms must be an ase.Atoms, not None: nothing was calculated before")
-        if "stress" in (properties or ()) and not here.pbc.all():
+        if asked & {"stress", "stresses"} and not here.pbc.all():
+            name = min(asked & {"stress", "stresses"})
             raise PropertyNotImplementedError(
-                f"stress needs a cell that is periodic in all three directions, and pbc is {here.pbc.tolist()}"
+                f"{name} needs a cell that is periodic in all three directions, and pbc is {here.pbc.tolist()}"
             )
         self.results = {}  # whatever follows, none of other atoms stay
         super().calculate(atoms, properties, system_changes)
-        doubt: dict[str, Any] = {}
-        if self.uncertainty:
-            found, extrapolation = self._driver.evaluate_with_extrapolation(self.atoms)
-            doubt = {"energy_std": self._driver.energy_deviation(self.atoms), "extrapolation": extrapolation}
+        beside: dict[str, Any] = {}
+        if self.uncertainty or "stresses" in asked:
+            found, virials, extrapolation = self._driver.evaluate_with(
+                self.atoms, virials="stresses" in asked, extrapolation=self.uncertainty
+            )
+            if "stresses" in asked:
+                beside["stresses"] = full_3x3_to_voigt_6_stress(-virials / here.get_volume())
+            if self.uncertainty:
+                beside |= {"energy_std": self._driver.energy_deviation(self.atoms), "extrapolation": extrapolation}
         else:
             found = self._driver.evaluate(self.atoms)
         energy, of_atoms, forces, _, stress = found
         results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": of_atoms, "forces": forces}
-        results.update(doubt)
+        results.update(beside)
         if stress is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(stress)
         self.results = results
@@ -151,3 +178,7 @@ class Calculator(_Calculator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update({"uncertainty": False, **state})  # of older versions there is no such thing
         self._driver = _native.Driver(self.potential._fitted(), self.skin)
+
+
+if "rhobasis" not in external_calculators:
+    register_calculator_class("rhobasis", Calculator)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -11,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
+from ._arguments import bytes_of, frames_of, of_l, one_array, only_species
 from ._base import Parameters, Settings
-from ._errors import NotFittedError, RhobasisError
+from ._centers import CENTERS, CentersLike, Precision, UnknownSpecies, chosen, ignores, is_single, portions
+from ._errors import NotFittedError
 from ._output import channel_names, tags_of_frames
-from ._progress import Progress
-from .structure import Frames, as_native, symbols_of
+from .structure import Frames, as_native
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from .structure import FramesLike
 
 _DEFAULT = _native.DEFAULTS
-_CHUNK = 64
 
 
 class RadialScaling(Settings):
@@ -175,7 +173,6 @@ class Jacobian:
 By: TypeAlias = Literal["positions", "strain", "cell"]
 
 _ROWS = np.dtype([("structure", np.int64), ("center", np.int64), ("atom", np.int64)])
-_CENTERS = np.dtype([("structure", np.int64), ("atom", np.int64), ("species", np.int64)])
 
 
 class Evaluator(Parameters):
@@ -214,24 +211,52 @@ class Evaluator(Parameters):
     def __sklearn_tags__(self) -> Any:
         return tags_of_frames("transformer")
 
-    def transform(self, frames: FramesLike, progress: bool = False) -> Equivariants:
-        """Density coefficients of all atoms of `frames`, in order."""
+    def transform(
+        self,
+        frames: FramesLike,
+        progress: bool = False,
+        centers: CentersLike | None = None,
+        dtype: Precision = "float64",
+        unknown_species: UnknownSpecies = "error",
+    ) -> Equivariants:
+        """Density coefficients of the atoms of `frames`, in order.
+
+        Parameters
+        ----------
+        frames : Atoms, list of Atoms, Frames or path
+            In Å.
+        progress : bool, default False
+            Whether to show a bar on standard error.
+        centers : optional
+            The atoms whose coefficients are computed, the others being neighbours only, as for
+            `PowerSpectrum.transform`: a species or several, indices or a mask for each frame, a mask of all atoms.
+        dtype : {"float64", "float32"}, default "float64"
+            Of the result, which is rounded at the end.
+        unknown_species : {"error", "ignore"}, default "error"
+            Whether neighbours of species that are not known are refused, or left out as if they were not there. As
+            centres they are refused either way.
+
+        Examples
+        --------
+        >>> from ase.build import molecule
+        >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
+        >>> c = expansion.transform(molecule("CH3OH"), centers="O", dtype="float32")
+        >>> len(c), c.centers.tolist(), c.blocks[1].dtype
+        (1, [(0, 1, 8)], dtype('float32'))
+        """
         native = as_native(frames)
-        evaluator = self._evaluator(native)
-        if not progress:
-            blocks, centers, channels = evaluator.forward(native)
-            return Equivariants(blocks, centers.view(_CENTERS)[:, 0], channels)
-        bar, parts = Progress("transform", progress), []
-        channels = []
-        for start in range(0, max(len(native), 1), _CHUNK):
-            n = min(_CHUNK, len(native) - start)
-            blocks, centers, channels = evaluator.forward(native.slice(start, 1, n))
-            centers[:, 0] += start
-            parts.append((blocks, centers))
-            bar.update((start + n) / max(len(native), 1))
-        bar.done()
-        blocks = [np.concatenate([part[0][l] for part in parts]) for l in range(len(parts[0][0]))]
-        return Equivariants(blocks, np.concatenate([part[1] for part in parts]).view(_CENTERS)[:, 0], channels)
+        evaluator, around = self._evaluator(native), chosen(native, centers)
+        request = is_single(dtype), ignores(unknown_species)
+        parts, channels = [], []
+        for start, some, of_some in portions(native, around, progress):
+            blocks, rows, channels = evaluator.forward(some, of_some, *request)
+            rows[:, 0] += start
+            parts.append((blocks, rows.view(CENTERS)[:, 0]))
+        if len(parts) == 1:
+            blocks, rows = parts[0]
+            return Equivariants(blocks, rows, channels)
+        blocks = [np.concatenate([blocks[l] for blocks, _ in parts]) for l in range(len(channels))]
+        return Equivariants(blocks, np.concatenate([rows for _, rows in parts]), channels)
 
     def backward(
         self, frames: FramesLike, gradient: Equivariants | Sequence[ArrayLike]
@@ -270,9 +295,9 @@ class Evaluator(Parameters):
         True
         """
         native = as_native(frames)
-        velocities = _one_array(velocities, native.n_atoms())
-        blocks, centers, channels = self._evaluator(native).tangent(native, velocities, _frames_of(strain))
-        return Equivariants(blocks, centers.view(_CENTERS)[:, 0], channels)
+        velocities = one_array(velocities, native.n_atoms())
+        blocks, centers, channels = self._evaluator(native).tangent(native, velocities, frames_of(strain))
+        return Equivariants(blocks, centers.view(CENTERS)[:, 0], channels)
 
     def jacobian(self, frames: FramesLike, by: By = "positions") -> Jacobian:
         """All derivatives of the coefficients, in memory; `jacobian_parts` gives them piece by piece.
@@ -309,7 +334,7 @@ class Evaluator(Parameters):
         27
         """
         native = as_native(frames)
-        return _jacobians(self._evaluator(native), native, by, _bytes(memory))
+        return _jacobians(self._evaluator(native), native, by, bytes_of(memory))
 
 
 class SphericalExpansion(Evaluator):
@@ -425,68 +450,3 @@ def _jacobians(
 
     # A generator would refuse a bad `by` only when asked for the first part, and keep the last one's memory in use.
     return map(named, evaluator.jacobian(frames, by, memory))
-
-
-def _bytes(memory: float) -> int:
-    if isinstance(memory, bool) or not (isinstance(memory, numbers.Real) and memory > 0):
-        raise RhobasisError(f"memory = {memory!r}: a number of bytes is needed; 4e6 is the default")
-    return int(min(memory, 2**62))
-
-
-def _one_array(velocities: ArrayLike | Sequence[ArrayLike], n_atoms: list[int]) -> ArrayLike:
-    """Velocities of all frames as one array, where they come as one for each."""
-    if isinstance(velocities, (list, tuple)):
-        if not velocities:
-            return np.zeros((0, 3))
-        shapes = [_shape(array) for array in velocities]
-        each = any(shape is None or len(shape) == 2 for shape in shapes)
-    else:
-        each = isinstance(velocities, np.ndarray) and velocities.ndim == 3
-    if not each:
-        return velocities  # pyright: ignore[reportReturnType]
-    arrays: Sequence[ArrayLike] = velocities  # pyright: ignore[reportAssignmentType]
-    if len(arrays) != len(n_atoms):
-        problem = f"there are {len(n_atoms)} frames; give an array for each, or one for all atoms"
-        raise RhobasisError(f"velocities = {len(arrays)} arrays: {problem}")
-    for frame, (array, n) in enumerate(zip(arrays, n_atoms, strict=True)):
-        shape = _shape(array)
-        if shape != (n, 3):
-            problem = f"frame {frame} has {n} atoms; give x, y, z for each atom, in Å per unit"
-            raise RhobasisError(f"velocities[{frame}] = {'ragged' if shape is None else shape}: {problem}")
-    return np.concatenate([np.asarray(array) for array in arrays])
-
-
-def _shape(array: ArrayLike) -> tuple[int, ...] | None:
-    """The shape of an array, None if it is ragged."""
-    try:
-        return np.shape(array)
-    except ValueError:
-        return None
-
-
-def _frames_of(strain: ArrayLike | None) -> ArrayLike | None:
-    """Strains of all frames; one matrix stands for one frame."""
-    if strain is not None and len(_shape(strain) or ()) == 2:
-        return np.asarray(strain)[np.newaxis]
-    return strain
-
-
-def only_species(species: Sequence[int]) -> int:
-    """The species of the neighbours, where it need not be named."""
-    if len(species) == 1:
-        return species[0]
-    known = " ".join(symbols_of(species)) or "none"
-    raise RhobasisError(f"species = none: the neighbours here are of species {known}; name one of these")
-
-
-def of_l(tables: list[np.ndarray], l: int | None) -> np.ndarray | list[np.ndarray]:
-    """The table of this l, or all."""
-    if l is None:
-        return tables
-    try:
-        l = operator.index(l)
-    except TypeError:
-        raise TypeError(f"l must be a whole number or None, not {l!r} ({type(l).__name__})") from None
-    if not 0 <= l < len(tables):
-        raise RhobasisError(f"l = {l}: l_max is {len(tables) - 1} here; name an l from 0 to that")
-    return tables[l]

@@ -104,7 +104,7 @@ class Evaluator:
     def _evaluate(self) -> tuple[float, np.ndarray, np.ndarray, dict[str, Any]]:
         extras: dict[str, Any] = {}
         if "extrapolation" in self.extras:
-            found, extrapolation = self._driver.evaluate_with_extrapolation(self.atoms)
+            found, _, extrapolation = self._driver.evaluate_with(self.atoms, virials=False, extrapolation=True)
             extras["extrapolation"] = extrapolation.tolist()
         else:
             found = self._driver.evaluate(self.atoms)

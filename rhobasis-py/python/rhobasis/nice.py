@@ -12,10 +12,11 @@ import numpy as np
 
 from . import _native
 from ._accumulation import dataset
+from ._centers import CENTERS
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
 from .correlations import Invariants, Reduce
-from .density import _CENTERS, Evaluator
+from .density import Evaluator
 from .structure import Frames, as_native, streamed_files
 
 if TYPE_CHECKING:
@@ -399,7 +400,7 @@ class Nice(Invariants):
         native = as_native(frames)
         evaluator = self._used_basis()._evaluator(native)
         keys, blocks, centers = self._fitted_native().equivariants(evaluator, native, nu)
-        return EquivariantBlocks(dict(zip(keys, blocks, strict=True)), centers.view(_CENTERS)[:, 0])
+        return EquivariantBlocks(dict(zip(keys, blocks, strict=True)), centers.view(CENTERS)[:, 0])
 
     @property
     def audit_(self) -> Any:

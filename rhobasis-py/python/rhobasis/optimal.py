@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike
 
 from . import _native
 from ._accumulation import Accumulation
+from ._arguments import of_l, only_species
 from ._errors import RhobasisError, warn_of
 from ._html import rows_of_basis, table
 from ._pictures import functions_and_variance
 from ._stored import basis_parameters, scaling_of
 from ._supervision import labels_of, linear_fit
-from .density import _DEFAULT, Density, Equivariants, Primitive, RadialScaling, of_l, only_species
+from .density import _DEFAULT, Density, Equivariants, Primitive, RadialScaling
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ use super::normalize::Normalized;
 use super::power_spectrum::PowerSpectrum;
 use super::radial_spectrum::RadialSpectrum;
 use super::weighted_sum::{Scratch, WeightedSum};
-use crate::density::{Adjoint, Motion, Run, SphericalExpansion, Workspace};
+use crate::density::{Adjoint, Centers, Motion, Precision, Run, SphericalExpansion, Workspace, round_to};
 use crate::neighbors::VerletList;
 use crate::simd::{Aligned, Lanes};
 use crate::structure::{Structure, Vec3};
@@ -124,6 +124,12 @@ impl Invariants {
         &self.expansion
     }
 
+    /// The same, for which atoms of unknown species are no neighbours: [`SphericalExpansion::ignoring_unknown_neighbors`].
+    #[must_use]
+    pub fn ignoring_unknown_neighbors(&self) -> Self {
+        Invariants { expansion: self.expansion.ignoring_unknown_neighbors(), ..self.clone() }
+    }
+
     /// Number of features of a centre.
     pub fn n_features(&self) -> usize {
         self.combinations.as_ref().map_or(self.correlation.n_features(), |combinations| combinations.n_out())
@@ -184,9 +190,7 @@ impl Invariants {
     ) -> Result<()> {
         let runs = self.expansion.runs(structures, lists, motions)?;
         self.check_shape("out", runs.n_centers(), out.dim())?;
-        let Some(rows) = out.as_slice_mut() else {
-            return Err(Error::setting("out", "a strided view", "must be contiguous", "give a whole array in C order"));
-        };
+        let rows = contiguous(&mut out)?;
         runs.for_each(&self.pool, vec![rows], &[self.n_features()], |run, out, work| {
             self.coefficients(run, work);
             let Work { density, eight, c, of_c, kept, z, .. } = work;
@@ -197,6 +201,28 @@ impl Invariants {
             of_c.resize(c.len());
             self.expansion.forward_run(run, true, &mut self.correlation.layout().cut(of_c, run.len()), density);
             self.combine(out[0], z, |z| self.correlation.tangent_rows(&run.species, c, of_c, z, eight));
+            Ok(())
+        })
+    }
+
+    /// [`Invariants::forward`] for some centres (all, if none are given), rounded to the precision of `out`, which is overwritten.
+    /// Features of other atoms are not computed, and no array of another precision as large as `out` exists.
+    ///
+    /// # Errors
+    /// As for `forward`, if `out` has another shape or is not contiguous, or the centres are of other structures.
+    pub fn forward_centers_to<P: Precision>(
+        &self,
+        structures: &[Structure],
+        centers: Option<&Centers>,
+        mut out: ArrayViewMut2<P>,
+    ) -> Result<()> {
+        let runs = self.expansion.runs_around(structures, centers)?;
+        self.check_shape("out", runs.n_centers(), out.dim())?;
+        let rows = contiguous(&mut out)?;
+        runs.for_each(&self.pool, vec![rows], &[self.n_features()], |run, out, work| {
+            self.coefficients(run, work);
+            self.features(run, work);
+            round_to(&work.x, out[0]);
             Ok(())
         })
     }
@@ -319,6 +345,11 @@ impl Invariants {
 }
 
 const AS_LONG: &str = "as long as the shape says";
+
+fn contiguous<'a, P>(out: &'a mut ArrayViewMut2<P>) -> Result<&'a mut [P]> {
+    let strided = || Error::setting("out", "a strided view", "must be contiguous", "give a whole array in C order");
+    out.as_slice_mut().ok_or_else(strided)
+}
 
 /// The error for forces that are not finite.
 fn not_finite(gradient: &ArrayView2<f64>) -> Error {

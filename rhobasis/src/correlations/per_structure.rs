@@ -1,11 +1,16 @@
 //! Features of whole structures: those of their atoms, summed.
 
-use ndarray::{Array2, ArrayViewMut2};
+use ndarray::{Array2, ArrayViewMut2, s};
 
 use super::invariants::Invariants;
+use crate::density::{Centers, Precision};
 use crate::settings::named;
 use crate::structure::Structure;
 use crate::{Error, Result};
+
+/// Sums that wait to be rounded: so many numbers, but rows of at least so many structures, to keep the threads busy.
+const SUMS_AT_ONCE: usize = 4 << 20;
+const FEWEST_STRUCTURES: usize = 64;
 
 named! {
     /// What a structure's row of features is made of those of its atoms.
@@ -26,7 +31,7 @@ named! {
 ///
 /// N_A is the number of all atoms of the structure, for blocks of species too: these add up to the row without them, and what is
 /// linear in them is a mean of contributions of atoms, with weights for each species. Rows of structures without atoms, and blocks
-/// of species that a structure lacks, are zero.
+/// of species that a structure lacks, are zero. Of chosen centres, sums and N_A are over these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerStructure {
     /// Sum or mean.
@@ -69,29 +74,59 @@ impl Invariants {
     /// As [`Invariants::forward`].
     pub fn per_structure(&self, structures: &[Structure], how: PerStructure) -> Result<Array2<f64>> {
         let mut out = Array2::zeros((structures.len(), self.n_features_per_structure(how)));
-        self.per_structure_to(structures, how, out.view_mut())?;
+        self.per_structure_to(structures, how, None, out.view_mut())?;
         Ok(out)
     }
 
-    /// [`Invariants::per_structure`] into memory of the caller, overwriting it.
+    /// [`Invariants::per_structure`] over some centres (all, if none are given) into memory of the caller, overwriting it, rounded
+    /// to the precision of that at the end.
     ///
     /// # Errors
-    /// As [`Invariants::forward`], and if `out` has another shape.
-    pub fn per_structure_to(
+    /// As [`Invariants::forward`], and if `out` has another shape, or the centres are of other structures.
+    pub fn per_structure_to<P: Precision>(
         &self,
         structures: &[Structure],
         how: PerStructure,
-        mut out: ArrayViewMut2<f64>,
+        centers: Option<&Centers>,
+        mut out: ArrayViewMut2<P>,
     ) -> Result<()> {
-        let (n_features, width) = (self.n_features(), self.n_features_per_structure(how));
+        let width = self.n_features_per_structure(how);
         if out.dim() != (structures.len(), width) {
             let problem = format!("the shape (structures, columns) is {:?}", (structures.len(), width));
             return Err(Error::setting("out", format!("{:?}", out.dim()), problem, "give a row for each structure"));
         }
-        out.fill(0.0);
+        centers.map_or(Ok(()), |centers| centers.check(structures))?;
+        if let Some(sums) = out.as_slice_mut().and_then(P::as_doubles) {
+            let mut sums = ArrayViewMut2::from_shape((structures.len(), width), sums).expect("of that shape");
+            sums.fill(0.0);
+            return self.sum_up(structures, how, centers, sums);
+        }
+        let at_once = (SUMS_AT_ONCE / width.max(1)).max(FEWEST_STRUCTURES);
+        for (k, portion) in structures.chunks(at_once).enumerate() {
+            let these = k * at_once..k * at_once + portion.len();
+            let centers = centers.map(|centers| centers.slice(these.clone()));
+            let mut sums = Array2::zeros((portion.len(), width));
+            self.sum_up(portion, how, centers.as_ref(), sums.view_mut()).map_err(|e| match &e {
+                Error::Structure { place, .. } if place.frame.is_some() => e.after_frames(these.start),
+                _ => e,
+            })?;
+            out.slice_mut(s![these, ..]).zip_mut_with(&sums, |to, &sum| *to = P::rounded(sum));
+        }
+        Ok(())
+    }
+
+    /// Adds up the rows of structures in memory that is zero.
+    fn sum_up(
+        &self,
+        structures: &[Structure],
+        how: PerStructure,
+        centers: Option<&Centers>,
+        mut out: ArrayViewMut2<f64>,
+    ) -> Result<()> {
+        let (n_features, width) = (self.n_features(), self.n_features_per_structure(how));
         let blocks = self.blocks_of_species(how);
         let first_column = |species: &u8| n_features * blocks.iter().position(|z| z == species).unwrap_or(0);
-        let runs = self.expansion.runs(structures, None, None)?;
+        let runs = self.expansion.runs_around(structures, centers)?;
         runs.sum_up(&self.pool, out.view_mut(), |run, sums, work| {
             self.coefficients(run, work);
             self.features(run, work);
@@ -107,8 +142,8 @@ impl Invariants {
             Ok(())
         })?;
         if how.reduction == Reduction::Mean {
-            for (mut row, structure) in out.outer_iter_mut().zip(structures) {
-                row /= structure.len().max(1) as f64;
+            for (s, (mut row, structure)) in out.outer_iter_mut().zip(structures).enumerate() {
+                row /= centers.map_or(structure.len(), |centers| centers.n_of(s)).max(1) as f64;
             }
         }
         Ok(())

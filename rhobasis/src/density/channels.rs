@@ -20,6 +20,8 @@ pub(super) struct Groups {
     around: Vec<Around>,
     /// By atomic number of the centre: index in `around`.
     around_species: Vec<Option<u8>>,
+    /// Whether neighbours of other species are left out instead of being refused.
+    pub ignores_unknown: bool,
 }
 
 /// How neighbours contribute to the density around one species of centre, or around all.
@@ -78,7 +80,7 @@ impl Groups {
             let covers = channels.iter().enumerate().all(|(l, channels)| filled(l) == channels.len());
             around.push(Around { radial_of, layouts, covers });
         }
-        (Groups { r_cut, species, starts, of_species, around, around_species }, channels)
+        (Groups { r_cut, species, starts, of_species, around, around_species, ignores_unknown: false }, channels)
     }
 
     /// Number of groups.
@@ -95,11 +97,12 @@ impl Groups {
     /// The error for an atom of a species that has no functions.
     pub fn unknown_species(&self, atom: usize, z: u8) -> Error {
         let known: Vec<&str> = self.species.iter().map(|&z| symbol(z)).collect();
-        Error::structure(
-            Some(atom),
-            format!("{} is not among the species of this basis ({})", symbol(z), known.join(", ")),
-            "fit the basis on a set that contains it, or leave the frame out",
-        )
+        let remedy = match self.ignores_unknown {
+            true => "choose centers of these: unknown species are ignored as neighbours alone",
+            false => "fit the basis on a set that contains it, or leave the frame out",
+        };
+        let problem = format!("{} is not among the species of this basis ({})", symbol(z), known.join(", "));
+        Error::structure(Some(atom), problem, remedy)
     }
 
     /// How neighbours contribute around a species of centre; none if there are no such centres.

@@ -441,7 +441,12 @@ impl SphericalExpansion {
     }
 
     /// Refuses blocks that do not have axes (centers, m, channels) of this expansion.
-    fn check_shape(&self, name: &'static str, n_centers: usize, blocks: Vec<(usize, usize, usize)>) -> Result<()> {
+    pub(super) fn check_shape(
+        &self,
+        name: &'static str,
+        n_centers: usize,
+        blocks: Vec<(usize, usize, usize)>,
+    ) -> Result<()> {
         if blocks.len() > self.channels.len() {
             return Err(Error::setting(
                 name,
@@ -466,7 +471,7 @@ impl SphericalExpansion {
     }
 }
 
-fn contiguous<'a>(blocks: &'a mut [ArrayViewMut3<f64>]) -> Result<Vec<&'a mut [f64]>> {
+pub(super) fn contiguous<'a, P>(blocks: &'a mut [ArrayViewMut3<P>]) -> Result<Vec<&'a mut [P]>> {
     let strided =
         || Error::setting("out", "a strided view", "blocks must be contiguous", "give whole arrays in C order");
     blocks.iter_mut().map(|block| block.as_slice_mut().ok_or_else(strided)).collect()

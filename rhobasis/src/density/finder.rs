@@ -58,6 +58,10 @@ impl Finder {
             Source::Search(search) => self.found.find(search, structure, centers.clone())?,
             Source::List(list) => list.fill(structure, centers.clone(), &mut self.found)?,
         }
+        if groups.ignores_unknown {
+            let first = self.run.species.len();
+            self.found.retain(first, |j| groups.of(structure.species[j]).is_some());
+        }
         let Run { species, parts, pairs, .. } = &mut self.run;
         let (row, n_groups) = (species.len(), pairs.n_groups);
         self.group.clear();

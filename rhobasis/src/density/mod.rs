@@ -2,7 +2,9 @@
 
 mod assemble;
 mod block;
+mod centers;
 mod channels;
+mod chosen;
 mod contract;
 mod dvr;
 mod equivariants;
@@ -28,6 +30,8 @@ mod table;
 mod weight;
 
 pub(crate) use assemble::{AroundCenter, RadialSource};
+pub(crate) use centers::round_to;
+pub use centers::{Centers, Precision, check_centers_occur};
 pub use contract::{ChannelContraction, ContractionMatrix};
 pub use equivariants::{BlockKey, Center, Channel, Equivariants, centers_of, species_of};
 pub(crate) use equivariants::{Group, groups};

@@ -103,7 +103,7 @@ impl Pairs {
 }
 
 /// Cuts `n` rows off the front of each block, whose rows have these widths.
-pub(crate) fn cut_rows<'a>(rest: &mut [&'a mut [f64]], widths: &[usize], n: usize) -> Vec<&'a mut [f64]> {
+pub(crate) fn cut_rows<'a, P>(rest: &mut [&'a mut [P]], widths: &[usize], n: usize) -> Vec<&'a mut [P]> {
     rest.iter_mut()
         .zip(widths)
         .map(|(rest, width)| {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use ndarray::ArrayViewMut2;
 use rayon::prelude::*;
 
+use super::centers::Centers;
 use super::channels::Groups;
 use super::finder::{Finder, Source, motions_of_pairs, prepare};
 use super::motion::{Adjoint, Gathered, Motion};
@@ -60,13 +61,42 @@ impl<'a> Runs<'a> {
     ) -> Result<Self> {
         motions.map_or(Ok(()), |motions| Motion::check(structures, motions))?;
         lists.map_or(Ok(()), |lists| check_lists(groups.r_cut, structures, lists))?;
-        let searches = if lists.is_some() { Vec::new() } else { searches(structures, groups.r_cut) };
-        let (parts, runs, tasks, n_centers) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let atom_virials = false;
-        let mut all =
-            Runs { groups, finders, structures, lists, motions, searches, parts, runs, tasks, n_centers, atom_virials };
         let n_of = |s: usize| lists.map_or(structures[s].len(), |lists| lists[s].n_centers(&structures[s]));
-        let mut s = 0;
+        let runs = Runs { lists, motions, ..Runs::without_centers(groups, finders, structures, lists.is_none()) };
+        Ok(runs.cut(n_of, |s| std::iter::once(0..n_of(s)).collect()))
+    }
+
+    /// The same of some centres alone; of all, if none are given.
+    ///
+    /// # Errors
+    /// If the centres are of other structures.
+    pub(super) fn around(
+        groups: &'a Groups,
+        finders: &'a Pool<Finder>,
+        structures: &'a [Structure],
+        centers: Option<&Centers>,
+    ) -> Result<Self> {
+        let Some(centers) = centers else { return Runs::new(groups, finders, structures, None, None) };
+        centers.check(structures)?;
+        let runs = Runs::without_centers(groups, finders, structures, true);
+        Ok(runs.cut(|s| centers.n_of(s), |s| centers.of(s).to_vec()))
+    }
+
+    fn without_centers(
+        groups: &'a Groups,
+        finders: &'a Pool<Finder>,
+        structures: &'a [Structure],
+        search: bool,
+    ) -> Self {
+        let searches = if search { searches(structures, groups.r_cut) } else { Vec::new() };
+        let (parts, runs, tasks) = (Vec::new(), Vec::new(), Vec::new());
+        let (lists, motions, n_centers, atom_virials) = (None, None, 0, false);
+        Runs { groups, finders, structures, lists, motions, searches, parts, runs, tasks, n_centers, atom_virials }
+    }
+
+    /// Cuts the centres of each structure, `n_of` of them, consecutive ones at `ranges_of`.
+    fn cut(self, n_of: impl Fn(usize) -> usize, ranges_of: impl Fn(usize) -> Vec<Range<usize>>) -> Self {
+        let (structures, mut s, mut all) = (self.structures, 0, self);
         while s < structures.len() {
             let (n, first) = (n_of(s), all.runs.len());
             if n > CENTERS {
@@ -75,9 +105,8 @@ impl<'a> Runs<'a> {
                     Source::Search(_) => true,
                     Source::List(_) => n > SPLIT_ATOMS,
                 };
-                for start in (0..n).step_by(CENTERS) {
-                    let part = Part { structure: s, atoms: start..n.min(start + CENTERS) };
-                    all.push_run(vec![part]);
+                for parts in parts_of_runs(s, ranges_of(s)) {
+                    all.push_run(parts);
                     if shares {
                         all.push_task(all.runs.len() - 1, true);
                     }
@@ -88,16 +117,20 @@ impl<'a> Runs<'a> {
                 s += 1;
                 continue;
             }
-            let (mut parts, mut total) = (Vec::new(), 0);
-            while s < structures.len() && total + n_of(s) <= CENTERS {
-                parts.push(Part { structure: s, atoms: 0..n_of(s) });
+            let (mut parts, mut total, mut n_atoms) = (Vec::new(), 0, 0);
+            while s < structures.len()
+                && total + n_of(s) <= CENTERS
+                && (parts.is_empty() || n_atoms + structures[s].len() <= SPLIT_ATOMS)
+            {
+                parts.extend(ranges_of(s).into_iter().map(|atoms| Part { structure: s, atoms }));
                 total += n_of(s);
+                n_atoms += structures[s].len();
                 s += 1;
             }
             all.push_run(parts);
             all.push_task(first, false);
         }
-        Ok(all)
+        all
     }
 
     fn push_run(&mut self, parts: Vec<Part>) {
@@ -136,10 +169,12 @@ impl<'a> Runs<'a> {
     fn find<'f>(&self, run: usize, finder: &'f mut Finder) -> Result<&'f mut Finder> {
         let (parts, first) = self.runs[run].clone();
         finder.begin(self.groups, first);
-        for part in &self.parts[parts] {
+        for k in parts {
+            let part = &self.parts[k];
             let (s, structure) = (part.structure, &self.structures[part.structure]);
             let source = self.source(s);
-            if matches!(source, Source::Own) && part.atoms.start == 0 {
+            let is_first = k == 0 || self.parts[k - 1].structure != s;
+            if matches!(source, Source::Own) && is_first {
                 finder.prepare(structure, self.groups.r_cut).map_err(|e| e.at_frame(s))?;
             }
             finder.add(self.groups, structure, part.clone(), source).map_err(|e| e.at_frame(s))?;
@@ -153,15 +188,15 @@ impl<'a> Runs<'a> {
 
     /// Calls `job` for all runs, in parallel, with their rows of the arrays `out`, whose rows have these widths, and with buffers
     /// from `pool`.
-    pub fn for_each<W: Default + Send>(
+    pub fn for_each<W: Default + Send, P: Send>(
         &self,
         pool: &Pool<W>,
-        mut out: Vec<&mut [f64]>,
+        mut out: Vec<&mut [P]>,
         widths: &[usize],
-        job: impl Fn(&Run, &mut [&mut [f64]], &mut W) -> Result<()> + Sync,
+        job: impl Fn(&Run, &mut [&mut [P]], &mut W) -> Result<()> + Sync,
     ) -> Result<()> {
         let tasks = self.tasks.iter().map(|task| (task, cut_rows(&mut out, widths, task.n_centers))).collect();
-        in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [f64]>)| {
+        in_parallel(tasks, |(task, mut rest): (&Task, Vec<&mut [P]>)| {
             self.finders.lend(Finder::default, |finder| {
                 pool.lend(W::default, |work| {
                     for run in task.runs.clone() {
@@ -288,6 +323,24 @@ impl<'a> Runs<'a> {
         }
         Ok(of_function.into_iter().map(|tasks| Gathered::joined(self.structures, tasks)).collect())
     }
+}
+
+/// Centres of one structure, of each run of it.
+fn parts_of_runs(structure: usize, ranges: Vec<Range<usize>>) -> Vec<Vec<Part>> {
+    let (mut runs, mut room): (Vec<Vec<Part>>, usize) = (Vec::new(), 0);
+    for mut atoms in ranges {
+        while !atoms.is_empty() {
+            if room == 0 {
+                runs.push(Vec::new());
+                room = CENTERS;
+            }
+            let end = atoms.end.min(atoms.start + room);
+            room -= end - atoms.start;
+            runs.last_mut().expect("pushed above").push(Part { structure, atoms: atoms.start..end });
+            atoms.start = end;
+        }
+    }
+    runs
 }
 
 fn check_lists(r_cut: f64, structures: &[Structure], lists: &[VerletList]) -> Result<()> {

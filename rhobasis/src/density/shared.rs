@@ -45,6 +45,8 @@ pub(crate) struct Workspace {
     /// For Jacobians: the pairs of a group by atom, and sums by the moving atom and by the centre.
     pub(super) by_atom: Vec<usize>,
     pub(super) more_sums: [Aligned; 2],
+    /// Coefficients of a run that are rounded into other memory.
+    pub(super) blocks: Vec<Vec<f64>>,
 }
 
 impl Shared {

@@ -109,6 +109,25 @@ impl NeighborList {
         self.shift.clear();
     }
 
+    /// Drops pairs with other neighbours than these, of the centres from `first` on.
+    pub(crate) fn retain(&mut self, first: usize, keep: impl Fn(usize) -> bool) {
+        let (mut from, mut kept) = (self.start[first], self.start[first]);
+        for end in &mut self.start[first + 1..] {
+            for pair in from..*end {
+                if keep(self.neighbor[pair] as usize) {
+                    self.neighbor[kept] = self.neighbor[pair];
+                    self.vector[kept] = self.vector[pair];
+                    self.shift[kept] = self.shift[pair];
+                    kept += 1;
+                }
+            }
+            (from, *end) = (*end, kept);
+        }
+        self.neighbor.truncate(kept);
+        self.vector.truncate(kept);
+        self.shift.truncate(kept);
+    }
+
     /// Pairs of a small molecule.
     fn double_loop(&mut self, positions: &[Vec3], r_cut: f64, centers: Range<usize>) -> Result<()> {
         let (mut atoms, mut vectors) = ([0u32; SMALL], [[0.0; 3]; SMALL]);

@@ -1,5 +1,7 @@
 //! `rhobasis features`: the arrays it writes hold what the library computes.
 
+mod chosen;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
