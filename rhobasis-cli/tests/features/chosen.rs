@@ -118,7 +118,7 @@ fn energies_and_numbers_of_atoms_of_frames_lie_beside_the_features() {
     );
 
     fs::write(place.path("water.xyz"), WATER).unwrap();
-    let args = ["features", "water.xyz", "--basis", "basis.rho", "--kind", "radial-spectrum", "-o", "w.npz"];
+    let args = ["features", "water.xyz", "--basis", "basis.rho", "--kind", "radial-spectrum", "-o", "w.npz", "--force"];
     place.ok(&args);
     assert!(!place.arrays("w.npz").contains_key("energy"));
     let said = place.ok(&[&args[..], &["--energy-key", "dft"]].concat());
