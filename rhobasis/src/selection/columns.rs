@@ -99,27 +99,29 @@ impl Columns {
         gram
     }
 
-    /// Projects column j out of all: A ← A − q qᵀA with q = A_j/|A_j|; for the Gram matrix G ← G − g_j g_jᵀ/g_jj.
-    pub fn project_out(&mut self, j: usize) {
+    /// Projects column j out of all: A ← A − q qᵀA with q = A_j/|A_j|; for the Gram matrix G ← G − g_j g_jᵀ/g_jj. Returns g_j, zeros if
+    /// there is no such column, and g_jj: AᵀA has become AᵀA − g_j g_jᵀ/g_jj.
+    pub fn project_out(&mut self, j: usize) -> (Vec<f64>, f64) {
         match self {
             Columns::Matrix(a, n) => {
                 let n = *n;
                 let column: Vec<f64> = a.iter().skip(j).step_by(n).copied().collect();
                 let squared = dot(&column, &column);
                 if squared == 0.0 {
-                    return;
+                    return (vec![0.0; n], 1.0);
                 }
                 let products = sum_over_blocks(a, n, n, |i, row, sum| add_multiple(sum, column[i], row));
                 a.par_chunks_exact_mut(n).zip(&column).for_each(|(row, x)| {
                     add_multiple(row, -x / squared, &products);
                     row[j] = 0.0;
                 });
+                (products, squared)
             }
             Columns::Gram(g, n) => {
                 let n = *n;
                 let row = g[j * n..(j + 1) * n].to_vec();
                 if row[j] <= 0.0 {
-                    return;
+                    return (vec![0.0; n], 1.0);
                 }
                 g.par_chunks_exact_mut(n).enumerate().for_each(|(i, of_i)| {
                     if i == j {
@@ -130,6 +132,8 @@ impl Columns {
                         of_i[j] = 0.0;
                     }
                 });
+                let squared = row[j];
+                (row, squared)
             }
         }
     }

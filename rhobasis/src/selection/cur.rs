@@ -110,7 +110,8 @@ fn choose(mut columns: Columns, n: usize, settings: CurSettings) -> Selection {
         scores.push(pi[j]);
         chosen[j] = true;
         if settings.recompute_every != 0 {
-            columns.project_out(j);
+            let (g, squared) = columns.project_out(j);
+            leading.project_out(&g, squared);
         }
     }
     Selection { indices, scores }

@@ -10,10 +10,18 @@ const SMALL: usize = 48;
 /// Rounds after which the vectors are taken as they are.
 const MOST_ROUNDS: usize = 500;
 
-/// Vectors of one search, where the next may start: after one column is projected out they are nearly right.
+/// Rounds after which products that were only corrected are formed anew.
+const CORRECTED_ROUNDS: usize = 30;
+
+/// What one search has found, from which the next goes on: after one column is projected out it is nearly right.
 #[derive(Default)]
 pub(super) struct Leading {
-    vectors: Vec<Vec<f64>>,
+    basis: Basis,
+    /// The largest eigenvalue when products with AᵀA were formed; later ones are corrected for what was projected out, with errors
+    /// of the size of the rounding of this one.
+    largest: f64,
+    /// Whether some were corrected.
+    is_corrected: bool,
 }
 
 /// Some vectors, their products with AᵀA, and the matrix of both.
@@ -34,31 +42,42 @@ impl Leading {
             let (values, vectors) = linalg::eigh(columns.gram().view());
             return leverage(&values, vectors.rows().into_iter().map(|v| v.to_vec()), k, n);
         }
-        let most = (3 * k + 30).min(n);
-        let mut basis = Basis::default();
+        let most = (3 * k + 60).min(n);
         // The constructed vector meets eigenvectors to which all vectors of the last search are orthogonal.
-        let mut next = std::mem::take(&mut self.vectors);
-        next.push((0..n).map(generic).collect());
+        let constructed = || (0..n).map(generic).collect::<Vec<f64>>();
+        let mut next = vec![constructed()];
         for round in 0.. {
-            let complete = !basis.extend(columns, next);
-            let (values, y) = basis.eigh();
+            let complete = !self.basis.extend(columns, next) && round > 0;
+            let (values, y) = self.basis.eigh();
+            if self.is_corrected && (values[0] < 0.1 * self.largest || round == CORRECTED_ROUNDS) {
+                next = self.basis.combine(&self.basis.v, &y, (k + 5).min(values.len()));
+                next.push(constructed());
+                *self = Leading::default();
+                continue;
+            }
+            self.largest = self.largest.max(values[0]);
             let wanted = (k + 1).min(values.len());
-            let vectors = basis.combine(&basis.v, &y, wanted);
-            let residuals = residuals(&basis.combine(&basis.w, &y, wanted), &vectors, &values);
+            let vectors = self.basis.combine(&self.basis.v, &y, wanted);
+            let residuals = residuals(&self.basis.combine(&self.basis.w, &y, wanted), &vectors, &values);
             let sizes: Vec<f64> = residuals.iter().map(|r| dot(r, r).sqrt()).collect();
             let pi = leverage(&values, vectors.iter().cloned(), k, n);
             let error = bound(&values, &sizes, k);
             let rounding = sizes.iter().all(|size| *size <= 1e-15 * values[0].abs());
             if complete || rounding || round == MOST_ROUNDS || error <= 1e-12 || certain(&pi, error) {
-                self.vectors = basis.combine(&basis.v, &y, (k + 5).min(values.len()));
                 return pi;
             }
-            if basis.v.len() + wanted > most {
-                basis.restart(&values, &y, (2 * k + 8).min(values.len()));
+            if self.basis.v.len() + wanted > most {
+                self.basis.restart(&values, &y, (2 * k + 24).min(values.len()));
             }
             next = residuals;
         }
         unreachable!("the last round returns")
+    }
+
+    /// Takes along that AᵀA has become AᵀA − g gᵀ/`squared`.
+    pub fn project_out(&mut self, g: &[f64], squared: f64) {
+        self.basis.project_out(g, squared);
+        self.is_corrected = true;
     }
 }
 
@@ -96,6 +115,14 @@ impl Basis {
             self.h.push(row);
         }
         self.v.len() > old
+    }
+
+    fn project_out(&mut self, g: &[f64], squared: f64) {
+        let along: Vec<f64> = self.v.iter().map(|v| dot(v, g)).collect();
+        for (i, w) in self.w.iter_mut().enumerate() {
+            add_multiple(w, -along[i] / squared, g);
+            self.h[i].iter_mut().zip(&along).for_each(|(h, other)| *h -= along[i] / squared * other);
+        }
     }
 
     fn eigh(&self) -> (Vec<f64>, Array2<f64>) {
