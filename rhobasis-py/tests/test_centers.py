@@ -208,9 +208,9 @@ def test_names_are_those_of_the_tables_that_the_command_writes(tmp_path, monkeyp
     fitted = basis().fit(FRAMES)
     fitted.save("basis.rho")
     for kind, features in {"radial-spectrum": rb.RadialSpectrum, "bispectrum": rb.Bispectrum}.items():
-        given = ["molecules.xyz", "--basis", "basis.rho", "--kind", kind, "--centers", "O", "--float32", "-o", "X.npz"]
-        assert _native.main(["rhobasis", "features", *given]) == 0
-        stored, names = np.load("X.npz"), features(fitted).get_feature_names_out()
+        given = ["molecules.xyz", "--basis", "basis.rho", "--kind", kind, "--centers", "O", "--float32"]
+        assert _native.main(["rhobasis", "features", *given, "-o", f"{kind}.npz"]) == 0
+        stored, names = np.load(f"{kind}.npz"), features(fitted).get_feature_names_out()
         np.testing.assert_array_equal(stored["X"], features(fitted).transform(FRAMES, centers="O", dtype="float32"))
         n_l = stored["columns"].shape[1] // 2
         for column, name in zip(stored["columns"], names, strict=True):
