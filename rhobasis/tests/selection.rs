@@ -124,6 +124,20 @@ fn leading_vectors_by_products_choose_what_full_decompositions_choose() {
 }
 
 #[test]
+fn columns_of_zeros_and_columns_that_depend_on_others_are_never_chosen() {
+    let x = falling(220, 60, 0.9);
+    let mut y = Array2::zeros((220, 180));
+    y.slice_mut(s![.., 30..90]).assign(&x);
+    y.slice_mut(s![.., 120..150]).assign(&(&x.slice(s![.., ..30]) + &x.slice(s![.., 30..])));
+    for (axis, y) in [(Axis::Features, y.view()), (Axis::Samples, y.t())] {
+        let chosen = cur(y, 180, axis, CurSettings::default()).unwrap().indices;
+        assert_eq!(chosen.len(), 60, "the rank");
+        assert!(chosen.iter().all(|j| (30..90).contains(j) || (120..150).contains(j)), "{chosen:?}");
+        assert_eq!(chosen[..30], naive_cur(if axis == Axis::Features { y } else { y.t() }, 30, 1));
+    }
+}
+
+#[test]
 fn unconnected_blocks_are_all_seen() {
     // The leading vectors of one block are orthogonal to all of the other.
     let (a, b) = (falling(80, 60, 0.9), falling(80, 60, 0.93));

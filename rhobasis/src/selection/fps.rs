@@ -1,10 +1,10 @@
 //! Farthest point sampling: the column farthest from all that were chosen.
 
+use multiversion::multiversion;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::choice::{Axis, Selection, check_count, check_finite, check_square, first_largest};
-use super::columns::{squared_distance, squared_distances};
 use crate::linalg::scaled;
 use crate::{Error, Result};
 
@@ -29,9 +29,9 @@ use crate::{Error, Result};
 /// # Ok::<(), rhobasis::Error>(())
 /// ```
 pub fn fps(x: ArrayView2<f64>, n: usize, axis: Axis, start: usize) -> Result<Selection> {
-    let (available, what, other) = match axis {
-        Axis::Features => (x.ncols(), "features", 0),
-        Axis::Samples => (x.nrows(), "samples", 1),
+    let (available, what) = match axis {
+        Axis::Features => (x.ncols(), "features"),
+        Axis::Samples => (x.nrows(), "samples"),
     };
     check_count(n, available, what)?;
     check_start(start, available, what)?;
@@ -39,19 +39,12 @@ pub fn fps(x: ArrayView2<f64>, n: usize, axis: Axis, start: usize) -> Result<Sel
     if let Some((x, factor)) = scaled(x) {
         return Ok(fps(x.view(), n, axis, start)?.with_scores(|score| score / factor / factor));
     }
-    let norms = x.mapv(|x| x * x).sum_axis(ndarray::Axis(other));
-    let scale = norms.iter().copied().fold(0.0, f64::max);
-    // Rows must be contiguous to be read at the speed of memory.
-    let x = x.as_standard_layout();
-    let x = x.view();
-    let floor = 1e-28 * scale;
-    Ok(match axis {
-        Axis::Features => choose(n, available, start, floor, |j, nearest| lower(nearest, squared_distances(x, j))),
-        Axis::Samples => {
-            let mut cells = Cells::new(x);
-            choose(n, available, start, floor, |j, nearest| cells.add(j, nearest))
-        }
-    })
+    // What is chosen in rows, which must be contiguous to be read at the speed of memory.
+    let rows = if axis == Axis::Features { x.reversed_axes() } else { x };
+    let rows = rows.as_standard_layout();
+    let scale = rows.rows().into_iter().map(|row| row.fold(0.0, |sum, x| sum + x * x)).fold(0.0, f64::max);
+    let mut cells = Cells::new(rows.view());
+    Ok(choose(n, available, start, 1e-28 * scale, |j, nearest| cells.add(j, nearest)))
 }
 
 /// [`fps`] from the Gram matrix alone, |x_i − x_j|² = G_ii + G_jj − 2 G_ij: XᵀX to choose features, XXᵀ (a kernel) to choose
@@ -108,7 +101,8 @@ impl<'a> Cells<'a> {
     /// row c chosen so far is at least twice as far from j as from i.
     fn add(&mut self, j: usize, nearest: &mut [f64]) {
         let (x, new) = (self.x, self.chosen.len());
-        let distance = |i: usize| squared_distance(x.row(i), x.row(j));
+        let row = |i: usize| x.row(i).to_slice().expect("rows are contiguous");
+        let distance = |i: usize| squared_distance(row(i), row(j));
         self.chosen.push(j);
         let of_chosen: Vec<f64> = self.chosen.par_iter().with_min_len(BLOCK).map(|&c| distance(c)).collect();
         let blocks = nearest.par_chunks_mut(BLOCK).zip(self.owner.par_chunks_mut(BLOCK)).enumerate();
@@ -142,4 +136,22 @@ fn choose(n: usize, available: usize, start: usize, floor: f64, mut lower: impl 
         next = first_largest(&nearest, &chosen);
     }
     Selection { indices, scores }
+}
+
+/// |a − b|²
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+    "x86_64+avx2+fma+bmi1+bmi2",
+    "aarch64+neon"
+))]
+fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut sums = [0.0; 16];
+    for (a, b) in a.iter().zip(b) {
+        for k in 0..16 {
+            sums[k] += (a[k] - b[k]) * (a[k] - b[k]);
+        }
+    }
+    let last: f64 = last_a.iter().zip(last_b).map(|(a, b)| (a - b) * (a - b)).sum();
+    sums.iter().sum::<f64>() + last
 }

@@ -4,14 +4,14 @@
 
 /// What is chosen, and what can be.
 mod choice;
-/// The matrix whose columns are chosen from, as it is or as a Gram matrix.
-mod columns;
 /// Deterministic CUR.
 mod cur;
 /// Farthest point sampling.
 mod fps;
-/// Leading eigenvectors.
+/// Leading singular vectors of what is left.
 mod leading;
+/// What is left of a matrix, or of its Gram matrix, without the columns chosen.
+mod remainder;
 
 pub use choice::{Axis, Selection};
 pub use cur::{CurSettings, cur, cur_gram};
