@@ -142,13 +142,13 @@ impl Features {
         let files = self.nice.among(Files::reading(read.into_iter().flatten()).and_data(&self.data));
         let Some(output) = &self.output else { return files };
         let holds = Holds::arrays(output);
-        let files = match holds {
-            Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(output)]),
-            _ => files,
-        };
-        match self.chunk_rows {
+        let files = match self.chunk_rows {
             Some(_) => files.going_on("--output", holds, [&first_chunk(output)]), // which is read before it is gone on with
             None => files.writing("--output", holds, [output]),
+        };
+        match holds {
+            Holds::Npy => files.writing("--output", Holds::Npz, [&meta_path(output)]),
+            _ => files,
         }
     }
 

@@ -10,10 +10,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::Error;
-use rhobasis::correlations::{self, AuditRow, Member, PerStructure, Reduction};
+use rhobasis::correlations::{self, AuditRow, JacobianBySpecies, Member, PerStructure, Reduction};
 use rhobasis::density::{JacobianCursor, SphericalExpansion, Variable, centers_of};
 use rhobasis::files::Stored;
 use rhobasis::settings::Named;
+use rhobasis::structure::symbol;
 
 use crate::atoms::reals;
 use crate::centers::{Centers, center_table};
@@ -148,6 +149,18 @@ impl Invariants {
         let variable = variable(by)?;
         let cursor = self.inner.jacobian_cursor(variable, most_bytes.unwrap_or(usize::MAX));
         Ok(InvariantsJacobianParts { inner: self.inner.clone(), frames: frames.share(), variable, cursor })
+    }
+
+    /// For each part: what moves (an element, or "center"), columns, `[row, component, column]`, rows.
+    fn jacobian_by_species<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Vec<OfSpecies<'py>>> {
+        let parts =
+            detach(py, || self.inner.jacobian_by_species(frames.structures())).map_err(|e| frames.refuse(e, 0))?;
+        let named = |part: JacobianBySpecies| {
+            let columns = PyArray1::from_vec(py, part.columns);
+            let rows = jacobian_rows(py, &part.rows)?;
+            Ok((part.species.map_or("center", symbol), columns, part.values.into_pyarray(py), rows))
+        };
+        parts.into_iter().map(named).collect()
     }
 }
 
@@ -298,6 +311,8 @@ pub(crate) struct InvariantsJacobianParts {
     variable: Variable,
     cursor: JacobianCursor,
 }
+
+type OfSpecies<'py> = (&'static str, Bound<'py, PyArray1<usize>>, Bound<'py, PyArray3<f64>>, Bound<'py, PyArray2<i64>>);
 
 type Part<'py> = (Bound<'py, PyArray3<f64>>, Bound<'py, PyArray2<i64>>);
 

@@ -81,12 +81,12 @@ def test_features_of_other_atoms_are_not_computed():
     def seconds(centers):
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             wide.transform(atoms, centers=centers)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
-    assert seconds([[7]]) < 0.1 * seconds("C")  # of a thousand atoms
+    assert seconds([[7]]) < 0.3 * seconds("C")  # of a thousand atoms
 
 
 def test_a_frame_alone_takes_indices_and_masks():

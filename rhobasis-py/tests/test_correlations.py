@@ -100,6 +100,19 @@ def test_jacobian_tangent_and_adjoint_agree(spectrum):
     assert along == pytest.approx((tangent @ w).sum(), rel=1e-10)
 
 
+def test_jacobians_by_species_leave_out_zeros_alone():
+    soap = rb.PowerSpectrum(expansion())
+    whole, parts = soap.jacobian(FRAMES), soap.jacobian_by_species(FRAMES)
+    assert list(parts) == ["center", "H", "C", "O"]
+    put_together = np.zeros_like(whole.values)
+    for part in parts.values():
+        at = np.array([np.flatnonzero(whole.rows == row)[0] for row in part.rows])
+        put_together[at[:, None], :, part.columns] = part.values.transpose(0, 2, 1)
+    np.testing.assert_array_equal(put_together, whole.values)
+    assert sum(part.values.size for part in parts.values()) < 0.7 * whole.values.size
+    assert soap.jacobian_by_species([]).keys() == {"center"}
+
+
 @pytest.mark.parametrize("by", ["strain", "cell"])
 def test_jacobians_by_strain_and_cell_have_nine_components(by):
     frames = [bulk("Si"), bulk("Si", cubic=True)]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Array3, Axis};
 use rhobasis::Structure;
 use rhobasis::correlations::{
     FeatureKind, Invariants, Member, Nice, NiceSample, NiceSelection, NiceSettings, Sequence, Split,
@@ -365,6 +365,42 @@ fn parts_of_a_jacobian_are_those_of_the_whole() {
         assert_eq!(rows, whole.rows, "{kind}");
         assert_eq!(values, whole.values.as_slice().unwrap(), "{kind}");
     }
+}
+
+#[test]
+fn jacobians_by_species_and_the_zeros_between_make_the_whole() {
+    for (name, expansion) in expansions() {
+        for (kind, invariants) in features(&expansion) {
+            let frames = [molecule(), crystal(), molecule()];
+            let whole = invariants.jacobian(&frames, Variable::Positions).unwrap();
+            let parts = match invariants.jacobian_by_species(&frames) {
+                Ok(parts) => parts,
+                Err(error) => {
+                    assert!(kind.contains("nice") && error.to_string().contains("combination"), "{kind}: {error}");
+                    continue;
+                }
+            };
+            assert_eq!(parts.iter().map(|part| part.rows.len()).sum::<usize>(), whole.rows.len());
+            let mut put_together = Array3::zeros(whole.values.dim());
+            for part in &parts {
+                assert!(part.rows.is_sorted_by_key(|row| (row.structure, row.center, row.atom)));
+                for (row, values) in part.rows.iter().zip(part.values.outer_iter()) {
+                    let moved =
+                        (row.atom != Some(row.center)).then(|| frames[row.structure].species[row.atom.unwrap()]);
+                    assert_eq!(moved, part.species);
+                    let place = whole.rows.iter().position(|other| other == row).unwrap();
+                    for (k, &column) in part.columns.iter().enumerate() {
+                        put_together.slice_mut(ndarray::s![place, .., column]).assign(&values.column(k));
+                    }
+                }
+            }
+            assert_eq!(put_together, whole.values, "{name}, {kind}");
+        }
+    }
+    let separate = SphericalExpansion::new(&settings(3, 2), &[1, 6, 8]).unwrap();
+    let parts = Invariants::power_spectrum(&separate, None, false).unwrap().jacobian_by_species(&[molecule()]).unwrap();
+    // 9 channels, three of each species: 45 products for each l, of which 21 are of the other two species.
+    assert!(parts[1..].iter().all(|part| part.columns.len() == 3 * (45 - 21)), "smaller than the whole");
 }
 
 #[test]

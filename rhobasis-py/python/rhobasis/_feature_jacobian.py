@@ -20,11 +20,14 @@ class FeatureJacobian:
     rows : structured ndarray
         With fields ``structure``, ``center``, ``atom``. By positions, a row for each centre and each
         atom within its cutoff (itself included, images summed); else one for each centre, with ``atom`` −1.
+    columns : ndarray
+        Which features the columns of `values` are; all of them, but for those of `jacobian_by_species`.
     """
 
-    def __init__(self, values: np.ndarray, rows: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, rows: np.ndarray, columns: np.ndarray | None = None) -> None:
         self.values = values
         self.rows = rows
+        self.columns = np.arange(values.shape[-1]) if columns is None else columns
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,3 +46,8 @@ def jacobians(
         return FeatureJacobian(values, rows.view(_ROWS)[:, 0])
 
     return map(named, invariants.jacobian(frames, by, memory))
+
+
+def jacobians_by_species(invariants: _native.Invariants, frames: _native.Frames) -> dict[str, FeatureJacobian]:
+    parts = invariants.jacobian_by_species(frames)
+    return {moved: FeatureJacobian(values, rows.view(_ROWS)[:, 0], columns) for moved, columns, values, rows in parts}

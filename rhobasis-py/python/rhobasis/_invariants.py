@@ -13,7 +13,7 @@ from ._arguments import bytes_of, frames_of, one_array
 from ._base import Parameters
 from ._centers import CentersLike, Precision, UnknownSpecies, chosen, ignores, is_single, portions, table_of
 from ._errors import NotFittedError, RhobasisError
-from ._feature_jacobian import FeatureJacobian, jacobians
+from ._feature_jacobian import FeatureJacobian, jacobians, jacobians_by_species
 from ._output import MatrixOutput, channel_names, tags_of_frames
 from .density import _ROWS, By, Evaluator
 from .structure import Frames, as_native
@@ -325,6 +325,23 @@ class Invariants(MatrixOutput, Parameters):
             return everything
         axes = (3,) if by == "positions" else (3, 3)
         return FeatureJacobian(np.zeros((0, *axes, invariants.n_features())), np.zeros(0, _ROWS))
+
+    def jacobian_by_species(self, frames: FramesLike) -> dict[str, FeatureJacobian]:
+        """All derivatives dX_i/dr_j in memory, without most of the zeros: by the species of atom j.
+
+        A neighbour changes only the features that its own species is in, so that with four species more than half of
+        `jacobian` is zeros. Here ``"center"`` has the rows in which the centre itself moves, and each symbol of an element
+        those in which a neighbour of this element does, with the features that can change: `columns` of each part names
+        them. Where the channels of a basis mix species, or features are normalised, each atom changes all features.
+
+        >>> import rhobasis as rb
+        >>> from ase.build import molecule
+        >>> soap = rb.PowerSpectrum(rb.SphericalExpansion(rb.Density(r_cut=4.0), rb.Gto(n_max=3), l_max=2))
+        >>> soap.jacobian_by_species(molecule("H2O"))["H"]
+        FeatureJacobian(4 rows, 45 columns)
+        """
+        native = as_native(frames)
+        return jacobians_by_species(self._native(native), native)
 
     def jacobian_parts(
         self, frames: FramesLike, by: By = "positions", memory: float = 4e6

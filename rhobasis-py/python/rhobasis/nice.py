@@ -102,7 +102,8 @@ class Nice(Invariants):
         they are then uncorrelated with these.
     rotate : bool, default True
         Combine the invariants that are chosen so that their covariance is diagonal. Without, features are the products
-        themselves: made in a sixth of the time, and as good for ridge regression. For "cholesky" only.
+        themselves: made in a sixth of the time, and as good for ridge regression. For "cholesky" only; what "degree"
+        chooses is never rotated.
     n_centers : int, default 10000
         Atoms (of each species, if "per-species") it is fitted to, a sample that depends neither on the order of the
         frames nor on their cut.

@@ -56,16 +56,15 @@ impl Invariants {
         }
         part.fill_rows(structures, &self.pool, vec![out], &[width], |rows, out, work| {
             let mut z = std::mem::take(&mut work.z);
-            self.combine(out[0], &mut z, |z| self.jacobian_of(rows, variable, z, work));
+            self.combine(out[0], &mut z, |z| self.jacobian_of(rows, variable, &mut Whole(z), work));
             work.z = z;
         })
     }
 
-    fn jacobian_of(&self, rows: &RowsOfRun, variable: Variable, out: &mut [f64], work: &mut Work) {
+    pub(super) fn jacobian_of(&self, rows: &RowsOfRun, variable: Variable, out: &mut dyn Out, work: &mut Work) {
         self.coefficients(&rows.run, work);
         let (n, n_features, layout) = (rows.run.len(), self.correlation.n_features(), self.correlation.layout());
         let n_components = variable.n_components();
-        let width = n_components * n_features;
         let Work { density, eight, c: c_rows, of_c: of_center, moving, .. } = work;
         for (k, own_rows) in rows.each_center() {
             layout.to_lanes(c_rows, n, k..k + 1, &mut eight.c);
@@ -76,11 +75,10 @@ impl Invariants {
                 correlation.forward(eight.c.lanes(), eight.x.lanes_mut(), &mut kept);
             }
             let atoms = &rows.rows[own_rows.clone()];
-            let out = &mut out[own_rows.start * width..own_rows.end * width];
             let c = eight.c.lanes().iter().map(|lanes| lanes[0]).collect();
             let center = Center { c, x: eight.x.lanes(), kept };
             let buffers = [&mut *moving, &mut eight.of_c, &mut eight.of_x];
-            let mut directions = Directions::new(correlation, center, buffers, out);
+            let mut directions = Directions::new(correlation, center, buffers, n_components, out);
             if let Some((_, tiles, _)) = &mut directions.tiles {
                 let block = |(shape, block): (Shape, Range<usize>)| &c_rows[block.start + k * shape.n_m * shape.n_q..];
                 tiles.set(layout, layout.blocks(n).map(block), layout.counts.iter().map(|&n| 0..n));
@@ -98,17 +96,57 @@ impl Invariants {
                 let row =
                     atoms.binary_search_by_key(&gradient.atom, |row| row.1).expect("a row for each atom in reach");
                 reached[row] = true;
-                directions.add(gradient, row * n_components..(row + 1) * n_components);
+                directions.add(gradient, own_rows.start + row);
             });
-            directions.flush();
+            directions.settle();
             let own = atoms.binary_search_by_key(&i, |row| row.1).expect("a row for the centre");
-            directions.add_whole(of_center, own * n_components..(own + 1) * n_components);
+            directions.add_whole(of_center, own_rows.start + own);
             reached[own] = true;
             // Neighbours that no channel sees.
             for row in (0..atoms.len()).filter(|&row| !reached[row]) {
-                directions.out[row * width..(row + 1) * width].fill(0.0);
+                directions.out.clear(own_rows.start + row, n_components * n_features);
             }
         }
+    }
+}
+
+/// Where the derivatives of the centres of a run go, row by row.
+pub(super) trait Out {
+    /// Memory for a row and some before and after it, and which it is of these.
+    fn place(&mut self, row: usize) -> usize;
+
+    fn memory(&mut self) -> &mut [f64];
+
+    /// Takes the rows that were placed and are now computed, of so many numbers each.
+    fn take(&mut self, width: usize);
+
+    /// Whether rows should be computed before more are placed.
+    fn is_full(&self) -> bool;
+
+    /// Fills a row, of so many numbers, with zeros.
+    fn clear(&mut self, row: usize, width: usize);
+}
+
+/// All numbers of all rows.
+struct Whole<'a>(&'a mut [f64]);
+
+impl Out for Whole<'_> {
+    fn place(&mut self, row: usize) -> usize {
+        row
+    }
+
+    fn memory(&mut self) -> &mut [f64] {
+        self.0
+    }
+
+    fn take(&mut self, _: usize) {}
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn clear(&mut self, row: usize, width: usize) {
+        self.0[row * width..(row + 1) * width].fill(0.0);
     }
 }
 
@@ -131,13 +169,13 @@ struct Directions<'a> {
     x_dot: &'a mut Aligned,
     /// Where there is such a thing: the derivative in tiles, c, and dc of some directions.
     tiles: Option<(&'a dyn TangentInTiles, Tiles, [Tiles; DIRECTIONS])>,
-    /// Row of each direction that waits.
+    /// Components of each row, and the place of each direction that waits.
+    n_components: usize,
     waiting: Vec<usize>,
     /// The channels that change in these directions, and the features that do.
     active: Vec<Range<usize>>,
     touched: Vec<Range<usize>>,
-    /// `[row, feature]`.
-    out: &'a mut [f64],
+    out: &'a mut dyn Out,
 }
 
 impl<'a> Directions<'a> {
@@ -145,7 +183,8 @@ impl<'a> Directions<'a> {
         correlation: &'a dyn Correlation,
         center: Center<'a>,
         [rows, c_dot, x_dot]: [&'a mut Aligned; 3],
-        out: &'a mut [f64],
+        n_components: usize,
+        out: &'a mut dyn Out,
     ) -> Self {
         let layout = correlation.layout();
         rows.resize(LANES * layout.len());
@@ -157,35 +196,45 @@ impl<'a> Directions<'a> {
             x_dot.resize(LANES * correlation.n_features());
         }
         let (waiting, active, touched) = (Vec::with_capacity(LANES), Vec::new(), Vec::new());
-        Directions { correlation, center, blocks, c_dot, x_dot, tiles, waiting, active, touched, out }
+        Directions { correlation, center, blocks, c_dot, x_dot, tiles, n_components, waiting, active, touched, out }
     }
 
-    /// Adds the components of a gradient, whose derivatives belong to these rows.
-    fn add(&mut self, gradient: &Gradient, rows: Range<usize>) {
-        if !gradient.channels().eq(self.active.iter().cloned()) {
-            self.flush();
+    /// Adds the components of a gradient, whose derivatives belong to this row.
+    fn add(&mut self, gradient: &Gradient, row: usize) {
+        let same = gradient.channels().eq(self.active.iter().cloned());
+        if !same || self.out.is_full() {
+            self.settle();
+        }
+        if !same {
             self.set_active(gradient.channels().collect());
         }
-        for (component, row) in rows.enumerate() {
+        let place = self.out.place(row) * self.n_components;
+        for component in 0..self.n_components {
             gradient.store(component, self.waiting.len(), &mut self.blocks);
-            self.push(row);
+            self.push(place + component);
         }
     }
 
     /// Adds directions in which all channels change: blocks `[direction, m, channel]`.
-    fn add_whole(&mut self, dc: &[f64], rows: Range<usize>) {
+    fn add_whole(&mut self, dc: &[f64], row: usize) {
         let Layout { counts, offsets, .. } = self.correlation.layout();
         self.set_active(counts.iter().map(|&n| 0..n).collect());
-        let n = rows.len();
-        for (direction, row) in rows.enumerate() {
+        let (n, place) = (self.n_components, self.out.place(row) * self.n_components);
+        for direction in 0..n {
             for (l, to) in offsets.windows(2).zip(&mut self.blocks) {
                 let width = l[1] - l[0];
                 let from = &dc[n * l[0] + direction * width..][..width];
                 to[self.waiting.len() * width..][..width].copy_from_slice(from);
             }
-            self.push(row);
+            self.push(place + direction);
         }
+        self.settle();
+    }
+
+    /// Computes what waits, and hands over what was placed.
+    fn settle(&mut self) {
         self.flush();
+        self.out.take(self.n_components * self.correlation.n_features());
     }
 
     /// Takes the direction that was written to the blocks, behind those that wait.
@@ -204,7 +253,7 @@ impl<'a> Directions<'a> {
             let blocks = self.blocks.iter().zip(layout.widths()).map(|(block, width)| &block[direction * width..]);
             c_dot.set(layout, blocks, self.active.iter().cloned());
         }
-        let out = &mut self.out[self.waiting[0] * n_features..][..DIRECTIONS * n_features];
+        let out = &mut self.out.memory()[self.waiting[0] * n_features..][..DIRECTIONS * n_features];
         tangent.tangent_in_tiles(self.center.x, &self.center.kept, c, c_dot, &self.active, out);
         self.waiting.clear();
         true
@@ -236,12 +285,12 @@ impl<'a> Directions<'a> {
         let Center { c, x, kept } = &self.center;
         correlation.tangent_of_one(c, x, kept, self.c_dot.lanes(), &self.active, self.x_dot.lanes_mut());
         let starts: Vec<usize> = self.waiting.drain(..).map(|row| row * n_features).collect();
-        let mut end = 0;
+        let (out, mut end) = (self.out.memory(), 0);
         for touched in &self.touched {
-            starts.iter().for_each(|start| self.out[start + end..start + touched.start].fill(0.0));
-            features_to_rows(self.x_dot.lanes(), touched.clone(), self.out, &starts);
+            starts.iter().for_each(|start| out[start + end..start + touched.start].fill(0.0));
+            features_to_rows(self.x_dot.lanes(), touched.clone(), out, &starts);
             end = touched.end;
         }
-        starts.iter().for_each(|start| self.out[start + end..start + n_features].fill(0.0));
+        starts.iter().for_each(|start| out[start + end..start + n_features].fill(0.0));
     }
 }

@@ -8,6 +8,7 @@ mod correlation;
 mod couplings;
 mod invariants;
 mod jacobian;
+mod jacobian_by_species;
 mod kinds;
 mod lanes;
 mod leading;
@@ -32,6 +33,7 @@ pub(crate) use combinations::Combinations;
 pub use invariants::Invariants;
 pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
+pub use jacobian_by_species::JacobianBySpecies;
 pub use kinds::{FeatureKind, Member};
 pub use nice::{
     AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Sequence, Split, remove_nice_checkpoint,

@@ -88,6 +88,15 @@ impl SphericalExpansion {
         Ok(Jacobian { blocks, rows: part.rows, channels: self.channels().to_vec() })
     }
 
+    /// The channels that a neighbour of this species changes, for each l.
+    pub(crate) fn channels_of_species(&self, species: u8) -> Option<Vec<Range<usize>>> {
+        let group = self.groups.of(species)?;
+        let of_l = |(starts, channels): (&Vec<usize>, &Vec<Channel>)| {
+            starts[group]..starts.get(group + 1).copied().unwrap_or(channels.len())
+        };
+        Some(self.groups.starts.iter().zip(self.channels()).map(of_l).collect())
+    }
+
     /// Rows of `out` for the centres of some rows.
     fn jacobian_of(&self, rows: &RowsOfRun, variable: Variable, out: &mut [&mut [f64]], work: &mut Workspace) {
         let n_components = variable.n_components();
@@ -242,7 +251,7 @@ pub struct JacobianPart {
 pub(crate) struct RowsOfRun {
     pub run: Run,
     /// The structure, and its number of atoms.
-    structure: usize,
+    pub structure: usize,
     n_atoms: usize,
     /// (centre, atom that moves), in order; strain and cell have one row (centre, centre).
     pub rows: Vec<(usize, usize)>,
@@ -403,6 +412,19 @@ impl JacobianPart {
         widths: &[usize],
         job: impl Fn(&RowsOfRun, &mut [&mut [f64]], &mut W) + Sync,
     ) -> Result<()> {
+        let cut = |rows: &RowsOfRun| cut_rows(&mut rest, widths, rows.rows.len());
+        self.each_run(structures, pool, cut, |rows, mut out, work| job(rows, &mut out, work))
+    }
+
+    /// Calls `job` for the centres of the part, in parallel and some at a time, with what `share` gives for each, one after the
+    /// other, and with buffers from `pool`.
+    pub(crate) fn each_run<W: Default + Send, T: Send>(
+        &self,
+        structures: &[Structure],
+        pool: &Pool<W>,
+        mut share: impl FnMut(&RowsOfRun) -> T,
+        job: impl Fn(&RowsOfRun, T, &mut W) + Sync,
+    ) -> Result<()> {
         let of_other = |rows: &&RowsOfRun| structures.get(rows.structure).map(Structure::len) != Some(rows.n_atoms);
         if let Some(rows) = self.runs.iter().find(of_other) {
             let problem = format!("structure {} is not that of this part of a Jacobian", rows.structure);
@@ -413,9 +435,9 @@ impl JacobianPart {
                 "give those that the cursor was given",
             ));
         }
-        let tasks = self.runs.iter().map(|rows| (rows, cut_rows(&mut rest, widths, rows.rows.len()))).collect();
-        in_parallel(tasks, |(rows, mut out): (&RowsOfRun, Vec<&mut [f64]>)| {
-            pool.lend(W::default, |work| job(rows, &mut out, work));
+        let tasks = self.runs.iter().map(|rows| (rows, share(rows))).collect();
+        in_parallel(tasks, |(rows, share): (&RowsOfRun, T)| {
+            pool.lend(W::default, |work| job(rows, share, work));
             Ok(())
         })?;
         Ok(())

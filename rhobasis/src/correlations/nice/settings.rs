@@ -62,7 +62,7 @@ named! {
         Variance = "variance",
         /// The same, each variance as a fraction of that of its σ and λ, so that all λ count alike
         PerChannel = "per-channel",
-        /// Lowest sum of all n and l first: needs no data
+        /// Lowest sum of all n and l first: needs no data, and nothing is rotated
         Degree = "degree",
     }
 }
