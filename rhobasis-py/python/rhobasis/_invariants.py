@@ -329,10 +329,10 @@ class Invariants(MatrixOutput, Parameters):
     def jacobian_by_species(self, frames: FramesLike) -> dict[str, FeatureJacobian]:
         """All derivatives dX_i/dr_j in memory, without most of the zeros: by the species of atom j.
 
-        A neighbour changes only the features that its own species is in, so that with four species more than half of
-        `jacobian` is zeros. Here ``"center"`` has the rows in which the centre itself moves, and each symbol of an
-        element those in which a neighbour of this element does, with the features that can change: `columns` of each part
-        names them. Where the channels of a basis mix species, or features are normalised, each atom changes all.
+        A neighbour changes only the features that its own species is in, so that with four species more than half
+        of `jacobian` is zeros. Here ``"center"`` has the rows in which the centre itself moves, and each symbol of an
+        element those in which a neighbour of this element does, with the features that can change: `columns` of each
+        part names them. Where channels of a basis mix species, or features are normalised, each atom changes all.
 
         >>> import rhobasis as rb
         >>> from ase.build import molecule
