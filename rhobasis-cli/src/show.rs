@@ -224,6 +224,7 @@ fn method_text(basis: &OptimalBasis) -> String {
             format!("supervised: {q} of each l made for a linear model, of {span} principal functions")
         }
         Method::Sensitivity(sensitivity) => format!("sensitivity of a potential, with gamma {}", sensitivity.gamma),
+        Method::Given => "given (matrices from elsewhere)".into(),
     }
 }
 
