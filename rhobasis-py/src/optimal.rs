@@ -139,14 +139,9 @@ impl Covariance {
     }
 
     /// The basis of matrices U by kind of centre, neighbour species (none of all) and l.
-    fn basis_of(
-        &self,
-        py: Python<'_>,
-        matrices: Vec<(Option<Bound<'_, PyAny>>, Option<Bound<'_, PyAny>>, usize, Bound<'_, PyAny>)>,
-        orthonormalise: bool,
-    ) -> PyResult<Basis> {
+    fn basis_of(&self, py: Python<'_>, matrices: Vec<GivenMatrix<'_>>, orthonormalise: bool) -> PyResult<Basis> {
         let z = |z: Option<Bound<'_, PyAny>>| z.map(|z| settings::species("contraction", &z)).transpose();
-        let of = |(center, species, l, u): (Option<_>, Option<_>, usize, Bound<'_, PyAny>)| {
+        let of = |(center, species, l, u): GivenMatrix<'_>| {
             let u: Array2<f64> = reals("contraction", "a matrix of numbers, [q, n], of each block", &u)?;
             Ok(ContractionMatrix { center: z(center)?, species: z(species)?, block: BlockKey::density(l), u })
         };
@@ -170,6 +165,9 @@ impl Covariance {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Species of centres and of neighbours, l, and U.
+type GivenMatrix<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, usize, Bound<'py, PyAny>);
 
 /// Kind of centre, and its blocks: neighbour species, l, C `[n, n]`.
 type Matrices<'py> = Vec<(Option<u16>, Vec<(Option<u16>, usize, Bound<'py, PyArray2<f64>>)>)>;
