@@ -19,7 +19,7 @@ use crate::optimal::{Part, union};
 use crate::{Error, Result};
 
 /// What a part was made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartOrigin {
     /// Which of how many shards it is.
     pub shard: Shard,
@@ -43,6 +43,46 @@ pub struct PartOrigin {
 ///
 /// [`Trainer::of_shard`](super::Trainer::of_shard) and [`Trainer::into_part`](super::Trainer::into_part) make a part,
 /// [`TrainingPart::merge_files`] adds all of them up, and [`Trainer::take`](super::Trainer::take) goes on with the sum.
+///
+/// ```
+/// use rhobasis::Structure;
+/// use rhobasis::density::{ExpansionSettings, Primitive};
+/// use rhobasis::extxyz::{Labels, Shard};
+/// use rhobasis::potential::{
+///     Baseline, Basis, FeatureSettings, ModelSettings, PartOrigin, Repulsion, TrainSettings, Trainer, TrainingPart, Weights,
+/// };
+///
+/// let distances = [1.8, 1.9, 2.0, 2.1, 2.2, 2.4, 2.6, 2.9];
+/// let frames = distances.map(|d| Structure::molecule(vec![14, 14], vec![[0.0; 3], [d, 0.0, 0.0]]));
+/// let labels = distances.map(|d: f64| Labels { energy: Some(-8.0 + d.powi(-6)), ..Labels::default() });
+/// let expansion = ExpansionSettings { primitive: Primitive::Gto { n_max: 4 }, l_max: 1, ..Default::default() };
+/// let settings = TrainSettings {
+///     features: FeatureSettings::default(),
+///     model: ModelSettings::ridge(),
+///     baseline: Baseline::default(),
+///     repulsion: Repulsion::None,
+///     weights: Weights::default(),
+/// };
+/// let trainer = || Trainer::new(Basis::primitive(&expansion, &[14])?, &settings, &frames, &labels);
+/// let folder = std::env::temp_dir();
+/// let names = [1, 2].map(|i| folder.join(format!("doc-of-training-part-{i}.rows")));
+/// for (i, name) in names.iter().enumerate() {
+///     let shard = Shard::new(i + 1, 2)?;
+///     let mut trainer = trainer()?.of_shard(shard)?;
+///     trainer.advance(trainer.n_frames())?;
+///     trainer.into_part(PartOrigin { shard, ..PartOrigin::default() })?.save_made_by(name, "an example")?;
+/// }
+/// let mut all = trainer()?;
+/// all.take(TrainingPart::merge_files(&names)?)?;
+/// let parts = all.finish()?.predict(&frames, false)?;
+///
+/// let mut whole = trainer()?;
+/// whole.advance(whole.n_frames())?;
+/// let whole = whole.finish()?.predict(&frames, false)?;
+/// assert!(parts.iter().zip(&whole).all(|(a, b)| (a.energy - b.energy).abs() < 1e-9));
+/// # names.iter().for_each(|name| std::fs::remove_file(name).unwrap());
+/// # Ok::<(), rhobasis::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TrainingPart {
     settings: TrainSettings,
