@@ -27,6 +27,7 @@ mod map;
 mod matrix;
 mod md;
 mod merge;
+mod merge_rows;
 mod method;
 mod model_file;
 mod new;
@@ -54,6 +55,7 @@ mod tensors;
 mod text;
 mod toml_file;
 mod train;
+mod train_parts;
 mod trajectory;
 mod tune;
 

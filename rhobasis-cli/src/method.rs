@@ -112,6 +112,7 @@ impl MethodFlags {
                 let missing = "--method sensitivity: it is that of a potential; name one with --potential FILE.rho";
                 Found::Potential(settings, self.potential.clone().ok_or_else(|| Failure::usage(missing))?)
             }
+            Method::Given => unreachable!("no word of --method"),
         };
         let potential = self.potential.as_ref().map(|_| "--potential".to_string());
         let mut given =

@@ -37,6 +37,7 @@ static METHOD: Setting = Setting::word(
 /// All that the file says.
 pub struct ModelFile {
     path: PathBuf,
+    text: String,
     /// Files to train on, with their slices.
     pub train: Vec<String>,
     /// Files to test on.
@@ -145,8 +146,16 @@ impl GivenSigmas {
 impl ModelFile {
     /// Reads and checks the file, and the columns that it names.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = TomlFile::read(path)?;
-        file.with_root(|root| Self::from_root(path, &file, root))
+        Self::of(&TomlFile::read(path)?, path)
+    }
+
+    /// The file as it was when it had this text.
+    pub fn of_text(path: &Path, text: &str) -> Result<Self> {
+        Self::of(&TomlFile::of_text(path, text.into()), path)
+    }
+
+    fn of(file: &TomlFile, path: &Path) -> Result<Self> {
+        file.with_root(|root| Self::from_root(path, file, root))
     }
 
     fn from_root(path: &Path, file: &TomlFile, root: &Section) -> Result<Self> {
@@ -185,9 +194,9 @@ impl ModelFile {
             }
             section.finish_but_tables(true)?;
         }
-        let path = path.to_path_buf();
         Ok(ModelFile {
-            path,
+            path: path.to_path_buf(),
+            text: file.text().into(),
             train,
             test,
             test_fraction,
@@ -292,6 +301,11 @@ impl ModelFile {
         let basis = if let BasisPlan::File(path) = &self.basis { Some(path) } else { None };
         let read = [Some(&self.path), basis, self.columns.as_ref()];
         Files::reading(read.into_iter().flatten()).and_data(self.train.iter().chain(&self.test))
+    }
+
+    /// All that it says, as it stands there.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The path of the file.

@@ -10,7 +10,7 @@ use rhobasis::files::{Stored, kind_of};
 use rhobasis::optimal::{
     ContractionBlock, Covariance, KindOfBasis, Method, Mixing, OptimalBasis, SupervisedSettings, Truncation,
 };
-use rhobasis::potential::Potential;
+use rhobasis::potential::{Potential, TrainingPart};
 use rhobasis::structure::symbol;
 use rhobasis::{Error, Result};
 
@@ -29,11 +29,11 @@ use crate::text::{Table, count, field};
 
 /// Show a basis, the account of NICE, a potential or a model of a tensor: settings, spectrum, residual variance, smallest distances
 ///
-/// Of an accumulator (*.cov) and of features (*.npz, *.npy) it tells what they hold; of all of them, the command that made them.
+/// Of an accumulator (*.cov, *.rows) and of features (*.npz, *.npy) it tells what they hold; of all of them, the command that made them.
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Show {
-    /// Basis file, potential or model of a tensor, *.rho; or *.nice, *.cov, *.npz, *.npy
+    /// Basis file, potential or model of a tensor, *.rho; or *.nice, *.cov, *.rows, *.npz, *.npy
     basis: PathBuf,
     /// Draw spectrum, residual variance and radial functions (of NICE, its account and spectra) into this SVG file
     #[arg(long, value_name = "FILE.svg")]
@@ -89,6 +89,10 @@ impl Show {
         if kind_of(&self.basis).as_deref() == Some(Covariance::KIND) {
             self.check_no_flag("an accumulator")?;
             return Ok(show_data::covariance(&load(&self.basis)?, &self.basis, out)?);
+        }
+        if kind_of(&self.basis).as_deref() == Some(TrainingPart::KIND) {
+            self.check_no_flag("rows of a fit")?;
+            return Ok(show_data::rows(&TrainingPart::load(&self.basis)?, &self.basis, out)?);
         }
         if self.basis.extension().is_some_and(|e| e == "npz" || e == "npy") {
             self.check_no_flag("a file of arrays")?;
@@ -224,6 +228,7 @@ fn method_text(basis: &OptimalBasis) -> String {
             format!("supervised: {q} of each l made for a linear model, of {span} principal functions")
         }
         Method::Sensitivity(sensitivity) => format!("sensitivity of a potential, with gamma {}", sensitivity.gamma),
+        Method::Given => "given (matrices from elsewhere)".into(),
     }
 }
 

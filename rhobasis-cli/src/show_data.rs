@@ -6,6 +6,7 @@ use std::path::Path;
 use rhobasis::density::{ExpansionSettings, RadialScaling};
 use rhobasis::extxyz::SourceFile;
 use rhobasis::optimal::{Covariance, Mixing, Weighting};
+use rhobasis::potential::TrainingPart;
 use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 
@@ -64,6 +65,24 @@ pub fn covariance(covariance: &Covariance, path: &Path, out: &mut dyn Write) -> 
     made_by::say(path, out)?;
     let next = path.with_extension("rho");
     writeln!(out, "next: rhobasis merge {} -o {}", path.display(), next.display())
+}
+
+/// Of rows of a training set: what was summed.
+pub fn rows(part: &TrainingPart, path: &Path, out: &mut dyn Write) -> io::Result<()> {
+    let origin = part.origin();
+    field(
+        out,
+        "rows",
+        format!("of {}, for the model of {}", plural(part.n_frames(), "frame"), origin.model_file.display()),
+    )?;
+    field(out, "", format!("{}, summed for {} parameters", count(part.n_rows()), count(part.n_parameters())))?;
+    if part.n_folds() > 1 {
+        field(out, "", format!("in {} folds, by which alpha will be chosen", part.n_folds()))?;
+    }
+    files(&origin.files, out)?;
+    field(out, "shard", origin.shard)?;
+    made_by::say(path, out)?;
+    writeln!(out, "next: rhobasis merge *.rows -o model.rho, of all {}", plural(origin.shard.of(), "part"))
 }
 
 /// Of files of arrays: their shapes, and the command that made them, which stands beside a matrix.

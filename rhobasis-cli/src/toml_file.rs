@@ -35,6 +35,16 @@ impl TomlFile {
         Ok(TomlFile { path: path.to_path_buf(), text })
     }
 
+    /// A file of this text, as it was when it lay there.
+    pub fn of_text(path: &Path, text: String) -> Self {
+        TomlFile { path: path.to_path_buf(), text }
+    }
+
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Calls `read` with the whole file as a table, and refuses the sections that it has not asked for.
     pub fn with_root<T>(&self, read: impl FnOnce(&Section) -> Result<T>) -> Result<T> {
         let parsed = DeTable::parse(&self.text).map_err(|e| {

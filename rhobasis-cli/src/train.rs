@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rhobasis::density::species_of;
 use rhobasis::equivariant::EquivariantRidge;
+use rhobasis::extxyz::Shard;
 use rhobasis::files::{Stored, sha256};
 use rhobasis::optimal::Method;
 use rhobasis::potential::{
-    Basis, Calibration, Potential, Quantity, TrainSettings, Trainer, Weights, check_species, is_free_atom, split,
+    Basis, Calibration, Potential, Quantity, TrainSettings, Trainer, TrainingPart, Weights, check_species,
+    is_free_atom, split,
 };
 use rhobasis::structure::symbol;
 use rhobasis::{Result, Structure};
@@ -28,7 +30,7 @@ use crate::model_file::{BasisPlan, ModelFile};
 use crate::show_potential::errors_left_out;
 use crate::tensors;
 use crate::text::{count, field, plural, tell, warn};
-use crate::{interrupt, made_by, nice_fit, output};
+use crate::{interrupt, made_by, nice_fit, output, train_parts};
 
 /// Frames whose rows are computed between two looks at the clock.
 const CHUNK: usize = 16;
@@ -40,9 +42,13 @@ pub struct Train {
     /// What to train on and how: examples/model-silicon.toml explains all keys, examples/model-dipoles.toml those of tensors
     #[arg(value_name = "MODEL.toml")]
     model: PathBuf,
-    /// File of the potential or model to write, *.rho; with everything inside
+    /// File of the potential or model to write, *.rho; with everything inside. With --shard, of the part, *.rows
     #[arg(short, long)]
     output: PathBuf,
+    /// Sum the rows of part I of N of the training frames alone: those with index mod N = I − 1. `rhobasis merge` makes the
+    /// potential of all parts; for ridge models
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Read and check everything, say what the fit will take, and stop before it
     #[arg(long)]
     dry_run: bool,
@@ -58,6 +64,9 @@ Example:
   rhobasis train examples/model-silicon.toml -o silicon.rho
 Example: a long fit that may be killed at any time; the same command goes on
   rhobasis train model.toml -o model.rho --checkpoint model.ckpt
+Example: one of eight parts, which as many machines may make at the same time; then all together
+  rhobasis train model.toml -o part-3.rows --shard 3/8 --checkpoint part-3.ckpt
+  rhobasis merge part-*.rows -o model.rho
 Example: what is needed for it
   rhobasis train model.toml -o model.rho --dry-run";
 
@@ -67,21 +76,25 @@ impl Train {
     }
 
     fn outputs(&self, read: Files) -> Files {
-        let picture = (!self.no_plot && !self.dry_run).then(|| self.picture());
+        let picture = self.picture().filter(|_| !self.dry_run);
         let output = (!self.dry_run).then_some(&self.output);
-        let kind = if tensors::is_of_tensors(&self.model) { EquivariantRidge::KIND } else { Potential::KIND };
+        let kind = match self.shard {
+            Some(_) => TrainingPart::KIND,
+            None if tensors::is_of_tensors(&self.model) => EquivariantRidge::KIND,
+            None => Potential::KIND,
+        };
         let files = read.writing("--output", Holds::Archive(kind), output);
         self.checkpoint.among(files).writing("the picture of --output", Holds::Picture, &picture)
     }
 
-    /// Where predictions over labels are drawn.
-    fn picture(&self) -> PathBuf {
-        self.output.with_extension("parity.svg")
+    /// Where predictions over labels are drawn, if they are.
+    fn picture(&self) -> Option<PathBuf> {
+        (!self.no_plot && self.shard.is_none()).then(|| self.output.with_extension("parity.svg"))
     }
 
     pub fn run(&self, out: &mut dyn Write) -> Outcome {
         let start = Instant::now();
-        output::check(&self.output, &["rho"])?;
+        output::check(&self.output, &[if self.shard.is_some() { "rows" } else { "rho" }])?;
         if self.model.extension().is_none_or(|e| e != "toml") {
             let problem =
                 format!("'{}' does not end in .toml: name the file that describes the model", self.model.display());
@@ -97,33 +110,56 @@ impl Train {
         // What would be refused after the fit.
         check_species(&train.frames, test.frames.iter().enumerate()).map_err(|e| test.locate(e))?;
         let settings = file.settings(&train.frames, &train.labels)?;
-        let (potential, trained) = self.fit(&file, &settings, &train, out)?;
-        let Some(potential) = potential else { return Ok(()) };
+        if self.shard.is_some() {
+            train_parts::check(&file, &settings)?;
+        }
+        let Some(trainer) = self.fit(&file, &settings, &train, out)? else { return Ok(()) };
+        if let Some(shard) = self.shard {
+            train_parts::write(
+                trainer,
+                &file,
+                &train,
+                (shard, identity(&file, &settings, &train)?),
+                &self.output,
+                out,
+            )?;
+            return self.remove_checkpoints(&settings);
+        }
+        let potential = trainer.finish().map_err(|e| train.locate(e))?;
+        let trained = Instant::now();
         made_by::save(&potential, &self.output)?;
+        self.remove_checkpoints(&settings)?;
+        report(&potential, [&train, &test], [start, trained], (&self.output, self.picture()), out)
+    }
+
+    fn remove_checkpoints(&self, settings: &TrainSettings) -> Outcome {
         if let Some((path, _)) = self.checkpoint.file() {
             Trainer::remove_checkpoint(path)?;
             nice_fit::remove_checkpoints(&settings.features, &self.checkpoint)?;
         }
-        self.report(&potential, [&train, &test], [start, trained], out)
+        Ok(())
     }
 
     fn run_of_tensors(&self, out: &mut dyn Write) -> Outcome {
         if self.checkpoint.is_given() {
             return Err(Failure::usage("--checkpoint: the fit of a tensor has none, as it is short: leave it out"));
         }
-        let picture = (!self.no_plot).then(|| self.picture());
+        if self.shard.is_some() {
+            return Err(Failure::usage("--shard: the fit of a tensor has none, as it is short: leave it out"));
+        }
+        let picture = self.picture();
         let check = |read: Files| self.outputs(read).check();
         tensors::train(&self.model, &self.output, picture.as_deref(), self.dry_run, check, out)
     }
 
-    /// The potential, and when it was there; none if only its needs were asked for.
-    fn fit(
+    /// The fit with the rows of all frames, or of the shard, done; none if only its needs were asked for.
+    fn fit<'a>(
         &self,
         file: &ModelFile,
         settings: &TrainSettings,
-        train: &LabelledFrames,
+        train: &'a LabelledFrames,
         out: &mut dyn Write,
-    ) -> Outcome<(Option<Potential>, Instant)> {
+    ) -> Outcome<Option<Trainer<'a>>> {
         let basis = make_basis(&file.basis, Some(settings), &train.frames, &train.labels, &train.files);
         let basis = basis.map_err(|e| train.locate(e))?;
         // A dry run writes nothing.
@@ -131,23 +167,25 @@ impl Train {
         let features = |basis: &Basis| nice_fit::features(&settings.features, basis, &train.frames, &flags);
         let trainer = Trainer::with_features(basis, settings, &train.frames, &train.labels, features);
         let mut trainer = trainer.map_err(|e| train.locate(e))?;
-        describe(file, settings, train, &trainer, out)?;
-        out.flush()?;
-        for remark in trainer.remarks() {
-            let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", train.place(frame)));
-            warn(format!("{place}{}", remark.text));
+        if let Some(shard) = self.shard {
+            trainer = trainer.of_shard(shard)?;
         }
-        file.not_learned(&train.labels).into_iter().for_each(warn);
-        output::announce_memory(
-            output::held_memory() + trainer.memory() as f64,
-            &format!("({} of them for the frames)", output::size(train.memory())),
-        );
+        describe(file, settings, train, &trainer, out)?;
+        if let Some(shard) = self.shard {
+            let (n, all) = (count(trainer.n_frames()), plural(train.len(), "frame"));
+            field(out, "shard", format!("{shard}: the rows of {n} of {all}"))?;
+        }
+        out.flush()?;
+        say_beforehand(file, train, &trainer);
         if self.dry_run {
             writeln!(out, "stopped before the fit (--dry-run); nothing was written")?;
-            return Ok((None, Instant::now()));
+            return Ok(None);
         }
         let checkpoint = self.checkpoint.file();
-        let identity = checkpoint.map_or(Ok(String::new()), |_| identity(file, settings, train))?;
+        let mut identity = checkpoint.map_or(Ok(String::new()), |_| identity(file, settings, train))?;
+        if let Some(shard) = self.shard {
+            identity += &format!(" shard {shard}");
+        }
         if let Some((path, _)) = checkpoint
             && trainer.resume(path, &identity)?
         {
@@ -156,75 +194,73 @@ impl Train {
             keeps(path, trainer.done());
         }
         advance(&mut trainer, train, checkpoint, &identity)?;
-        let potential = trainer.finish().map_err(|e| train.locate(e))?;
-        Ok((Some(potential), Instant::now()))
+        Ok(Some(trainer))
     }
+}
 
-    /// What came out: errors, time, memory, files.
-    fn report(
-        &self,
-        potential: &Potential,
-        [train, test]: [&LabelledFrames; 2],
-        [start, trained]: [Instant; 2],
-        out: &mut dyn Write,
-    ) -> Outcome {
-        // What the baseline is made of is no success of the fit.
-        let of_free_atoms = potential.settings().baseline.is_of_free_atoms();
-        let is_baseline = |frame: &Structure| of_free_atoms && is_free_atom(frame, potential.r_cut());
-        let of_train = predict_all(potential, train, "errors of training")?;
-        let on_train = Comparison::of(train, &of_train, is_baseline)?;
-        let of_test = predict_all(potential, test, "errors of the test")?;
-        let on_test = Comparison::of(test, &of_test, |_| false)?;
-        on_test.warn_of_close(|frame| test.place(frame));
-        drop(of_test);
-        field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
-        field(out, "parameters", count(potential.n_parameters()))?;
-        if let Some(alpha) = potential.alpha() {
-            field(out, "alpha", format!("{alpha:e}"))?;
-        }
-        if potential.condition_number().is_finite() {
-            field(out, "condition", format!("{:.1e}, of the weighted rows", potential.condition_number()))?;
-        }
-        if let Some(calibration) = potential.calibration().filter(Calibration::is_known) {
-            let Calibration { energy, force, frames, .. } = calibration;
-            let factors = [("energies", energy), ("forces", force)].into_iter();
-            let factors = factors.filter_map(|(what, factor)| Some(format!("{what} {}", short(factor?))));
-            let factors = factors.collect::<Vec<_>>().join(", ");
-            let found = format!("deviations × {factors}, by {} left out in turn", plural(frames, "frame"));
-            field(out, "uncertainty", found)?;
-            if let Some(errors) = errors_left_out(&calibration) {
-                field(out, "left out", format!("{errors}, of these {}", plural(frames, "frame")))?;
-            }
-        }
-        let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
-        field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
-        potential.warnings().iter().for_each(warn);
-        writeln!(out, "\nERRORS")?;
-        let left_out = left_out(&potential.settings().weights);
-        write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
-        label_check::after_fit(potential, train, of_train, out)?;
-        writeln!(out)?;
-        for (name, set, data) in [("largest, train", &on_train, train), ("largest, test", &on_test, test)] {
-            for (k, (quantity, text)) in largest(&set.errors, |frame| data.place(frame)).into_iter().enumerate() {
-                field(out, if k == 0 { name } else { "" }, format!("{}: {text}", quantity.name()))?;
-            }
-        }
-        let seconds = |from: Instant, to: Instant| format!("{:.1} s", to.duration_since(from).as_secs_f64());
-        field(out, "time", format!("{} (fit {})", seconds(start, Instant::now()), seconds(start, trained)))?;
-        if let Some(bytes) = output::peak_memory() {
-            field(out, "peak memory", output::size(bytes))?;
-        }
-        if !self.no_plot {
-            let svg = self.picture();
-            let sets = [("train", &on_train), ("test", &on_test)];
-            if write_parity(&svg, &sets)? {
-                writeln!(out, "wrote {} (predictions over labels)", svg.display())?;
-            }
-        }
-        writeln!(out, "wrote {}", self.output.display())?;
-        writeln!(out, "next: rhobasis predict {} DATA.xyz -o predicted.xyz", self.output.display())?;
-        Ok(())
+/// What came out: errors, time, memory, files.
+pub fn report(
+    potential: &Potential,
+    [train, test]: [&LabelledFrames; 2],
+    [start, trained]: [Instant; 2],
+    (output, picture): (&Path, Option<PathBuf>),
+    out: &mut dyn Write,
+) -> Outcome {
+    // What the baseline is made of is no success of the fit.
+    let of_free_atoms = potential.settings().baseline.is_of_free_atoms();
+    let is_baseline = |frame: &Structure| of_free_atoms && is_free_atom(frame, potential.r_cut());
+    let of_train = predict_all(potential, train, "errors of training")?;
+    let on_train = Comparison::of(train, &of_train, is_baseline)?;
+    let of_test = predict_all(potential, test, "errors of the test")?;
+    let on_test = Comparison::of(test, &of_test, |_| false)?;
+    on_test.warn_of_close(|frame| test.place(frame));
+    drop(of_test);
+    field(out, "features", format!("{} of each atom", count(potential.n_features())))?;
+    field(out, "parameters", count(potential.n_parameters()))?;
+    if let Some(alpha) = potential.alpha() {
+        field(out, "alpha", format!("{alpha:e}"))?;
     }
+    if potential.condition_number().is_finite() {
+        field(out, "condition", format!("{:.1e}, of the weighted rows", potential.condition_number()))?;
+    }
+    if let Some(calibration) = potential.calibration().filter(Calibration::is_known) {
+        let Calibration { energy, force, frames, .. } = calibration;
+        let factors = [("energies", energy), ("forces", force)].into_iter();
+        let factors = factors.filter_map(|(what, factor)| Some(format!("{what} {}", short(factor?))));
+        let factors = factors.collect::<Vec<_>>().join(", ");
+        let found = format!("deviations × {factors}, by {} left out in turn", plural(frames, "frame"));
+        field(out, "uncertainty", found)?;
+        if let Some(errors) = errors_left_out(&calibration) {
+            field(out, "left out", format!("{errors}, of these {}", plural(frames, "frame")))?;
+        }
+    }
+    let energies = potential.baseline().iter().map(|(&z, e)| format!("{} {e:.6}", symbol(z)));
+    field(out, "free atoms", format!("{} eV", energies.collect::<Vec<_>>().join(", ")))?;
+    potential.warnings().iter().for_each(warn);
+    writeln!(out, "\nERRORS")?;
+    let left_out = left_out(&potential.settings().weights);
+    write_train_and_test(&on_train.errors, &on_test.errors, &left_out, out)?;
+    label_check::after_fit(potential, train, of_train, out)?;
+    writeln!(out)?;
+    for (name, set, data) in [("largest, train", &on_train, train), ("largest, test", &on_test, test)] {
+        for (k, (quantity, text)) in largest(&set.errors, |frame| data.place(frame)).into_iter().enumerate() {
+            field(out, if k == 0 { name } else { "" }, format!("{}: {text}", quantity.name()))?;
+        }
+    }
+    let seconds = |from: Instant, to: Instant| format!("{:.1} s", to.duration_since(from).as_secs_f64());
+    field(out, "time", format!("{} (fit {})", seconds(start, Instant::now()), seconds(start, trained)))?;
+    if let Some(bytes) = output::peak_memory() {
+        field(out, "peak memory", output::size(bytes))?;
+    }
+    if let Some(svg) = picture {
+        let sets = [("train", &on_train), ("test", &on_test)];
+        if write_parity(&svg, &sets)? {
+            writeln!(out, "wrote {} (predictions over labels)", svg.display())?;
+        }
+    }
+    writeln!(out, "wrote {}", output.display())?;
+    writeln!(out, "next: rhobasis predict {} DATA.xyz -o predicted.xyz", output.display())?;
+    Ok(())
 }
 
 /// Frames to train on, with labels under the keys that the file names.
@@ -255,7 +291,7 @@ pub fn read(file: &ModelFile) -> Result<(LabelledFrames, LabelledFrames)> {
 }
 
 /// Says what is trained on and how.
-fn describe(
+pub fn describe(
     file: &ModelFile,
     settings: &TrainSettings,
     train: &LabelledFrames,
@@ -293,6 +329,19 @@ fn describe(
     Ok(())
 }
 
+/// Says what should be known before the fit, and what memory it will take.
+pub fn say_beforehand(file: &ModelFile, train: &LabelledFrames, trainer: &Trainer) {
+    for remark in trainer.remarks() {
+        let place = remark.frame.map_or(String::new(), |frame| format!("{}: ", train.place(frame)));
+        warn(format!("{place}{}", remark.text));
+    }
+    file.not_learned(&train.labels).into_iter().for_each(warn);
+    output::announce_memory(
+        output::held_memory() + trainer.memory() as f64,
+        &format!("({} of them for the frames)", output::size(train.memory())),
+    );
+}
+
 /// With so many digits that what is missing shows.
 fn percent(kept: f64) -> String {
     let missing = 100.0 * (1.0 - kept);
@@ -323,15 +372,15 @@ fn advance(
     checkpoint: Option<(&Path, Duration)>,
     identity: &str,
 ) -> Result<()> {
-    let bar = frames_bar(data.len(), "training");
+    let bar = frames_bar(trainer.n_frames(), "training");
     let mut last = Instant::now();
     let _hold = checkpoint.map(|_| interrupt::hold());
-    while trainer.done() < data.len() {
+    while trainer.done() < trainer.n_frames() {
         trainer.advance(CHUNK).map_err(|e| data.locate(e))?;
         bar.set_position(trainer.done() as u64);
         let Some((path, every)) = checkpoint else { continue };
         let ends = interrupt::pending();
-        if ends || last.elapsed() >= every && trainer.done() < data.len() {
+        if ends || last.elapsed() >= every && trainer.done() < trainer.n_frames() {
             trainer.save_checkpoint(path, identity)?;
             keeps(path, trainer.done());
             last = Instant::now();

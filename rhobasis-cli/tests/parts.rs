@@ -231,7 +231,13 @@ fn the_slurm_example_runs_without_slurm() {
             .arg(format!("{}/../examples/slurm/{name}", env!("CARGO_MANIFEST_DIR")))
             .current_dir(place.folder())
             .env("PATH", std::env::join_paths(&folders).unwrap())
-            .envs([("DATA", "data.xyz"), ("WORK", "parts"), ("N_SHARDS", "3"), ("SLURM_CPUS_PER_TASK", "2")])
+            .envs([
+                ("DATA", "data.xyz"),
+                ("MODEL", "model.toml"),
+                ("WORK", "parts"),
+                ("N_SHARDS", "3"),
+                ("SLURM_CPUS_PER_TASK", "2"),
+            ])
             .env("SLURM_ARRAY_TASK_ID", task.to_string());
         command
     };
@@ -254,4 +260,17 @@ fn the_slurm_example_runs_without_slurm() {
     for key in ["provenance", "settings", "species", "n_centers"] {
         assert_eq!(metadata(&whole, key), metadata(&merged, key));
     }
+
+    // The potential, of the basis that has just been made.
+    let model = "[data]\ntrain = \"data.xyz@:40\"\n[basis]\nfile = \"parts/basis.rho\"\n[features]\nq_max = 2\n";
+    std::fs::write(place.path("model.toml"), model).unwrap();
+    for task in [1, 3] {
+        run("train_array.sh", task);
+    }
+    let early = script("train_merge.sh", 0).output().unwrap();
+    assert!(String::from_utf8_lossy(&early.stderr).contains("make shard 2/3"));
+    run("train_array.sh", 2);
+    assert!(run("train_array.sh", 2).contains("is there already"));
+    run("train_merge.sh", 0);
+    assert!(place.ok(&["show", "parts/model.rho"]).contains("rhobasis merge parts/part-1.rows"));
 }

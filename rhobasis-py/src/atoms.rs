@@ -220,5 +220,8 @@ pub(crate) fn reals<D: ndarray::Dimension>(
     let array = as_array(value, "float64").map_err(|_| wrong_type(name, axes, value))?;
     let array = array.extract::<PyReadonlyArrayDyn<'_, f64>>()?;
     let view = array.as_array().into_dimensionality::<D>().map_err(|_| wrong_type(name, axes, value))?;
+    if view.is_empty() {
+        return Ok(ndarray::Array::zeros(view.raw_dim())); // strides of an empty slice are no layout to copy
+    }
     Ok(view.as_standard_layout().into_owned())
 }

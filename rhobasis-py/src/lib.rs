@@ -2,6 +2,7 @@
 //!
 //! The public face is `python/rhobasis/*.py`; this module holds what it calls.
 
+mod adaptation;
 mod atoms;
 mod centers;
 mod constraints;
@@ -92,8 +93,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<potential::Sensitivity>()?;
     m.add("SUPERVISING_ALPHAS", rhobasis::potential::SUPERVISING_ALPHAS)?;
     m.add_class::<optimal::Basis>()?;
-    m.add_class::<optimal::Adaptation>()?;
-    m.add_class::<optimal::NearestDistances>()?;
+    m.add_class::<adaptation::Adaptation>()?;
+    m.add_class::<adaptation::NearestDistances>()?;
     m.add_class::<correlations::Invariants>()?;
     m.add_class::<correlations::InvariantsJacobianParts>()?;
     m.add_class::<correlations::Nice>()?;

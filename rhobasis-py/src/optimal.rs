@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rhobasis::density::RadialScaling;
+use rhobasis::density::{BlockKey, ContractionMatrix};
 use rhobasis::extxyz::SourceFile;
 use rhobasis::files::Stored;
-use rhobasis::optimal::{self, CovarianceSettings, Method, NU, OptimalBasis, PcovrSettings, Task};
+use rhobasis::optimal::{self, CovarianceSettings, Method, OptimalBasis, PcovrSettings, Task};
 
 use crate::atoms::reals;
 use crate::centers::Centers;
@@ -132,6 +132,25 @@ impl Covariance {
         detach(py, || self.lock().resume(&path, &task)).map_err(refuse)
     }
 
+    /// By kind of centre: neighbour species (none of all) and l of each block, and C.
+    fn matrices<'py>(&self, py: Python<'py>) -> Matrices<'py> {
+        let found = detach(py, || matrices(&self.lock()));
+        into_numpy(py, found)
+    }
+
+    /// The basis of matrices U by kind of centre, neighbour species (none of all) and l.
+    fn basis_of(&self, py: Python<'_>, matrices: Vec<GivenMatrix<'_>>, orthonormalise: bool) -> PyResult<Basis> {
+        let z = |z: Option<Bound<'_, PyAny>>| z.map(|z| settings::species("contraction", &z)).transpose();
+        let of = |(center, species, l, u): GivenMatrix<'_>| {
+            let u: Array2<f64> = reals("contraction", "a matrix of numbers, [q, n], of each block", &u)?;
+            Ok(ContractionMatrix { center: z(center)?, species: z(species)?, block: BlockKey::density(l), u })
+        };
+        let matrices = matrices.into_iter().map(of).collect::<PyResult<Vec<_>>>()?;
+        detach(py, || OptimalBasis::from_contraction(&self.lock(), &matrices, orthonormalise))
+            .map(|inner| Basis { inner })
+            .map_err(refuse)
+    }
+
     /// Diagonalises, and keeps what `q_max` and `retain` of `settings` say.
     fn basis(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<Basis> {
         let truncation = settings::truncation(settings)?;
@@ -145,6 +164,23 @@ impl Covariance {
     fn lock(&self) -> MutexGuard<'_, optimal::Covariance> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Species of centres and of neighbours, l, and U.
+type GivenMatrix<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, usize, Bound<'py, PyAny>);
+
+/// Kind of centre, and its blocks: neighbour species, l, C `[n, n]`.
+type Matrices<'py> = Vec<(Option<u16>, Vec<(Option<u16>, usize, Bound<'py, PyArray2<f64>>)>)>;
+
+type Blocks = Vec<(Option<u8>, Vec<(Option<u8>, usize, Array2<f64>)>)>;
+
+fn matrices(covariance: &optimal::Covariance) -> Blocks {
+    covariance.kinds().into_iter().map(|center| (center, covariance.blocks(center))).collect()
+}
+
+fn into_numpy(py: Python<'_>, blocks: Blocks) -> Matrices<'_> {
+    let of = |(z, l, matrix): (Option<u8>, usize, Array2<f64>)| (z.map(u16::from), l, matrix.into_pyarray(py));
+    blocks.into_iter().map(|(center, blocks)| (center.map(u16::from), blocks.into_iter().map(of).collect())).collect()
 }
 
 impl From<optimal::Covariance> for Covariance {
@@ -185,6 +221,12 @@ impl SupervisedCovariance {
         .map_err(|(e, first)| frames.refuse(e, first))
     }
 
+    /// As of `Covariance`.
+    fn matrices<'py>(&self, py: Python<'py>) -> Matrices<'py> {
+        let found = detach(py, || matrices(self.lock().covariance()));
+        into_numpy(py, found)
+    }
+
     /// Notes the (path, frames, sha256) of the files.
     fn set_files(&self, files: Vec<File>) {
         self.lock().set_files(source_files(files));
@@ -207,94 +249,6 @@ impl SupervisedCovariance {
 #[pyfunction]
 pub(crate) fn is_pcovr(settings: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(matches!(Values::of(settings)?.read(Method::read)?, Method::Pcovr(_)))
-}
-
-/// Distances of the nearest neighbours of a data set.
-#[pyclass(frozen, module = "rhobasis._native")]
-pub(crate) struct NearestDistances {
-    inner: Mutex<optimal::NearestDistances>,
-}
-
-#[pymethods]
-impl NearestDistances {
-    /// From an object like that of `Covariance`.
-    #[new]
-    fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
-        Ok(NearestDistances { inner: Mutex::new(optimal::NearestDistances::new(settings.expansion.density.r_cut)) })
-    }
-
-    /// Adds frames.
-    fn add(&self, py: Python<'_>, frames: &Frames) -> PyResult<()> {
-        detach(py, || {
-            let mut nearest = self.lock();
-            let first = nearest.n_structures();
-            nearest.add(frames.structures()).map_err(|e| (e, first))
-        })
-        .map_err(|(e, first)| frames.refuse(e, first))
-    }
-
-    /// Rate, scale and exponent of the weighting "nearest".
-    fn weighting(&self) -> PyResult<(f64, f64, f64)> {
-        let RadialScaling { rate, scale, exponent } = self.lock().weighting().map_err(refuse)?;
-        Ok((rate, scale, exponent))
-    }
-}
-
-impl NearestDistances {
-    fn lock(&self) -> MutexGuard<'_, optimal::NearestDistances> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Makes a basis for correlations of order ν, sweep by sweep.
-#[pyclass(frozen, module = "rhobasis._native")]
-pub(crate) struct Adaptation {
-    /// `None` once the basis was taken.
-    inner: Mutex<Option<optimal::Adaptation>>,
-}
-
-#[pymethods]
-impl Adaptation {
-    /// From an object like that of `Covariance`, and ν.
-    #[new]
-    fn new(settings: &Bound<'_, PyAny>, nu: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let truncation = settings::truncation(settings)?;
-        let order = NU.read(&|_| Some(settings::given(nu))).map_err(refuse)?;
-        let settings = Values::of(settings)?.read(CovarianceSettings::read)?;
-        let inner = detach(nu.py(), || optimal::Adaptation::new(&settings, truncation, order)).map_err(refuse)?;
-        Ok(Adaptation { inner: Mutex::new(Some(inner)) })
-    }
-
-    /// Adds frames to the sweep at work, which has `first` frames already.
-    fn add(&self, py: Python<'_>, frames: &Frames, first: usize) -> PyResult<()> {
-        detach(py, || self.with(|adaptation| adaptation.add(frames.structures()))).map_err(|e| frames.refuse(e, first))
-    }
-
-    /// Ends a sweep; whether it was the last.
-    fn finish_sweep(&self, py: Python<'_>) -> PyResult<bool> {
-        detach(py, || self.with(optimal::Adaptation::finish_sweep)).map_err(refuse)
-    }
-
-    /// The basis, which can be taken once.
-    fn basis(&self, py: Python<'_>, files: Vec<File>) -> PyResult<Basis> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let basis = detach(py, || inner.ok_or_else(taken)?.into_basis());
-        let mut basis = basis.map_err(refuse)?;
-        basis.set_files(source_files(files));
-        Ok(Basis { inner: basis })
-    }
-}
-
-impl Adaptation {
-    fn with<T>(&self, job: impl FnOnce(&mut optimal::Adaptation) -> rhobasis::Result<T>) -> rhobasis::Result<T> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        job(inner.as_mut().ok_or_else(taken)?)
-    }
-}
-
-fn taken() -> rhobasis::Error {
-    rhobasis::Error::setting("basis", "taken", "it was made already", "begin again")
 }
 
 /// Path, frames, sha256.

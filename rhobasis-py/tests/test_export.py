@@ -140,6 +140,15 @@ def test_the_pieces_of_code_on_the_page_run(molecules, capsys):
     assert "6 2 (" in capsys.readouterr().out
 
 
+def test_the_pieces_of_code_on_matrices_run(crystals):
+    basis = rb.OptimalBasis(rb.Density(r_cut=5.0), rb.Gto(n_max=12), l_max=2, q_max=4).fit(crystals)
+    names = {"basis": basis, "frames": crystals, "rb": rb}
+    exec(code_of("export.md", 2), names)
+    exec(code_of("export.md", 3), names)
+    given = rb.load("given.rho")
+    assert np.allclose(given.residual_variance()[:5], basis.residual_variance()[:5], atol=1e-12)
+
+
 def in_chunks(*more):
     return command("features", "m.xyz", "--basis", "basis.rho", "-o", "X.npy", "--chunk-rows", 10, *more)
 
@@ -198,10 +207,10 @@ def test_chunks_of_another_run_are_refused(written):
 
 def test_the_pieces_of_code_that_read_chunks_run(written, capsys):
     names: dict = {}
-    exec(code_of("export.md", 2), names)
+    exec(code_of("export.md", 4), names)
     assert "(10, " in capsys.readouterr().out
     pytest.importorskip("dask.array")
-    exec(code_of("export.md", 3), names)
+    exec(code_of("export.md", 5), names)
     np.testing.assert_allclose(names["mean"], written.to_matrix().mean(axis=0))
 
 

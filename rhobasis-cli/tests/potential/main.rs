@@ -8,6 +8,7 @@ mod keys;
 mod motion;
 mod outputs;
 mod refusals;
+mod shards;
 mod targets;
 mod tune;
 

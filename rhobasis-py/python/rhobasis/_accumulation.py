@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from . import _native
 from ._base import first_change
 from ._errors import NotFittedError, RhobasisError, warn_of
 from ._progress import Progress
+from ._stored import basis_parameters
 from .density import Evaluator, RadialScaling
 from .structure import Frames, as_native, streamed_files
 
@@ -119,9 +121,47 @@ class Accumulation(Evaluator):
         if texts := self._basis.warnings():
             warnings.warn(_noise(texts), UserWarning, stacklevel=3)
 
+    @classmethod
+    def _of_native(cls, native: _native.Basis) -> Self:
+        """The basis that was read from a file."""
+        settings = json.loads(native.settings())
+        truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
+        basis = cls(**basis_parameters(settings), **truncation)
+        basis._basis, basis._truncation, basis._accumulated = native, basis._late(), basis._settings()
+        return basis
+
     def _adopt(self, covariance: _native.Covariance) -> None:
         self._forget()
         self._covariance, self._files, self._accumulated = covariance, covariance.files(), self._settings()
+
+    @property
+    def covariance_(self) -> dict[Any, Any]:
+        """C^l of Eq. (6), or Eq. (11), from which the basis was made:
+
+            C^l[q, q′] = 1/N Σ_i w_i Σ_m c_i[m, q] c_i[m, q′]
+
+        with q = n, [n, n′] by (species, l), or, combined, q = (species, n), species ascending, n fastest, by l alone;
+        centre-specific: a dict of these by species of centre. c_i are the coefficients in the primitive functions, N
+        counts all centres (of that species, where centre-specific), with neighbours or not, w_i are the weights of
+        `fit`, else 1. In Å^−3; not centred, and not divided by 2l + 1, so that all traces add up to the mean of
+        |c_i|². Its eigenvalues are `eigenvalues_`, unless ``method="pcovr"`` has turned the functions.
+
+        The matrices are computed from the sums each time they are asked for. AttributeError for a basis that holds
+        none: one that was loaded or unpickled, that matrices were given for, or that was made for nu > 1 or a target.
+        """
+        if "_covariance" not in self.__dict__:
+            if not self.__sklearn_is_fitted__():
+                raise NotFittedError("this OptimalBasis has not been fitted; call fit(frames) first")
+            raise NotFittedError(
+                "covariance_: this basis does not hold the covariance that it was made from (it was loaded, unpickled, "
+                "given, or made for nu > 1 or a target); fit a basis of method 'pca' with nu=1 to the frames, or merge "
+                "its accumulators"
+            )
+        kinds = {
+            center: {l if species is None else (species, l): matrix for species, l, matrix in blocks}
+            for center, blocks in self._covariance.matrices()
+        }
+        return kinds.get(None, kinds)
 
     def _settings(self) -> dict[str, Any]:
         """What may not change after the fit."""

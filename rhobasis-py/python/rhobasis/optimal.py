@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _native
-from ._accumulation import Accumulation
 from ._arguments import of_l, only_species
 from ._errors import RhobasisError, warn_of
+from ._given_contraction import GivenContraction
 from ._html import rows_of_basis, table
 from ._pictures import functions_and_variance
 from ._stored import basis_parameters, scaling_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .structure import FramesLike, PathLike
 
 
-class OptimalBasis(Accumulation):
+class OptimalBasis(GivenContraction):
     """The radial basis that describes the atom density of a data set in the fewest numbers.
 
     Parameters
@@ -47,11 +47,12 @@ class OptimalBasis(Accumulation):
         Order of the correlations that the basis is for. Above 1, `fit` sweeps over the data, weighting each environment
         by |P c_i|^(2(ν−1)) (Eq. 21), until Σ_i |P c_i|^{2ν} grows no more; as many channels of each block are kept as
         for ν = 1. Eigenvalues are then those of the weighted covariance.
-    method : {"pca", "pcovr", "supervised", "sensitivity"}, default "pca"
+    method : {"pca", "pcovr", "supervised", "sensitivity", "given"}, default "pca"
         ``"pca"`` finds the functions as principal components, Eqs. (7), (12); ``"pcovr"`` those of l = 0 by principal
         covariates regression on the energies of the frames, Eq. (14), and those of l > 0 as before; ``"supervised"``
         those of every l as what a linear model of the power spectrum needs for energies, forces and stresses, see
-        `Potential.supervised`. (Bases that `Sensitivity` made say ``"sensitivity"``.)
+        `Potential.supervised`. (Bases that `Sensitivity` made say ``"sensitivity"``, those of `from_contraction`
+        ``"given"``.)
     gamma : float, default 0.5
         For ``"pcovr"``: 1 is principal components, towards 0 regression. May be changed after the fit.
     supervised : int or "all", optional
@@ -72,6 +73,8 @@ class OptimalBasis(Accumulation):
         species. With ``method="pcovr"``, the variance that each function of l = 0 keeps, which need not fall.
     contraction_ : dict of ndarray
         With the same keys, U [q, n] (or [q, (species, n)]).
+    covariance_ : dict of ndarray
+        With the same keys, C [n, n′] of Eq. (6) (or [(species, n), (species, n)′], Eq. (11)); see the property.
     species_ : list of int
         Neighbour species, ascending.
     weighting_ : RadialScaling or None
@@ -104,7 +107,7 @@ class OptimalBasis(Accumulation):
         center_specific: bool = False,
         spline_accuracy: float | None = _DEFAULT["spline_accuracy"],
         nu: int = 1,
-        method: Literal["pca", "pcovr", "supervised", "sensitivity"] = "pca",
+        method: Literal["pca", "pcovr", "supervised", "sensitivity", "given"] = "pca",
         gamma: float = 0.5,
         supervised: int | Literal["all"] | None = None,
         span: int = 12,
@@ -146,11 +149,7 @@ class OptimalBasis(Accumulation):
         settings, same data, same result to the last bit. It is removed at the end.
         """
         self._forget()
-        if self.method == "sensitivity":
-            raise RhobasisError(
-                "method = sensitivity: it is that of a potential; "
-                "potential.sensitivity(frames).basis(q_max) makes the basis"
-            )
+        self._check_is_found()
         try:
             if self.method == "supervised":
                 if weights is not None or checkpoint is not None:
@@ -263,15 +262,6 @@ class OptimalBasis(Accumulation):
         basis = cls(**basis_parameters(json.loads(covariance.settings())), **truncation)
         basis._adopt(covariance)
         basis._finish()
-        return basis
-
-    @classmethod
-    def _of_native(cls, native: _native.Basis) -> Self:
-        """The basis that was read from a file."""
-        settings = json.loads(native.settings())
-        truncation = {key: value for key, value in settings["truncation"].items() if (key, value) != ("retain", 1.0)}
-        basis = cls(**basis_parameters(settings), **truncation)
-        basis._basis, basis._truncation, basis._accumulated = native, basis._late(), basis._settings()
         return basis
 
     def partial_fit(

@@ -12,7 +12,7 @@ use super::content::Content;
 use super::digest::Digest;
 use super::draft::write_atomically;
 use super::format::Format;
-use super::header::{DIGEST, KIND, VERSION, contents};
+use super::header::{COMMAND, DIGEST, KIND, PROGRAM, VERSION, contents};
 use crate::error::shortened;
 use crate::{Error, Result};
 
@@ -57,6 +57,16 @@ impl Archive {
     pub fn write(&self, path: &Path, kind: &str) -> Result<()> {
         Content::Archive(kind.into()).check_replaces(path)?;
         write_atomically(path, |file| self.encode(kind, file))
+    }
+
+    /// [`Archive::write`] with the command that made it, and the version of this library, among the metadata.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub(crate) fn write_made_by(mut self, path: &Path, kind: &str, command: &str) -> Result<()> {
+        self.metadata.insert(COMMAND.into(), command.into());
+        self.metadata.insert(PROGRAM.into(), env!("CARGO_PKG_VERSION").into());
+        self.write(path, kind)
     }
 
     /// Writes the bytes of the file that [`Archive::write`] makes.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::archive::Archive;
-use super::header::{COMMAND, PROGRAM, kind_of};
+use super::header::kind_of;
 use super::temporary::remove_abandoned;
 use crate::{Error, Result};
 
@@ -51,10 +51,7 @@ pub trait Stored: Sized {
     /// # Errors
     /// If the file cannot be written.
     fn save_made_by(&self, path: &Path, command: &str) -> Result<()> {
-        let mut archive = self.archive();
-        archive.metadata.insert(COMMAND.into(), command.into());
-        archive.metadata.insert(PROGRAM.into(), env!("CARGO_PKG_VERSION").into());
-        archive.write(path, Self::KIND)
+        self.archive().write_made_by(path, Self::KIND, command)
     }
 
     /// The bytes of the file.

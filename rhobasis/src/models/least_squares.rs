@@ -231,7 +231,8 @@ impl LeastSquares {
             Solver::Qr if sums.nrows() == 1 => {
                 let numbers = sums.iter().copied().collect();
                 let left = left.iter().copied().collect();
-                PackedTriangle::of_numbers(n_columns, numbers, left, n_columns).map(Sums::Qr)
+                let triangle = PackedTriangle::of_numbers(n_columns, numbers, left, n_columns);
+                triangle.filter(|triangle| triangle.height() == n_columns).map(Sums::Qr)
             }
             Solver::Cholesky if sums.dim() == (all, all) => Some(Sums::Cholesky(sums.clone())),
             _ => None,

@@ -12,8 +12,8 @@ use crate::linalg::{PANEL, Upper, append_to_panel};
 const STEP: usize = 256;
 
 /// `[R | Qᵀy]` of rows `[x | y]` by panels of [`PANEL`] rows, each of which begins with the column of its first row: half of the
-/// memory of a square. Besides, the squared norm of each target that is left over. Of fewer rows than columns R is as low as
-/// these are many, and a [compact](PackedTriangle::compact) triangle has no panels below.
+/// memory of a square. Besides, the squared norm of each target that is left over. Of fewer rows than columns, a
+/// [compact](PackedTriangle::compact) triangle has no panels below the last that holds more than rounding.
 #[derive(Debug, Clone)]
 pub(crate) struct PackedTriangle {
     n: usize,
@@ -30,14 +30,25 @@ impl PackedTriangle {
         PackedTriangle { n, n_targets, numbers, left: Array1::zeros(n_targets), n_rows: 0 }
     }
 
-    /// From its parts, as they were stored; none if the numbers are not as many as there should be.
+    /// From its parts, as they were stored; none if the numbers are not those of some panels.
     pub fn of_numbers(n: usize, numbers: Vec<f64>, left: Array1<f64>, n_rows: usize) -> Option<Self> {
         let n_targets = left.len();
-        // Of so many columns that their triangle could not be there, not even the length is computed.
-        let height = n.min(n_rows);
-        let possible = n as f64 * height as f64 <= 2.0 * numbers.len() as f64;
-        let fits = || [n, height].iter().any(|&height| numbers.len() == length(n, n_targets, height));
+        // Of so many columns that not a row of them could be there, not even a length is computed.
+        let possible = numbers.is_empty() || n <= numbers.len() && n_targets <= numbers.len();
+        let fits = || {
+            let mut rest = numbers.len();
+            for rows in ranges(n).take_while(|_| possible) {
+                let Some(less) = rest.checked_sub(rows.len() * (n + n_targets - rows.start)) else { break };
+                rest = less;
+            }
+            rest == 0
+        };
         (possible && fits()).then_some(PackedTriangle { n, n_targets, numbers, left, n_rows })
+    }
+
+    /// Columns of R.
+    pub fn n_columns(&self) -> usize {
+        self.n
     }
 
     /// The numbers, panel by panel.
@@ -84,9 +95,27 @@ impl PackedTriangle {
         8 * length(n, n_targets, n)
     }
 
-    /// Without the panels below as many rows as it is of, where nothing but rounding stands.
+    /// Without the last panels, below as many rows as it is of, where nothing but rounding stands. Rows may lie lower: where columns
+    /// are zero, as those of a species that these frames lack, R has no row for them.
     pub fn compact(mut self) -> Self {
-        self.numbers.truncate(length(self.n, self.n_targets, self.n.min(self.n_rows)));
+        let full = self.n_rows.min(self.n);
+        let mut largest = vec![0.0_f64; self.n + self.n_targets];
+        for (rows, panel) in self.panels() {
+            for row in panel.rows() {
+                largest[rows.start..].iter_mut().zip(row).for_each(|(most, x)| *most = most.max(x.abs()));
+            }
+        }
+        let rounding = f64::EPSILON * (self.n_rows + PANEL) as f64;
+        let holds = |(rows, panel): &(Range<usize>, ArrayView2<f64>)| {
+            let of_columns = &largest[rows.start..];
+            rows.start < full
+                || panel
+                    .rows()
+                    .into_iter()
+                    .any(|row| row.iter().zip(of_columns).any(|(x, most)| x.abs() > rounding * most))
+        };
+        let height = self.panels().filter(holds).last().map_or(0, |(rows, _)| rows.end);
+        self.numbers.truncate(length(self.n, self.n_targets, height));
         self.numbers.shrink_to_fit();
         self
     }
@@ -120,7 +149,7 @@ impl PackedTriangle {
     /// # Errors
     /// If sums are not finite.
     pub fn merge(&mut self, other: &PackedTriangle) -> Result<()> {
-        for first in (0..self.n.min(other.n_rows)).step_by(STEP) {
+        for first in (0..other.height()).step_by(STEP) {
             self.append(other.rows(first..self.n.min(first + STEP)).view_mut(), first);
         }
         self.left += &other.left;
@@ -175,9 +204,13 @@ impl PackedTriangle {
         Upper::new(rows)
     }
 
+    /// Rows of the panels that are there.
+    pub fn height(&self) -> usize {
+        self.panels().last().map_or(0, |(own, _)| own.end)
+    }
+
     fn qty(&self) -> Array2<f64> {
-        let height = self.panels().last().map_or(0, |(own, _)| own.end);
-        let mut qty = Array2::zeros((height, self.n_targets));
+        let mut qty = Array2::zeros((self.height(), self.n_targets));
         for (rows, panel) in self.panels() {
             let first = self.n - rows.start;
             qty.slice_mut(s![rows, ..]).assign(&panel.slice(s![.., first..]));
@@ -228,4 +261,53 @@ fn ranges(n: usize) -> impl Iterator<Item = Range<usize>> {
 /// Numbers of the panels that begin above row `height`.
 fn length(n: usize, n_targets: usize, height: usize) -> usize {
     ranges(n).take_while(|rows| rows.start < height).map(|rows| rows.len() * (n + n_targets - rows.start)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::LeastSquares;
+
+    fn any(rows: usize, columns: usize) -> Array2<f64> {
+        Array2::from_shape_fn((rows, columns), |(i, j)| (((i + 3) * (j * j + 2)) as f64).sin())
+    }
+
+    #[test]
+    fn rows_whose_first_columns_are_zero_keep_all_they_say() {
+        let n = 200;
+        for solver in [Solver::Qr, Solver::Cholesky] {
+            let (mut x, y) = (any(20, n), any(20, 1));
+            x.slice_mut(s![.., ..130]).fill(0.0); // a species that these frames lack
+            let mut sums = LeastSquares::new(n, 1, solver);
+            sums.add(x.view(), y.view()).unwrap();
+            let few = sums.into_triangle().unwrap();
+            let stored = PackedTriangle::of_numbers(n, few.numbers.clone(), few.left.clone(), 20).unwrap();
+            let others = any(300, n + 1);
+            let mut all = LeastSquares::new(n, 1, Solver::Qr);
+            all.add(others.slice(s![.., ..n]), others.slice(s![.., n..])).unwrap();
+            let mut all = all.into_triangle().unwrap();
+            all.merge(&stored).unwrap();
+            let r = all.to_square();
+            let both = ndarray::concatenate(ndarray::Axis(0), &[others.slice(s![.., ..n]), x.view()]).unwrap();
+            let off = (r.slice(s![.., ..n]).t().dot(&r.slice(s![.., ..n])) - both.t().dot(&both))
+                .fold(0.0, |m: f64, x| m.max(x.abs()));
+            assert!(off < 1e-10, "{solver:?}: {off:e}");
+            let target = (others.column(n).dot(&others.column(n)) + y.column(0).dot(&y.column(0))).sqrt();
+            let found = (r.column(n).dot(&r.column(n)) + all.left[0]).sqrt();
+            assert!((found / target - 1.0).abs() < 1e-10, "{solver:?}: {found} {target}");
+        }
+    }
+
+    #[test]
+    fn few_rows_take_few_numbers() {
+        let mut sums = LeastSquares::new(500, 1, Solver::Qr);
+        sums.add(any(70, 500).view(), any(70, 1).view()).unwrap();
+        let few = sums.into_triangle().unwrap();
+        assert_eq!(few.height(), 128);
+        let none = LeastSquares::new(500, 1, Solver::Qr).into_triangle().unwrap();
+        assert_eq!(none.numbers.len(), 0);
+        assert!(PackedTriangle::of_numbers(500, Vec::new(), Array1::zeros(1), 0).is_some());
+        assert!(PackedTriangle::of_numbers(500, vec![0.0; 501], Array1::zeros(1), 1).is_none());
+        assert!(PackedTriangle::of_numbers(usize::MAX, vec![0.0; 501], Array1::zeros(1), 1).is_none());
+    }
 }

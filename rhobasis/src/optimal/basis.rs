@@ -75,7 +75,9 @@ impl OptimalBasis {
 
     /// As [`OptimalBasis::from_covariance`], with functions found in another way.
     pub(super) fn contracted(covariance: &Covariance, truncation: Truncation, method: &impl Contract) -> Result<Self> {
-        Self::with_counts(covariance, truncation, method, |_, blocks| truncation.counts(blocks))
+        Self::with_counts(covariance, truncation, method, |_, blocks| {
+            truncation.counts(&blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>())
+        })
     }
 
     /// As many channels of each block as another basis of the same data has.
@@ -83,15 +85,16 @@ impl OptimalBasis {
         Self::with_counts(covariance, other.settings.truncation, &PrincipalComponents, |center, blocks| {
             let same = other.kinds.iter().find(|k| k.center == center);
             let counts = same.into_iter().flat_map(|k| &k.blocks).map(|block| block.contraction.u.nrows());
-            counts.zip(blocks).map(|(count, block)| count.min(block.n_significant())).collect()
+            counts.zip(blocks).map(|(count, block)| count.min(block.contraction.n_significant())).collect()
         })
     }
 
-    fn with_counts(
+    /// As many channels of each block as `counts_of` says of its kind of centre and what it found.
+    pub(super) fn with_counts(
         covariance: &Covariance,
         truncation: Truncation,
         method: &impl Contract,
-        counts_of: impl Fn(Option<u8>, &[&Contraction]) -> Vec<usize>,
+        counts_of: impl Fn(Option<u8>, &[ContractionBlock]) -> Vec<usize>,
     ) -> Result<Self> {
         let CovarianceSettings { expansion, mixing, center_specific, .. } = covariance.settings().clone();
         let weighting = covariance.settings().weighting_numbers()?.cloned();
@@ -109,7 +112,7 @@ impl OptimalBasis {
         let mut kinds = Vec::new();
         for center in covariance.kinds() {
             let mut blocks = contract_blocks(covariance, center, method)?;
-            let counts = counts_of(center, &blocks.iter().map(|b| &b.contraction).collect::<Vec<_>>());
+            let counts = counts_of(center, &blocks);
             for (block, count) in blocks.iter_mut().zip(counts) {
                 if let Truncation::QMax(q) = truncation {
                     let possible = q.min(block.contraction.u.nrows());
@@ -347,7 +350,9 @@ fn contract_blocks(
     for species in covariance.settings().mixing.contracted_together(&all) {
         for l in 0..=covariance.settings().expansion.l_max {
             let key = BlockKey::density(l);
-            let block = Block { center, n_centers, key, species, covariance: covariance.matrix(center, l, species) };
+            let owner = covariance.settings().mixing.owner(species);
+            let matrix = covariance.matrix(center, l, species);
+            let block = Block { center, n_centers, key, species, owner, covariance: matrix };
             if block.covariance.iter().any(|x| !x.is_finite()) {
                 return Err(Error::setting(
                     "covariance",
@@ -356,8 +361,7 @@ fn contract_blocks(
                     "scale the weights or center_weight down",
                 ));
             }
-            let species = covariance.settings().mixing.owner(species);
-            blocks.push(ContractionBlock { species, key, contraction: method.contract(&block) });
+            blocks.push(ContractionBlock { species: owner, key, contraction: method.contract(&block) });
         }
     }
     Ok(blocks)

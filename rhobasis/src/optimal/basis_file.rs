@@ -12,6 +12,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1};
 
 use super::basis::{ContractionBlock, KindOfBasis, OptimalBasis, contracted_expansion};
 use super::contraction::Contraction;
+use super::given::{ORTHONORMAL, from_orthonormal};
 use super::provenance::BasisSettings;
 use super::settings::{Method, Mixing};
 use super::weighting::WEIGHTING;
@@ -111,7 +112,7 @@ impl BasisSettings {
         }
         WEIGHTING.check(self.weighting.as_ref())?;
         match self.method {
-            Method::Pca => {}
+            Method::Pca | Method::Given => {}
             Method::Pcovr(pcovr) => pcovr.validate()?,
             Method::Supervised(supervised) => supervised.validate()?,
             Method::Sensitivity(sensitivity) => sensitivity.validate()?,
@@ -154,8 +155,8 @@ fn contraction(archive: &Archive, path: &Path, [eigenvalues, u]: [String; 2], n:
     if let Some(negative) = eigenvalues.iter().find(|e| **e < 0.0) {
         return Err(damaged(path, format!("array '{of_values}' holds {negative}, which is no variance")));
     }
-    let error = (u.dot(&u.t()) - Array2::<f64>::eye(u.nrows())).iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-    if error > 1e-6 {
+    let error = from_orthonormal(&u);
+    if error > ORTHONORMAL {
         return Err(damaged(
             path,
             format!("the rows of array '{of_u}' are not orthonormal: they miss it by {error:.1e}"),

@@ -30,6 +30,8 @@ pub(super) struct Block<'a> {
     pub key: BlockKey,
     /// Neighbour species of its channels.
     pub species: &'a [u8],
+    /// The one that it is of; `None` when combined.
+    pub owner: Option<u8>,
     /// C: `[(a, n), (a′, n′)]`.
     pub covariance: Array2<f64>,
 }

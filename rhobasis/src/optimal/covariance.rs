@@ -199,6 +199,15 @@ impl Covariance {
         c
     }
 
+    /// The blocks that are contracted, around one kind of centre: neighbour species (`None` when combined), l, and
+    /// [`Covariance::matrix`], species slowest.
+    pub fn blocks(&self, center: Option<u8>) -> Vec<(Option<u8>, usize, Array2<f64>)> {
+        let all = self.species();
+        let of = |species| (0..=self.settings.expansion.l_max).map(move |l| (species, l));
+        let blocks = self.settings.mixing.contracted_together(&all).flat_map(of);
+        blocks.map(|(z, l)| (self.settings.mixing.owner(z), l, self.matrix(center, l, z))).collect()
+    }
+
     /// N times [`Covariance::matrix`].
     pub(super) fn sum(&self, center: Option<u8>, l: usize, species: &[u8]) -> Array2<f64> {
         let n = self.n_functions(l);

@@ -10,6 +10,7 @@ mod covariance;
 mod covariance_file;
 mod energy_regression;
 mod export;
+mod given;
 mod gram;
 mod memory;
 mod merge;

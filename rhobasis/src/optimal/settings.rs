@@ -168,6 +168,9 @@ pub enum Method {
     /// Variance mixed with what a model depends on, for every l: see [`Sensitivity`](crate::potential::Sensitivity).
     #[serde(rename = "sensitivity")]
     Sensitivity(SensitivitySettings),
+    /// Matrices that were given, see [`OptimalBasis::from_contraction`](super::OptimalBasis::from_contraction).
+    #[serde(rename = "given")]
+    Given,
 }
 
 impl Method {

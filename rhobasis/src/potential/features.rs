@@ -56,10 +56,10 @@ impl Basis {
         Some((1.0 - basis.discarded_variance(), channels))
     }
 
-    /// Whether its functions were found for a model, so that the variance they keep says little of them.
+    /// Whether its functions were found for a model or given, so that the variance they keep says little of them.
     pub fn is_made_for_a_target(&self) -> bool {
         let Basis::Optimal(basis) = self else { return false };
-        matches!(basis.settings().method, Method::Supervised(_) | Method::Sensitivity(_))
+        matches!(basis.settings().method, Method::Supervised(_) | Method::Sensitivity(_) | Method::Given)
     }
 
     /// The evaluator of the coefficients.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ndarray::{Array1, ArrayView2};
 
+use crate::extxyz::Shard;
 use crate::files::{Archive, count, damaged};
 use crate::linalg::MOST_STEPS;
 use crate::models::{Factor, LeastSquares, PackedTriangle, Solver};
@@ -16,8 +17,8 @@ const LAYOUT: &str = "a triangle for each fold that is done";
 /// What names of arrays of the open fold begin with.
 const OPEN: &str = "open/";
 
-/// Sums of rows by fold. Frames come fold by fold, so that there is one block of waiting rows, and of each fold that is done
-/// half a square of numbers.
+/// Sums of rows by fold, of all frames or a shard of them. Frames come fold by fold, so that there is one block of waiting rows, and
+/// of each fold that is done half a square of numbers.
 #[derive(Debug)]
 pub(super) struct FoldSums {
     n_parameters: usize,
@@ -28,6 +29,8 @@ pub(super) struct FoldSums {
     order: Vec<usize>,
     done: Vec<PackedTriangle>,
     open: Option<LeastSquares>,
+    /// Whether the sums of a fold were too large.
+    failed: bool,
 }
 
 impl FoldSums {
@@ -35,7 +38,23 @@ impl FoldSums {
     pub fn new(n_parameters: usize, folds: Vec<usize>, solver: Solver) -> Self {
         let mut order: Vec<usize> = (0..folds.len()).collect();
         order.sort_by_key(|&frame| folds[frame]);
-        FoldSums { n_parameters, solver, folds, order, done: Vec::new(), open: None }
+        FoldSums { n_parameters, solver, folds, order, done: Vec::new(), open: None, failed: false }
+    }
+
+    /// Those of the frames of a shard alone; folds are as they were.
+    pub fn of_shard(mut self, shard: Shard) -> Self {
+        self.order.retain(|&frame| shard.next(frame) == frame);
+        self
+    }
+
+    /// All rows, as the triangle of each fold that was summed elsewhere.
+    pub fn set_triangles(&mut self, triangles: Vec<PackedTriangle>) {
+        (self.done, self.open) = (triangles, None);
+    }
+
+    /// Number of folds.
+    pub fn n_folds(&self) -> usize {
+        self.folds.iter().max().map_or(0, |last| last + 1)
     }
 
     /// Frames in the order in which they are to be added.
@@ -53,10 +72,10 @@ impl FoldSums {
     /// # Errors
     /// If sums are too large.
     pub fn add(&mut self, k: usize, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<()> {
-        if self.done.len() < self.fold(k) {
-            self.close()?;
+        if self.done.len() < self.fold(k) && !self.failed {
+            self.close(self.fold(k))?;
         }
-        if self.done.len() != self.fold(k) {
+        if self.failed {
             let problem = "the sums of an earlier fold were too large";
             return Err(Error::setting("frames", self.order.len(), problem, "scale labels or sigmas, and begin anew"));
         }
@@ -69,9 +88,15 @@ impl FoldSums {
         self.folds[self.order[k]]
     }
 
-    fn close(&mut self) -> Result<()> {
-        let open = self.open.take().map(LeastSquares::into_triangle).transpose()?;
-        self.done.extend(open);
+    /// Ends the open fold, and all before `fold`: those that a shard has no frame of are empty.
+    fn close(&mut self, fold: usize) -> Result<()> {
+        if let Some(open) = self.open.take() {
+            self.failed = true;
+            self.done.push(open.into_triangle()?);
+            self.failed = false;
+        }
+        let empty = || PackedTriangle::new(self.n_parameters, 1).compact();
+        self.done.resize_with(fold.max(self.done.len()), empty);
         Ok(())
     }
 
@@ -80,7 +105,7 @@ impl FoldSums {
     /// # Errors
     /// If sums are too large.
     pub fn triangles(mut self) -> Result<Vec<PackedTriangle>> {
-        self.close()?;
+        self.close(self.n_folds())?;
         Ok(self.done)
     }
 
@@ -102,7 +127,7 @@ impl FoldSums {
     /// an alpha is chosen, and while the factor is made and written.
     pub fn memory(&self, rows: usize) -> usize {
         let n = self.n_parameters;
-        let n_folds = self.order.last().map_or(1, |&frame| self.folds[frame] + 1);
+        let n_folds = self.n_folds().max(1);
         let (triangle, square) = (PackedTriangle::memory(n, 1), 8 * n * (n + 1));
         let adding = LeastSquares::memory(n, 1, self.solver) + rows;
         let closing = match self.solver {
@@ -118,12 +143,7 @@ impl FoldSums {
     /// Moves what is done into a checkpoint, for which there is no room twice, and copies what is open: [`FoldSums::take_back`] is to follow.
     pub fn store(&mut self, archive: &mut Archive) {
         archive.note("layout", &LAYOUT);
-        for (k, triangle) in self.done.drain(..).enumerate() {
-            archive.note(&format!("{k}/n_rows"), &triangle.n_rows());
-            archive.insert(format!("{k}/left"), triangle.left());
-            let numbers = Array1::from(triangle.into_numbers()).into_dyn();
-            archive.tensors.insert(format!("{k}/triangle"), numbers);
-        }
+        store_triangles(self.done.drain(..), archive);
         for (name, array) in self.open.iter().flat_map(LeastSquares::to_arrays) {
             archive.tensors.insert(format!("{OPEN}{name}"), array.into_dyn());
         }
@@ -134,8 +154,7 @@ impl FoldSums {
     /// # Errors
     /// If the archive is another one.
     pub fn take_back(&mut self, archive: &mut Archive, path: &Path) -> Result<()> {
-        let n_closed = (0..).take_while(|k| archive.tensors.contains_key(&format!("{k}/triangle"))).count();
-        self.done = (0..n_closed).map(|k| self.closed(archive, path, k)).collect::<Result<_>>()?;
+        self.done = stored_triangles(self.n_parameters, archive, path)?;
         Ok(())
     }
 
@@ -177,17 +196,32 @@ impl FoldSums {
         }
         Ok(())
     }
+}
 
-    /// The triangle of a fold that is done.
-    fn closed(&self, archive: &mut Archive, path: &Path, k: usize) -> Result<PackedTriangle> {
-        let missing = |name: &str| damaged(path, format!("array '{name}' is missing"));
+/// Moves the triangle of each fold into an archive.
+pub(super) fn store_triangles(triangles: impl Iterator<Item = PackedTriangle>, archive: &mut Archive) {
+    for (k, triangle) in triangles.enumerate() {
+        archive.note(&format!("{k}/n_rows"), &triangle.n_rows());
+        archive.insert(format!("{k}/left"), triangle.left());
+        let numbers = Array1::from(triangle.into_numbers()).into_dyn();
+        archive.tensors.insert(format!("{k}/triangle"), numbers);
+    }
+}
+
+/// Moves the triangles of so many columns out of an archive.
+///
+/// # Errors
+/// If they are others.
+pub(super) fn stored_triangles(n: usize, archive: &mut Archive, path: &Path) -> Result<Vec<PackedTriangle>> {
+    let n_folds = (0..).take_while(|k| archive.tensors.contains_key(&format!("{k}/triangle"))).count();
+    let of = |k: usize| {
         let n_rows = format!("{k}/n_rows");
         let n_rows = count(path, &n_rows, archive.json(path, &n_rows)?)?;
         let left: Array1<f64> = archive.array_of(path, &format!("{k}/left"), 1)?;
         let name = format!("{k}/triangle");
-        let numbers = archive.tensors.remove(&name).ok_or_else(|| missing(&name))?;
-        let numbers = numbers.into_iter().collect();
-        PackedTriangle::of_numbers(self.n_parameters, numbers, left, n_rows)
-            .ok_or_else(|| damaged(path, format!("array '{name}' is no triangle of {} columns", self.n_parameters)))
-    }
+        let numbers = archive.tensors.remove(&name).into_iter().flatten().collect();
+        PackedTriangle::of_numbers(n, numbers, left, n_rows)
+            .ok_or_else(|| damaged(path, format!("array '{name}' is no triangle of {n} columns")))
+    };
+    (0..n_folds).map(of).collect()
 }

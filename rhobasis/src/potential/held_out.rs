@@ -37,6 +37,27 @@ pub(super) struct AllHeldOut {
     pub frames: usize,
 }
 
+/// Bytes of rows that are kept for the end, where their frames are left out; those of others are computed again.
+pub(super) const KEPT: usize = 1 << 26;
+
+/// Rows of frames that are left out at the end.
+#[derive(Debug, Default)]
+pub(super) struct KeptRows {
+    pub rows: BTreeMap<usize, (Array2<f64>, Array2<f64>)>,
+    pub bytes: usize,
+}
+
+impl KeptRows {
+    /// Keeps the rows of a frame if there is room.
+    pub fn offer(&mut self, frame: usize, (x, y): (Array2<f64>, Array2<f64>)) {
+        let bytes = 8 * (x.len() + y.len());
+        if self.bytes + bytes <= KEPT {
+            self.bytes += bytes;
+            self.rows.insert(frame, (x, y));
+        }
+    }
+}
+
 /// A frame that stands for all that are like it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {

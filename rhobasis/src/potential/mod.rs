@@ -41,6 +41,8 @@ mod leverage;
 mod linear;
 /// The potential and its predictions.
 mod model;
+/// Rows of shards of a training set.
+mod part;
 /// What a fit knows of its own error.
 mod posterior;
 /// How much neighbours at a distance matter to a potential.
@@ -87,6 +89,7 @@ pub use features::{Basis, FeatureSettings};
 pub use folds::{folds, repeated, split};
 pub use label_next::{Candidates, Choice};
 pub use model::{Beside, Potential, Prediction};
+pub use part::{PartOrigin, TrainingPart};
 pub use remarks::Remark;
 pub use repulsion::{ClosePair, Nearest, Repulsion};
 pub use sensitivity::Sensitivity;

@@ -21,11 +21,12 @@ use super::calibration::Calibration;
 use super::exact;
 use super::features::{Basis, FeatureSettings};
 use super::fold_sums::FoldSums;
-use super::held_out::{self, Sample};
+use super::held_out::{self, KEPT, KeptRows, Sample};
 use super::intervals::Intervals;
 use super::leverage::{DRAWS, Leverage};
 use super::linear::LinearModel;
 use super::model::{Model, Potential};
+use super::part::{PartOrigin, TrainingPart};
 use super::posterior::{Posterior, Uncertainty};
 use super::remarks::{self, Remark};
 use super::repulsion::Nearest;
@@ -35,7 +36,7 @@ use super::sparse::{Kernels, SparseModel};
 use super::sparse_points::{self, counts};
 use super::targets::{TargetCounts, Targets, targets};
 use crate::correlations::Invariants;
-use crate::extxyz::Labels;
+use crate::extxyz::{Labels, Shard};
 use crate::files::{Archive, count, damaged, remove_with_drafts};
 use crate::linalg::set_product;
 use crate::models::{Solver, at_end, regularised};
@@ -161,6 +162,48 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// The fit of the rows of a shard of the frames alone: [`TrainingPart`](super::TrainingPart) is what becomes of it.
+    ///
+    /// # Errors
+    /// As [`TrainingPart::check`](super::TrainingPart::check).
+    pub fn of_shard(mut self, shard: Shard) -> Result<Self> {
+        TrainingPart::check(&self.settings.model)?;
+        let sums = std::mem::replace(&mut self.sums, FoldSums::new(0, Vec::new(), Solver::Qr));
+        self.sums = sums.of_shard(shard);
+        Ok(self.without_uncertainty())
+    }
+
+    /// The sums of a shard, which must be done.
+    ///
+    /// # Errors
+    /// If frames are left, or sums are too large.
+    pub fn into_part(self, origin: PartOrigin) -> Result<TrainingPart> {
+        self.check_done()?;
+        let n_frames = self.n_frames();
+        Ok(TrainingPart::new(self.settings, self.basis, origin, n_frames, self.sums.triangles()?))
+    }
+
+    /// Takes the rows of all frames from the parts of all shards, as [`TrainingPart::merge_files`](super::TrainingPart::merge_files)
+    /// has added them up.
+    ///
+    /// # Errors
+    /// If it is the sum of other frames, or of other features.
+    pub fn take(&mut self, part: TrainingPart) -> Result<()> {
+        let (n_frames, n_folds) = (self.frames.len(), self.sums.n_folds());
+        let mine = [n_frames, self.functions.n_parameters(), n_folds];
+        let (theirs, triangles) = part.into_triangles();
+        if mine != theirs {
+            let words = |[frames, parameters, folds]: [usize; 3]| {
+                format!("{frames} frames in {folds} folds, and {parameters} parameters")
+            };
+            let problem = format!("the data have {}", words(mine));
+            return Err(Error::setting("parts", words(theirs), problem, "merge where the same data are"));
+        }
+        self.sums.set_triangles(triangles);
+        self.done = n_frames;
+        Ok(())
+    }
+
     /// Without what uncertainties take at the end of a fit, of potentials that are not asked for any.
     #[must_use]
     pub fn without_uncertainty(mut self) -> Self {
@@ -227,6 +270,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Frames whose rows are summed: all, or those of a shard.
+    pub fn n_frames(&self) -> usize {
+        self.sums.order().len()
+    }
+
     /// Frames whose rows are done.
     pub fn done(&self) -> usize {
         self.done
@@ -242,7 +290,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If a frame cannot be used.
     pub fn advance(&mut self, n: usize) -> Result<()> {
-        let end = self.frames.len().min(self.done + n);
+        let end = self.n_frames().min(self.done + n);
         if let ModelSettings::KernelRidge { .. } = self.settings.model {
             self.done = end; // all at once, at the end
             return Ok(());
@@ -303,8 +351,8 @@ impl<'a> Trainer<'a> {
             return Err(Error::file(path, problem, "remove it to start anew, or restore settings and data"));
         }
         let done = count(path, "done", archive.json(path, "done")?)?;
-        if done > self.frames.len() {
-            return Err(damaged(path, format!("{done} of {} frames are done", self.frames.len())));
+        if done > self.n_frames() {
+            return Err(damaged(path, format!("{done} of {} frames are done", self.n_frames())));
         }
         // Exact kernel ridge has no rows.
         let rows_of = if let ModelSettings::KernelRidge { .. } = self.settings.model { 0 } else { done };
@@ -326,9 +374,10 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If frames are left, or the rows do not determine the model.
     pub fn finish(mut self) -> Result<Potential> {
-        if self.done < self.frames.len() {
-            let problem = format!("{} of {} frames are done", self.done, self.frames.len());
-            return Err(Error::setting("frames", self.done, problem, "advance to the last frame first"));
+        self.check_done()?;
+        if self.n_frames() < self.frames.len() {
+            let problem = format!("a shard of {} frames was summed", self.frames.len());
+            return Err(Error::setting("frames", self.done, problem, "make a part of it, and merge all parts"));
         }
         let species = counts(self.frames).into_keys().collect();
         let mut warnings = Vec::new();
@@ -385,6 +434,14 @@ impl<'a> Trainer<'a> {
         if of_free_atoms { potential.less_alone() } else { Ok(potential) }
     }
 
+    fn check_done(&self) -> Result<()> {
+        if self.done < self.n_frames() {
+            let problem = format!("{} of {} frames are done", self.done, self.n_frames());
+            return Err(Error::setting("frames", self.done, problem, "advance to the last frame first"));
+        }
+        Ok(())
+    }
+
     /// What makes uncertainties of a posterior: residuals of frames that are left out, and the leverages of all.
     fn uncertainty(&mut self, posterior: &Posterior) -> Result<Uncertainty> {
         let kept = std::mem::take(&mut self.kept).rows;
@@ -422,27 +479,6 @@ impl<'a> Trainer<'a> {
         }
         let posterior = Posterior { functions: self.functions.clone(), factor };
         Ok((Model::Sparse(SparseModel { zeta, of_species }), posterior))
-    }
-}
-
-/// Bytes of rows that are kept for the end, where their frames are left out; those of others are computed again.
-const KEPT: usize = 1 << 26;
-
-/// Rows of frames that are left out at the end.
-#[derive(Debug, Default)]
-struct KeptRows {
-    rows: BTreeMap<usize, (Array2<f64>, Array2<f64>)>,
-    bytes: usize,
-}
-
-impl KeptRows {
-    /// Keeps the rows of a frame if there is room.
-    fn offer(&mut self, frame: usize, (x, y): (Array2<f64>, Array2<f64>)) {
-        let bytes = 8 * (x.len() + y.len());
-        if self.bytes + bytes <= KEPT {
-            self.bytes += bytes;
-            self.rows.insert(frame, (x, y));
-        }
     }
 }
 
