@@ -9,8 +9,6 @@ mod lanczos;
 mod rows;
 /// Powers of two that keep squares from overflow.
 mod scale;
-/// General square systems.
-mod solve;
 /// Triangular systems, Cholesky and streamed QR factorisation, for least squares.
 mod triangle;
 /// Products with a triangular matrix and its inverse, and the ends of its spectrum.
@@ -21,7 +19,6 @@ mod vectors;
 pub use lanczos::MOST_STEPS;
 pub use rows::{complement, make_largest_positive, orthonormal_rows};
 pub use scale::{norm, safe_factor, scaled};
-pub use solve::solve;
 pub use triangle::{
     PANEL, add_gram_in_chunks, add_product, append_rows, append_to_panel, cholesky, set_product, solve_lower,
     solve_upper,
@@ -30,6 +27,7 @@ pub use upper::Upper;
 pub use vectors::{add_multiple, dot};
 
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::lu::partial_pivoting::{factor as lu_factor, solve as lu};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::qr::no_pivoting::factor as qr;
 use faer::linalg::{evd, svd};
@@ -168,6 +166,28 @@ pub fn qr_r(a: ArrayView2<f64>) -> Array2<f64> {
         Default::default(),
     );
     Array2::from_shape_fn((size, cols), |(i, j)| if i <= j { matrix[(i, j)] } else { 0.0 })
+}
+
+/// The solution x of `a x = b` for a square matrix and right-hand sides in columns, by Gaussian elimination with partial pivoting.
+///
+/// A singular matrix gives numbers that are not finite, not an error.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn solve(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
+    let (n, columns) = b.dim();
+    assert_eq!(a.dim(), (n, n), "a square matrix of as many rows as the right-hand sides");
+    let (mut matrix, mut x) = (to_faer(a), to_faer(b));
+    let (mut forward, mut inverse) = (vec![0_usize; n], vec![0_usize; n]);
+    let scratch = lu_factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default())
+        .or(lu::solve_in_place_scratch::<usize, f64>(n, columns, Par::Seq));
+    let stack = &mut MemBuffer::new(scratch);
+    let stack = MemStack::new(stack);
+    let (matrix_mut, parameters) = (matrix.as_mut(), Default::default());
+    let (_, order) = lu_factor::lu_in_place(matrix_mut, &mut forward, &mut inverse, Par::Seq, stack, parameters);
+    let matrix: &Mat<f64> = &matrix;
+    lu::solve_in_place(matrix.as_ref(), matrix.as_ref(), order, x.as_mut(), Par::Seq, stack);
+    Array2::from_shape_fn((n, columns), |(i, j)| x[(i, j)])
 }
 
 /// Matrix product `a b`.
