@@ -183,9 +183,8 @@ pub fn solve(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
         .or(lu::solve_in_place_scratch::<usize, f64>(n, columns, Par::Seq));
     let stack = &mut MemBuffer::new(scratch);
     let stack = MemStack::new(stack);
-    let (matrix_mut, parameters) = (matrix.as_mut(), Default::default());
-    let (_, order) = lu_factor::lu_in_place(matrix_mut, &mut forward, &mut inverse, Par::Seq, stack, parameters);
-    let matrix: &Mat<f64> = &matrix;
+    let lu_mut = matrix.as_mut();
+    let (_, order) = lu_factor::lu_in_place(lu_mut, &mut forward, &mut inverse, Par::Seq, stack, Default::default());
     lu::solve_in_place(matrix.as_ref(), matrix.as_ref(), order, x.as_mut(), Par::Seq, stack);
     Array2::from_shape_fn((n, columns), |(i, j)| x[(i, j)])
 }
