@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use rhobasis::density::{ExpansionSettings, RadialScaling};
+use rhobasis::density::{CutoffFunction, Density, ExpansionSettings, RadialScaling};
 use rhobasis::extxyz::SourceFile;
 use rhobasis::optimal::{Covariance, Mixing, Weighting};
 use rhobasis::potential::TrainingPart;
-use rhobasis::settings::Given;
+use rhobasis::settings::{Given, Named};
 use rhobasis::structure::symbol;
 
 use crate::failure::Outcome;
@@ -21,10 +21,19 @@ use crate::text::{count, field, plural};
 pub fn expansion(expansion: &ExpansionSettings, out: &mut dyn Write) -> io::Result<()> {
     let density = &expansion.density;
     let scaling = density.scaling.as_ref().map_or("none".into(), scaling_text);
-    let (sigma, width) = (Given::from(&density.sigma), density.cutoff_width);
-    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, cutoff width {width} Å", density.r_cut))?;
+    let sigma = Given::from(&density.sigma);
+    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, {}", density.r_cut, cutoff_text(density)))?;
     field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
     field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))
+}
+
+/// How the weight of a neighbour falls to zero.
+pub fn cutoff_text(density: &Density) -> String {
+    match density.cutoff_function {
+        CutoffFunction::Cosine => format!("cutoff width {} Å", density.cutoff_width),
+        CutoffFunction::Step => "a step at the cutoff".into(),
+        function => format!("cutoff width {} Å ({})", density.cutoff_width, function.name()),
+    }
 }
 
 pub fn scaling_text(u: &RadialScaling) -> String {

@@ -10,6 +10,7 @@ use rhobasis::settings::{Given, Named, Setting};
 use rhobasis::structure::symbol;
 
 use crate::made_by;
+use crate::show_data::cutoff_text;
 use crate::text::{Table, count, field, plural};
 
 /// Basis, features, model, weights, and where training has been.
@@ -66,8 +67,8 @@ fn basis(potential: &Potential, out: &mut dyn Write) -> io::Result<()> {
         Basis::Primitive { settings, .. } => settings,
     };
     let density = &expansion.density;
-    let (sigma, width) = (Given::from(&density.sigma), density.cutoff_width);
-    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, cutoff width {width} Å", density.r_cut))?;
+    let sigma = Given::from(&density.sigma);
+    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, {}", density.r_cut, cutoff_text(density)))?;
     let primitive = format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max);
     let Basis::Optimal(basis) = potential.basis() else { return field(out, "basis", primitive) };
     let frames = count(basis.provenance().n_structures);

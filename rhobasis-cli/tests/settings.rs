@@ -3,6 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+mod common;
+
+use common::{Place, molecules, says};
+
 fn stderr(folder: &std::path::Path, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_rhobasis")).args(args).current_dir(folder).output().unwrap();
     assert!(!output.status.success(), "{args:?} was accepted");
@@ -28,6 +32,12 @@ fn flags_and_model_files_refuse_with_the_same_words() {
         ),
         ("sigma", "H=wide", "{ H = \"wide\" }", "sigma = \"wide\": must be a number, or numbers by species; give it"),
         ("cutoff_width", "9", "9", "cutoff_width = 9: must lie between 0 and r_cut = 5; 0.5 to 1 Å is usual"),
+        (
+            "cutoff_function",
+            "tahn",
+            "\"tahn\"",
+            "cutoff_function = \"tahn\": is unknown, the nearest known one is \"tanh\"; use one of \"cosine\", \"polynomial\"",
+        ),
         ("scaling", "1,2", "[1, 2]", "scaling = [1, 2]: must be 3 numbers; give rate, scale in Å, exponent"),
         ("scaling", "1,2,0.5", "[1, 2, 0.5]", "scaling exponent = 0.5: must be at least 1; forces diverge"),
         ("weighting", "1,2", "[1, 2]", "weighting = [1, 2]: must be 3 numbers, or \"nearest\"; give rate, scale in Å"),
@@ -71,4 +81,21 @@ fn flags_and_model_files_refuse_with_the_same_words() {
         let place = "model.toml: line 4: [basis]: ";
         assert!(of_file.contains(&format!("{place}{sentence}")), "'{place}{sentence}' is missing in: {of_file}");
     }
+}
+
+#[test]
+fn the_cutoff_function_is_a_flag_that_show_tells_and_featomic_may_not_have() {
+    let place = Place::of(&[("a.xyz", molecules(12))]);
+    let small = ["--r-cut", "4", "--n-max", "4", "--l-max", "2", "--q-max", "2", "--spline-accuracy", "1e-4"];
+    let fit = |out: &str, more: &[&str]| place.ok(&[&["fit", "a.xyz", "-o", out][..], &small, more].concat());
+    fit("cosine.rho", &[]);
+    says(&place.ok(&["show", "cosine.rho"]), &["sigma 0.3 Å, cutoff width 0.5 Å\n"]);
+    fit("tanh.rho", &["--cutoff-function", "tanh", "--cutoff-width", "4"]);
+    says(&place.ok(&["show", "tanh.rho"]), &["sigma 0.3 Å, cutoff width 4 Å (tanh)\n"]);
+    fit("step.rho", &["--cutoff-function", "step"]);
+    says(&place.ok(&["show", "step.rho"]), &["sigma 0.3 Å, a step at the cutoff\n"]);
+    let export = |basis, to: &'static str| ["export", basis, "--to", "featomic", "-o", to];
+    place.ok(&export("step.rho", "step.json"));
+    let said = ["cutoff_function = \"tanh\": featomic has no such cutoff function", "\"cosine\" or \"step\""];
+    place.refused(1, &export("tanh.rho", "tanh.json"), &said);
 }

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _DEFAULT = _native.DEFAULTS
 
+CutoffFunction: TypeAlias = Literal["cosine", "polynomial", "tanh", "step"]
+
 
 class RadialScaling(Settings):
     """Weight u(r) = rate / (rate + (r/scale)^exponent) of a neighbour; `scale` in Å.
@@ -46,32 +48,58 @@ class Density(Settings):
         Cutoff radius, in Å: atoms at r < r_cut are neighbours.
     sigma : float or dict, default 0.3
         Standard deviation of the Gaussian on each neighbour, in Å, the same for all or by species; 0 is the δ density.
-    cutoff_width : float, default 0.5
-        Width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
+    cutoff_width : float, default 0.5, and 0 for a step
+        Width w of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å; at most r_cut.
     scaling : RadialScaling, optional
         By which each neighbour's contribution is multiplied; None: by 1.
     center_weight : float, default 1.0
         Weight of the centre atom in its own density.
+    cutoff_function : {"cosine", "polynomial", "tanh", "step"}, default "cosine"
+        How the weight f_cut of a neighbour falls to 0 at r_cut, with s = (r_cut − r)/w and t = 1 − s:
+
+            cosine      ½(1 + cos πt)            1 for t ≤ 0
+            polynomial  1 − 10t³ + 15t⁴ − 6t⁵    1 for t ≤ 0
+            tanh        tanh³ s                  below 1 at all distances; w > 0
+            step        1                        w = 0
+
+        Of the cosine the slope is continuous, of polynomial and tanh the curvature too, which smooth second derivatives
+        (phonons, elastic constants) ask for. With a step, features, energies and forces jump where an atom crosses
+        r_cut: for static descriptors and comparisons, not for dynamics or relaxations.
 
     Examples
     --------
     >>> Density(r_cut=4.0, sigma={"H": 0.2, 6: 0.3}).get_params()["sigma"]
     {'H': 0.2, 6: 0.3}
+    >>> Density(r_cut=6.0, cutoff_width=6.0, cutoff_function="tanh")  # tanh³(1 − r/r_cut)
+    Density(r_cut=6.0, cutoff_width=6.0, cutoff_function='tanh')
+    >>> Density(cutoff_function="step").cutoff_width
+    0.0
     """
 
     def __init__(
         self,
         r_cut: float = _DEFAULT["r_cut"],
         sigma: float | Mapping[str | int, float] = _DEFAULT["sigma"],
-        cutoff_width: float = _DEFAULT["cutoff_width"],
+        cutoff_width: float | None = None,
         scaling: RadialScaling | None = None,
         center_weight: float = _DEFAULT["center_weight"],
+        cutoff_function: CutoffFunction = _DEFAULT["cutoff_function"],
     ) -> None:
         self.r_cut = r_cut
         self.sigma = sigma
-        self.cutoff_width = cutoff_width
+        self.cutoff_width: float = _width_of(cutoff_function) if cutoff_width is None else cutoff_width
         self.scaling = scaling
         self.center_weight = center_weight
+        self.cutoff_function: CutoffFunction = cutoff_function
+
+    def _shown(self) -> list[tuple[str, Any]]:
+        usual = ("cutoff_width", _width_of(self.cutoff_function))
+        return [parameter for parameter in super()._shown() if parameter != usual]
+
+
+def _width_of(cutoff_function: str) -> float:
+    """The default of `cutoff_width`."""
+    return 0.0 if cutoff_function == "step" else _DEFAULT["cutoff_width"]
 
 
 class Gto(Settings):

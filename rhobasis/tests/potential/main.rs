@@ -3,6 +3,7 @@
 mod chosen_alpha;
 #[path = "../common/mod.rs"]
 mod common;
+mod cutoffs;
 mod derivatives;
 mod fits;
 mod free_atoms;
