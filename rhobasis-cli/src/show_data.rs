@@ -3,18 +3,18 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use rhobasis::density::{CutoffFunction, Density, ExpansionSettings, RadialScaling};
+use rhobasis::density::{ExpansionSettings, RadialScaling};
 use rhobasis::extxyz::SourceFile;
 use rhobasis::optimal::{Covariance, Mixing, Weighting};
 use rhobasis::potential::TrainingPart;
-use rhobasis::settings::{Given, Named};
+use rhobasis::settings::Given;
 use rhobasis::structure::symbol;
 
 use crate::failure::Outcome;
 use crate::made_by;
 use crate::matrix::meta_path;
 use crate::npy_read::{names, shape_of, text_of};
-use crate::show_potential::primitive_text;
+use crate::show_potential::{cutoff_text, primitive_text};
 use crate::text::{count, field, plural};
 
 /// What the density is, and in which functions it is expanded.
@@ -25,15 +25,6 @@ pub fn expansion(expansion: &ExpansionSettings, out: &mut dyn Write) -> io::Resu
     field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, {}", density.r_cut, cutoff_text(density)))?;
     field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
     field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))
-}
-
-/// How the weight of a neighbour falls to zero.
-pub fn cutoff_text(density: &Density) -> String {
-    match density.cutoff_function {
-        CutoffFunction::Cosine => format!("cutoff width {} Å", density.cutoff_width),
-        CutoffFunction::Step => "a step at the cutoff".into(),
-        function => format!("cutoff width {} Å ({})", density.cutoff_width, function.name()),
-    }
 }
 
 pub fn scaling_text(u: &RadialScaling) -> String {

@@ -4,13 +4,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rhobasis::correlations::FeatureKind;
-use rhobasis::density::Primitive;
+use rhobasis::density::{CutoffFunction, Density, Primitive};
 use rhobasis::potential::{Baseline, Basis, Calibration, ModelSettings, ModelType, Potential, Repulsion, Sigmas};
 use rhobasis::settings::{Given, Named, Setting};
 use rhobasis::structure::symbol;
 
 use crate::made_by;
-use crate::show_data::cutoff_text;
 use crate::text::{Table, count, field, plural};
 
 /// Basis, features, model, weights, and where training has been.
@@ -83,6 +82,15 @@ fn basis(potential: &Potential, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// How the weight of a neighbour falls to zero.
+pub fn cutoff_text(density: &Density) -> String {
+    match density.cutoff_function {
+        CutoffFunction::Cosine => format!("cutoff width {} Å", density.cutoff_width),
+        CutoffFunction::Step => "a step at the cutoff".into(),
+        function => format!("cutoff width {} Å ({})", density.cutoff_width, function.name()),
+    }
+}
+
 /// A primitive basis in words.
 pub fn primitive_text(primitive: &Primitive) -> String {
     let n_max = primitive.n_max();
@@ -91,6 +99,7 @@ pub fn primitive_text(primitive: &Primitive) -> String {
         Primitive::Dvr { quadrature: false, .. } => format!("DVR, n_max {n_max}"),
         Primitive::Dvr { quadrature: true, .. } => format!("DVR by quadrature, n_max {n_max}"),
         Primitive::LaplacianEigenstates { .. } => format!("Laplacian eigenstates, n_max {n_max} at l = 0"),
+        Primitive::Tabulated(table) => format!("{table}"),
     }
 }
 

@@ -99,3 +99,49 @@ fn the_cutoff_function_is_a_flag_that_show_tells_and_featomic_may_not_have() {
     let said = ["cutoff_function = \"tanh\": featomic has no such cutoff function", "\"cosine\" or \"step\""];
     place.refused(1, &export("tanh.rho", "tanh.json"), &said);
 }
+
+/// sin(nπr/4)/r at 65 radii up to 4 Å, as arrays of TOML.
+fn sines(n_max: usize) -> (String, String) {
+    let r: Vec<f64> = (0..=64).map(|k| f64::from(k) / 16.0).collect();
+    let value = |k: f64, x: f64| if x == 0.0 { k } else { (k * x).sin() / x };
+    let row = |n: usize| r.iter().map(|&x| value((n + 1) as f64 * std::f64::consts::FRAC_PI_4, x)).collect::<Vec<_>>();
+    (format!("{r:?}"), format!("{:?}", (0..n_max).map(row).collect::<Vec<_>>()))
+}
+
+#[test]
+fn a_model_file_takes_radial_functions_as_a_table() {
+    let (r, functions) = sines(5);
+    let model = |functions: &str, l_max: usize| {
+        format!(
+            "[data]\ntrain = \"a.xyz\"\n[basis]\nr_cut = 4.0\nsigma = 0.4\nl_max = {l_max}\nq_max = 2\n\
+             primitive = {{ r = {r}, R = {functions} }}\n[model]\nalpha = 1e-6\n"
+        )
+    };
+    let place = Place::of(&[("a.xyz", molecules(12)), ("m.toml", model(&functions, 2))]);
+    place.ok(&["train", "m.toml", "-o", "m.rho"]);
+    says(&place.ok(&["show", "m.rho"]), &["of 5 functions at 65 radii up to 4 Å, ", ", l_max 2"]);
+    place.ok(&["predict", "m.rho", "a.xyz", "-o", "p.xyz"]);
+    // For each l, but not for enough; no numbers; no table at all.
+    let refused = |name: &str, text: String, said: &[&str]| {
+        fs::write(place.path(name), text).unwrap();
+        place.refused(1, &["train", name, "-o", "x.rho"], said);
+    };
+    refused(
+        "few.toml",
+        model(&format!("[{functions}, {functions}]"), 2),
+        &["l_max = 2", "ends with l = 1", "l_max <= 1"],
+    );
+    refused("text.toml", model("[\"a\"]", 2), &["text.toml: line 8: [basis]: primitive = (a table): R are no numbers"]);
+    let other_keys = model(&functions, 2).replace("R =", "Q =");
+    refused(
+        "keys.toml",
+        other_keys,
+        &["line 8: [basis]: primitive = (a table): a table has r and R; give radii r in Å"],
+    );
+    // A flag takes names.
+    place.refused(
+        2,
+        &["fit", "a.xyz", "-o", "x.rho", "--primitive", "r=1,R=2"],
+        &["must be a word; use one of \"gto\""],
+    );
+}

@@ -10,7 +10,7 @@ use crate::failure::Outcome;
 use crate::input::load;
 use crate::made_by;
 use crate::nice::account;
-use crate::show_data::cutoff_text;
+use crate::show_potential::cutoff_text;
 use crate::text::{count, field};
 
 /// Settings, numbers, and the account of its equivariants.

@@ -14,6 +14,7 @@ from ._base import Parameters, Settings
 from ._centers import CENTERS, CentersLike, Precision, UnknownSpecies, chosen, ignores, is_single, portions
 from ._errors import NotFittedError
 from ._output import channel_names, tags_of_frames
+from .primitive import Primitive
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:
@@ -100,40 +101,6 @@ class Density(Settings):
 def _width_of(cutoff_function: str) -> float:
     """The default of `cutoff_width`."""
     return 0.0 if cutoff_function == "step" else _DEFAULT["cutoff_width"]
-
-
-class Gto(Settings):
-    """Gaussian-type orbitals, orthonormal; `n_max` functions, the same for every l."""
-
-    _kind = "gto"
-
-    def __init__(self, n_max: int) -> None:
-        self.n_max = n_max
-
-
-class Dvr(Settings):
-    """Discrete variable representation: `n_max` functions, each peaked at one Gauss-Legendre node.
-
-    `quadrature` takes the integrals by the rule of the nodes themselves instead of exact projection.
-    """
-
-    _kind = "dvr"
-
-    def __init__(self, n_max: int, quadrature: bool = False) -> None:
-        self.n_max = n_max
-        self.quadrature = quadrature
-
-
-class LaplacianEigenstates(Settings):
-    """Eigenstates of the Laplacian in the sphere of radius r_cut: `n_max` for l = 0, fewer for larger l."""
-
-    _kind = "laplacian"
-
-    def __init__(self, n_max: int) -> None:
-        self.n_max = n_max
-
-
-Primitive: TypeAlias = Gto | Dvr | LaplacianEigenstates
 
 
 class Equivariants:
@@ -267,6 +234,7 @@ class Evaluator(Parameters):
         Examples
         --------
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
         >>> c = expansion.transform(molecule("CH3OH"), centers="O", dtype="float32")
         >>> len(c), c.centers.tolist(), c.blocks[1].dtype
@@ -294,6 +262,7 @@ class Evaluator(Parameters):
         The adjoint of `transform`: its cost does not depend on how many features were made of the coefficients.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
         >>> c = expansion.transform(molecule("H2O"))
         >>> forces, virials = expansion.backward(molecule("H2O"), c)  # of E = ½ Σ c²
@@ -316,6 +285,7 @@ class Evaluator(Parameters):
         vectors being rows.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> water = molecule("H2O")
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
         >>> dc = expansion.tangent(water, velocities=[[0, 0, 0.1]] * 3)  # all atoms alike: nothing changes
@@ -334,6 +304,7 @@ class Evaluator(Parameters):
         By "cell": dc/dH_pq, lattice vectors in rows, Cartesian positions fixed. Forces cost far less with `backward`.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=1)
         >>> jacobian = expansion.jacobian(molecule("H2O"))
         >>> jacobian.blocks[1].shape  # (centre, atom) rows, xyz, m, channel
@@ -357,6 +328,7 @@ class Evaluator(Parameters):
         again; parts that are kept stay as they are.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=1)
         >>> sum(len(part) for part in expansion.jacobian_parts([molecule("H2O")] * 3, memory=5000))
         27
@@ -372,7 +344,7 @@ class SphericalExpansion(Evaluator):
     ----------
     density : Density
         What is expanded.
-    primitive : Gto, Dvr or LaplacianEigenstates
+    primitive : Gto, Dvr, LaplacianEigenstates or Tabulated
         Radial functions that it is expanded in.
     l_max : int, default 6
         Largest angular momentum, included.
@@ -384,6 +356,7 @@ class SphericalExpansion(Evaluator):
     Examples
     --------
     >>> from ase.build import molecule
+    >>> from rhobasis import Gto
     >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
     >>> c = expansion.transform([molecule("H2O"), molecule("CH4")])
     >>> c

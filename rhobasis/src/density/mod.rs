@@ -28,6 +28,7 @@ mod runs;
 mod settings;
 mod shared;
 mod table;
+mod tabulated;
 mod weight;
 
 pub(crate) use assemble::{AroundCenter, RadialSource};
@@ -49,3 +50,4 @@ pub(crate) use run::Run;
 pub use settings::{Density, ExpansionSettings, L_MAX, RadialScaling, Sigma};
 pub(crate) use shared::Workspace;
 pub use table::{RadialTable, SplineError};
+pub use tabulated::Tabulated;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cutoff::CutoffFunction;
 use super::primitive::{Primitive, PrimitiveFamily};
+use super::tabulated::Tabulated;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value};
 use crate::structure::symbol;
 use crate::{Error, Result};
@@ -254,7 +255,10 @@ impl ExpansionSettings {
     pub fn read(given: Source) -> Result<Self> {
         Ok(ExpansionSettings {
             density: Density::read(given)?,
-            primitive: PRIMITIVE.read::<PrimitiveFamily>(given)?.basis(N_MAX.read(given)?),
+            primitive: match given(PRIMITIVE.name) {
+                Some(Given::Table(entries)) => Tabulated::read(&entries)?.into(),
+                _ => PRIMITIVE.read::<PrimitiveFamily>(given)?.basis(N_MAX.read(given)?),
+            },
             l_max: LARGEST_L.read(given)?,
             spline_accuracy: SPLINE_ACCURACY.read(given)?,
         })
@@ -264,7 +268,7 @@ impl ExpansionSettings {
     pub fn values(&self) -> Vec<(&'static Setting, Given)> {
         let mut values = self.density.values();
         values.extend([
-            (&PRIMITIVE, self.primitive.family().into()),
+            (&PRIMITIVE, self.primitive.given()),
             (&N_MAX, self.primitive.n_max().into()),
             (&LARGEST_L, self.l_max.into()),
             (&SPLINE_ACCURACY, self.spline_accuracy.into()),

@@ -254,6 +254,7 @@ pub fn radial(primitive: &Primitive, r_cut: f64, sigma: f64, l: usize) -> Radial
             };
             Radial { functions: Box::new(functions), end: r_cut }
         }
+        Primitive::Tabulated(_) => panic!("a table is judged by the functions that it was made of"),
     }
 }
 

@@ -11,5 +11,6 @@ mod ghosts;
 mod remarks;
 mod samples;
 mod short_range;
+mod tables;
 mod targets;
 mod uncertainty;
