@@ -1,7 +1,6 @@
 //! How the weight of a neighbour falls to zero towards r_cut.
 
 use crate::settings::named;
-use crate::simd::{LANES, Lanes};
 
 named! {
     /// The cutoff function f_cut(r) of a width w = `cutoff_width`; 0 from r_cut on. With s = (r_cut − r)/w, and t = 1 − s, which is
@@ -53,17 +52,4 @@ pub(super) fn polynomial(s: f64, width: f64) -> (f64, f64) {
 pub(super) fn tanh(s: f64, width: f64) -> (f64, f64) {
     let tanh = s.tanh();
     (tanh * tanh * tanh, -3.0 * tanh * tanh * (1.0 - tanh * tanh) / width)
-}
-
-/// One of these functions and its slope for eight distances, one by one. In a function of its own, which leaves the loop over
-/// neighbours as it is with the cosine; and without fused operations, which are calls in code that is compiled for any machine.
-#[inline(never)]
-pub(super) fn one_by_one(f_cut: fn(f64, f64) -> (f64, f64), r_cut: f64, width: f64, r: &Lanes) -> (Lanes, Lanes) {
-    let (mut f, mut df) = ([0.0; LANES], [0.0; LANES]);
-    for k in 0..LANES {
-        if r[k] < r_cut {
-            (f[k], df[k]) = f_cut((r_cut - r[k]) / width, width);
-        }
-    }
-    (f, df)
 }

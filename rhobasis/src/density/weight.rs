@@ -51,21 +51,8 @@ impl Density {
     /// [`Density::weight`] of eight neighbours. To be inlined into a function compiled for the machine's vectors.
     #[inline(always)]
     pub(crate) fn weights(&self, r: &Lanes) -> (Lanes, Lanes) {
-        let (mut f, mut df) = match self.cutoff_function {
-            CutoffFunction::Cosine => self.shifted_cosine(self.cutoff_width, r),
-            CutoffFunction::Step => self.shifted_cosine(0.0, r),
-            CutoffFunction::Polynomial => cutoff::one_by_one(cutoff::polynomial, self.r_cut, self.cutoff_width, r),
-            CutoffFunction::Tanh => cutoff::one_by_one(cutoff::tanh, self.r_cut, self.cutoff_width, r),
-        };
-        if let Some(scaling) = &self.scaling {
-            scaling.multiply(r, &mut f, &mut df);
-        }
-        (f, df)
-    }
-
-    /// The cosine of this width, which is the step where it is 0.
-    #[inline(always)]
-    fn shifted_cosine(&self, width: f64, r: &Lanes) -> (Lanes, Lanes) {
+        // A step is a cosine of no width.
+        let width = if self.cutoff_function == CutoffFunction::Step { 0.0 } else { self.cutoff_width };
         let inside = self.r_cut - width;
         let inverse = if width > 0.0 { 1.0 / width } else { 0.0 };
         // ½(1 + cos πt) = cos² x with x = πt/2: never negative.
@@ -79,7 +66,28 @@ impl Density {
             f[k] = if r[k] < self.r_cut { value } else { 0.0 };
             df[k] = if r[k] < self.r_cut { slope } else { 0.0 };
         }
+        if matches!(self.cutoff_function, CutoffFunction::Polynomial | CutoffFunction::Tanh) {
+            self.replace_cosine(r, &mut f, &mut df);
+        }
+        if let Some(scaling) = &self.scaling {
+            scaling.multiply(r, &mut f, &mut df);
+        }
         (f, df)
+    }
+
+    /// f_cut and its slope by another function than the cosine, one neighbour after the other. Out of the loop over neighbours, which
+    /// stays as short as it is with the cosine alone; no fused operations, which are calls in code that is compiled for any machine.
+    #[inline(never)]
+    fn replace_cosine(&self, r: &Lanes, f: &mut Lanes, df: &mut Lanes) {
+        let width = self.cutoff_width;
+        for k in (0..LANES).filter(|&k| r[k] < self.r_cut) {
+            let s = (self.r_cut - r[k]) / width;
+            (f[k], df[k]) = match self.cutoff_function {
+                CutoffFunction::Tanh => cutoff::tanh(s, width),
+                CutoffFunction::Polynomial => cutoff::polynomial(s, width),
+                CutoffFunction::Cosine | CutoffFunction::Step => (f[k], df[k]),
+            };
+        }
     }
 }
 
