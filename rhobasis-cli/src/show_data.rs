@@ -14,15 +14,15 @@ use crate::failure::Outcome;
 use crate::made_by;
 use crate::matrix::meta_path;
 use crate::npy_read::{names, shape_of, text_of};
-use crate::show_potential::primitive_text;
+use crate::show_potential::{cutoff_text, primitive_text};
 use crate::text::{count, field, plural};
 
 /// What the density is, and in which functions it is expanded.
 pub fn expansion(expansion: &ExpansionSettings, out: &mut dyn Write) -> io::Result<()> {
     let density = &expansion.density;
     let scaling = density.scaling.as_ref().map_or("none".into(), scaling_text);
-    let (sigma, width) = (Given::from(&density.sigma), density.cutoff_width);
-    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, cutoff width {width} Å", density.r_cut))?;
+    let sigma = Given::from(&density.sigma);
+    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, {}", density.r_cut, cutoff_text(density)))?;
     field(out, "", format!("radial scaling {scaling}, centre weight {}", density.center_weight))?;
     field(out, "primitive", format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max))
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rhobasis::correlations::FeatureKind;
-use rhobasis::density::Primitive;
+use rhobasis::density::{CutoffFunction, Density, Primitive};
 use rhobasis::potential::{Baseline, Basis, Calibration, ModelSettings, ModelType, Potential, Repulsion, Sigmas};
 use rhobasis::settings::{Given, Named, Setting};
 use rhobasis::structure::symbol;
@@ -66,8 +66,8 @@ fn basis(potential: &Potential, out: &mut dyn Write) -> io::Result<()> {
         Basis::Primitive { settings, .. } => settings,
     };
     let density = &expansion.density;
-    let (sigma, width) = (Given::from(&density.sigma), density.cutoff_width);
-    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, cutoff width {width} Å", density.r_cut))?;
+    let sigma = Given::from(&density.sigma);
+    field(out, "density", format!("r_cut {} Å, sigma {sigma} Å, {}", density.r_cut, cutoff_text(density)))?;
     let primitive = format!("{}, l_max {}", primitive_text(&expansion.primitive), expansion.l_max);
     let Basis::Optimal(basis) = potential.basis() else { return field(out, "basis", primitive) };
     let frames = count(basis.provenance().n_structures);
@@ -82,6 +82,15 @@ fn basis(potential: &Potential, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// How the weight of a neighbour falls to zero.
+pub fn cutoff_text(density: &Density) -> String {
+    match density.cutoff_function {
+        CutoffFunction::Cosine => format!("cutoff width {} Å", density.cutoff_width),
+        CutoffFunction::Step => "a step at the cutoff".into(),
+        function => format!("cutoff width {} Å ({})", density.cutoff_width, function.name()),
+    }
+}
+
 /// A primitive basis in words.
 pub fn primitive_text(primitive: &Primitive) -> String {
     let n_max = primitive.n_max();
@@ -90,6 +99,7 @@ pub fn primitive_text(primitive: &Primitive) -> String {
         Primitive::Dvr { quadrature: false, .. } => format!("DVR, n_max {n_max}"),
         Primitive::Dvr { quadrature: true, .. } => format!("DVR by quadrature, n_max {n_max}"),
         Primitive::LaplacianEigenstates { .. } => format!("Laplacian eigenstates, n_max {n_max} at l = 0"),
+        Primitive::Tabulated(table) => format!("{table}"),
     }
 }
 

@@ -291,7 +291,7 @@ mod tests {
             said.contains("m.toml: line 3: [basis]: unknown key 'r_cat', the nearest known one is 'r_cut'"),
             "{said}"
         );
-        assert!(said.contains("known here are center_weight, cutoff_width, r_cut"), "{said}");
+        assert!(said.contains("known here are center_weight, cutoff_function, cutoff_width, r_cut"), "{said}");
         assert!(
             message("[bases]\n").contains("line 1: the file: unknown key 'bases', the nearest known one is 'basis'")
         );

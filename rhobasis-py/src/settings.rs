@@ -96,13 +96,17 @@ impl Values {
             };
             values.set(setting.name, given);
         }
-        const CLASSES: &str = "a rhobasis.Gto, Dvr or LaplacianEigenstates";
+        const CLASSES: &str = "a rhobasis.Gto, Dvr, LaplacianEigenstates or Tabulated";
         let primitive = object.getattr("primitive")?;
         let kind: String = attribute(&primitive, "primitive", CLASSES, "_kind")?.extract()?;
-        let quadrature = primitive.getattr("quadrature").map_or(Ok(false), |quadrature| quadrature.is_truthy())?;
-        values
-            .set("primitive", Given::Text(if quadrature { format!("{kind}-quadrature").into() } else { kind.into() }));
-        values.set("n_max", given(&attribute(&primitive, "primitive", CLASSES, "n_max")?));
+        if kind == "tabulated" {
+            values.set("primitive", given(&primitive.call_method0("_table")?));
+        } else {
+            let quadrature = primitive.getattr("quadrature").map_or(Ok(false), |quadrature| quadrature.is_truthy())?;
+            let family = if quadrature { format!("{kind}-quadrature") } else { kind };
+            values.set("primitive", Given::Text(family.into()));
+            values.set("n_max", given(&attribute(&primitive, "primitive", CLASSES, "n_max")?));
+        }
         for name in ["l_max", "spline_accuracy", "mixing", "center_specific", "method", "gamma"] {
             if let Ok(value) = object.getattr(name) {
                 values.set(name, given(&value));

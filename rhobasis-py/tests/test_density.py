@@ -101,6 +101,46 @@ def test_parameters_can_be_read_set_compared_cloned_and_pickled():
     assert eval(repr(expansion), vars(rb)).get_params(deep=False) == expansion.get_params(deep=False)
 
 
+@pytest.mark.parametrize("function", ["cosine", "polynomial", "tanh", "step"])
+def test_the_cutoff_function_is_a_parameter_that_files_hold(function):
+    def weight(r):
+        s = (4.0 - r) / 1.5
+        t = max(1 - s, 0.0)
+        formulas = {
+            "cosine": (1 + np.cos(np.pi * t)) / 2,
+            "polynomial": 1 - 10 * t**3 + 15 * t**4 - 6 * t**5,
+            "tanh": np.tanh(s) ** 3,
+            "step": 1.0,
+        }
+        return formulas[function]
+
+    width = None if function == "step" else 1.5
+    density = rb.Density(r_cut=4.0, cutoff_width=width, center_weight=0.0, cutoff_function=function)
+    whole = rb.Density(r_cut=4.0, cutoff_width=0.0, center_weight=0.0)
+    options = {"l_max": 2, "spline_accuracy": None}
+    basis = rb.SphericalExpansion(density, rb.LaplacianEigenstates(n_max=4), **options)
+    for r in (1.1, 2.7, 3.0, 3.9):
+        pair = Atoms("H2", [[0, 0, 0], [0, 0, r]])
+        c = basis.transform(pair).blocks
+        bare = rb.SphericalExpansion(whole, rb.LaplacianEigenstates(n_max=4), **options).transform(pair).blocks
+        for one, other in zip(c, bare, strict=True):
+            np.testing.assert_allclose(one, weight(r) * other, rtol=1e-13, atol=1e-15)
+    optimal = rb.OptimalBasis(density, rb.Gto(n_max=4), l_max=1, q_max=2).fit(molecule("CH3OH"))
+    optimal.save("b.rho")
+    assert rb.load("b.rho").density == density
+    assert eval(repr(density), vars(rb)) == density
+    assert clone(optimal).density == density
+
+
+def test_a_step_with_a_width_is_refused():
+    step = rb.Density(cutoff_width=0.5, cutoff_function="step")
+    with pytest.raises(rb.RhobasisError, match=r'cutoff_width = 0\.5: the cutoff function "step" has no shell'):
+        rb.SphericalExpansion(step, rb.Gto(4)).transform(molecule("H2O"))
+    basis = rb.OptimalBasis(rb.Density(cutoff_function="tanh"), rb.Gto(4), l_max=1, q_max=2).fit(molecule("CH3OH"))
+    with pytest.raises(rb.RhobasisError, match=r"featomic has no such cutoff function"):
+        basis.to_featomic()
+
+
 def test_a_changed_parameter_is_used():
     expansion = small()
     before = expansion.transform(molecule("H2O")).blocks[0]

@@ -113,7 +113,10 @@ def test_densities_that_make_no_sense(density, message):
     ("options", "message"),
     [
         ({"density": 3}, r"density must be a rhobasis.Density, not 3 \(int\)"),
-        ({"primitive": "gto"}, r"primitive must be a rhobasis.Gto, Dvr or LaplacianEigenstates, not 'gto' \(str\)"),
+        (
+            {"primitive": "gto"},
+            r"primitive must be a rhobasis.Gto, Dvr, LaplacianEigenstates or Tabulated, not 'gto' \(str\)",
+        ),
         ({"primitive": rb.Gto(n_max=4.5)}, r"n_max = 4\.5: must be a whole number"),
         ({"density": rb.Density(r_cut="big")}, 'r_cut = "big": must be a number'),
         ({"density": rb.Density(sigma=[1])}, r"sigma = \[1\]: must be a number, or numbers by species"),

@@ -6,7 +6,8 @@ use naive::{eq4, eq6, eq7, eq11, eq12, eq22, largest_difference, largest_matrix_
 use ndarray::Array2;
 use rhobasis::Structure;
 use rhobasis::density::{
-    Channel, Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma, SphericalExpansion, species_of,
+    Channel, CutoffFunction, Density, Equivariants, ExpansionSettings, Primitive, RadialScaling, Sigma,
+    SphericalExpansion, species_of,
 };
 use rhobasis::files::Stored;
 use rhobasis::optimal::{
@@ -76,6 +77,24 @@ fn eq4_of_every_basis_equals_the_triple_loop_over_images() {
         settings.spline_accuracy = Some(1e-8);
         let splined = SphericalExpansion::new(&settings, &[8, 14]).unwrap().forward(&structures).unwrap();
         assert!(largest_difference(&splined, &fast) < 1e-7, "{:?}", settings.primitive);
+    }
+}
+
+#[test]
+fn eq4_with_each_cutoff_function_equals_the_loop_over_images() {
+    let structures = molecules();
+    for (cutoff_function, cutoff_width) in [
+        (CutoffFunction::Cosine, 1.2),
+        (CutoffFunction::Polynomial, 1.2),
+        (CutoffFunction::Tanh, 3.5),
+        (CutoffFunction::Tanh, 0.3),
+        (CutoffFunction::Step, 0.0),
+    ] {
+        let mut settings = expansion(Primitive::Gto { n_max: 4 }, 3, None);
+        settings.density = Density { cutoff_function, cutoff_width, ..settings.density };
+        let fast = SphericalExpansion::new(&settings, &[1, 6, 7, 8]).unwrap().forward(&structures).unwrap();
+        let found = largest_difference(&fast, &eq4(&structures, &settings, &[1, 6, 7, 8]));
+        assert!(found < 1e-12, "{cutoff_function:?}, {cutoff_width} Å: {found:e}");
     }
 }
 

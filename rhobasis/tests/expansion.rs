@@ -43,6 +43,7 @@ fn golden(name: &str, spline_accuracy: Option<f64>) -> Golden {
                 cutoff_width: number("cutoff_width"),
                 scaling,
                 center_weight: number("center_weight"),
+                ..Density::default()
             },
             primitive: Primitive::Gto { n_max: s["n_max"].as_u64().unwrap() as usize },
             l_max: s["l_max"].as_u64().unwrap() as usize,

@@ -40,6 +40,7 @@ fn density(s: &Value) -> Density {
         cutoff_width: number("cutoff_width"),
         scaling,
         center_weight: number("center_weight"),
+        ..Density::default()
     }
 }
 
@@ -274,6 +275,7 @@ fn spectra_of_the_covariance_equal_those_of_numpy() {
                 cutoff_width: s["cutoff_width"].as_f64().unwrap(),
                 scaling: None,
                 center_weight: s["center_weight"].as_f64().unwrap(),
+                ..Density::default()
             },
             primitive,
             l_max,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rhobasis::Error;
-use rhobasis::density::{Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
+use rhobasis::density::{CutoffFunction, Density, ExpansionSettings, Primitive, RadialScaling, Sigma};
 use rhobasis::optimal::{CovarianceSettings, Method, Mixing, PcovrSettings, Truncation, Weighting};
 use rhobasis::potential::{Alpha, Baseline, FeatureKind, FeatureSettings, ModelSettings, Sigmas, SparseMethod};
 use rhobasis::settings::{Given, Named, Setting, Source, nearest, unknown_key};
@@ -19,7 +19,9 @@ fn named(values: Vec<(&'static Setting, Given)>) -> Vec<(&'static str, Given)> {
 
 #[test]
 fn defaults_are_those_of_the_table() {
-    let density = Density { r_cut: 5.0, sigma: Sigma::Same(0.3), cutoff_width: 0.5, scaling: None, center_weight: 1.0 };
+    let cutoff_function = CutoffFunction::Cosine;
+    let (sigma, cutoff_width) = (Sigma::Same(0.3), 0.5);
+    let density = Density { r_cut: 5.0, sigma, cutoff_function, cutoff_width, scaling: None, center_weight: 1.0 };
     assert_eq!(Density::default(), density);
     let (primitive, spline_accuracy) = (Primitive::Gto { n_max: 20 }, Some(1e-8));
     assert_eq!(ExpansionSettings::default(), ExpansionSettings { density, primitive, l_max: 6, spline_accuracy });
@@ -72,6 +74,51 @@ fn what_is_said_of_settings_is_read_back() {
     let pcovr = [("method", "pcovr".into()), ("gamma", Given::Count(1))];
     assert_eq!(Method::read(&of(&pcovr)).unwrap(), Method::Pcovr(PcovrSettings { gamma: 1.0 }));
     assert_eq!(Sigmas::read(&of(&[("force_sigma", "none".into())]), &Sigmas::default()).unwrap().force_sigma, None);
+}
+
+#[test]
+fn a_step_has_no_width_and_tanh_needs_one() {
+    let density = |function: &'static str, width: Option<f64>| {
+        let width = width.map(|width| ("cutoff_width", width.into()));
+        let entries: Vec<_> = width.into_iter().chain([("cutoff_function", function.into())]).collect();
+        Density::read(&of(&entries))
+    };
+    for (function, width, held) in
+        [("step", None, 0.0), ("step", Some(0.0), 0.0), ("polynomial", None, 0.5), ("tanh", Some(5.0), 5.0)]
+    {
+        let density = density(function, width).unwrap();
+        assert_eq!((density.cutoff_function.name(), density.cutoff_width), (function, held));
+        assert_eq!(Density::read(&of(&named(density.values()))).unwrap(), density);
+    }
+    for (function, width, said) in [
+        ("step", 0.5, "cutoff_width = 0.5: the cutoff function \"step\" has no shell in which it falls; leave it out"),
+        (
+            "tanh",
+            0.0,
+            "cutoff_width = 0: the cutoff function \"tanh\", tanh³((r_cut − r)/cutoff_width), divides by it; give",
+        ),
+        ("tanh", 6.0, "cutoff_width = 6: must lie between 0 and r_cut = 5"),
+        (
+            "polynomal",
+            0.5,
+            "cutoff_function = \"polynomal\": is unknown, the nearest known one is \"polynomial\"; use one of",
+        ),
+    ] {
+        let error = density(function, Some(width)).unwrap_err().to_string();
+        assert!(error.contains(said), "'{said}' is missing in: {error}");
+    }
+}
+
+#[test]
+fn files_mention_a_cutoff_function_that_is_no_cosine() {
+    let cosine = Density::default();
+    let text = serde_json::to_string(&cosine).unwrap();
+    assert_eq!(text, r#"{"r_cut":5.0,"sigma":0.3,"cutoff_width":0.5,"scaling":null,"center_weight":1.0}"#);
+    assert_eq!(serde_json::from_str::<Density>(&text).unwrap(), cosine);
+    let tanh = Density { cutoff_function: CutoffFunction::Tanh, ..cosine };
+    let text = serde_json::to_string(&tanh).unwrap();
+    assert!(text.contains(r#""cutoff_function":"tanh","cutoff_width":0.5"#), "{text}");
+    assert_eq!(serde_json::from_str::<Density>(&text).unwrap(), tanh);
 }
 
 #[test]

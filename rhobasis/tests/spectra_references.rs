@@ -39,6 +39,7 @@ fn expansion(s: &Value, species: &[u8]) -> SphericalExpansion {
         cutoff_width: number("cutoff_width"),
         scaling,
         center_weight: number("center_weight"),
+        ..Density::default()
     };
     let primitive = Primitive::Gto { n_max: count("n_max") };
     let settings = ExpansionSettings { density, primitive, l_max: count("l_max"), spline_accuracy: None };

@@ -10,6 +10,7 @@ use crate::failure::Outcome;
 use crate::input::load;
 use crate::made_by;
 use crate::nice::account;
+use crate::show_potential::cutoff_text;
 use crate::text::{count, field};
 
 /// Settings, numbers, and the account of its equivariants.
@@ -20,7 +21,7 @@ pub fn show(path: &Path, out: &mut dyn Write) -> Outcome {
     }
     numbers(&model, out)?;
     let density = model.basis().expansion().density();
-    field(out, "density", format!("r_cut {} Å, cutoff width {} Å", density.r_cut, density.cutoff_width))?;
+    field(out, "density", format!("r_cut {} Å, {}", density.r_cut, cutoff_text(density)))?;
     if let Some((kept, channels)) = model.basis().kept_variance() {
         let of = model.basis().density_of_variances();
         field(out, "basis", format!("{channels} keeps {:.3} % of the variance of the {of}", 100.0 * kept))?;

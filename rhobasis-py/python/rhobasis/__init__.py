@@ -16,7 +16,7 @@ from ._clebsch_gordan import clebsch_gordan
 from ._errors import NotFittedError, RhobasisError
 from ._native import __version__
 from .correlations import Bispectrum, PowerSpectrum, RadialSpectrum
-from .density import Density, Dvr, Equivariants, Gto, LaplacianEigenstates, RadialScaling, SphericalExpansion
+from .density import Density, Equivariants, RadialScaling, SphericalExpansion
 from .equivariant import EquivariantRidge
 from .extxyz import read, write
 from .files import load
@@ -27,6 +27,7 @@ from .nice import EquivariantBlocks, Nice
 from .optimal import OptimalBasis
 from .pcovr import PCovR
 from .potential import Gap, Potential, Prediction
+from .primitive import Dvr, Gto, LaplacianEigenstates, Tabulated
 from .sensitivity import Sensitivity
 from .structure import Frames
 from .tensor_map import to_metatensor
@@ -62,6 +63,7 @@ __all__ = [
     "Ridge",
     "Sensitivity",
     "SphericalExpansion",
+    "Tabulated",
     "TruncationPlan",
     "__version__",
     "check_labels",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .density import Density, Dvr, Gto, LaplacianEigenstates, RadialScaling
+import numpy as np
+
+from .density import Density, RadialScaling
+from .primitive import Dvr, Gto, LaplacianEigenstates, Tabulated
 
 
 def basis_parameters(settings: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +38,10 @@ def expansion_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         density["sigma"] = {int(z): sigma for z, sigma in density["sigma"].items()}
     density["scaling"] = scaling_of(density["scaling"])
     primitive = dict(settings["primitive"])
-    classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates)}
+    if primitive["kind"] == Tabulated._kind:
+        R = np.array(primitive["R"])
+        primitive.update(r=np.array(primitive["r"]), R=R[0] if len(R) == 1 else R)
+    classes: dict[str, Any] = {c._kind: c for c in (Gto, Dvr, LaplacianEigenstates, Tabulated)}
     return {
         "density": Density(**density),
         "primitive": classes[primitive.pop("kind")](**primitive),

@@ -14,6 +14,7 @@ from ._base import Parameters, Settings
 from ._centers import CENTERS, CentersLike, Precision, UnknownSpecies, chosen, ignores, is_single, portions
 from ._errors import NotFittedError
 from ._output import channel_names, tags_of_frames
+from .primitive import Primitive
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .structure import FramesLike
 
 _DEFAULT = _native.DEFAULTS
+
+CutoffFunction: TypeAlias = Literal["cosine", "polynomial", "tanh", "step"]
 
 
 class RadialScaling(Settings):
@@ -46,66 +49,58 @@ class Density(Settings):
         Cutoff radius, in Å: atoms at r < r_cut are neighbours.
     sigma : float or dict, default 0.3
         Standard deviation of the Gaussian on each neighbour, in Å, the same for all or by species; 0 is the δ density.
-    cutoff_width : float, default 0.5
-        Width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
+    cutoff_width : float, default 0.5, and 0 for a step
+        Width w of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å; at most r_cut.
     scaling : RadialScaling, optional
         By which each neighbour's contribution is multiplied; None: by 1.
     center_weight : float, default 1.0
         Weight of the centre atom in its own density.
+    cutoff_function : {"cosine", "polynomial", "tanh", "step"}, default "cosine"
+        How the weight f_cut of a neighbour falls to 0 at r_cut, with s = (r_cut − r)/w and t = 1 − s:
+
+            cosine      ½(1 + cos πt)            1 for t ≤ 0
+            polynomial  1 − 10t³ + 15t⁴ − 6t⁵    1 for t ≤ 0
+            tanh        tanh³ s                  below 1 at all distances; w > 0
+            step        1                        w = 0
+
+        Of the cosine the slope is continuous, of polynomial and tanh the curvature too, which smooth second derivatives
+        (phonons, elastic constants) ask for. With a step, features, energies and forces jump where an atom crosses
+        r_cut: for static descriptors and comparisons, not for dynamics or relaxations.
 
     Examples
     --------
     >>> Density(r_cut=4.0, sigma={"H": 0.2, 6: 0.3}).get_params()["sigma"]
     {'H': 0.2, 6: 0.3}
+    >>> Density(r_cut=6.0, cutoff_width=6.0, cutoff_function="tanh")  # tanh³(1 − r/r_cut)
+    Density(r_cut=6.0, cutoff_width=6.0, cutoff_function='tanh')
+    >>> Density(cutoff_function="step").cutoff_width
+    0.0
     """
 
     def __init__(
         self,
         r_cut: float = _DEFAULT["r_cut"],
         sigma: float | Mapping[str | int, float] = _DEFAULT["sigma"],
-        cutoff_width: float = _DEFAULT["cutoff_width"],
+        cutoff_width: float | None = None,
         scaling: RadialScaling | None = None,
         center_weight: float = _DEFAULT["center_weight"],
+        cutoff_function: CutoffFunction = _DEFAULT["cutoff_function"],
     ) -> None:
         self.r_cut = r_cut
         self.sigma = sigma
-        self.cutoff_width = cutoff_width
+        self.cutoff_width: float = _width_of(cutoff_function) if cutoff_width is None else cutoff_width
         self.scaling = scaling
         self.center_weight = center_weight
+        self.cutoff_function: CutoffFunction = cutoff_function
+
+    def _shown(self) -> list[tuple[str, Any]]:
+        usual = ("cutoff_width", _width_of(self.cutoff_function))
+        return [parameter for parameter in super()._shown() if parameter != usual]
 
 
-class Gto(Settings):
-    """Gaussian-type orbitals, orthonormal; `n_max` functions, the same for every l."""
-
-    _kind = "gto"
-
-    def __init__(self, n_max: int) -> None:
-        self.n_max = n_max
-
-
-class Dvr(Settings):
-    """Discrete variable representation: `n_max` functions, each peaked at one Gauss-Legendre node.
-
-    `quadrature` takes the integrals by the rule of the nodes themselves instead of exact projection.
-    """
-
-    _kind = "dvr"
-
-    def __init__(self, n_max: int, quadrature: bool = False) -> None:
-        self.n_max = n_max
-        self.quadrature = quadrature
-
-
-class LaplacianEigenstates(Settings):
-    """Eigenstates of the Laplacian in the sphere of radius r_cut: `n_max` for l = 0, fewer for larger l."""
-
-    _kind = "laplacian"
-
-    def __init__(self, n_max: int) -> None:
-        self.n_max = n_max
-
-
-Primitive: TypeAlias = Gto | Dvr | LaplacianEigenstates
+def _width_of(cutoff_function: str) -> float:
+    """The default of `cutoff_width`."""
+    return 0.0 if cutoff_function == "step" else _DEFAULT["cutoff_width"]
 
 
 class Equivariants:
@@ -239,6 +234,7 @@ class Evaluator(Parameters):
         Examples
         --------
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
         >>> c = expansion.transform(molecule("CH3OH"), centers="O", dtype="float32")
         >>> len(c), c.centers.tolist(), c.blocks[1].dtype
@@ -266,6 +262,7 @@ class Evaluator(Parameters):
         The adjoint of `transform`: its cost does not depend on how many features were made of the coefficients.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
         >>> c = expansion.transform(molecule("H2O"))
         >>> forces, virials = expansion.backward(molecule("H2O"), c)  # of E = ½ Σ c²
@@ -288,6 +285,7 @@ class Evaluator(Parameters):
         vectors being rows.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> water = molecule("H2O")
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
         >>> dc = expansion.tangent(water, velocities=[[0, 0, 0.1]] * 3)  # all atoms alike: nothing changes
@@ -306,6 +304,7 @@ class Evaluator(Parameters):
         By "cell": dc/dH_pq, lattice vectors in rows, Cartesian positions fixed. Forces cost far less with `backward`.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=1)
         >>> jacobian = expansion.jacobian(molecule("H2O"))
         >>> jacobian.blocks[1].shape  # (centre, atom) rows, xyz, m, channel
@@ -329,6 +328,7 @@ class Evaluator(Parameters):
         again; parts that are kept stay as they are.
 
         >>> from ase.build import molecule
+        >>> from rhobasis import Gto
         >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=1)
         >>> sum(len(part) for part in expansion.jacobian_parts([molecule("H2O")] * 3, memory=5000))
         27
@@ -344,7 +344,7 @@ class SphericalExpansion(Evaluator):
     ----------
     density : Density
         What is expanded.
-    primitive : Gto, Dvr or LaplacianEigenstates
+    primitive : Gto, Dvr, LaplacianEigenstates or Tabulated
         Radial functions that it is expanded in.
     l_max : int, default 6
         Largest angular momentum, included.
@@ -356,6 +356,7 @@ class SphericalExpansion(Evaluator):
     Examples
     --------
     >>> from ase.build import molecule
+    >>> from rhobasis import Gto
     >>> expansion = SphericalExpansion(Density(r_cut=4.0), Gto(n_max=4), l_max=2)
     >>> c = expansion.transform([molecule("H2O"), molecule("CH4")])
     >>> c

@@ -19,7 +19,8 @@ from ._html import rows_of_basis, table
 from ._pictures import functions_and_variance
 from ._stored import basis_parameters, scaling_of
 from ._supervision import labels_of, linear_fit
-from .density import _DEFAULT, Density, Equivariants, Primitive, RadialScaling
+from .density import _DEFAULT, Density, Equivariants, RadialScaling
+from .primitive import Primitive
 from .structure import Frames, as_native
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ use crate::special::gauss_legendre::GaussLegendre;
 use ndarray::Array2;
 
 /// The most quadrature nodes worth computing.
-const LARGEST_COUNT: f64 = 10_000.0;
+pub(super) const LARGEST_COUNT: f64 = 10_000.0;
 
 /// Quadrature nodes with the functions on them: `u[l][k, n]` = √w_k x_k R_nl(x_k), orthonormal columns.
 #[derive(Debug, Clone)]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::named;
+use super::tabulated::Tabulated;
+use crate::settings::{Given, named};
 
 named! {
     /// The families of primitive bases, by the names that choose them.
@@ -56,22 +57,40 @@ pub enum Primitive {
         /// Number of functions for l = 0.
         n_max: usize,
     },
+    /// Functions of one's own, as a table: the same for every l, or some for each.
+    Tabulated(Box<Tabulated>),
+}
+
+impl From<Tabulated> for Primitive {
+    fn from(table: Tabulated) -> Self {
+        Primitive::Tabulated(Box::new(table))
+    }
 }
 
 impl Primitive {
-    /// The family that it is of.
-    pub fn family(&self) -> PrimitiveFamily {
+    /// The family that it is of; none if its functions are a table.
+    pub fn family(&self) -> Option<PrimitiveFamily> {
         match self {
-            Primitive::Gto { .. } => PrimitiveFamily::Gto,
-            Primitive::Dvr { quadrature: false, .. } => PrimitiveFamily::Dvr,
-            Primitive::Dvr { quadrature: true, .. } => PrimitiveFamily::DvrQuadrature,
-            Primitive::LaplacianEigenstates { .. } => PrimitiveFamily::Laplacian,
+            Primitive::Gto { .. } => Some(PrimitiveFamily::Gto),
+            Primitive::Dvr { quadrature: false, .. } => Some(PrimitiveFamily::Dvr),
+            Primitive::Dvr { quadrature: true, .. } => Some(PrimitiveFamily::DvrQuadrature),
+            Primitive::LaplacianEigenstates { .. } => Some(PrimitiveFamily::Laplacian),
+            Primitive::Tabulated(_) => None,
+        }
+    }
+
+    /// As it is told of: a family, or what a table holds.
+    pub(super) fn given(&self) -> Given {
+        match self {
+            Primitive::Tabulated(table) => Given::Text(format!("tabulated ({table})").into()),
+            _ => self.family().into(),
         }
     }
 
     /// Number of functions for l = 0, the most for any l.
     pub fn n_max(&self) -> usize {
         match *self {
+            Primitive::Tabulated(ref table) => table.n_max(),
             Primitive::Gto { n_max } | Primitive::Dvr { n_max, .. } | Primitive::LaplacianEigenstates { n_max } => {
                 n_max
             }

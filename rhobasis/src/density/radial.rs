@@ -11,10 +11,11 @@ use super::laplacian::Eigenstate;
 use super::nodes::Nodes;
 use super::primitive::Primitive;
 use super::settings::{L_MAX, LARGEST_L, N_MAX, R_CUT, SIGMA};
-use super::{dvr, gto, laplacian};
+use super::{dvr, gto, laplacian, tabulated};
 use crate::error::Result;
 use crate::linalg;
 use crate::special::bessel;
+use crate::special::spline::Spline;
 use ndarray::Array2;
 use std::f64::consts::PI;
 
@@ -52,34 +53,43 @@ enum Kernel {
     PointOnNodes { functions: Vec<Array2<f64>>, slopes: Vec<Array2<f64>> },
     /// sigma = 0, I = R, from the eigenstates themselves and the contraction `[l][q, n]`.
     PointEigenstates { states: Vec<Vec<Eigenstate>>, contraction: Option<Vec<Array2<f64>>> },
+    /// sigma = 0, I = R, from the splines of a table, one for each l.
+    PointSplines(Vec<Spline>),
 }
 
 impl RadialIntegrals {
     /// The functions of `primitive` for l = 0 … `l_max`, with `r_cut` and `sigma` in Å; sigma = 0 is the δ density.
     ///
     /// # Errors
-    /// A setting outside its range, linearly dependent functions, `sigma` = 0 with DVR functions, and an `l_max` for which
-    /// there is no Laplacian eigenstate.
+    /// A setting outside its range, linearly dependent functions, `sigma` = 0 with DVR functions, an `l_max` for which there is no
+    /// Laplacian eigenstate or no table, and a table that makes no functions, or with `sigma` = 0 ends before `r_cut`.
     pub fn new(primitive: &Primitive, r_cut: f64, sigma: f64, l_max: usize) -> Result<Self> {
         let n_max = primitive.n_max();
         R_CUT.check(r_cut)?;
         SIGMA.check(sigma)?;
         LARGEST_L.check(l_max)?;
         N_MAX.check(n_max)?;
-        let (mut nodes, states) = match *primitive {
+        let (mut nodes, point) = match *primitive {
             Primitive::Gto { n_max } => (gto::nodes(n_max, r_cut, sigma)?, None),
             Primitive::Dvr { n_max, quadrature } => (dvr::nodes(n_max, quadrature, r_cut, sigma)?, None),
             Primitive::LaplacianEigenstates { n_max } => {
                 let (nodes, states) = laplacian::nodes(n_max, r_cut, sigma, l_max)?;
-                (nodes, Some(states))
+                (nodes, Some(Kernel::PointEigenstates { states, contraction: None }))
+            }
+            Primitive::Tabulated(ref table) => {
+                let (nodes, mut splines) = tabulated::nodes(table, r_cut, sigma, l_max)?;
+                if splines.len() == 1 {
+                    splines = vec![splines[0].clone(); l_max + 1];
+                }
+                (nodes, Some(Kernel::PointSplines(splines)))
             }
         };
         if nodes.u.len() == 1 {
             nodes.u = vec![nodes.u[0].clone(); l_max + 1];
         }
-        let kernel = match states {
+        let kernel = match point {
             _ if sigma > 0.0 => Kernel::Gaussian,
-            Some(states) => Kernel::PointEigenstates { states, contraction: None },
+            Some(kernel) => kernel,
             None => {
                 let functions = nodes.functions(0);
                 let slopes = linalg::matmul(nodes.rule.differentiation().view(), functions.view());
@@ -130,6 +140,9 @@ impl RadialIntegrals {
                     None => u.to_vec(),
                 }),
             },
+            Kernel::PointSplines(splines) => {
+                Kernel::PointSplines(splines.iter().zip(u).map(|(spline, u)| spline.combined(u.view())).collect())
+            }
         };
         let offsets = offsets(&nodes.u);
         RadialIntegrals { sigma: self.sigma, nodes, offsets, regular_at_origin: self.regular_at_origin, kernel }
@@ -150,14 +163,14 @@ impl RadialIntegrals {
     }
 
     /// Whether [`integrals`](Self::integrals) gives I/r^l and its derivative (all cases but one) or I and dI/dr themselves
-    /// (sigma = 0 with functions that do not vanish as r^l: GTO).
+    /// (sigma = 0 with functions that do not vanish as r^l: GTO, tables).
     pub fn divided_by_r_to_the_l(&self) -> bool {
-        !matches!(self.kernel, Kernel::PointOnNodes { .. })
+        !matches!(self.kernel, Kernel::PointOnNodes { .. } | Kernel::PointSplines(_))
     }
 
     /// Integrals I_nl(r)/r^l, finite and exact at r = 0, and their derivatives to r, in flat (l, n) order.
     ///
-    /// For GTO with sigma = 0 they are not divided, see [`divided_by_r_to_the_l`](Self::divided_by_r_to_the_l).
+    /// For GTO and tables with sigma = 0 they are not divided, see [`divided_by_r_to_the_l`](Self::divided_by_r_to_the_l).
     ///
     /// # Panics
     /// If the slices are shorter than `offset(l_max + 1)`.
@@ -182,6 +195,11 @@ impl RadialIntegrals {
                 Kernel::PointOnNodes { functions, slopes } => {
                     values.copy_from_slice(&rule.interpolate(functions[l].view(), r));
                     derivatives.copy_from_slice(&rule.interpolate(slopes[l].view(), r));
+                }
+                Kernel::PointSplines(splines) => {
+                    let (of_l, slopes) = splines[l].evaluate(r);
+                    values.copy_from_slice(&of_l);
+                    derivatives.copy_from_slice(&slopes);
                 }
                 Kernel::PointEigenstates { states, contraction } => {
                     for (n, state) in states[l].iter().enumerate() {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cutoff::CutoffFunction;
 use super::primitive::{Primitive, PrimitiveFamily};
+use super::tabulated::Tabulated;
 use crate::settings::{Given, Named, Range, Setting, Source, Takes, Value};
 use crate::structure::symbol;
 use crate::{Error, Result};
@@ -23,6 +25,12 @@ pub(super) static SIGMA: Setting =
 static CUTOFF_WIDTH: Setting = Setting::number("cutoff_width", "Å", Range::NotNegative, Given::Number(0.5)).says(
     "Width of the shell below r_cut in which the weight of a neighbour falls to zero, in Å",
     "0.5 to 1 Å is usual",
+);
+static CUTOFF_FUNCTION: Setting = Setting::word(
+    "cutoff_function",
+    CutoffFunction::WORDS,
+    "cosine",
+    "How the weight of a neighbour falls to zero at r_cut",
 );
 static SCALING: Setting = Setting::number("scaling", "RATE,SCALE,EXPONENT", Range::Finite, Given::Nothing)
     .taking(Takes::Row(&[&RATE, &SCALE, &EXPONENT]))
@@ -144,7 +152,11 @@ pub struct Density {
     /// Standard deviation of the Gaussian on each neighbour, in Å; 0 is the δ density.
     /// Smaller resolves more and needs a larger n_max.
     pub sigma: Sigma,
-    /// Width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å.
+    /// How a neighbour's contribution falls to 0 at r_cut.
+    #[serde(default = "CutoffFunction::cosine", skip_serializing_if = "CutoffFunction::is_cosine")]
+    pub cutoff_function: CutoffFunction,
+    /// Width of the shell below r_cut in which the cutoff function falls from 1 to 0, in Å; of tanh, the unit of the distance
+    /// from r_cut. 0 for a step.
     pub cutoff_width: f64,
     /// Radial scaling u(r) of each neighbour's contribution; none by default.
     pub scaling: Option<RadialScaling>,
@@ -164,10 +176,13 @@ impl Density {
     /// # Errors
     /// For the first value that cannot be used.
     pub fn read(given: Source) -> Result<Self> {
+        let cutoff_function = CUTOFF_FUNCTION.read(given)?;
+        let stepped = cutoff_function == CutoffFunction::Step && given(CUTOFF_WIDTH.name).is_none();
         let density = Density {
             r_cut: R_CUT.read(given)?,
             sigma: SIGMA.read(given)?,
-            cutoff_width: CUTOFF_WIDTH.read(given)?,
+            cutoff_function,
+            cutoff_width: if stepped { 0.0 } else { CUTOFF_WIDTH.read(given)? },
             scaling: SCALING.read(given)?,
             center_weight: CENTER_WEIGHT.read(given)?,
         };
@@ -180,6 +195,7 @@ impl Density {
         vec![
             (&R_CUT, self.r_cut.into()),
             (&SIGMA, (&self.sigma).into()),
+            (&CUTOFF_FUNCTION, self.cutoff_function.into()),
             (&CUTOFF_WIDTH, self.cutoff_width.into()),
             (&SCALING, self.scaling.as_ref().into()),
             (&CENTER_WEIGHT, self.center_weight.into()),
@@ -192,11 +208,22 @@ impl Density {
     /// [`Error::Setting`] for the first value outside its range.
     pub fn validate(&self) -> Result<()> {
         self.values().into_iter().try_for_each(|(setting, value)| setting.check(value))?;
-        if self.cutoff_width <= self.r_cut {
-            return Ok(());
+        let refused =
+            |problem: String, remedy: &str| Err(Error::setting(CUTOFF_WIDTH.name, self.cutoff_width, problem, remedy));
+        if self.cutoff_width > self.r_cut {
+            return refused(format!("must lie between 0 and r_cut = {}", self.r_cut), CUTOFF_WIDTH.advice);
         }
-        let problem = format!("must lie between 0 and r_cut = {}", self.r_cut);
-        Err(Error::setting(CUTOFF_WIDTH.name, self.cutoff_width, problem, CUTOFF_WIDTH.advice))
+        match self.cutoff_function {
+            CutoffFunction::Step if self.cutoff_width > 0.0 => {
+                let remedy = "leave it out or give 0, or use \"cosine\", \"polynomial\" or \"tanh\"";
+                refused("the cutoff function \"step\" has no shell in which it falls".into(), remedy)
+            }
+            CutoffFunction::Tanh if self.cutoff_width == 0.0 => {
+                let problem = "the cutoff function \"tanh\", tanh³((r_cut − r)/cutoff_width), divides by it";
+                refused(problem.into(), "give a width in Å, at most r_cut, or use \"step\"")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -228,7 +255,10 @@ impl ExpansionSettings {
     pub fn read(given: Source) -> Result<Self> {
         Ok(ExpansionSettings {
             density: Density::read(given)?,
-            primitive: PRIMITIVE.read::<PrimitiveFamily>(given)?.basis(N_MAX.read(given)?),
+            primitive: match given(PRIMITIVE.name) {
+                Some(Given::Table(entries)) => Tabulated::read(&entries)?.into(),
+                _ => PRIMITIVE.read::<PrimitiveFamily>(given)?.basis(N_MAX.read(given)?),
+            },
             l_max: LARGEST_L.read(given)?,
             spline_accuracy: SPLINE_ACCURACY.read(given)?,
         })
@@ -238,7 +268,7 @@ impl ExpansionSettings {
     pub fn values(&self) -> Vec<(&'static Setting, Given)> {
         let mut values = self.density.values();
         values.extend([
-            (&PRIMITIVE, self.primitive.family().into()),
+            (&PRIMITIVE, self.primitive.given()),
             (&N_MAX, self.primitive.n_max().into()),
             (&LARGEST_L, self.l_max.into()),
             (&SPLINE_ACCURACY, self.spline_accuracy.into()),

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::basis::OptimalBasis;
-use crate::density::{Density, RadialIntegrals, RadialTable};
+use crate::density::{CutoffFunction, Density, RadialIntegrals, RadialTable};
+use crate::settings::Named;
 use crate::{Error, Result};
 
 /// Knots beyond which refining is given up.
@@ -37,7 +38,8 @@ impl OptimalBasis {
     /// of these blocks over a.
     ///
     /// # Errors
-    /// If there is no such kind of centre, or `accuracy` is out of range or not reached.
+    /// If there is no such kind of centre, `accuracy` is out of range or not reached, or featomic has no such cutoff function: it
+    /// has the cosine and the step.
     pub fn to_featomic(&self, center: Option<u8>, accuracy: f64) -> Result<FeatomicHypers> {
         if !(1e-12..=1e-2).contains(&accuracy) {
             return Err(Error::setting(
@@ -49,6 +51,15 @@ impl OptimalBasis {
         }
         self.kind(center)?;
         let density = &self.settings.expansion.density;
+        let function = density.cutoff_function;
+        if !matches!(function, CutoffFunction::Cosine | CutoffFunction::Step) {
+            return Err(Error::setting(
+                "cutoff_function",
+                format!("\"{}\"", function.name()),
+                "featomic has no such cutoff function",
+                "fit the basis with \"cosine\" or \"step\", or export it as a table (csv)",
+            ));
+        }
         let mut result = FeatomicHypers { by_species: BTreeMap::new(), n_knots: 0, error: 0.0 };
         for &z in &self.species {
             let curves = match self.expansion.table(center, z) {

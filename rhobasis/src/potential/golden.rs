@@ -40,6 +40,7 @@ fn a_model_of_librascal_gives_its_energies_and_forces() {
             exponent: of_scaling("exponent"),
         }),
         center_weight: 1.0,
+        ..Density::default()
     };
     let expansion =
         ExpansionSettings { density, primitive: Primitive::Gto { n_max: 4 }, l_max: 2, spline_accuracy: Some(1e-11) };

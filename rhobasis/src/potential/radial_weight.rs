@@ -58,7 +58,7 @@ impl Sensitivity {
 
     /// The scaling of the density that lets neighbours count as the potential needs them, `u(r) = 1/(1 + (r/r0)^m)`, for a potential
     /// whose density is not scaled: r0 is 0.85 of the median distance of nearest neighbours in `structures`, and m is fitted to
-    /// ln w(r), see [`Sensitivity::radial_weight`], from that distance to where the cutoff function begins to fall. None if w does
+    /// ln w(r), see [`Sensitivity::radial_weight`], from that distance to r_cut less `cutoff_width`. None if w does
     /// not fall with the distance.
     ///
     /// # Errors

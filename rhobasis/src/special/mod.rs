@@ -8,3 +8,5 @@ pub mod double_double;
 pub mod gauss_legendre;
 /// The confluent hypergeometric function.
 pub mod hyp1f1;
+/// Interpolation by splines.
+pub mod spline;

@@ -9,7 +9,9 @@ use std::f64::consts::PI;
 
 use ndarray::Array2;
 use rhobasis::Structure;
-use rhobasis::density::{BlockKey, Center, Channel, Density, Equivariants, ExpansionSettings, Primitive, Sigma};
+use rhobasis::density::{
+    BlockKey, Center, Channel, CutoffFunction, Density, Equivariants, ExpansionSettings, Primitive, Sigma,
+};
 
 /// Numbers in [0, 1), the same in every run.
 pub struct Random(pub u64);
@@ -252,6 +254,7 @@ pub fn radial(primitive: &Primitive, r_cut: f64, sigma: f64, l: usize) -> Radial
             };
             Radial { functions: Box::new(functions), end: r_cut }
         }
+        Primitive::Tabulated(_) => panic!("a table is judged by the functions that it was made of"),
     }
 }
 
@@ -283,12 +286,17 @@ fn smeared(l: usize, sigma: f64, x: f64, r: f64) -> f64 {
 /// f(r) = f_cut(r) u(r) of Eq. (2).
 pub fn weight(density: &Density, r: f64) -> f64 {
     let (start, width) = (density.r_cut - density.cutoff_width, density.cutoff_width);
-    let cutoff = if r >= density.r_cut {
-        0.0
-    } else if r <= start {
-        1.0
-    } else {
-        0.5 * (1.0 + (PI * (r - start) / width).cos())
+    let t = (r - start) / width;
+    let cutoff = match density.cutoff_function {
+        _ if r >= density.r_cut => 0.0,
+        CutoffFunction::Step => 1.0,
+        CutoffFunction::Tanh => {
+            let (up, down) = (((density.r_cut - r) / width).exp(), ((r - density.r_cut) / width).exp());
+            ((up - down) / (up + down)).powi(3)
+        }
+        _ if r <= start => 1.0,
+        CutoffFunction::Cosine => 0.5 * (1.0 + (PI * t).cos()),
+        CutoffFunction::Polynomial => 1.0 - 10.0 * t.powi(3) + 15.0 * t.powi(4) - 6.0 * t.powi(5),
     };
     cutoff * density.scaling.as_ref().map_or(1.0, |u| u.rate / (u.rate + (r / u.scale).powf(u.exponent)))
 }

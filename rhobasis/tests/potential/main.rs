@@ -3,6 +3,7 @@
 mod chosen_alpha;
 #[path = "../common/mod.rs"]
 mod common;
+mod cutoffs;
 mod derivatives;
 mod fits;
 mod free_atoms;
@@ -10,5 +11,6 @@ mod ghosts;
 mod remarks;
 mod samples;
 mod short_range;
+mod tables;
 mod targets;
 mod uncertainty;
