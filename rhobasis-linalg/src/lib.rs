@@ -93,21 +93,10 @@ fn eigh_of_active(a: ArrayView2<f64>, active: &[usize]) -> (Vec<f64>, Mat<f64>) 
 /// # Panics
 /// If `a` is not finite.
 pub fn svd_thin(a: ArrayView2<f64>) -> (Array2<f64>, Vec<f64>, Array2<f64>) {
-    let (u, s, v) = svd_of(a, svd::ComputeSvdVectors::Thin);
+    let (u, s, v) = svd_of(a);
     let (rows, cols, rank) = (a.nrows(), a.ncols(), s.len());
     let u = Array2::from_shape_fn((rows, rank), |(i, k)| u[(i, k)]);
     (u, s, Array2::from_shape_fn((rank, cols), |(k, j)| v[(j, k)]))
-}
-
-/// Singular values, descending, and right singular vectors of `a`, in **rows**, signs as they come: [`svd_thin`] without the left
-/// ones, in three quarters of its time.
-///
-/// # Panics
-/// If `a` is not finite.
-pub fn right_singular(a: ArrayView2<f64>) -> (Vec<f64>, Array2<f64>) {
-    let (_, s, v) = svd_of(a, svd::ComputeSvdVectors::No);
-    let rows = Array2::from_shape_fn((s.len(), a.ncols()), |(k, j)| v[(j, k)]);
-    (s, rows)
 }
 
 /// Orthogonal factor of the polar decomposition, `U Vᵀ` of the thin singular value decomposition `a = U Σ Vᵀ`:
@@ -116,28 +105,28 @@ pub fn right_singular(a: ArrayView2<f64>) -> (Vec<f64>, Array2<f64>) {
 /// # Panics
 /// If `a` is not finite.
 pub fn svd_polar(a: ArrayView2<f64>) -> Array2<f64> {
-    let (u, _, v) = svd_of(a, svd::ComputeSvdVectors::Thin);
+    let (u, _, v) = svd_of(a);
     let mut polar = Array2::zeros(a.dim());
     product(&mut polar, u.as_ref(), v.transpose());
     polar
 }
 
-/// U, if asked for, and V of `a = U diag(s) Vᵀ`, both with singular vectors in columns.
-fn svd_of(a: ArrayView2<f64>, left: svd::ComputeSvdVectors) -> (Mat<f64>, Vec<f64>, Mat<f64>) {
+/// U and V of `a = U diag(s) Vᵀ`, both with singular vectors in columns.
+fn svd_of(a: ArrayView2<f64>) -> (Mat<f64>, Vec<f64>, Mat<f64>) {
     if let Some((scaled, factor)) = scaled(a) {
-        let (u, s, v) = svd_of(scaled.view(), left);
+        let (u, s, v) = svd_of(scaled.view());
         return (u, s.into_iter().map(|s| s / factor).collect(), v);
     }
     let (rows, cols) = a.dim();
     let rank = rows.min(cols);
     let matrix = to_faer(a);
     let (mut u, mut v, mut s) = (Mat::zeros(rows, rank), Mat::zeros(cols, rank), faer::diag::Diag::zeros(rank));
-    let right = svd::ComputeSvdVectors::Thin;
-    let scratch = svd::svd_scratch::<f64>(rows, cols, left, right, Par::Seq, Default::default());
+    let vectors = svd::ComputeSvdVectors::Thin;
+    let scratch = svd::svd_scratch::<f64>(rows, cols, vectors, vectors, Par::Seq, Default::default());
     svd::svd(
         matrix.as_ref(),
         s.as_mut(),
-        (left != svd::ComputeSvdVectors::No).then(|| u.as_mut()),
+        Some(u.as_mut()),
         Some(v.as_mut()),
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),

@@ -70,23 +70,6 @@ fn a_solution_gives_the_right_hand_sides_back() {
 }
 
 #[test]
-fn right_singular_vectors_are_those_of_the_whole_decomposition() {
-    for (rows, columns) in [(30, 20), (20, 30), (7, 7)] {
-        let a = any_matrix(rows, columns);
-        let (_, s, v) = linalg::svd_thin(a.view());
-        let (values, vectors) = linalg::right_singular(a.view());
-        assert_eq!(vectors.dim(), v.dim());
-        let by_value = |s: &[f64], v: &Array2<f64>| {
-            let mut scaled = v.clone();
-            scaled.rows_mut().into_iter().zip(s).for_each(|(mut row, s)| row *= *s);
-            linalg::matmul(scaled.t(), scaled.view())
-        };
-        assert!(largest(&(by_value(&values, &vectors) - by_value(&s, &v))) < 1e-10);
-        assert!(values.iter().zip(&s).all(|(a, b)| (a - b).abs() < 1e-12 * s[0]));
-    }
-}
-
-#[test]
 fn a_matrix_of_mostly_zero_rows_has_its_eigenvectors_in_order() {
     // Species that never meet leave rows of zeros in a combined covariance; with many of them the solver did not converge.
     let n = 212;

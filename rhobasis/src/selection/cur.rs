@@ -34,9 +34,8 @@ impl Default for CurSettings {
 /// The size of the numbers does not matter: leverage has no unit, and squares of very large or small ones are not formed. Fewer are
 /// chosen where the rest of X depends linearly on them.
 ///
-/// X is decomposed once (a tall matrix by way of its triangular factor), and the v_k of what is left are found by inverse iteration in
-/// the coordinates of its singular vectors, until an error of theirs could not change the choice. That costs about 1 ms per column
-/// chosen of 1,000, and the decomposition half a second.
+/// XᵀX is decomposed once, or again where what is left of X is as small as its rounding, and the v_k of what is left are found by inverse
+/// iteration in the coordinates of its eigenvectors, until an error of theirs could not change the choice.
 ///
 /// # Errors
 /// If `n` exceeds what there is, k = 0, or X is not finite.
@@ -80,31 +79,23 @@ fn check_settings(settings: CurSettings) -> Result<()> {
 fn choose(mut left: Remainder, n: usize, settings: CurSettings) -> Selection {
     let one_by_one = settings.recompute_every == 1;
     let mut leading = Leading::default();
-    let mut chosen = vec![false; left.n_columns()];
+    let mut out = vec![false; left.n_columns()];
     let (mut indices, mut scores) = (Vec::new(), Vec::new());
-    let floor = left.noise * left.squared_norms().iter().copied().fold(0.0, f64::max);
-    let mut pi = Vec::new();
+    let mut pi = None;
     while indices.len() < n {
-        if indices.is_empty() || settings.recompute_every != 0 {
-            // Columns without length can only be chosen by mistake.
-            let norms = left.squared_norms();
-            let out: Vec<bool> = chosen.iter().zip(norms).map(|(chosen, norm)| *chosen || *norm <= floor).collect();
-            if out.iter().all(|out| *out) {
-                break;
-            }
-            if indices.len().checked_rem(settings.recompute_every).unwrap_or(0) == 0 {
-                pi = leading.leverage(&mut left, settings.k, |pi, error| one_by_one && is_certain(pi, &out, error));
-            }
-            if settings.recompute_every != 0 {
-                chosen = out;
-            }
+        if pi.is_none() {
+            pi = leading.leverage(&mut left, settings.k, |pi, error| one_by_one && is_certain(pi, &out, error));
         }
-        let Some(j) = first_largest(&pi, &chosen) else { break };
+        let Some((leverage, j)) = pi.as_ref().and_then(|pi| Some((pi, first_largest(pi, &out)?))) else { break };
+        out[j] = true;
+        // A column without length can only be chosen by mistake.
+        if settings.recompute_every != 0 && !left.project_out(j) {
+            continue;
+        }
         indices.push(j);
-        scores.push(pi[j]);
-        chosen[j] = true;
-        if settings.recompute_every != 0 {
-            left.project_out(j);
+        scores.push(leverage[j]);
+        if indices.len().checked_rem(settings.recompute_every) == Some(0) {
+            pi = None;
         }
     }
     Selection { indices, scores }

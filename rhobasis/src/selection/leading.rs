@@ -3,7 +3,7 @@
 
 use ndarray::Array2;
 
-use super::remainder::Remainder;
+use super::remainder::{ROUNDING, Remainder};
 use crate::linalg::{self, add_multiple, dot};
 
 /// Rounds after which the vectors are taken as they are.
@@ -19,7 +19,7 @@ pub(super) struct Leading {
     found: Vec<Vec<f64>>,
 }
 
-/// Some vectors v, their products w with P Σ² P, and the matrix of both.
+/// Some vectors v, their products w with P Λ P, and the matrix of both.
 #[derive(Default)]
 struct Space {
     v: Vec<Vec<f64>>,
@@ -29,34 +29,51 @@ struct Space {
 
 impl Leading {
     /// Leverage of each column, π_j = Σ_k v_kj², over the k leading right singular vectors; `certain(π, e)` says whether these are
-    /// good enough if each may be wrong by e.
-    pub fn leverage(&mut self, left: &mut Remainder, k: usize, certain: impl Fn(&[f64], f64) -> bool) -> Vec<f64> {
-        let n = left.n();
-        if let Some(values) = left.eigenvalues() {
-            let unit = |i: usize| (0..values.len()).map(|j| f64::from(u8::from(i == j))).collect();
-            self.found = (0..values.len().min(k + KEPT)).map(unit).collect();
-            return left.leverage_of_units(k);
+    /// good enough if each may be wrong by e. None where nothing but rounding is left.
+    pub fn leverage(
+        &mut self,
+        left: &mut Remainder,
+        k: usize,
+        certain: impl Fn(&[f64], f64) -> bool,
+    ) -> Option<Vec<f64>> {
+        if left.is_worn() {
+            left.renew();
         }
+        let n = left.n();
         let mut space = Space::default();
         // The constructed vector meets singular vectors to which all vectors of the last search are orthogonal.
         let mut next = std::mem::take(&mut self.found);
         next.push((0..n).map(generic).collect());
         for round in 0.. {
+            if let Some(values) = left.eigenvalues() {
+                let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect();
+                self.found = (0..n.min(k + KEPT)).map(unit).collect();
+                let any = values.first().is_some_and(|&value| !left.is_nothing(value));
+                return any.then(|| left.leverage_of_units(k));
+            }
             let complete = !space.extend(left, next);
+            if space.v.is_empty() {
+                return None;
+            }
             let (values, y) = space.eigh();
             let wanted = (k + 1).min(values.len());
             let vectors = combine(&space.v, &y, wanted);
             let sizes = residuals(&combine(&space.w, &y, wanted), &vectors, &values);
-            let error = bound(&values, &sizes, k);
-            // What products with P Σ² P leave of the large directions that P takes away.
-            let rounding = 1e-15 * (left.largest() * values[0].max(0.0)).sqrt();
+            let error = bound(&values, &sizes, k, ROUNDING * left.largest());
+            // What products with P Λ P leave of the large directions that P takes away.
+            let rounding = ROUNDING * (left.largest() * values[0].max(0.0)).sqrt();
             let last = complete || round == MOST_ROUNDS || error <= 1e-12 || sizes.iter().all(|&size| size <= rounding);
+            if (last || error < 1e-6) && left.is_too_small(values[wanted.min(k) - 1]) {
+                left.renew();
+                next = Vec::new();
+                continue;
+            }
             if last || error < 1e-8 {
                 let pairs = vectors.iter().map(Vec::as_slice).zip(values.iter().copied());
                 let pi = left.leverage(pairs.take(k));
                 if last || certain(&pi, error) {
                     self.found = combine(&space.v, &y, (k + KEPT).min(values.len()));
-                    return pi;
+                    return Some(pi);
                 }
             }
             // The vector that is known worst gives the shift; above the first, nothing larger can be between.
@@ -136,11 +153,12 @@ fn residuals(w: &[Vec<f64>], v: &[Vec<f64>], values: &[f64]) -> Vec<f64> {
     w.iter().zip(v).zip(values).map(residual).collect()
 }
 
-/// How wrong the space of the first k vectors may be: residuals over the gap behind them.
-fn bound(values: &[f64], sizes: &[f64], k: usize) -> f64 {
+/// How wrong the space of the first k vectors may be: residuals, and rounding of the matrix, over the gap behind them.
+fn bound(values: &[f64], sizes: &[f64], k: usize, rounding: f64) -> f64 {
     let Some(next) = values.get(k) else { return f64::INFINITY };
     let gap = values[k - 1] - next - sizes[k];
-    if gap <= 0.0 { f64::INFINITY } else { sizes[..k].iter().map(|s| s * s).sum::<f64>().sqrt() / gap }
+    let size = sizes[..k].iter().map(|s| s * s).sum::<f64>().sqrt();
+    if gap <= 0.0 { f64::INFINITY } else { (size + rounding) / gap }
 }
 
 /// A number between -1 and 1 without pattern, always the same for the same i.
