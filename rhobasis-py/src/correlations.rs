@@ -10,7 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rhobasis::Error;
-use rhobasis::correlations::{self, AuditRow, JacobianBySpecies, Member, PerStructure, Reduction};
+use rhobasis::correlations::{self, AuditRow, Member, PartOfSpecies, PerStructure, Reduction};
 use rhobasis::density::{JacobianCursor, SphericalExpansion, Variable, centers_of};
 use rhobasis::files::Stored;
 use rhobasis::settings::Named;
@@ -153,14 +153,19 @@ impl Invariants {
 
     /// For each part: what moves (an element, or "center"), columns, `[row, component, column]`, rows.
     fn jacobian_by_species<'py>(&self, py: Python<'py>, frames: &Frames) -> PyResult<Vec<OfSpecies<'py>>> {
-        let parts =
-            detach(py, || self.inner.jacobian_by_species(frames.structures())).map_err(|e| frames.refuse(e, 0))?;
-        let named = |part: JacobianBySpecies| {
-            let columns = PyArray1::from_vec(py, part.columns);
-            let rows = jacobian_rows(py, &part.rows)?;
-            Ok((part.species.map_or("center", symbol), columns, part.values.into_pyarray(py), rows))
+        let structures = frames.structures();
+        let jacobian = detach(py, || self.inner.jacobian_by_species(structures)).map_err(|e| frames.refuse(e, 0))?;
+        let memory = |part: &PartOfSpecies| Memory::new(part.n_numbers());
+        let mut arrays = jacobian.parts.iter().map(memory).collect::<PyResult<Vec<Memory>>>()?;
+        let out = arrays.iter_mut().map(Memory::as_mut_slice).collect();
+        detach(py, || self.inner.fill_jacobian_by_species(&jacobian, structures, out))
+            .map_err(|e| frames.refuse(e, 0))?;
+        let named = |(part, values): (&PartOfSpecies, Memory)| {
+            let columns = PyArray1::from_vec(py, part.columns.iter().cloned().flatten().collect());
+            let values = values.into_array(py, [part.rows.len(), 3, part.n_columns()])?;
+            Ok((part.species.map_or("center", symbol), columns, values, jacobian_rows(py, &part.rows)?))
         };
-        parts.into_iter().map(named).collect()
+        jacobian.parts.iter().zip(arrays).map(named).collect()
     }
 }
 

@@ -373,23 +373,30 @@ fn jacobians_by_species_and_the_zeros_between_make_the_whole() {
         for (kind, invariants) in features(&expansion) {
             let frames = [molecule(), crystal(), molecule()];
             let whole = invariants.jacobian(&frames, Variable::Positions).unwrap();
-            let parts = match invariants.jacobian_by_species(&frames) {
-                Ok(parts) => parts,
+            let jacobian = match invariants.jacobian_by_species(&frames) {
+                Ok(jacobian) => jacobian,
                 Err(error) => {
                     assert!(kind.contains("nice") && error.to_string().contains("combination"), "{kind}: {error}");
                     continue;
                 }
             };
+            let parts = &jacobian.parts;
+            let mut arrays: Vec<Array3<f64>> = Vec::new();
+            for part in parts {
+                arrays.push(Array3::from_elem((part.rows.len(), 3, part.n_columns()), f64::NAN));
+            }
+            let out = arrays.iter_mut().map(|array| array.as_slice_mut().unwrap()).collect();
+            invariants.fill_jacobian_by_species(&jacobian, &frames, out).unwrap();
             assert_eq!(parts.iter().map(|part| part.rows.len()).sum::<usize>(), whole.rows.len());
             let mut put_together = Array3::zeros(whole.values.dim());
-            for part in &parts {
+            for (part, values) in parts.iter().zip(&arrays) {
                 assert!(part.rows.is_sorted_by_key(|row| (row.structure, row.center, row.atom)));
-                for (row, values) in part.rows.iter().zip(part.values.outer_iter()) {
+                for (row, values) in part.rows.iter().zip(values.outer_iter()) {
                     let moved =
                         (row.atom != Some(row.center)).then(|| frames[row.structure].species[row.atom.unwrap()]);
                     assert_eq!(moved, part.species);
                     let place = whole.rows.iter().position(|other| other == row).unwrap();
-                    for (k, &column) in part.columns.iter().enumerate() {
+                    for (k, column) in part.columns.iter().cloned().flatten().enumerate() {
                         put_together.slice_mut(ndarray::s![place, .., column]).assign(&values.column(k));
                     }
                 }
@@ -398,9 +405,11 @@ fn jacobians_by_species_and_the_zeros_between_make_the_whole() {
         }
     }
     let separate = SphericalExpansion::new(&settings(3, 2), &[1, 6, 8]).unwrap();
-    let parts = Invariants::power_spectrum(&separate, None, false).unwrap().jacobian_by_species(&[molecule()]).unwrap();
+    let spectrum = Invariants::power_spectrum(&separate, None, false).unwrap();
+    let jacobian = spectrum.jacobian_by_species(&[molecule()]).unwrap();
     // 9 channels, three of each species: 45 products for each l, of which 21 are of the other two species.
-    assert!(parts[1..].iter().all(|part| part.columns.len() == 3 * (45 - 21)), "smaller than the whole");
+    assert!(jacobian.parts[1..].iter().all(|part| part.n_columns() == 3 * (45 - 21)), "smaller than the whole");
+    assert!(spectrum.fill_jacobian_by_species(&jacobian, &[molecule()], Vec::new()).is_err(), "no arrays");
 }
 
 #[test]

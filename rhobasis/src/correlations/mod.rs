@@ -33,7 +33,7 @@ pub(crate) use combinations::Combinations;
 pub use invariants::Invariants;
 pub(crate) use invariants::Work;
 pub use jacobian::InvariantsJacobian;
-pub use jacobian_by_species::JacobianBySpecies;
+pub use jacobian_by_species::{JacobianBySpecies, PartOfSpecies};
 pub use kinds::{FeatureKind, Member};
 pub use nice::{
     AuditRow, Choice, Nice, NiceFit, NiceSample, NiceSelection, NiceSettings, Sequence, Split, remove_nice_checkpoint,

@@ -7,7 +7,7 @@
 //! Of a square AᵀA only half of the digits can be seen. Where what is left has become so small that they matter, or the q_c so many that
 //! they cost more than they save, all is made anew from A with the chosen columns projected out, which has all digits.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2, concatenate, s};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, concatenate, s};
 use rayon::prelude::*;
 
 use crate::linalg::{self, add_multiple, dot};
@@ -56,7 +56,9 @@ impl<'a> Remainder<'a> {
     fn of(a: CowArray<'a, f64, Ix2>, noise: f64) -> Self {
         let chosen = Array2::zeros((0, a.nrows()));
         let (squares, w) = coordinates(a.view());
-        let largest = a.columns().into_iter().map(squared_norm).fold(0.0, f64::max);
+        let mut norms = vec![0.0; a.ncols()];
+        a.rows().into_iter().for_each(|row| norms.iter_mut().zip(row).for_each(|(norm, x)| *norm += x * x));
+        let largest = norms.into_iter().fold(0.0, f64::max);
         Remainder { q: Array2::zeros((0, squares.len())), a, chosen, squares, w, floor: noise * largest }
     }
 
@@ -232,10 +234,6 @@ fn unit_factor(a: ArrayView2<f64>) -> f64 {
 
 fn scale_rows(w: &mut Array2<f64>, factors: impl Iterator<Item = f64>) {
     w.rows_mut().into_iter().zip(factors).for_each(|(mut row, factor)| row *= factor);
-}
-
-fn squared_norm(x: ArrayView1<f64>) -> f64 {
-    x.fold(0.0, |sum, x| sum + x * x)
 }
 
 /// Projects orthonormal rows out of a vector. Twice: only then is the rest orthogonal to rounding.
