@@ -109,7 +109,7 @@ impl<'a> Remainder<'a> {
         self.q = Array2::zeros((0, self.squares.len()));
     }
 
-    /// Projects the q_c out of a vector.
+    /// Projects the q_c out of a vector, but for rounding of what goes.
     pub fn project(&self, x: &mut [f64]) {
         project(&self.q, x);
     }
@@ -180,14 +180,15 @@ impl<'a> Remainder<'a> {
 
     /// Projects column j out of all; whether there was something left of it to do so.
     pub fn project_out(&mut self, j: usize) -> bool {
+        // Twice: only then is the rest orthogonal to rounding.
         let mut column = self.a.column(j).to_vec();
-        project(&self.chosen, &mut column);
+        (0..2).for_each(|_| project(&self.chosen, &mut column));
         let squared = dot(&column, &column);
         if squared <= self.floor {
             return false;
         }
         let mut coordinates = self.w.column(j).to_vec();
-        self.project(&mut coordinates);
+        (0..2).for_each(|_| self.project(&mut coordinates));
         append(&mut self.chosen, column);
         append(&mut self.q, coordinates);
         true
@@ -236,13 +237,11 @@ fn scale_rows(w: &mut Array2<f64>, factors: impl Iterator<Item = f64>) {
     w.rows_mut().into_iter().zip(factors).for_each(|(mut row, factor)| row *= factor);
 }
 
-/// Projects orthonormal rows out of a vector. Twice: only then is the rest orthogonal to rounding.
+/// Projects orthonormal rows out of a vector.
 fn project(rows: &Array2<f64>, x: &mut [f64]) {
-    for _ in 0..2 {
-        for q in rows.rows() {
-            let q = q.to_slice().expect("rows are contiguous");
-            add_multiple(x, -dot(q, x), q);
-        }
+    for q in rows.rows() {
+        let q = q.to_slice().expect("rows are contiguous");
+        add_multiple(x, -dot(q, x), q);
     }
 }
 
