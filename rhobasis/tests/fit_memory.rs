@@ -79,7 +79,7 @@ fn stated_and_taken(
 
 /// One test, so that no other one allocates at the same time.
 #[test]
-fn a_list_of_alphas_takes_at_most_half_as_much_again_as_one_and_no_more_than_is_stated() {
+fn a_list_of_alphas_takes_at_most_three_quarters_as_much_again_as_one_and_no_more_than_is_stated() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("potential.rho");
     let list = Alpha::Best((3..11).map(|k| 10f64.powi(-k)).collect());
@@ -105,7 +105,7 @@ fn a_list_of_alphas_takes_at_most_half_as_much_again_as_one_and_no_more_than_is_
         // Of few columns, the rows that threads hold at the moment count as much as the triangles; and Cholesky may need
         // eigenvectors for folds where the whole does not.
         let counts = n > 1000 && solver == Solver::Qr;
-        assert!(!counts || several <= 1.5 * one, "{several} MB against {one} MB");
+        assert!(!counts || several <= 1.75 * one, "{several} MB against {one} MB");
         for (stated, taken) in [(stated, one), (stated_of_list, several)] {
             assert!(taken < stated + OF_BASIS, "{taken} MB taken, {stated} MB stated");
         }

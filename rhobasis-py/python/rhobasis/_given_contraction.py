@@ -9,7 +9,8 @@ import numpy as np
 
 from ._accumulation import Accumulation
 from ._errors import RhobasisError
-from .density import _DEFAULT, Density, Primitive
+from .density import _DEFAULT, Density
+from .primitive import Primitive
 
 if TYPE_CHECKING:
     from typing_extensions import Self
