@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def plugin() -> Path:
     return PLUGIN
 
 
-def density(**settings: float) -> rb.Density:
+def density(**settings: Any) -> rb.Density:
     return rb.Density(r_cut=4.0, sigma=0.5, cutoff_width=1.0, **settings)
 
 
@@ -61,6 +62,8 @@ def potentials() -> dict[str, rb.Potential]:
     def basis(l_max: int = 3, q_max: int = 3, **settings: str) -> rb.OptimalBasis:
         return rb.OptimalBasis(density(), rb.Gto(n_max=6), l_max=l_max, q_max=q_max, **settings)
 
+    table = rb.Tabulated.from_function(lambda r: np.cos(np.outer(np.arange(5), r)) * (5 - r), 5, r_max=5.0)
+    own = rb.OptimalBasis(density(cutoff_function="polynomial"), table, l_max=3, q_max=3)
     nice = rb.Nice(basis(2), nu_max=3, n_equivariants=8, n_invariants=20)
     return {
         "linear": rb.Potential(rb.PowerSpectrum(basis()), rb.Ridge()).fit(silicon),
@@ -68,6 +71,7 @@ def potentials() -> dict[str, rb.Potential]:
             rb.read(f"{DATA / 'silicon.xyz.xz'}@::12")
         ),
         "nice": rb.Potential(nice, rb.Ridge()).fit(silicon),
+        "table": rb.Potential(rb.PowerSpectrum(own), rb.Ridge()).fit(silicon),
         "supervised": rb.Potential(rb.PowerSpectrum(basis(method="supervised")), rb.Ridge()).fit(silicon),
         "alloy": rb.Potential(rb.PowerSpectrum(basis(mixing="combined")), rb.Ridge()).fit(alloy_frames()),
     }

@@ -57,6 +57,7 @@ CASES = [
     ("alloy", 2),
     ("alloy", 3),
     ("sparse", 1),
+    ("table", 2),
     ("nice", 2),
     ("supervised", 1),
 ]
