@@ -5,7 +5,7 @@
     python benches/fuzz target/debug/rhobasis --only 40123 --keep faults     one case again
 
 Small files of each kind that the command reads are made with the command itself, then changed at random and given back
-to it: structures (plain and packed), bases, covariances, checkpoints, potentials, matrices, model files. Our own binary
+to it: structures (plain and packed), bases, covariances, rows, checkpoints, potentials, matrices, model files. Our own binary
 files carry a digest, so most changes to them are caught there; in half of the cases the digest is made right again, for
 what lies behind it to be tried as well. Case k of a seed is always the same.
 
@@ -203,7 +203,8 @@ def main() -> int:
     parser.add_argument("--only", type=int, metavar="K", help="only this case")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--limit", type=float, default=20, help="seconds that a command may work")
-    parser.add_argument("--memory", type=int, default=1 << 30, help="bytes of address space that a command may take")
+    # Products of matrices reserve, but do not use, twice the last cache of the processor for each thread: 1 GB on some.
+    parser.add_argument("--memory", type=int, default=1 << 32, help="bytes of address space that a command may take")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where files that show faults are kept")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, contextlib.suppress(KeyboardInterrupt):

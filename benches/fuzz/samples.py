@@ -108,6 +108,7 @@ def make_samples(command: str, folder: Path) -> None:
     run("fit", "data.xyz", "-o", "sum.cov", *SMALL[:4], *SMALL[6:])
     run("train", "model.toml", "-o", "potential.rho", "--no-plot")
     run("train", "tensors.toml", "-o", "tensors.rho", "--no-plot")
+    run("train", "model.toml", "-o", "part.rows", "--shard", "1/1")
     run("features", "data.xyz", "--basis", "basis.rho", "--kind", "power-spectrum", "-o", "matrix.npz")
     run("features", "data.xyz", "--basis", "basis.rho", "--kind", "power-spectrum", "-o", "matrix.npy")
     run("predict", "potential.rho", "data.xyz", "-o", "predicted.xyz.zst")
@@ -156,6 +157,7 @@ KINDS = [
         ],
         sealed=True,
     ),
+    Kind("rows", ["part.rows"], [["merge", "FILE", "-o", "out.rho"], ["show", "FILE"]], sealed=True),
     Kind("covariance", ["sum.cov"], [["merge", "FILE", "-o", "out.rho", "--q-max", "2"]], sealed=True),
     Kind(
         "checkpoint",
