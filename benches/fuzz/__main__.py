@@ -5,9 +5,9 @@
     python benches/fuzz target/debug/rhobasis --only 40123 --keep faults     one case again
 
 Small files of each kind that the command reads are made with the command itself, then changed at random and given back
-to it: structures (plain and packed), bases, covariances, rows, checkpoints, potentials, matrices, model files. Our own binary
-files carry a digest, so most changes to them are caught there; in half of the cases the digest is made right again, for
-what lies behind it to be tried as well. Case k of a seed is always the same.
+to it: structures (plain and packed), bases, covariances, rows, checkpoints, potentials, matrices, model files. Our own
+binary files carry a digest, so most changes to them are caught there; in half of the cases the digest is made right
+again, for what lies behind it to be tried as well. Case k of a seed is always the same.
 
 A case is a *fault* if the command ends by a signal or a panic, needs more than --limit seconds of work (or ten times as
 long, should the machine have other things to do) or --memory bytes,
